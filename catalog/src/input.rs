@@ -1,0 +1,171 @@
+//! What sources, checks and beats tell the catalog.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::guard::{Cidr, Guard};
+use crate::model::{Attributes, Endpoint, Health, Name, Ports, ServiceKey};
+
+/// The object an endpoint comes from.
+///
+/// The order is the precedence of a merge: for one address, the earlier origin wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// What kind of object.
+    pub kind: OriginKind,
+    /// Its namespace.
+    pub namespace: Name,
+    /// Its name.
+    pub name: Name,
+}
+
+/// Kinds of origin, in order of precedence: own pods, then registrations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OriginKind {
+    /// An EndpointSlice of this cluster that Rollcall did not write.
+    EndpointSlice,
+    /// A ServiceRegistration.
+    ServiceRegistration,
+}
+
+/// Everything one origin says about one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contribution {
+    /// Who says it.
+    pub origin: Arc<Origin>,
+    /// About which service.
+    pub service: ServiceKey,
+    /// When the origin was created, in seconds since the epoch: between two of the same kind the older wins.
+    pub created: i64,
+    /// The ports it declares for the service; used where no Kubernetes Service declares them.
+    pub ports: Ports,
+    /// Its endpoints, each name once.
+    pub endpoints: Vec<Arc<Endpoint>>,
+}
+
+/// What the Kubernetes Service of the key says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceFacts {
+    /// `metadata.uid`, for owner references.
+    pub uid: Name,
+    /// How its name is to be answered.
+    pub kind: ServiceKind,
+    /// Its ports, sorted.
+    pub ports: Ports,
+    /// `spec.publishNotReadyAddresses`.
+    pub publish_not_ready: bool,
+    /// `spec.trafficDistribution`.
+    pub traffic: TrafficDistribution,
+    /// Whether its families include IPv4 and IPv6.
+    pub families: Families,
+}
+
+/// How the name of a Service is to be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Virtual addresses, sorted IPv4 first.
+    ClusterIp(Vec<IpAddr>),
+    /// The endpoints themselves.
+    Headless,
+    /// A name elsewhere, without a trailing dot.
+    ExternalName(Name),
+}
+
+/// `spec.trafficDistribution` (KEP-3015); `PreferClose` is the deprecated name of same-zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrafficDistribution {
+    /// Not set: all endpoints alike.
+    #[default]
+    Any,
+    /// Prefer endpoints in the caller's zone.
+    PreferSameZone,
+    /// Prefer endpoints on the caller's node, then in its zone.
+    PreferSameNode,
+}
+
+/// `spec.ipFamilies`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Families {
+    pub v4: bool,
+    pub v6: bool,
+}
+
+/// What a Pod adds to its endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFacts {
+    /// Its labels, shared between pods that have the same.
+    pub attributes: Arc<Attributes>,
+    /// Its deletion was asked for: callers should stop before the EndpointSlice says so.
+    pub terminating: bool,
+    /// It has ended (phase Failed or Succeeded).
+    pub finished: bool,
+}
+
+/// What a Node adds to its pods' endpoints and to the guard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Label `topology.kubernetes.io/zone`.
+    pub zone: Option<Name>,
+    /// `spec.podCIDRs`: no registration may claim addresses in them.
+    pub pod_cidrs: Vec<Cidr>,
+}
+
+/// The health decided for one endpoint of an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Passing, Warning, Critical or Unknown.
+    pub health: Health,
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// Which check said what, in plain words.
+    pub reason: Name,
+}
+
+/// One thing that the catalog is told. Level-triggered: each states what is now, none is a difference.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A Kubernetes Service as it is now; `None` when it is gone.
+    Service(ServiceKey, Option<Arc<ServiceFacts>>),
+    /// What an origin contributes now. It replaces what that origin said before, also about another service.
+    Contribution(Contribution),
+    /// An origin is gone.
+    Gone(Arc<Origin>),
+    /// A pod (namespace, name) as it is now; `None` when it is gone.
+    Pod(Name, Name, Option<Arc<PodFacts>>),
+    /// A node as it is now; `None` when it is gone.
+    Node(Name, Option<Arc<NodeFacts>>),
+    /// The health decided for an endpoint of an origin; `None` when nothing checks it any more.
+    Verdict(Arc<Origin>, Name, Option<Verdict>),
+    /// The static part of the address guard; the pod blocks of nodes are added to it.
+    Guard(Guard),
+}
+
+// === impl Origin ===
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+impl fmt::Display for OriginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EndpointSlice => "EndpointSlice",
+            Self::ServiceRegistration => "ServiceRegistration",
+        })
+    }
+}
+
+// === impl Contribution ===
+
+impl Contribution {
+    /// The documented precedence of a merge: kind of origin, then age, then name.
+    pub fn precedence(&self, other: &Self) -> Ordering {
+        let rank = |c: &Self| (c.origin.kind, c.created);
+        rank(self).cmp(&rank(other)).then_with(|| self.origin.cmp(&other.origin))
+    }
+}

@@ -1,0 +1,36 @@
+//! The catalog: what Rollcall knows about every service, as plain data.
+//!
+//! ```text
+//!  Input --> Catalog::apply --> dirty services --> merge --> Snapshot + ChangeRing
+//! ```
+//!
+//! - [`model`]: the words: services, endpoints, ports, health
+//! - [`input`]: what sources, checks and beats tell the catalog
+//! - [`merge`]: contributions and verdicts of one service in, one [`Service`](service::Service) out; a pure function
+//! - [`guard`]: which addresses a registration may not claim
+//! - [`bucket`]: how a large service is cut, on the stream and in EndpointSlices alike
+//! - [`check`]: the state machine that turns probe results into verdicts
+//! - [`catalog`], [`snapshot`], [`ring`]: the one writer, what readers hold, and how they learn what changed
+//! - [`digest`], [`intern`], [`shard_map`]: the tools underneath
+//!
+//! Nothing here does I/O or reads a clock: time comes in as a parameter, so every rule is tested with `assert_eq!` alone.
+
+pub mod bucket;
+pub mod catalog;
+pub mod check;
+pub mod digest;
+pub mod guard;
+pub mod input;
+pub mod intern;
+pub mod merge;
+pub mod model;
+pub mod ring;
+pub mod service;
+pub mod shard_map;
+pub mod snapshot;
+
+pub use catalog::Catalog;
+pub use input::Input;
+pub use model::{Endpoint, EndpointId, Health, Name, ServiceKey};
+pub use service::Service;
+pub use snapshot::Snapshot;

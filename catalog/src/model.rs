@@ -1,0 +1,252 @@
+//! The words of the catalog: services, endpoints, ports, localities, health.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+/// A shared, immutable string: names, zones, hostnames, reasons.
+pub type Name = Arc<str>;
+
+/// The ports of an endpoint or a service, sorted by name and then number; shared between all that have the same.
+pub type Ports = Arc<[Port]>;
+
+/// What callers ask for: the same key as the Kubernetes Service of that name, which need not exist.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// Namespace of the service.
+    pub namespace: Name,
+    /// Name of the service.
+    pub name: Name,
+}
+
+/// One port that can be called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    /// Name within its service; empty for the single unnamed port.
+    pub name: Name,
+    /// Port number, 1..=65535.
+    pub number: u16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Application protocol as Kubernetes names it (KEP-1422), such as `http` or `kubernetes.io/h2c`.
+    pub app_protocol: Option<Name>,
+}
+
+/// Transport protocols of the Kubernetes API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Protocol {
+    #[default]
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+/// The addresses of one endpoint: at most one per family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Addresses {
+    /// IPv4 only.
+    V4(Ipv4Addr),
+    /// IPv6 only.
+    V6(Ipv6Addr),
+    /// Both families.
+    Dual(Ipv4Addr, Ipv6Addr),
+}
+
+/// The stable identity of an endpoint: a hash of what names it, never of what may change about it.
+///
+/// A pod is named by its namespace and name, a registered endpoint by its registration and name, an endpoint of an
+/// EndpointSlice without a target by its address. Buckets are cut by this hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u64);
+
+/// What an endpoint's object says about its readiness (EndpointSlice conditions, KEP-1672).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Conditions {
+    /// New requests may be sent.
+    pub ready: bool,
+    /// Able to answer, even while it is being shut down.
+    pub serving: bool,
+    /// Being shut down.
+    pub terminating: bool,
+}
+
+/// One callable instance, as its origin describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Name within its origin: the pod, the endpoint of a registration, or the address.
+    pub name: Name,
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// What it serves there.
+    pub ports: Ports,
+    /// DNS label below its service, if it has one of its own.
+    pub hostname: Option<Name>,
+    /// Failure domain.
+    pub zone: Option<Name>,
+    /// Kubernetes node, for pods.
+    pub node: Option<Name>,
+    /// Relative weight, 1..=65535.
+    pub weight: u16,
+    /// What the origin says about readiness.
+    pub conditions: Conditions,
+    /// Where its health comes from.
+    pub probe: Probe,
+    /// Tags and metadata.
+    pub attributes: Arc<Attributes>,
+}
+
+/// Where the health of an endpoint comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// Its conditions decide (EndpointSlices; the pod's own probes stand behind them). The pod, where known, refines it.
+    Conditions {
+        /// Name of the pod behind it, in the service's namespace.
+        pod: Option<Name>,
+    },
+    /// Nothing checks it: it is Passing as long as it is registered.
+    Unchecked,
+    /// Verdicts decide; until the first one it is Unknown.
+    Verdict,
+    /// An operator has taken it out, with the reason given.
+    Maintenance(Name),
+}
+
+/// What an owner says about an endpoint for others to select by.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attributes {
+    /// Sorted, without duplicates.
+    pub tags: Vec<Name>,
+    /// Free key/value pairs; for pods, their labels.
+    pub metadata: BTreeMap<Name, Name>,
+}
+
+/// The health of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Health {
+    /// Answers as it should.
+    Passing,
+    /// Answers, with a complaint: still given to callers.
+    Warning,
+    /// Does not answer as it should: not given to callers.
+    Critical,
+    /// Not decided yet: not given to callers.
+    Unknown,
+    /// Taken out by an operator.
+    Maintenance,
+}
+
+// === impl ServiceKey ===
+
+impl ServiceKey {
+    /// A key from its parts.
+    pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+// === impl Addresses ===
+
+impl Addresses {
+    /// The addresses of one endpoint, IPv4 first. `None` when there is none, or more than one of a family.
+    pub fn from_ips(ips: impl IntoIterator<Item = IpAddr>) -> Option<Self> {
+        ips.into_iter().try_fold(None, |sum: Option<Self>, ip| match sum {
+            None => Some(Some(Self::from(ip))),
+            Some(sum) => sum.join(Self::from(ip)).map(Some),
+        })?
+    }
+
+    /// Both together, if each family occurs once; the same address twice is itself.
+    pub fn join(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::V4(v4), Self::V6(v6)) | (Self::V6(v6), Self::V4(v4)) => Some(Self::Dual(v4, v6)),
+            (a, b) if a == b => Some(a),
+            _ => None,
+        }
+    }
+
+    /// Each address, IPv4 first.
+    pub fn iter(self) -> impl Iterator<Item = IpAddr> {
+        [self.v4().map(IpAddr::V4), self.v6().map(IpAddr::V6)].into_iter().flatten()
+    }
+
+    /// The IPv4 address.
+    pub fn v4(self) -> Option<Ipv4Addr> {
+        match self {
+            Self::V4(v4) | Self::Dual(v4, _) => Some(v4),
+            Self::V6(_) => None,
+        }
+    }
+
+    /// The IPv6 address.
+    pub fn v6(self) -> Option<Ipv6Addr> {
+        match self {
+            Self::V6(v6) | Self::Dual(_, v6) => Some(v6),
+            Self::V4(_) => None,
+        }
+    }
+}
+
+impl From<IpAddr> for Addresses {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(v4) => Self::V4(v4),
+            IpAddr::V6(v6) => Self::V6(v6),
+        }
+    }
+}
+
+// === impl Conditions ===
+
+impl Conditions {
+    /// Ready for new requests.
+    pub const READY: Self = Self { ready: true, serving: true, terminating: false };
+    /// Neither ready nor serving.
+    pub const NOT_READY: Self = Self { ready: false, serving: false, terminating: false };
+}
+
+// === impl Protocol ===
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
+}
+
+// === impl Health ===
+
+impl Health {
+    /// Every health, in the order in which people list them.
+    pub const ALL: [Self; 5] = [Self::Passing, Self::Warning, Self::Critical, Self::Unknown, Self::Maintenance];
+
+    /// Whether callers are given an endpoint of this health.
+    pub fn is_callable(self) -> bool {
+        match self {
+            Self::Passing | Self::Warning => true,
+            Self::Critical | Self::Unknown | Self::Maintenance => false,
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Passing => "Passing",
+            Self::Warning => "Warning",
+            Self::Critical => "Critical",
+            Self::Unknown => "Unknown",
+            Self::Maintenance => "Maintenance",
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! The result of a merge: one service, as every reader sees it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::bucket;
+use crate::digest::{Digest, Version};
+use crate::guard::Refusal;
+use crate::input::{Origin, ServiceFacts, ServiceKind};
+use crate::model::{Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
+
+/// One service: what is callable, what is not and why.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its key.
+    pub key: ServiceKey,
+    /// The Kubernetes Service of that name, if there is one.
+    pub facts: Option<Arc<ServiceFacts>>,
+    /// The Service's ports; without a Service the union of what its registrations declare.
+    pub ports: Ports,
+    /// Sorted by identity, so that each bucket is one run.
+    pub endpoints: Box<[Member]>,
+    /// Endpoints that were kept out, each with the reason; in order of precedence.
+    pub excluded: Box<[Excluded]>,
+    /// Version of what callers are given.
+    pub version: Version,
+    /// Version of all that can be told about it: also reasons, origins and what was kept out.
+    pub story: Version,
+}
+
+/// An endpoint in a service, with what the catalog decided about it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its stable identity.
+    pub id: EndpointId,
+    /// What its origin says.
+    pub endpoint: Arc<Endpoint>,
+    /// Its origin.
+    pub origin: Arc<Origin>,
+    /// Its zone: its own, or its node's.
+    pub zone: Option<Name>,
+    /// The health decided from conditions, pod, verdict or maintenance.
+    pub health: Health,
+    /// What written EndpointSlices and callers are told.
+    pub conditions: Conditions,
+    /// Since when, in milliseconds since the epoch, where a verdict knows it. Not part of any version.
+    pub since_ms: Option<i64>,
+    /// Why it has this health, in plain words.
+    pub reason: Name,
+}
+
+/// An endpoint that was kept out of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excluded {
+    /// What its origin says.
+    pub endpoint: Arc<Endpoint>,
+    /// Its origin.
+    pub origin: Arc<Origin>,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why an endpoint was kept out of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// An endpoint of an earlier origin has this address and port.
+    Claimed {
+        /// The address that both name.
+        address: IpAddr,
+        /// The origin that keeps it.
+        winner: Arc<Origin>,
+        /// The endpoint of that origin.
+        name: Name,
+    },
+    /// The guard refuses the address.
+    Refused(IpAddr, Refusal),
+    /// None of its ports is a port of the Service; the names it gave.
+    UnknownPorts(Vec<Name>),
+}
+
+/// How many endpoints a service has, by health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Counts {
+    pub endpoints: usize,
+    pub callable: usize,
+    pub passing: usize,
+    pub warning: usize,
+    pub critical: usize,
+    pub unknown: usize,
+    pub maintenance: usize,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// The bucket count of its endpoints.
+    pub fn buckets(&self) -> usize {
+        bucket::count(self.endpoints.len())
+    }
+
+    /// The endpoints of each bucket, as runs of [`Service::endpoints`].
+    pub fn bucket_runs(&self) -> impl Iterator<Item = Range<usize>> {
+        bucket::runs(&self.endpoints, self.buckets(), |member| member.id)
+    }
+
+    /// The endpoints that callers are given.
+    pub fn callable(&self) -> impl Iterator<Item = &Member> {
+        self.endpoints.iter().filter(|member| member.conditions.ready)
+    }
+
+    /// How many endpoints, by health.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { endpoints: self.endpoints.len(), ..Counts::default() };
+        for member in &self.endpoints {
+            counts.callable += usize::from(member.conditions.ready);
+            *match member.health {
+                Health::Passing => &mut counts.passing,
+                Health::Warning => &mut counts.warning,
+                Health::Critical => &mut counts.critical,
+                Health::Unknown => &mut counts.unknown,
+                Health::Maintenance => &mut counts.maintenance,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Computes [`Service::version`] and [`Service::story`].
+    pub(crate) fn seal(mut self) -> Self {
+        let mut digest = Digest::default();
+        digest.text(&self.key.namespace).text(&self.key.name);
+        digest_facts(&mut digest, self.facts.as_deref());
+        digest_ports(&mut digest, &self.ports);
+        digest.number(self.endpoints.len() as u64);
+        for member in &self.endpoints {
+            member.digest(&mut digest);
+        }
+        self.version = digest.finish();
+        for member in &self.endpoints {
+            digest.text(&member.origin.namespace).text(&member.origin.to_string()).text(&member.reason);
+        }
+        for excluded in &self.excluded {
+            digest.text(&excluded.origin.to_string()).text(&excluded.endpoint.name).text(&excluded.why.to_string());
+        }
+        self.story = digest.finish();
+        self
+    }
+}
+
+fn digest_facts(digest: &mut Digest, facts: Option<&ServiceFacts>) {
+    let Some(facts) = facts else {
+        digest.flag(false);
+        return;
+    };
+    digest.flag(true).flag(facts.publish_not_ready).number(facts.traffic as u64);
+    digest.flag(facts.families.v4).flag(facts.families.v6);
+    match &facts.kind {
+        ServiceKind::ClusterIp(ips) => {
+            digest.number(0).number(ips.len() as u64);
+            for ip in ips {
+                digest.ip(*ip);
+            }
+        }
+        ServiceKind::Headless => {
+            digest.number(1);
+        }
+        ServiceKind::ExternalName(name) => {
+            digest.number(2).text(name);
+        }
+    }
+}
+
+fn digest_ports(digest: &mut Digest, ports: &Ports) {
+    digest.number(ports.len() as u64);
+    for port in ports.iter() {
+        digest
+            .text(&port.name)
+            .number(port.number.into())
+            .number(port.protocol as u64)
+            .maybe(port.app_protocol.as_deref());
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    fn digest(&self, digest: &mut Digest) {
+        let endpoint = &*self.endpoint;
+        digest.number(self.id.0).text(&endpoint.name);
+        for ip in endpoint.addresses.iter() {
+            digest.ip(ip);
+        }
+        digest_ports(digest, &endpoint.ports);
+        digest.maybe(endpoint.hostname.as_deref()).maybe(self.zone.as_deref()).maybe(endpoint.node.as_deref());
+        digest.number(endpoint.weight.into()).number(self.health as u64);
+        digest.flag(self.conditions.ready).flag(self.conditions.serving).flag(self.conditions.terminating);
+        digest.number(endpoint.attributes.tags.len() as u64);
+        for tag in &endpoint.attributes.tags {
+            digest.text(tag);
+        }
+        digest.number(endpoint.attributes.metadata.len() as u64);
+        for (key, value) in &endpoint.attributes.metadata {
+            digest.text(key).text(value);
+        }
+    }
+}
+
+// === impl Why ===
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claimed { address, winner, name } => {
+                write!(
+                    f,
+                    "address {address} is claimed by {winner} (endpoint {name}) already; give it up in one of the two"
+                )
+            }
+            Self::Refused(address, refusal) => write!(f, "address {address} {refusal}"),
+            Self::UnknownPorts(names) => write!(
+                f,
+                "the Service has no port named {}; name ports as the Service does, or add them to it",
+                names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    }
+}

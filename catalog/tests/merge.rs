@@ -1,0 +1,169 @@
+//! The merge, rule by rule.
+
+mod support;
+
+use std::sync::Arc;
+
+use rollcall_catalog::catalog::Catalog;
+use rollcall_catalog::guard::{Guard, Refusal, Reserved};
+use rollcall_catalog::input::{Input, NodeFacts, PodFacts};
+use rollcall_catalog::model::{Conditions, Health, Probe};
+use rollcall_catalog::service::{Service, Why};
+use support::*;
+
+fn merged(inputs: impl IntoIterator<Item = Input>) -> Arc<Service> {
+    let mut catalog = Catalog::default();
+    for input in inputs {
+        catalog.apply(input);
+    }
+    catalog.publish();
+    Arc::clone(catalog.snapshot().get(&key("payments")).expect("payments is there"))
+}
+
+fn names(service: &Service) -> Vec<String> {
+    let mut names: Vec<_> = service.callable().map(|member| member.endpoint.name.to_string()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn pods_and_registered_endpoints_appear_together() {
+    let service = merged([
+        said(&slice("payments-x7"), "payments", vec![pod("a", "10.1.0.4")]),
+        said(&registration("vms"), "payments", vec![vm("vm-1", "198.51.100.11")]),
+    ]);
+    assert_eq!(names(&service), ["a", "vm-1"]);
+}
+
+#[test]
+fn the_same_address_belongs_to_the_pod_and_the_loser_is_kept_for_explain() {
+    let service = merged([
+        said(&registration("vms"), "payments", vec![vm("vm-1", "10.1.0.4")]),
+        said(&slice("payments-x7"), "payments", vec![pod("a", "10.1.0.4")]),
+    ]);
+    assert_eq!(names(&service), ["a"]);
+    assert_eq!(
+        service.excluded[0].why.to_string(),
+        "address 10.1.0.4 is claimed by EndpointSlice/payments-x7 (endpoint a) already; give it up in one of the two"
+    );
+}
+
+#[test]
+fn of_two_registrations_that_claim_one_address_the_older_wins() {
+    let (mut old, mut new) = (
+        contribution(&registration("z-old"), "payments", vec![vm("vm", "198.51.100.11")]),
+        contribution(&registration("a-new"), "payments", vec![vm("vm", "198.51.100.11")]),
+    );
+    (old.created, new.created) = (100, 200);
+    let service = merged([Input::Contribution(new), Input::Contribution(old)]);
+    assert_eq!(service.endpoints[0].origin.to_string(), "ServiceRegistration/z-old");
+    assert!(matches!(&service.excluded[0].why, Why::Claimed { winner, .. } if &*winner.name == "z-old"));
+}
+
+#[test]
+fn one_machine_may_run_two_instances_on_different_ports() {
+    let mut second = vm("vm-2", "198.51.100.11");
+    second.ports = ports(&[("http", 8081)]);
+    let service = merged([said(&registration("vms"), "payments", vec![vm("vm-1", "198.51.100.11"), second])]);
+    assert_eq!(names(&service), ["vm-1", "vm-2"]);
+}
+
+#[test]
+fn the_two_families_of_a_pod_are_one_endpoint() {
+    let service = merged([
+        said(&slice("payments-v4"), "payments", vec![pod("a", "10.1.0.4")]),
+        said(&slice("payments-v6"), "payments", vec![pod("a", "2001:db8::4")]),
+    ]);
+    assert_eq!(service.endpoints.len(), 1);
+    assert_eq!(service.endpoints[0].endpoint.addresses, addresses("10.1.0.4 2001:db8::4"));
+}
+
+#[test]
+fn a_pod_in_two_slices_with_different_addresses_is_two_endpoints_until_one_is_gone() {
+    let both = [
+        said(&slice("payments-a"), "payments", vec![pod("a", "10.1.0.4")]),
+        said(&slice("payments-b"), "payments", vec![pod("a", "10.1.0.5")]),
+    ];
+    let service = merged(both.clone());
+    assert_eq!(service.endpoints.len(), 2);
+    assert_ne!(service.endpoints[0].id, service.endpoints[1].id);
+    assert_eq!(merged(both.into_iter().rev()).version, service.version);
+}
+
+#[test]
+fn a_verdict_decides_and_until_the_first_the_endpoint_is_unknown() {
+    let vms = registration("vms");
+    let registered = said(&vms, "payments", vec![checked("vm-1", "198.51.100.11"), vm("vm-2", "198.51.100.12")]);
+    assert_eq!(names(&merged([registered.clone()])), ["vm-2"]);
+    let passing = verdict(&vms, "vm-1", Health::Passing);
+    assert_eq!(names(&merged([registered.clone(), passing])), ["vm-1", "vm-2"]);
+    let service = merged([registered, verdict(&vms, "vm-1", Health::Critical)]);
+    assert_eq!((names(&service), service.counts().critical), (vec!["vm-2".to_owned()], 1));
+}
+
+#[test]
+fn maintenance_takes_out_and_keeps_serving() {
+    let out = endpoint("vm-1", "198.51.100.11", Probe::Maintenance("kernel upgrade".into()));
+    let service = merged([said(&registration("vms"), "payments", vec![out])]);
+    let member = &service.endpoints[0];
+    assert_eq!((member.health, member.conditions.ready, member.conditions.serving), (Health::Maintenance, false, true));
+    assert_eq!(&*member.reason, "kernel upgrade");
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_leaves_before_its_slice_says_so() {
+    let gone = PodFacts { attributes: Arc::default(), terminating: true, finished: false };
+    let service = merged([
+        said(&slice("payments-x7"), "payments", vec![pod("a", "10.1.0.4"), pod("b", "10.1.0.5")]),
+        Input::Pod("shop".into(), "a".into(), Some(Arc::new(gone))),
+    ]);
+    assert_eq!(names(&service), ["b"]);
+    assert!(
+        service
+            .endpoints
+            .iter()
+            .any(|member| member.conditions == Conditions { ready: false, serving: true, terminating: true })
+    );
+}
+
+#[test]
+fn a_node_gives_its_zone_and_guards_its_pod_addresses() {
+    let mut on_node = pod("a", "10.244.1.4");
+    on_node.node = Some("node-a".into());
+    let node = NodeFacts { zone: Some("zone-a".into()), pod_cidrs: vec!["10.244.1.0/24".parse().expect("a block")] };
+    let service = merged([
+        said(&slice("payments-x7"), "payments", vec![on_node]),
+        said(&registration("vms"), "payments", vec![vm("vm-1", "10.244.1.9")]),
+        Input::Node("node-a".into(), Some(Arc::new(node))),
+    ]);
+    assert_eq!(service.endpoints[0].zone.as_deref(), Some("zone-a"));
+    assert!(
+        matches!(&service.excluded[0].why, Why::Refused(_, Refusal::Reserved(Reserved { owner, .. })) if &**owner == "the pods of node node-a")
+    );
+}
+
+#[test]
+fn a_refused_address_keeps_its_endpoint_out_and_the_others_stay() {
+    let service = merged([
+        Input::Guard(Guard::default()),
+        said(&registration("vms"), "payments", vec![vm("vm-1", "169.254.1.2"), vm("vm-2", "198.51.100.12")]),
+    ]);
+    assert_eq!(names(&service), ["vm-2"]);
+    assert_eq!(
+        service.excluded[0].why.to_string(),
+        "address 169.254.1.2 is link-local; give one that other nodes can reach"
+    );
+}
+
+#[test]
+fn a_port_that_the_service_does_not_have_is_left_out_and_with_none_left_the_endpoint() {
+    let mut two = vm("vm-1", "198.51.100.11");
+    two.ports = ports(&[("http", 8080), ("metrics", 9090)]);
+    let mut none = vm("vm-2", "198.51.100.12");
+    none.ports = ports(&[("grpc", 50051)]);
+    let service =
+        merged([cluster_ip("payments", &[("http", 80)]), said(&registration("vms"), "payments", vec![two, none])]);
+    assert_eq!(names(&service), ["vm-1"]);
+    assert_eq!(service.endpoints[0].endpoint.ports, ports(&[("http", 8080)]));
+    assert!(service.excluded[0].why.to_string().contains("no port named \"grpc\""));
+}

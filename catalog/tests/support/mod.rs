@@ -1,0 +1,97 @@
+//! Short ways to say what sources say.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+
+use std::sync::Arc;
+
+use rollcall_catalog::input::{
+    Contribution, Families, Input, Origin, OriginKind, ServiceFacts, ServiceKind, TrafficDistribution, Verdict,
+};
+use rollcall_catalog::model::{
+    Addresses, Conditions, Endpoint, Health, Name, Port, Ports, Probe, Protocol, ServiceKey,
+};
+
+pub fn key(name: &str) -> ServiceKey {
+    ServiceKey::new("shop", name)
+}
+
+pub fn slice(name: &str) -> Arc<Origin> {
+    Arc::new(Origin { kind: OriginKind::EndpointSlice, namespace: "shop".into(), name: name.into() })
+}
+
+pub fn registration(name: &str) -> Arc<Origin> {
+    Arc::new(Origin { kind: OriginKind::ServiceRegistration, namespace: "shop".into(), name: name.into() })
+}
+
+pub fn ports(ports: &[(&str, u16)]) -> Ports {
+    ports
+        .iter()
+        .map(|(name, number)| Port {
+            name: (*name).into(),
+            number: *number,
+            protocol: Protocol::Tcp,
+            app_protocol: None,
+        })
+        .collect()
+}
+
+pub fn addresses(list: &str) -> Addresses {
+    Addresses::from_ips(list.split(' ').map(|ip| ip.parse().expect("an address"))).expect("one a family")
+}
+
+pub fn endpoint(name: &str, ips: &str, probe: Probe) -> Endpoint {
+    Endpoint {
+        name: name.into(),
+        addresses: addresses(ips),
+        ports: ports(&[("http", 8080)]),
+        hostname: None,
+        zone: None,
+        node: None,
+        weight: 1,
+        conditions: Conditions::READY,
+        probe,
+        attributes: Arc::default(),
+    }
+}
+
+pub fn pod(name: &str, ips: &str) -> Endpoint {
+    endpoint(name, ips, Probe::Conditions { pod: Some(name.into()) })
+}
+
+pub fn vm(name: &str, ips: &str) -> Endpoint {
+    endpoint(name, ips, Probe::Unchecked)
+}
+
+pub fn checked(name: &str, ips: &str) -> Endpoint {
+    endpoint(name, ips, Probe::Verdict)
+}
+
+pub fn contribution(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint>) -> Contribution {
+    Contribution {
+        origin: Arc::clone(origin),
+        service: key(service),
+        created: 0,
+        ports: ports(&[("http", 8080)]),
+        endpoints: endpoints.into_iter().map(Arc::new).collect(),
+    }
+}
+
+pub fn said(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint>) -> Input {
+    Input::Contribution(contribution(origin, service, endpoints))
+}
+
+pub fn verdict(origin: &Arc<Origin>, name: &str, health: Health) -> Input {
+    let verdict = Verdict { health, since_ms: 7, reason: format!("said {health}").into() };
+    Input::Verdict(Arc::clone(origin), Name::from(name), Some(verdict))
+}
+
+pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
+    let facts = ServiceFacts {
+        uid: "uid".into(),
+        kind: ServiceKind::ClusterIp(vec!["10.96.0.9".parse().expect("an address")]),
+        ports: ports(port),
+        publish_not_ready: false,
+        traffic: TrafficDistribution::Any,
+        families: Families { v4: true, v6: false },
+    };
+    Input::Service(key(service), Some(Arc::new(facts)))
+}
