@@ -65,6 +65,11 @@ impl CheckState {
         Self { health: verdict.health, since_ms: verdict.since_ms, reason: Name::clone(&verdict.reason), contrary: 0 }
     }
 
+    /// What it is decided to be.
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
     /// Takes in a result; says when to ask again.
     pub fn observe(&mut self, outcome: &Outcome, thresholds: Thresholds, now_ms: i64) -> Next {
         let (target, needed, saw) = match outcome {

@@ -1,1 +1,29 @@
-//! controller
+//! The controller: the operator that runs in the cluster, several replicas of it.
+//!
+//! ```text
+//!  sources ----+                      +--> serve ------> discovery stream (every replica)
+//!              +--> writer --Snapshot-+
+//!  checks -----+    (one task)        +--> writeback --> Kubernetes API (the leader)
+//! ```
+//!
+//! - [`sources`]: watches on the Kubernetes API; objects shrink here
+//! - [`checks`]: active checks of registered endpoints
+//! - [`writer`]: the one task that owns the catalog
+//! - [`serve`]: the catalog as resources on the discovery stream
+//! - [`leadership`]: the Lease and its fence
+//! - [`writeback`]: EndpointSlices, CatalogEntries, status and Events
+//! - [`start`]: joins them; [`args`]: flags; [`metrics`]: what is measured
+//! - [`clock`], [`backoff`], [`random`]: time and chance
+
+pub mod args;
+pub mod backoff;
+pub mod checks;
+pub mod clock;
+pub mod leadership;
+pub mod metrics;
+pub mod random;
+pub mod serve;
+pub mod sources;
+pub mod start;
+pub mod writeback;
+pub mod writer;

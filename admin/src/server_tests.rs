@@ -1,0 +1,104 @@
+use prometheus_client::metrics::counter::Counter;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+struct Running {
+    addr: SocketAddr,
+    readiness: Readiness,
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start() -> Running {
+    let mut registry = Registry::default();
+    registry.register("rollcall_test_knocks", "Knocks", Counter::<u64>::default());
+    crate::process::register(&mut registry);
+    crate::build_info::register(&mut registry, "test", "1.2.3");
+    let routes = Routes::default()
+        .with("/debug/echo/", |ask| Reply::json(format!("{{\"rest\":\"{}\",\"query\":\"{}\"}}", ask.rest, ask.query)))
+        .with("/debug/plain", |_| Reply::text("plain"));
+    let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let addr = server.local_addr();
+    let task = tokio::spawn(server.serve(readiness.clone(), Arc::new(registry), routes, shutdown.clone()));
+    Running { addr, readiness, shutdown, task }
+}
+
+// === impl Running ===
+
+impl Running {
+    async fn ask(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let request = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+}
+
+#[tokio::test]
+async fn readyz_has_one_line_for_each_closed_gate() {
+    let server = start().await;
+    let services = server.readiness.gate("services");
+    services.close("listing");
+    let answer = server.ask("GET /readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nnot ready: services: listing, 0 s\n"), "{answer}");
+    services.open();
+    let answer = server.ask("GET /readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\nok\nready: services, 0 s\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn livez_is_ok_while_nothing_is_ready_and_head_has_no_body() {
+    let server = start().await;
+    server.readiness.gate("services");
+    assert!(server.ask("GET /livez").await.ends_with("\r\n\r\nok\n"));
+    let head = server.ask("HEAD /livez").await;
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+#[tokio::test]
+async fn metrics_keep_the_conventions_and_name_their_content_type() {
+    let server = start().await;
+    let answer = server.ask("GET /metrics").await;
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(METRICS_CONTENT_TYPE), "{head}");
+    crate::conventions::assert_metric_conventions(page);
+    for name in
+        ["process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "rollcall_build_info"]
+    {
+        assert!(page.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn routes_of_the_process_are_served_and_unknown_paths_say_what_there_is() {
+    let server = start().await;
+    let answer = server.ask("GET /debug/echo/shop/payments?all").await;
+    assert!(answer.ends_with(r#"{"rest":"shop/payments","query":"all"}"#), "{answer}");
+    assert!(answer.contains("application/json"), "{answer}");
+    let answer = server.ask("GET /debug/plain/x").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(answer.ends_with("there is /livez /readyz /metrics /debug/echo/ /debug/plain\n"), "{answer}");
+    let answer = server.ask("POST /livez").await;
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET, HEAD"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named_with_the_remedy() {
+    let server = start().await;
+    let error = Server::bind(server.addr).await.unwrap_err().to_string();
+    assert!(error.contains(&server.addr.to_string()) && error.contains("--http-listen"), "{error}");
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_server_though_a_client_keeps_its_connection() {
+    let server = start().await;
+    let _idle = TcpStream::connect(server.addr).await.unwrap();
+    server.ask("GET /livez").await;
+    server.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(5), server.task).await.expect("the server ends").unwrap();
+}

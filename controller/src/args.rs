@@ -1,0 +1,127 @@
+//! Flags. Each can be given as an environment variable as well; a flag wins.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use clap::Parser;
+use rollcall_admin::logs::Format;
+use rollcall_catalog::guard::{Cidr, Guard, Reserved};
+use rollcall_catalog::model::Name;
+
+/// The Rollcall controller: watches services, checks registered endpoints, and serves and writes the catalog.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "rollcall-controller", version)]
+pub struct Args {
+    /// Address of the discovery stream (xDS over gRPC, without TLS).
+    #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:18000", value_name = "IP:PORT")]
+    pub grpc_listen: SocketAddr,
+
+    /// Address of /livez, /readyz, /metrics and /debug.
+    #[arg(long, env = "ROLLCALL_HTTP_LISTEN", default_value = "127.0.0.1:18080", value_name = "IP:PORT")]
+    pub http_listen: SocketAddr,
+
+    /// DNS suffix of the cluster.
+    #[arg(long, env = "ROLLCALL_CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN", value_parser = domain)]
+    pub cluster_domain: String,
+
+    /// Name of this replica, unique among them: the holder of the Lease.
+    #[arg(long, env = "ROLLCALL_IDENTITY", value_name = "NAME")]
+    pub identity: Option<String>,
+
+    /// Namespace of the Lease: where the controller is installed.
+    #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system", value_name = "NAMESPACE")]
+    pub namespace: String,
+
+    /// Address block that no registration may claim, beside the pod blocks of the nodes: the Services' above all.
+    /// Repeatable, or separated by commas.
+    #[arg(long, env = "ROLLCALL_RESERVED_CIDRS", value_delimiter = ',', value_name = "CIDR")]
+    pub reserved_cidr: Vec<Cidr>,
+
+    /// Exception from the reserved blocks for the registrations of one namespace. Repeatable, or separated by commas.
+    #[arg(long, env = "ROLLCALL_ALLOWED_CIDRS", value_delimiter = ',', value_name = "NAMESPACE=CIDR")]
+    pub allow_cidr: Vec<Allowed>,
+
+    /// Writes to the Kubernetes API per second at most; twice as many in a burst.
+    #[arg(long, env = "ROLLCALL_WRITES_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub writes_per_second: u32,
+
+    /// Streams open at a time; more are refused.
+    #[arg(long, env = "ROLLCALL_STREAMS_MAX", default_value_t = 10_000)]
+    pub streams_max: usize,
+
+    /// Seconds between a signal to stop and the end of the streams, in which readiness says so.
+    #[arg(long, env = "ROLLCALL_LAME_DUCK_SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=300))]
+    pub lame_duck_seconds: u64,
+
+    /// text or json.
+    #[arg(long, env = "ROLLCALL_LOG_FORMAT", default_value_t = Format::Text)]
+    pub log_format: Format,
+}
+
+/// A block that the registrations of one namespace may claim.
+#[derive(Clone, Debug)]
+pub struct Allowed(Name, Cidr);
+
+// === impl Args ===
+
+impl Args {
+    /// The address guard that the flags ask for.
+    pub fn guard(&self) -> Guard {
+        let reserved = self
+            .reserved_cidr
+            .iter()
+            .map(|block| Reserved { block: *block, owner: "this cluster (--reserved-cidr)".into() });
+        let allowed = self.allow_cidr.iter().map(|Allowed(namespace, block)| (Name::clone(namespace), *block));
+        Guard::new(reserved.collect(), allowed.collect())
+    }
+
+    /// The name of this replica: as given, or the host's name, which is the pod's in a cluster, with the process id.
+    pub fn identity(&self) -> String {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+        self.identity.clone().unwrap_or_else(|| format!("{}-{}", host().unwrap_or_default(), std::process::id()))
+    }
+}
+
+// === impl Allowed ===
+
+impl FromStr for Allowed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, block) = text.split_once('=').ok_or("write it as NAMESPACE=CIDR, such as lab=10.244.9.0/24")?;
+        let block = block.parse().map_err(|error| format!("{error}"))?;
+        Ok(Self(namespace.into(), block))
+    }
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim_end_matches('.').to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if domain.len() <= 200 && domain.split('.').all(label) {
+        Ok(domain)
+    } else {
+        Err("give a DNS name of letters, digits and hyphens, such as cluster.local".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_name_what_is_wrong() {
+        let said = |flags: &[&str]| {
+            let all = ["rollcall-controller"].into_iter().chain(flags.iter().copied());
+            Args::try_parse_from(all).expect_err("refused").to_string()
+        };
+        assert!(said(&["--reserved-cidr", "10.0.0.0"]).contains("write it as ADDRESS/PREFIX"));
+        assert!(said(&["--allow-cidr", "10.0.0.0/8"]).contains("write it as NAMESPACE=CIDR"));
+        assert!(said(&["--cluster-domain", "clu ster"]).contains("give a DNS name"));
+        assert!(said(&["--log-format", "xml"]).contains("use text or json"));
+    }
+}

@@ -1,0 +1,72 @@
+//! One service as JSON: every endpoint with its origin, its health and the reason, and what was kept out and why.
+
+use rollcall_admin::{Ask, Reply};
+use rollcall_catalog::model::{Endpoint, ServiceKey};
+use rollcall_catalog::service::Service;
+use serde_json::{Value, json};
+
+use crate::writer::Snapshots;
+
+/// Answers `/debug/catalog/NAMESPACE/NAME`; without a name, the list of services.
+pub fn page(snapshots: &Snapshots, ask: Ask<'_>) -> Reply {
+    let Some(snapshot) = snapshots.borrow().clone() else {
+        return Reply::text("not synced yet; see /readyz\n").with_status(http::StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let service = |(namespace, name): (&str, &str)| {
+        snapshot.get(&ServiceKey::new(namespace, name)).map(|service| explain(service))
+    };
+    let body = match ask.rest.split_once('/') {
+        None => {
+            let mut keys: Vec<_> = snapshot.services().map(|service| service.key.to_string()).collect();
+            keys.sort_unstable();
+            json!({ "revision": snapshot.revision().0, "services": keys })
+        }
+        Some(key) => match service(key) {
+            Some(explained) => explained,
+            None => return Reply::not_found(format!("no service {}; /debug/catalog/ lists them all", ask.rest)),
+        },
+    };
+    Reply::json(format!("{body:#}\n"))
+}
+
+fn explain(service: &Service) -> Value {
+    let members = service.endpoints.iter().map(|member| {
+        let mut said = endpoint(&member.endpoint);
+        said["id"] = format!("{:016x}", member.id.0).into();
+        said["origin"] = member.origin.to_string().into();
+        said["zone"] = member.zone.as_deref().into();
+        said["health"] = member.health.to_string().into();
+        said["reason"] = (&*member.reason).into();
+        said["since_ms"] = member.since_ms.into();
+        said["ready"] = member.conditions.ready.into();
+        said["serving"] = member.conditions.serving.into();
+        said["terminating"] = member.conditions.terminating.into();
+        said
+    });
+    let excluded = service.excluded.iter().map(|excluded| {
+        let mut said = endpoint(&excluded.endpoint);
+        said["origin"] = excluded.origin.to_string().into();
+        said["why"] = excluded.why.to_string().into();
+        said
+    });
+    json!({
+        "service": service.key.to_string(),
+        "version": service.version.to_string(),
+        "buckets": service.buckets(),
+        "endpoints": members.collect::<Vec<_>>(),
+        "excluded": excluded.collect::<Vec<_>>(),
+    })
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    json!({
+        "name": &*endpoint.name,
+        "addresses": endpoint.addresses.iter().map(|ip| ip.to_string()).collect::<Vec<_>>(),
+        "ports": endpoint.ports.iter().map(|port| json!({ "name": &*port.name, "port": port.number, "protocol": port.protocol.to_string() })).collect::<Vec<_>>(),
+        "hostname": endpoint.hostname.as_deref(),
+        "node": endpoint.node.as_deref(),
+        "weight": endpoint.weight,
+        "tags": endpoint.attributes.tags.iter().map(|tag| &**tag).collect::<Vec<_>>(),
+        "metadata": endpoint.attributes.metadata.iter().map(|(key, value)| (key.to_string(), Value::from(&**value))).collect::<serde_json::Map<_, _>>(),
+    })
+}

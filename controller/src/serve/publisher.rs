@@ -1,0 +1,110 @@
+//! Keeps the resources of each service in step with the catalog: encodes what changed, once, for all streams.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rollcall_catalog::Snapshot;
+use rollcall_catalog::digest::Version;
+use rollcall_catalog::model::ServiceKey;
+use rollcall_catalog::ring::{Changes, Revision};
+use rollcall_catalog::service::Service;
+use rollcall_xds::cache::{self, Cache};
+use rollcall_xds::resource::{Resource, ResourceType};
+use tokio::sync::watch;
+
+use super::{envoy, rollcall};
+use crate::writer::Snapshots;
+
+/// The publisher, before it runs.
+pub struct Publisher {
+    snapshots: Snapshots,
+    cache: Cache,
+    published: watch::Sender<Option<Arc<cache::Snapshot>>>,
+    revision: Option<Revision>,
+    /// What each service has in the cache.
+    served: HashMap<ServiceKey, Served>,
+}
+
+struct Served {
+    version: Version,
+    names: BTreeSet<(ResourceType, Arc<str>)>,
+}
+
+// === impl Publisher ===
+
+impl Publisher {
+    /// A publisher for a cluster of that domain, and what it will publish: nothing before the catalog has synced.
+    pub fn new(snapshots: Snapshots, cluster_domain: &str) -> (Self, watch::Receiver<Option<Arc<cache::Snapshot>>>) {
+        let mut cache = Cache::new();
+        cache.upsert(ResourceType::Zone, rollcall::zone(cluster_domain));
+        let (published, receiver) = watch::channel(None);
+        (Self { snapshots, cache, published, revision: None, served: HashMap::new() }, receiver)
+    }
+
+    /// Publishes until the writer is gone.
+    pub async fn run(mut self) {
+        while self.snapshots.changed().await.is_ok() {
+            let snapshot = self.snapshots.borrow_and_update().clone();
+            if let Some(snapshot) = snapshot {
+                self.publish(&snapshot);
+            }
+        }
+    }
+
+    fn publish(&mut self, snapshot: &Snapshot) {
+        let changes = self.revision.map_or(Changes::Resync, |seen| snapshot.changes_since(seen));
+        self.revision = Some(snapshot.revision());
+        match changes {
+            Changes::Services(keys) => {
+                for key in keys {
+                    self.update(&key, snapshot.get(&key).map(|service| &**service));
+                }
+            }
+            Changes::Resync => {
+                let gone: Vec<_> = self.served.keys().filter(|key| snapshot.get(key).is_none()).cloned().collect();
+                for service in snapshot.services() {
+                    self.update(&service.key, Some(service));
+                }
+                for key in gone {
+                    self.update(&key, None);
+                }
+            }
+        }
+        let published = self.cache.publish();
+        self.published.send_if_modified(|current| {
+            let changed = current.as_ref().is_none_or(|current| !Arc::ptr_eq(current, &published));
+            *current = Some(published);
+            changed
+        });
+    }
+
+    fn update(&mut self, key: &ServiceKey, service: Option<&Service>) {
+        let served = self.served.get(key).map(|served| served.version);
+        if service.is_some() && served == service.map(|service| service.version) {
+            return;
+        }
+        let before = self.served.remove(key);
+        let mut names = BTreeSet::new();
+        for (ty, resource) in service.into_iter().flat_map(resources) {
+            names.insert((ty, Arc::clone(&resource.name)));
+            self.cache.upsert(ty, resource);
+        }
+        for (ty, name) in before.into_iter().flat_map(|before| before.names) {
+            if !names.contains(&(ty, Arc::clone(&name))) {
+                self.cache.remove(ty, &name);
+            }
+        }
+        if let Some(service) = service {
+            self.served.insert(key.clone(), Served { version: service.version, names });
+        }
+    }
+}
+
+fn resources(service: &Service) -> impl Iterator<Item = (ResourceType, Resource)> {
+    let own = [(ResourceType::Service, rollcall::service(service))];
+    let buckets = rollcall::buckets(service).map(|bucket| (ResourceType::EndpointBucket, bucket));
+    own.into_iter().chain(buckets).chain(envoy::resources(service))
+}
+
+#[cfg(test)]
+mod tests {}

@@ -1,0 +1,103 @@
+//! A service as Rollcall's own resource types: `rollcall.v1.Service` and its `EndpointBucket`s.
+
+use std::net::IpAddr;
+
+use rollcall_catalog::input::ServiceKind;
+use rollcall_catalog::model::{Port, Ports, Protocol};
+use rollcall_catalog::service::{Member, Service};
+use rollcall_xds::proto::rollcall::v1;
+use rollcall_xds::resource::{Resource, ResourceType};
+
+/// The Service resource.
+pub fn service(service: &Service) -> Resource {
+    let facts = service.facts.as_deref();
+    let mut message = v1::Service {
+        namespace: service.key.namespace.to_string(),
+        name: service.key.name.to_string(),
+        kind: v1::service::Kind::Registered.into(),
+        cluster_ips: Vec::new(),
+        ports: service.ports.iter().map(port).collect(),
+        external_name: String::new(),
+        publish_not_ready: facts.is_some_and(|facts| facts.publish_not_ready),
+        buckets: u32::try_from(service.buckets()).unwrap_or(u32::MAX),
+    };
+    match facts.map(|facts| &facts.kind) {
+        None => {}
+        Some(ServiceKind::Headless) => message.set_kind(v1::service::Kind::Headless),
+        Some(ServiceKind::ClusterIp(ips)) => {
+            message.set_kind(v1::service::Kind::ClusterIp);
+            message.cluster_ips = ips.iter().map(|ip| octets(*ip)).collect();
+        }
+        Some(ServiceKind::ExternalName(name)) => {
+            message.set_kind(v1::service::Kind::ExternalName);
+            message.external_name = name.to_string();
+        }
+    }
+    Resource::new(ResourceType::Service, service.key.to_string(), &message)
+}
+
+/// The EndpointBucket resources, those that are empty included: their number is the bucket count.
+pub fn buckets(service: &Service) -> impl Iterator<Item = Resource> {
+    let count = service.buckets();
+    service.bucket_runs().enumerate().map(move |(index, run)| {
+        let name = bucket_name(service, count, index);
+        Resource::new(ResourceType::EndpointBucket, name, &bucket(service, &service.endpoints[run]))
+    })
+}
+
+/// `NAMESPACE/NAME/COUNT/INDEX`.
+pub fn bucket_name(service: &Service, count: usize, index: usize) -> String {
+    format!("{}/{count}/{index}", service.key)
+}
+
+fn bucket(service: &Service, members: &[Member]) -> v1::EndpointBucket {
+    let mut port_sets: Vec<&Ports> = members.iter().map(|member| &member.endpoint.ports).collect();
+    port_sets.sort_unstable();
+    port_sets.dedup();
+    let endpoint = |member: &Member| v1::Endpoint {
+        id: member.id.0,
+        addresses: member.endpoint.addresses.iter().map(octets).collect(),
+        port_set: port_sets
+            .binary_search(&&member.endpoint.ports)
+            .ok()
+            .and_then(|at| u32::try_from(at).ok())
+            .unwrap_or(0),
+        hostname: member.endpoint.hostname.as_deref().unwrap_or_default().to_owned(),
+        ready: member.conditions.ready,
+        weight: if member.endpoint.weight == 1 { 0 } else { member.endpoint.weight.into() },
+        zone: member.zone.as_deref().unwrap_or_default().to_owned(),
+        node: member.endpoint.node.as_deref().unwrap_or_default().to_owned(),
+    };
+    v1::EndpointBucket {
+        namespace: service.key.namespace.to_string(),
+        service: service.key.name.to_string(),
+        endpoints: members.iter().map(endpoint).collect(),
+        port_sets: port_sets.iter().map(|ports| v1::PortSet { ports: ports.iter().map(port).collect() }).collect(),
+    }
+}
+
+/// The Zone resource: the one thing that a DNS server has to know beside the services.
+pub fn zone(cluster_domain: &str) -> Resource {
+    Resource::new(ResourceType::Zone, "zone", &v1::Zone { cluster_domain: cluster_domain.to_owned() })
+}
+
+fn port(port: &Port) -> v1::Port {
+    let protocol = match port.protocol {
+        Protocol::Tcp => v1::Protocol::Tcp,
+        Protocol::Udp => v1::Protocol::Udp,
+        Protocol::Sctp => v1::Protocol::Sctp,
+    };
+    v1::Port {
+        name: port.name.to_string(),
+        protocol: protocol.into(),
+        port: port.number.into(),
+        app_protocol: port.app_protocol.as_deref().unwrap_or_default().to_owned(),
+    }
+}
+
+fn octets(ip: IpAddr) -> prost::bytes::Bytes {
+    match ip {
+        IpAddr::V4(v4) => prost::bytes::Bytes::copy_from_slice(&v4.octets()),
+        IpAddr::V6(v6) => prost::bytes::Bytes::copy_from_slice(&v6.octets()),
+    }
+}

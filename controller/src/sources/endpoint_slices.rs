@@ -1,0 +1,140 @@
+//! EndpointSlices of others become contributions; those that Rollcall wrote go to the write-back, which compares them
+//! with what they should be.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointPort, EndpointSlice};
+use rollcall_catalog::Input;
+use rollcall_catalog::input::{Contribution, Origin, OriginKind};
+use rollcall_catalog::intern::Interner;
+use rollcall_catalog::model::{Addresses, Attributes, Conditions, Endpoint, Name, Port, Ports, Probe, ServiceKey};
+
+use super::freshness::Source;
+use super::informer::Handler;
+use super::services::protocol;
+use super::{Names, ObjectKey, created};
+use crate::writeback::observed::{Observations, Seen};
+use crate::writeback::slices::{MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL};
+use crate::writer::{Inbox, Message};
+
+/// Hands EndpointSlices to the catalog, and our own to the write-back.
+pub struct EndpointSlices {
+    inbox: Inbox,
+    observations: Observations,
+    names: Names,
+    ports: Interner<[Port]>,
+    attributes: Arc<Attributes>,
+    ours: HashSet<ObjectKey>,
+}
+
+// === impl EndpointSlices ===
+
+impl EndpointSlices {
+    /// A handler that speaks to `inbox` and, of our own slices, to `observations`.
+    pub fn new(inbox: Inbox, observations: Observations) -> Self {
+        let (names, ports) = (Names::default(), Interner::default());
+        Self { inbox, observations, names, ports, attributes: Arc::default(), ours: HashSet::new() }
+    }
+
+    fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {
+        let namespace = self.names.get(&key.namespace);
+        Arc::new(Origin { kind: OriginKind::EndpointSlice, namespace, name: Name::clone(&key.name) })
+    }
+
+    /// What a slice says; `None` when it belongs to no Service or holds names instead of addresses.
+    fn contribution(&mut self, key: &ObjectKey, slice: &EndpointSlice) -> Option<Contribution> {
+        let service = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
+        let ports = self.slice_ports(slice.ports.as_deref().unwrap_or_default());
+        let origin = self.origin(key);
+        let service = ServiceKey { namespace: Name::clone(&origin.namespace), name: self.names.get(service) };
+        let mut seen = HashSet::new();
+        let endpoints = slice.endpoints.iter().flatten();
+        let endpoints = endpoints.filter_map(|endpoint| self.endpoint(endpoint, &ports));
+        let endpoints = endpoints.filter(|endpoint| seen.insert(Name::clone(&endpoint.name))).map(Arc::new).collect();
+        Some(Contribution {
+            origin,
+            service,
+            created: created(&slice.metadata),
+            ports: Ports::clone(&ports),
+            endpoints,
+        })
+    }
+
+    fn slice_ports(&mut self, ports: &[EndpointPort]) -> Ports {
+        let mut ports: Vec<_> = ports.iter().filter_map(|port| self.port(port)).collect();
+        ports.sort_unstable();
+        self.ports.share(ports)
+    }
+
+    fn port(&mut self, port: &EndpointPort) -> Option<Port> {
+        Some(Port {
+            name: self.names.get(port.name.as_deref().unwrap_or_default()),
+            number: u16::try_from(port.port?).ok()?,
+            protocol: protocol(port.protocol.as_deref())?,
+            app_protocol: self.names.maybe(port.app_protocol.as_deref()),
+        })
+    }
+
+    /// One endpoint. Of several addresses the first counts: kube-proxy ignores the others, and so does everyone else.
+    fn endpoint(&mut self, endpoint: &SliceEndpoint, ports: &Ports) -> Option<Endpoint> {
+        let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
+        let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+        let pod: Option<Name> = target.and_then(|target| target.name.as_deref()).map(Name::from);
+        Some(Endpoint {
+            name: pod.clone().unwrap_or_else(|| address.to_string().into()),
+            addresses: Addresses::from(address),
+            ports: Ports::clone(ports),
+            hostname: endpoint.hostname.as_deref().map(Name::from),
+            zone: self.names.maybe(endpoint.zone.as_deref()),
+            node: self.names.maybe(endpoint.node_name.as_deref()),
+            weight: 1,
+            conditions: conditions(endpoint),
+            probe: Probe::Conditions { pod },
+            attributes: Arc::clone(&self.attributes),
+        })
+    }
+}
+
+impl Handler<EndpointSlice> for EndpointSlices {
+    async fn apply(&mut self, slice: EndpointSlice) {
+        let key = ObjectKey::of(&slice.metadata);
+        let manager = slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
+        if manager.is_some_and(|manager| manager == MANAGED_BY) {
+            self.ours.insert(key);
+            self.observations.send(Seen::slice(&slice)).await;
+            return;
+        }
+        let message = match self.contribution(&key, &slice) {
+            Some(contribution) => Input::Contribution(contribution),
+            None => Input::Gone(self.origin(&key)),
+        };
+        self.inbox.send(Message::Say(message)).await;
+    }
+
+    async fn delete(&mut self, gone: &ObjectKey) {
+        if self.ours.remove(gone) {
+            self.observations.send(Seen::SliceGone(gone.clone())).await;
+        } else {
+            let origin = self.origin(gone);
+            self.inbox.send(Message::Say(Input::Gone(origin))).await;
+        }
+    }
+
+    async fn synced(&mut self) {
+        self.observations.send(Seen::Synced(Source::EndpointSlices)).await;
+        self.inbox.send(Message::Synced(Source::EndpointSlices)).await;
+    }
+}
+
+/// An absent condition means ready and serving, and not terminating (discovery/v1 `EndpointConditions`).
+fn conditions(endpoint: &SliceEndpoint) -> Conditions {
+    let said = endpoint.conditions.as_ref();
+    let ready = said.and_then(|said| said.ready).unwrap_or(true);
+    Conditions {
+        ready,
+        serving: said.and_then(|said| said.serving).unwrap_or(ready),
+        terminating: said.and_then(|said| said.terminating).unwrap_or(false),
+    }
+}

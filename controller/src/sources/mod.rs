@@ -1,0 +1,62 @@
+//! Sources: the watches on the Kubernetes API. Here objects shrink to the catalog's own types and are dropped.
+//!
+//! - [`informer`]: one list-and-watch loop for every kind
+//! - [`guarded`]: decoding that lets one bad object harm only itself
+//! - [`freshness`]: how old each watch is
+//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`registrations`], [`catalog_entries`]: what each becomes
+
+pub mod catalog_entries;
+pub mod endpoint_slices;
+pub mod freshness;
+pub mod guarded;
+pub mod informer;
+pub mod nodes;
+pub mod pods;
+pub mod registrations;
+pub mod services;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rollcall_catalog::intern::Interner;
+use rollcall_catalog::model::Name;
+
+/// The namespace and name of an object; the namespace is empty for cluster-scoped kinds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// Namespace, or empty.
+    pub namespace: Name,
+    /// Name.
+    pub name: Name,
+}
+
+/// Interned names of one source: namespaces, zones, nodes and label sets repeat many times over.
+#[derive(Debug, Default)]
+pub struct Names(Interner<str>);
+
+// === impl ObjectKey ===
+
+impl ObjectKey {
+    /// The key of an object that the API server returned: those always have a name.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
+        Self { namespace: text(&meta.namespace), name: text(&meta.name) }
+    }
+}
+
+// === impl Names ===
+
+impl Names {
+    /// The shared copy of a text.
+    pub fn get(&mut self, text: &str) -> Name {
+        self.0.get(text)
+    }
+
+    /// The shared copy of a text that may be absent or empty, which mean the same in the API.
+    pub fn maybe(&mut self, text: Option<&str>) -> Option<Name> {
+        text.filter(|text| !text.is_empty()).map(|text| self.0.get(text))
+    }
+}
+
+/// When an object was created, in seconds since the epoch.
+fn created(meta: &ObjectMeta) -> i64 {
+    meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
+}

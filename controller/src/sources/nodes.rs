@@ -1,0 +1,56 @@
+//! Nodes become [`NodeFacts`]: the zone of their pods and the addresses that belong to those.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Node;
+use rollcall_catalog::Input;
+use rollcall_catalog::input::NodeFacts;
+use rollcall_catalog::model::Name;
+
+use super::freshness::Source;
+use super::informer::Handler;
+use super::{Names, ObjectKey};
+use crate::writer::{Inbox, Message};
+
+/// Hands Nodes to the catalog.
+pub struct Nodes {
+    inbox: Inbox,
+    names: Names,
+}
+
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+// === impl Nodes ===
+
+impl Nodes {
+    /// A handler that speaks to `inbox`.
+    pub fn new(inbox: Inbox) -> Self {
+        Self { inbox, names: Names::default() }
+    }
+
+    fn facts(&mut self, node: &Node) -> NodeFacts {
+        let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE_LABEL));
+        let spec = node.spec.iter();
+        let blocks = spec.flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
+        let mut pod_cidrs: Vec<_> = blocks.filter_map(|block| block.parse().ok()).collect();
+        pod_cidrs.sort_unstable();
+        pod_cidrs.dedup();
+        NodeFacts { zone: self.names.maybe(zone.map(String::as_str)), pod_cidrs }
+    }
+}
+
+impl Handler<Node> for Nodes {
+    async fn apply(&mut self, node: Node) {
+        let facts = self.facts(&node);
+        let name = ObjectKey::of(&node.metadata).name;
+        self.inbox.send(Message::Say(Input::Node(name, Some(Arc::new(facts))))).await;
+    }
+
+    async fn delete(&mut self, gone: &ObjectKey) {
+        self.inbox.send(Message::Say(Input::Node(Name::clone(&gone.name), None))).await;
+    }
+
+    async fn synced(&mut self) {
+        self.inbox.send(Message::Synced(Source::Nodes)).await;
+    }
+}

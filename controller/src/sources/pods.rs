@@ -1,0 +1,64 @@
+//! Pods become [`PodFacts`]: their labels, and early word of their end.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use rollcall_catalog::Input;
+use rollcall_catalog::input::PodFacts;
+use rollcall_catalog::intern::Interner;
+use rollcall_catalog::model::{Attributes, Name};
+
+use super::freshness::Source;
+use super::informer::Handler;
+use super::{Names, ObjectKey};
+use crate::writer::{Inbox, Message};
+
+/// Hands Pods to the catalog.
+pub struct Pods {
+    inbox: Inbox,
+    names: Names,
+    attributes: Interner<Attributes>,
+}
+
+/// The label by which a Deployment tells its ReplicaSets apart: of no use to callers, and different in every rollout.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+
+// === impl Pods ===
+
+impl Pods {
+    /// A handler that speaks to `inbox`.
+    pub fn new(inbox: Inbox) -> Self {
+        Self { inbox, names: Names::default(), attributes: Interner::default() }
+    }
+
+    fn facts(&mut self, pod: &Pod) -> PodFacts {
+        let labels = pod.metadata.labels.iter().flatten().filter(|(key, _)| *key != TEMPLATE_HASH);
+        let metadata = labels.map(|(key, value)| (self.names.get(key), self.names.get(value))).collect();
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        PodFacts {
+            attributes: self.attributes.share(Attributes { tags: Vec::new(), metadata }),
+            terminating: pod.metadata.deletion_timestamp.is_some(),
+            finished: matches!(phase, Some("Failed" | "Succeeded")),
+        }
+    }
+
+    async fn say(&mut self, key: &ObjectKey, facts: Option<Arc<PodFacts>>) {
+        let namespace = self.names.get(&key.namespace);
+        self.inbox.send(Message::Say(Input::Pod(namespace, Name::clone(&key.name), facts))).await;
+    }
+}
+
+impl Handler<Pod> for Pods {
+    async fn apply(&mut self, pod: Pod) {
+        let facts = self.facts(&pod);
+        self.say(&ObjectKey::of(&pod.metadata), Some(Arc::new(facts))).await;
+    }
+
+    async fn delete(&mut self, gone: &ObjectKey) {
+        self.say(gone, None).await;
+    }
+
+    async fn synced(&mut self) {
+        self.inbox.send(Message::Synced(Source::Pods)).await;
+    }
+}

@@ -1,0 +1,112 @@
+//! Services become [`ServiceFacts`].
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use rollcall_catalog::Input;
+use rollcall_catalog::input::{Families, ServiceFacts, ServiceKind, TrafficDistribution};
+use rollcall_catalog::intern::Interner;
+use rollcall_catalog::model::{Name, Port, Protocol, ServiceKey};
+
+use super::freshness::Source;
+use super::informer::Handler;
+use super::{Names, ObjectKey};
+use crate::writer::{Inbox, Message};
+
+/// Hands Services to the catalog.
+pub struct Services {
+    inbox: Inbox,
+    names: Names,
+    ports: Interner<[Port]>,
+}
+
+// === impl Services ===
+
+impl Services {
+    /// A handler that speaks to `inbox`.
+    pub fn new(inbox: Inbox) -> Self {
+        Self { inbox, names: Names::default(), ports: Interner::default() }
+    }
+
+    fn facts(&mut self, service: &Service) -> ServiceFacts {
+        let default = ServiceSpec::default();
+        let spec = service.spec.as_ref().unwrap_or(&default);
+        let mut ports: Vec<_> = spec.ports.iter().flatten().filter_map(|port| self.port(port)).collect();
+        ports.sort_unstable();
+        let families = spec.ip_families.as_deref().unwrap_or_default();
+        ServiceFacts {
+            uid: service.metadata.uid.as_deref().unwrap_or_default().into(),
+            kind: kind(spec, &mut self.names),
+            ports: self.ports.share(ports),
+            publish_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
+            traffic: traffic(spec.traffic_distribution.as_deref()),
+            families: Families {
+                v4: families.is_empty() || families.iter().any(|family| family == "IPv4"),
+                v6: families.iter().any(|family| family == "IPv6"),
+            },
+        }
+    }
+
+    fn port(&mut self, port: &ServicePort) -> Option<Port> {
+        Some(Port {
+            name: self.names.get(port.name.as_deref().unwrap_or_default()),
+            number: u16::try_from(port.port).ok()?,
+            protocol: protocol(port.protocol.as_deref())?,
+            app_protocol: self.names.maybe(port.app_protocol.as_deref()),
+        })
+    }
+}
+
+impl Handler<Service> for Services {
+    async fn apply(&mut self, service: Service) {
+        let key = key(&ObjectKey::of(&service.metadata), &mut self.names);
+        let facts = self.facts(&service);
+        self.inbox.send(Message::Say(Input::Service(key, Some(Arc::new(facts))))).await;
+    }
+
+    async fn delete(&mut self, gone: &ObjectKey) {
+        let key = key(gone, &mut self.names);
+        self.inbox.send(Message::Say(Input::Service(key, None))).await;
+    }
+
+    async fn synced(&mut self) {
+        self.inbox.send(Message::Synced(Source::Services)).await;
+    }
+}
+
+fn key(object: &ObjectKey, names: &mut Names) -> ServiceKey {
+    ServiceKey { namespace: names.get(&object.namespace), name: Name::clone(&object.name) }
+}
+
+/// `ClusterIP`, `NodePort` and `LoadBalancer` Services have a virtual address unless it is `None`.
+fn kind(spec: &ServiceSpec, names: &mut Names) -> ServiceKind {
+    if spec.type_.as_deref() == Some("ExternalName") {
+        let target = spec.external_name.as_deref().unwrap_or_default();
+        return ServiceKind::ExternalName(names.get(target.trim_end_matches('.')));
+    }
+    let single = spec.cluster_ip.iter();
+    let all = spec.cluster_ips.iter().flatten().chain(single);
+    let mut ips: Vec<IpAddr> = all.filter_map(|ip| ip.parse().ok()).collect();
+    ips.sort_unstable();
+    ips.dedup();
+    if ips.is_empty() { ServiceKind::Headless } else { ServiceKind::ClusterIp(ips) }
+}
+
+fn traffic(distribution: Option<&str>) -> TrafficDistribution {
+    match distribution {
+        Some("PreferSameZone" | "PreferClose") => TrafficDistribution::PreferSameZone,
+        Some("PreferSameNode") => TrafficDistribution::PreferSameNode,
+        _ => TrafficDistribution::Any,
+    }
+}
+
+/// A protocol of the Kubernetes API; absent means TCP. `None` for one that this version does not know.
+pub(super) fn protocol(name: Option<&str>) -> Option<Protocol> {
+    match name {
+        None | Some("" | "TCP") => Some(Protocol::Tcp),
+        Some("UDP") => Some(Protocol::Udp),
+        Some("SCTP") => Some(Protocol::Sctp),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,216 @@
+//! One piece of work: the writes that bring an object, or a set of slices, in line with the catalog.
+
+use std::fmt;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::runtime::events::{Event, Recorder};
+use kube::{Client, Resource, ResourceExt};
+use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_crds::{CatalogEntry, ServiceRegistration, ServiceRegistrationStatus};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tracing::warn;
+
+use super::observed::Seen;
+use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
+use crate::sources::ObjectKey;
+
+/// Our name in the managed fields of what we write.
+pub const FIELD_MANAGER: &str = "rollcall";
+
+/// The writes that one target needs.
+pub enum Work {
+    /// Slices to write, then slices to delete with the version that they stand at: endpoints come before they go.
+    Slices {
+        /// To be applied, each over the version that stands there.
+        write: Vec<(EndpointSlice, Option<String>)>,
+        /// To be deleted.
+        delete: Vec<(ObjectKey, String)>,
+    },
+    /// A registration's status, and the Events of what it says anew.
+    Status(ObjectKey, String, Box<ServiceRegistrationStatus>, ObjectReference, Vec<Event>),
+    /// A CatalogEntry, over the version that stands there.
+    Entry(Box<CatalogEntry>, Option<String>),
+    /// A CatalogEntry whose service is gone.
+    RemoveEntry(ServiceKey, String),
+}
+
+/// Why a write was not made.
+#[derive(Debug)]
+pub enum Failure {
+    /// This replica does not lead, or not for long enough.
+    NotLeading,
+    /// No answer in time. It may have been made: the watch will tell.
+    Timeout,
+    /// The API server refused it, or could not be reached.
+    Kube(kube::Error),
+}
+
+/// Makes writes.
+#[derive(Clone)]
+pub struct Applier {
+    /// The API server.
+    pub client: Client,
+    /// When writes may be made.
+    pub fence: Fence,
+    /// Publishes Events.
+    pub recorder: Recorder,
+}
+
+// === impl Work ===
+
+impl Work {
+    /// How many writes it is.
+    pub fn writes(&self) -> usize {
+        match self {
+            Self::Slices { write, delete } => write.len() + delete.len(),
+            Self::Status(.., events) => 1 + events.len(),
+            Self::Entry(..) | Self::RemoveEntry(..) => 1,
+        }
+    }
+}
+
+// === impl Applier ===
+
+impl Applier {
+    /// Makes the writes, in order, until one fails. What they made stand goes to `seen` even then.
+    pub async fn run(self, work: Work, seen: &mut Vec<Seen>) -> Result<(), Failure> {
+        match work {
+            Work::Slices { write, delete } => self.slices(write, delete, seen).await,
+            Work::Status(key, version, status, regarding, events) => {
+                let written = self.status(&key, version, &status).await?;
+                seen.push(Seen::registration(&written));
+                self.publish(events, &regarding).await;
+                Ok(())
+            }
+            Work::Entry(entry, version) => {
+                let written = self.apply(*entry, version).await?;
+                seen.push(Seen::entry(&written));
+                Ok(())
+            }
+            Work::RemoveEntry(key, version) => {
+                self.delete::<CatalogEntry>(
+                    &ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(&key.name) },
+                    version,
+                )
+                .await?;
+                seen.push(Seen::EntryGone(key));
+                Ok(())
+            }
+        }
+    }
+
+    async fn slices(
+        &self,
+        write: Vec<(EndpointSlice, Option<String>)>,
+        delete: Vec<(ObjectKey, String)>,
+        seen: &mut Vec<Seen>,
+    ) -> Result<(), Failure> {
+        for (slice, version) in write {
+            let written = self.apply(slice, version).await?;
+            seen.push(Seen::slice(&written));
+        }
+        for (key, version) in delete {
+            self.delete::<EndpointSlice>(&key, version).await?;
+            seen.push(Seen::SliceGone(key));
+        }
+        Ok(())
+    }
+
+    /// Server-side apply of an object; over `version` if it stands already.
+    async fn apply<K>(&self, mut object: K, version: Option<String>) -> Result<K, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Serialize
+            + DeserializeOwned
+            + fmt::Debug,
+    {
+        object.meta_mut().resource_version = version;
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        self.guarded(api.patch(&name, &params, &Patch::Apply(&object))).await
+    }
+
+    async fn status(
+        &self,
+        key: &ObjectKey,
+        version: String,
+        status: &ServiceRegistrationStatus,
+    ) -> Result<ServiceRegistration, Failure> {
+        let api: Api<ServiceRegistration> = Api::namespaced(self.client.clone(), &key.namespace);
+        let patch = json!({
+            "apiVersion": format!("{}/{}", rollcall_crds::GROUP, rollcall_crds::VERSION),
+            "kind": "ServiceRegistration",
+            "metadata": { "resourceVersion": version },
+            "status": status,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        self.guarded(api.patch_status(&key.name, &params, &Patch::Apply(&patch))).await
+    }
+
+    /// Deletes an object as it was seen; that it is gone already is as good.
+    async fn delete<K>(&self, key: &ObjectKey, version: String) -> Result<(), Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &key.namespace);
+        let preconditions = Some(Preconditions { resource_version: Some(version), uid: None });
+        let params = DeleteParams { preconditions, ..DeleteParams::default() };
+        match self.guarded(api.delete(&key.name, &params)).await {
+            Err(Failure::Kube(kube::Error::Api(status))) if status.code == 404 => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Events are for people: one that cannot be published is logged and not tried again.
+    async fn publish(&self, events: Vec<Event>, regarding: &ObjectReference) {
+        for event in events {
+            if let Err(error) = self.guarded(self.recorder.publish(&event, regarding)).await {
+                warn!(%error, reason = %event.reason, "event could not be published");
+            }
+        }
+    }
+
+    /// No write without the fence, and none longer than the fence allows for.
+    async fn guarded<T>(&self, write: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
+        if !self.fence.is_open() {
+            return Err(Failure::NotLeading);
+        }
+        match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+            Ok(result) => result.map_err(Failure::Kube),
+            Err(_) => Err(Failure::Timeout),
+        }
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The word for it in metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotLeading => "not_leading",
+            Self::Timeout => "timeout",
+            Self::Kube(kube::Error::Api(status)) if status.code == 409 => "conflict",
+            Self::Kube(kube::Error::Api(_)) => "refused",
+            Self::Kube(_) => "unreachable",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeading => f.write_str("this replica does not lead"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Kube(kube::Error::Api(status)) => f.write_str(&status.message),
+            Self::Kube(error) => write!(f, "{error}"),
+        }
+    }
+}

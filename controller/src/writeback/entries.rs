@@ -1,0 +1,151 @@
+//! The CatalogEntry of a service.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use rollcall_catalog::digest::{Digest, Version};
+use rollcall_catalog::input::{OriginKind, ServiceKind};
+use rollcall_catalog::model::{Health, Port};
+use rollcall_catalog::service::{Excluded, Member, Service, Why};
+use rollcall_crds::{
+    self as api, ApiDuration, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary,
+};
+
+use super::observed::SeenEntry;
+use super::status;
+
+/// Endpoints listed at most; the rest is counted.
+const ENDPOINTS_MAX: usize = 100;
+/// Origins listed at most.
+const ORIGINS_MAX: usize = 100;
+/// Conflicts listed at most.
+const CONFLICTS_MAX: usize = 20;
+
+/// The entry that should stand in the API. It keeps the time of the last change as long as the revision stays.
+pub fn desired(
+    service: &Service,
+    time_to_evict: Option<Duration>,
+    stands: Option<&SeenEntry>,
+    now: Timestamp,
+) -> CatalogEntry {
+    let counts = service.counts();
+    let origins = origins(service);
+    let conflicts: Vec<_> = service.excluded.iter().filter_map(conflict).collect();
+    let revision = service.version.to_string();
+    let unchanged = stands.filter(|stands| stands.revision == revision).and_then(|stands| stands.last_change);
+    let content = CatalogEntryContent {
+        service_kind: kind(service),
+        callable: format!("{}/{}", counts.callable, counts.endpoints),
+        counts: Counts {
+            endpoints: number(counts.endpoints),
+            callable: number(counts.callable),
+            passing: number(counts.passing),
+            warning: number(counts.warning),
+            critical: number(counts.critical),
+            unknown: number(counts.unknown),
+            maintenance: number(counts.maintenance),
+        },
+        origins_omitted: number(origins.len().saturating_sub(ORIGINS_MAX)),
+        origins: origins.into_iter().take(ORIGINS_MAX).collect(),
+        endpoints: service.endpoints.iter().take(ENDPOINTS_MAX).map(endpoint).collect(),
+        endpoints_omitted: number(service.endpoints.len().saturating_sub(ENDPOINTS_MAX)),
+        conflicts_omitted: number(conflicts.len().saturating_sub(CONFLICTS_MAX)),
+        conflicts: conflicts.into_iter().take(CONFLICTS_MAX).collect(),
+        revision,
+        last_change_time: Some(Time(status::whole_seconds(unchanged.unwrap_or(now)))),
+        time_to_evict: time_to_evict.map(ApiDuration::rounded_up),
+    };
+    let (name, namespace) = (service.key.name.to_string(), service.key.namespace.to_string());
+    let metadata = ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() };
+    CatalogEntry { metadata, spec: content }
+}
+
+/// The version of what matters about an entry: all of it but the time, which follows from the revision.
+pub fn version(entry: &CatalogEntry) -> Version {
+    let content = CatalogEntryContent { last_change_time: None, ..entry.spec.clone() };
+    Digest::default().text(&serde_json::to_string(&content).unwrap_or_default()).finish()
+}
+
+fn kind(service: &Service) -> api::ServiceKind {
+    match service.facts.as_deref().map(|facts| &facts.kind) {
+        Some(ServiceKind::ClusterIp(_)) => api::ServiceKind::ClusterIP,
+        Some(ServiceKind::Headless) => api::ServiceKind::Headless,
+        Some(ServiceKind::ExternalName(_)) => api::ServiceKind::ExternalName,
+        None => api::ServiceKind::Registered,
+    }
+}
+
+/// EndpointSlices counted together: their names mean nothing to people. Registrations one by one.
+fn origins(service: &Service) -> Vec<OriginSummary> {
+    let mut counted: BTreeMap<(OriginKind, Option<&str>), usize> = BTreeMap::new();
+    for member in &service.endpoints {
+        let name = match member.origin.kind {
+            OriginKind::EndpointSlice => None,
+            OriginKind::ServiceRegistration => Some(&*member.origin.name),
+        };
+        *counted.entry((member.origin.kind, name)).or_default() += 1;
+    }
+    let summary = |((kind, name), endpoints): ((OriginKind, Option<&str>), usize)| OriginSummary {
+        origin: match kind {
+            OriginKind::EndpointSlice => api::OriginKind::EndpointSlice,
+            OriginKind::ServiceRegistration => api::OriginKind::ServiceRegistration,
+        },
+        name: name.map(str::to_owned),
+        endpoints: number(endpoints),
+    };
+    counted.into_iter().map(summary).collect()
+}
+
+fn endpoint(member: &Member) -> CatalogEndpoint {
+    CatalogEndpoint {
+        name: member.endpoint.name.to_string(),
+        addresses: member.endpoint.addresses.iter().map(|ip| ip.to_string()).collect(),
+        ports: member.endpoint.ports.iter().map(port).collect(),
+        health: health(member.health),
+        callable: member.conditions.ready,
+        zone: member.zone.as_deref().map(str::to_owned),
+        origin: member.origin.to_string(),
+        reason: member.reason.to_string(),
+    }
+}
+
+fn port(port: &Port) -> String {
+    match &*port.name {
+        "" => format!("{}/{}", port.number, port.protocol),
+        name => format!("{name}:{}/{}", port.number, port.protocol),
+    }
+}
+
+fn conflict(excluded: &Excluded) -> Option<Conflict> {
+    match &excluded.why {
+        Why::Claimed { address, winner, .. } => Some(Conflict {
+            address: address.to_string(),
+            winner: winner.to_string(),
+            loser: excluded.origin.to_string(),
+            rule: if winner.kind == excluded.origin.kind {
+                "of two registrations the older one"
+            } else {
+                "pods before registrations"
+            }
+            .to_owned(),
+        }),
+        Why::Refused(..) | Why::UnknownPorts(_) => None,
+    }
+}
+
+/// The API's word for a health.
+pub(super) fn health(health: Health) -> api::Health {
+    match health {
+        Health::Passing => api::Health::Passing,
+        Health::Warning => api::Health::Warning,
+        Health::Critical => api::Health::Critical,
+        Health::Unknown => api::Health::Unknown,
+        Health::Maintenance => api::Health::Maintenance,
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

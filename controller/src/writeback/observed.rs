@@ -1,0 +1,310 @@
+//! What stands in the API: versions of our slices and entries, and the status of registrations.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use rollcall_catalog::check::{Thresholds, time_to_decide};
+use rollcall_catalog::digest::Version;
+use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_crds::{CatalogEntry, Health, ServiceRegistration};
+use tokio::sync::mpsc;
+
+use super::{entries, slices, status};
+use crate::sources::ObjectKey;
+use crate::sources::freshness::Source;
+use crate::sources::registrations::{Problem, problems};
+
+/// What the watches tell the write-back.
+#[derive(Debug)]
+pub enum Seen {
+    /// One of our EndpointSlices, and the Service that it names.
+    Slice(ObjectKey, Option<ServiceKey>, Stands),
+    /// One of our EndpointSlices is gone.
+    SliceGone(ObjectKey),
+    /// A CatalogEntry.
+    Entry(ServiceKey, SeenEntry),
+    /// A CatalogEntry is gone.
+    EntryGone(ServiceKey),
+    /// A registration.
+    Registration(ObjectKey, Box<SeenRegistration>),
+    /// A registration is gone.
+    RegistrationGone(ObjectKey),
+    /// Every object of a kind has been seen once.
+    Synced(Source),
+}
+
+/// An object as it stands in the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stands {
+    /// Its resourceVersion, to write over exactly this and nothing newer.
+    pub resource_version: String,
+    /// The version of what matters about it.
+    pub content: Version,
+}
+
+/// A CatalogEntry as it stands in the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenEntry {
+    /// The object.
+    pub stands: Stands,
+    /// Its `revision`.
+    pub revision: String,
+    /// When the revision changed.
+    pub last_change: Option<Timestamp>,
+}
+
+/// A registration as it stands in the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenRegistration {
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its uid, for Events.
+    pub uid: String,
+    /// The service that it joins.
+    pub service: ServiceKey,
+    /// Its generation, for `observedGeneration`.
+    pub generation: Option<i64>,
+    /// What in its spec cannot be used.
+    pub problems: Vec<Problem>,
+    /// Names and addresses of its endpoints, in the order of the spec.
+    pub endpoints: Vec<(Name, Vec<String>)>,
+    /// Whether the whole of it is in maintenance, and why.
+    pub maintenance: Option<String>,
+    /// The longest time from the death of an endpoint to the verdict, by its checks.
+    pub time_to_decide: Option<Duration>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The version of its status.
+    pub status: Version,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+    /// Health and since when, by endpoint.
+    pub since: BTreeMap<Name, (Health, Timestamp)>,
+}
+
+/// The way of the watches to the write-back.
+#[derive(Clone, Debug)]
+pub struct Observations(mpsc::Sender<Seen>);
+
+/// Everything that stands in the API and concerns the write-back.
+#[derive(Debug, Default)]
+pub struct Observed {
+    slices: HashMap<ServiceKey, BTreeMap<Name, Stands>>,
+    slice_services: HashMap<ObjectKey, ServiceKey>,
+    /// CatalogEntries.
+    pub entries: HashMap<ServiceKey, SeenEntry>,
+    registrations: HashMap<ObjectKey, SeenRegistration>,
+    by_service: HashMap<ServiceKey, BTreeSet<ObjectKey>>,
+}
+
+/// Messages that wait at most.
+const QUEUE: usize = 8192;
+
+// === impl Seen ===
+
+impl Seen {
+    /// One of our slices.
+    pub fn slice(slice: &EndpointSlice) -> Self {
+        let key = ObjectKey::of(&slice.metadata);
+        let service = slice.labels().get(slices::SERVICE_LABEL);
+        let service =
+            service.map(|name| ServiceKey { namespace: Name::clone(&key.namespace), name: name.as_str().into() });
+        let stands =
+            Stands { resource_version: slice.resource_version().unwrap_or_default(), content: slices::version(slice) };
+        Self::Slice(key, service, stands)
+    }
+
+    /// A CatalogEntry.
+    pub fn entry(entry: &CatalogEntry) -> Self {
+        let ObjectKey { namespace, name } = ObjectKey::of(&entry.metadata);
+        Self::Entry(ServiceKey { namespace, name }, SeenEntry::of(entry))
+    }
+
+    /// A registration.
+    pub fn registration(registration: &ServiceRegistration) -> Self {
+        Self::Registration(ObjectKey::of(&registration.metadata), Box::new(SeenRegistration::of(registration)))
+    }
+}
+
+// === impl SeenEntry ===
+
+impl SeenEntry {
+    /// What matters of an entry.
+    pub fn of(entry: &CatalogEntry) -> Self {
+        Self {
+            stands: Stands {
+                resource_version: entry.resource_version().unwrap_or_default(),
+                content: entries::version(entry),
+            },
+            revision: entry.spec.revision.clone(),
+            last_change: entry.spec.last_change_time.as_ref().map(|time| time.0),
+        }
+    }
+}
+
+// === impl SeenRegistration ===
+
+impl SeenRegistration {
+    fn of(registration: &ServiceRegistration) -> Self {
+        let (spec, default) = (&registration.spec, rollcall_crds::ServiceRegistrationStatus::default());
+        let said = registration.status.as_ref().unwrap_or(&default);
+        let namespace = registration.namespace().unwrap_or_default();
+        let to_decide = |check: &rollcall_crds::CheckSpec| {
+            let thresholds = Thresholds { failures: check.failure_threshold, successes: check.success_threshold };
+            time_to_decide(check.interval.get(), check.timeout.get(), thresholds)
+        };
+        Self {
+            resource_version: registration.resource_version().unwrap_or_default(),
+            uid: registration.uid().unwrap_or_default(),
+            service: ServiceKey::new(namespace, spec.service.as_str()),
+            generation: registration.metadata.generation,
+            problems: problems(spec),
+            endpoints: spec
+                .endpoints
+                .iter()
+                .map(|endpoint| (endpoint.name.as_str().into(), endpoint.addresses.clone()))
+                .collect(),
+            maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
+            time_to_decide: spec.checks.iter().map(to_decide).min(),
+            created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            status: status::version(said),
+            conditions: said.conditions.clone(),
+            since: said.endpoints.iter().map(|said| (said.name.as_str().into(), (said.health, said.since.0))).collect(),
+        }
+    }
+}
+
+// === impl Observations ===
+
+impl Observations {
+    /// The way in, and its end.
+    pub fn new() -> (Self, mpsc::Receiver<Seen>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// Sends, waiting for room. During shutdown the message is dropped.
+    pub async fn send(&self, seen: Seen) {
+        let _ = self.0.send(seen).await;
+    }
+}
+
+// === impl Observed ===
+
+impl Observed {
+    /// Our slices of a service, by name.
+    pub fn slices(&self, service: &ServiceKey) -> impl Iterator<Item = (&Name, &Stands)> {
+        self.slices.get(service).into_iter().flatten()
+    }
+
+    /// Services that have slices of ours.
+    pub fn services_with_slices(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.slices.keys()
+    }
+
+    /// A slice as it stands now; the services whose slices have to be looked at because of it.
+    pub fn put_slice(&mut self, key: &ObjectKey, service: Option<ServiceKey>, stands: Stands) -> Vec<ServiceKey> {
+        let known = self
+            .slice_services
+            .get(key)
+            .and_then(|service| self.slices.get(service))
+            .and_then(|slices| slices.get(&key.name));
+        if known.is_some_and(|known| is_older(&stands, known)) {
+            return Vec::new();
+        }
+        let mut concerned = self.remove_slice(key);
+        // A slice whose service label was taken off would never be found again; its name starts with the service's.
+        let service = service.or_else(|| concerned.first().cloned());
+        if let Some(service) = service {
+            self.slice_services.insert(key.clone(), service.clone());
+            self.slices.entry(service.clone()).or_default().insert(Name::clone(&key.name), stands);
+            concerned.push(service);
+        }
+        concerned
+    }
+
+    /// A slice is gone; the service that it was of.
+    pub fn remove_slice(&mut self, key: &ObjectKey) -> Vec<ServiceKey> {
+        let Some(service) = self.slice_services.remove(key) else { return Vec::new() };
+        if let Some(slices) = self.slices.get_mut(&service) {
+            slices.remove(&key.name);
+            if slices.is_empty() {
+                self.slices.remove(&service);
+            }
+        }
+        vec![service]
+    }
+
+    /// An entry as it stands now; whether that is news.
+    pub fn put_entry(&mut self, key: ServiceKey, seen: SeenEntry) -> bool {
+        if self.entries.get(&key).is_some_and(|known| is_older(&seen.stands, &known.stands)) {
+            return false;
+        }
+        self.entries.insert(key, seen.clone()) != Some(seen)
+    }
+
+    /// A registration as it stands now; whether that is news.
+    pub fn put_registration(&mut self, key: ObjectKey, seen: SeenRegistration) -> bool {
+        let known = self.registrations.get(&key);
+        if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {
+            return false;
+        }
+        let news = known.is_none_or(|known| {
+            known.status != seen.status || known.generation != seen.generation || known.problems != seen.problems
+        });
+        self.by_service.entry(seen.service.clone()).or_default().insert(key.clone());
+        self.registrations.insert(key, seen);
+        news
+    }
+
+    /// A registration is gone.
+    pub fn remove_registration(&mut self, key: &ObjectKey) {
+        let Some(gone) = self.registrations.remove(key) else { return };
+        if let Some(keys) = self.by_service.get_mut(&gone.service) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_service.remove(&gone.service);
+            }
+        }
+    }
+
+    /// A registration.
+    pub fn registration(&self, key: &ObjectKey) -> Option<&SeenRegistration> {
+        self.registrations.get(key)
+    }
+
+    /// Every registration's key.
+    pub fn registrations(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.registrations.keys()
+    }
+
+    /// The registrations that join a service.
+    pub fn registrations_of(&self, service: &ServiceKey) -> impl Iterator<Item = &ObjectKey> {
+        self.by_service.get(service).into_iter().flatten()
+    }
+
+    /// The longest time from the death of a checked endpoint of a service to the verdict.
+    pub fn time_to_decide(&self, service: &ServiceKey) -> Option<Duration> {
+        self.registrations_of(service).filter_map(|key| self.registrations.get(key)?.time_to_decide).max()
+    }
+}
+
+/// Whether `seen` is older than what is known, which a watch may deliver after our own write (KEP-5504: versions of one
+/// kind are comparable as numbers). A version that is no number is taken as news.
+fn is_older(seen: &Stands, known: &Stands) -> bool {
+    match (version_number(&seen.resource_version), version_number(&known.resource_version)) {
+        (Some(seen), Some(known)) => seen < known,
+        _ => false,
+    }
+}
+
+fn version_number(version: &str) -> Option<u128> {
+    version.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {}

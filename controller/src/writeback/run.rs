@@ -1,0 +1,378 @@
+//! The loop of the write-back. Every replica runs it and knows what should be written; the leader writes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rollcall_catalog::Snapshot;
+use rollcall_catalog::input::OriginKind;
+use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_catalog::ring::{Changes, Revision};
+use rollcall_catalog::service::Service;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use super::apply::{Applier, Failure, Work};
+use super::budget::Budget;
+use super::observed::{Observed, Seen};
+use super::queue::{Queue, Target};
+use super::status::Publication;
+use super::{entries, events, slices, status};
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::sources::ObjectKey;
+use crate::sources::freshness::Source;
+use crate::writer::Snapshots;
+
+/// The write-back, before it runs.
+pub struct WriteBack {
+    snapshots: Snapshots,
+    seen: mpsc::Receiver<Seen>,
+    applier: Applier,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    observed: Observed,
+    queue: Queue,
+    budget: Budget,
+    running: JoinSet<Finished>,
+    /// What has not been listed yet.
+    unseen: BTreeSet<Source>,
+    /// The revision up to which changes are queued.
+    queued: Revision,
+    /// The term for which everything has been looked at once.
+    term: Option<i32>,
+    /// Services whose slices the API server refused, with its words.
+    refused: HashMap<ServiceKey, String>,
+}
+
+/// Gauges of the write-back.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Targets that are due or wait after a failure.
+    pub depth: AtomicU64,
+    /// Targets being written.
+    pub busy: AtomicU64,
+}
+
+struct Finished {
+    target: Target,
+    seen: Vec<Seen>,
+    writes: usize,
+    result: Result<(), Failure>,
+}
+
+/// Targets written at once at most.
+const BUSY_MAX: usize = 16;
+/// From a verdict to the answer in DNS and on the stream, generously.
+const PROPAGATION: Duration = Duration::from_millis(100);
+
+// === impl WriteBack ===
+
+impl WriteBack {
+    /// A write-back that makes at most `writes_per_second` writes.
+    pub fn new(
+        snapshots: Snapshots,
+        seen: mpsc::Receiver<Seen>,
+        applier: Applier,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        writes_per_second: u32,
+    ) -> Self {
+        Self {
+            snapshots,
+            seen,
+            applier,
+            clock,
+            metrics,
+            observed: Observed::default(),
+            queue: Queue::default(),
+            budget: Budget::new(writes_per_second),
+            running: JoinSet::new(),
+            unseen: [Source::EndpointSlices, Source::ServiceRegistrations, Source::CatalogEntries].into(),
+            queued: Revision::default(),
+            term: None,
+            refused: HashMap::new(),
+        }
+    }
+
+    /// Writes until the watches are gone.
+    pub async fn run(mut self) {
+        let mut fence = self.applier.fence.clone();
+        let mut batch = Vec::new();
+        loop {
+            let pause = self.pause();
+            tokio::select! {
+                count = self.seen.recv_many(&mut batch, 1024) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for seen in batch.drain(..) {
+                        self.observe(seen);
+                    }
+                }
+                changed = self.snapshots.changed() => if changed.is_err() { return },
+                changed = fence.changed() => if changed.is_err() { return },
+                Some(finished) = self.running.join_next() => {
+                    if let Ok(finished) = finished {
+                        self.finished(finished);
+                    }
+                }
+                () = tokio::time::sleep(pause) => {}
+            }
+            self.work();
+            self.metrics.writeback.depth.store(self.queue.depth() as u64, Relaxed);
+            self.metrics.writeback.busy.store(self.queue.busy() as u64, Relaxed);
+        }
+    }
+
+    /// How long nothing has to be done, if nothing happens.
+    fn pause(&mut self) -> Duration {
+        const IDLE_MS: u64 = 1000;
+        let now_ms = self.clock.monotonic_ms();
+        let mut pause_ms = self.queue.next_due_ms(now_ms).unwrap_or(IDLE_MS).min(IDLE_MS);
+        if self.queue.has_due() && self.running.len() < BUSY_MAX && self.term.is_some() {
+            pause_ms = pause_ms.min(self.budget.wait_ms());
+        }
+        Duration::from_millis(pause_ms.max(1))
+    }
+
+    /// Queues what changed, and starts what is due as far as the budget goes.
+    fn work(&mut self) {
+        let Some(snapshot) = self.snapshots.borrow_and_update().clone() else { return };
+        if !self.unseen.is_empty() {
+            return;
+        }
+        let term = self.applier.fence.term();
+        if term.is_none() {
+            self.term = None;
+            self.queue.clear();
+            return;
+        }
+        if self.term != term {
+            self.term = term;
+            self.queue_all(&snapshot);
+        } else {
+            self.queue_changes(&snapshot);
+        }
+        self.queued = snapshot.revision();
+        self.start_due(&snapshot);
+    }
+
+    fn start_due(&mut self, snapshot: &Snapshot) {
+        let now_ms = self.clock.monotonic_ms();
+        while self.running.len() < BUSY_MAX && self.budget.has_token(now_ms) {
+            let Some(target) = self.queue.pop(now_ms) else { return };
+            let Some(work) = self.plan(&target, snapshot) else {
+                self.queue.done(target);
+                continue;
+            };
+            let writes = work.writes();
+            self.budget.spend(writes);
+            let applier = self.applier.clone();
+            self.running.spawn(async move {
+                let mut seen = Vec::new();
+                let result = applier.run(work, &mut seen).await;
+                Finished { target, seen, writes, result }
+            });
+        }
+    }
+
+    /// The writes that a target needs; `None` when it stands as it should.
+    fn plan(&self, target: &Target, snapshot: &Snapshot) -> Option<Work> {
+        let now = Timestamp::now();
+        match target {
+            Target::Slices(key) => self.plan_slices(key, snapshot.get(key).map(|service| &**service)),
+            Target::Entry(key) => self.plan_entry(key, snapshot.get(key).map(|service| &**service), now),
+            Target::Status(key) => self.plan_status(key, snapshot, now),
+        }
+    }
+
+    fn plan_slices(&self, key: &ServiceKey, service: Option<&Service>) -> Option<Work> {
+        let mut standing: HashMap<_, _> = self.observed.slices(key).collect();
+        let mut write = Vec::new();
+        for slice in service.map(slices::desired).unwrap_or_default() {
+            let name = Name::from(slice.metadata.name.as_deref().unwrap_or_default());
+            match standing.remove(&name) {
+                Some(stands) if stands.content == slices::version(&slice) => {}
+                stands => write.push((slice, stands.map(|stands| stands.resource_version.clone()))),
+            }
+        }
+        // New ones first: an endpoint that moves to another slice is in both for a moment, and never in none.
+        write.sort_by_key(|(_, stands)| stands.is_some());
+        let gone = |(name, stands): (&Name, &super::observed::Stands)| {
+            (
+                ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(name) },
+                stands.resource_version.clone(),
+            )
+        };
+        let mut delete: Vec<_> = standing.into_iter().map(gone).collect();
+        delete.sort_unstable();
+        (!write.is_empty() || !delete.is_empty()).then_some(Work::Slices { write, delete })
+    }
+
+    fn plan_entry(&self, key: &ServiceKey, service: Option<&Service>, now: Timestamp) -> Option<Work> {
+        let stands = self.observed.entries.get(key);
+        let Some(service) = service else {
+            return stands.map(|stands| Work::RemoveEntry(key.clone(), stands.stands.resource_version.clone()));
+        };
+        let time_to_evict = self.observed.time_to_decide(key).map(|decide| decide + PROPAGATION);
+        let entry = entries::desired(service, time_to_evict, stands, now);
+        match stands {
+            Some(stands) if stands.stands.content == entries::version(&entry) => None,
+            stands => Some(Work::Entry(Box::new(entry), stands.map(|stands| stands.stands.resource_version.clone()))),
+        }
+    }
+
+    fn plan_status(&self, key: &ObjectKey, snapshot: &Snapshot, now: Timestamp) -> Option<Work> {
+        let seen = self.observed.registration(key)?;
+        let service = snapshot.get(&seen.service).map(|service| &**service);
+        let publication = self.publication(&seen.service, service, seen);
+        let desired = status::desired(key, seen, service, &publication, now);
+        if status::version(&desired) == seen.status {
+            return None;
+        }
+        let events = events::transitions(seen, &desired);
+        Some(Work::Status(
+            key.clone(),
+            seen.resource_version.clone(),
+            Box::new(desired),
+            events::regarding(key, seen),
+            events,
+        ))
+    }
+
+    fn publication(
+        &self,
+        key: &ServiceKey,
+        service: Option<&Service>,
+        seen: &super::observed::SeenRegistration,
+    ) -> Publication {
+        if let Some(error) = self.refused.get(key) {
+            return Publication::Refused(error.clone());
+        }
+        // While a change is being written the slices are one write behind; that is no reason to say they are not there.
+        let was = seen
+            .conditions
+            .iter()
+            .any(|said| said.type_ == rollcall_crds::conditions::PUBLISHED && said.status == "True");
+        if was || self.plan_slices(key, service).is_none() { Publication::Stands } else { Publication::Pending }
+    }
+
+    fn queue_all(&mut self, snapshot: &Snapshot) {
+        let keys: BTreeSet<_> = snapshot
+            .services()
+            .map(|service| &service.key)
+            .chain(self.observed.services_with_slices())
+            .chain(self.observed.entries.keys())
+            .cloned()
+            .collect();
+        let statuses: Vec<_> = self.observed.registrations().cloned().collect();
+        for key in keys {
+            self.queue_service(&key, snapshot);
+        }
+        for key in statuses {
+            self.queue.add(Target::Status(key));
+        }
+    }
+
+    fn queue_changes(&mut self, snapshot: &Snapshot) {
+        match snapshot.changes_since(self.queued) {
+            Changes::Services(keys) => {
+                for key in keys {
+                    self.queue_service(&key, snapshot);
+                }
+            }
+            Changes::Resync => self.queue_all(snapshot),
+        }
+    }
+
+    fn queue_service(&mut self, key: &ServiceKey, snapshot: &Snapshot) {
+        let registered = |service: &Arc<Service>| {
+            service.endpoints.iter().any(|member| member.origin.kind == OriginKind::ServiceRegistration)
+        };
+        if snapshot.get(key).is_some_and(registered) || self.observed.slices(key).next().is_some() {
+            self.queue.add(Target::Slices(key.clone()));
+        }
+        self.queue.add(Target::Entry(key.clone()));
+        self.queue_statuses(key);
+    }
+
+    fn queue_statuses(&mut self, service: &ServiceKey) {
+        for key in self.observed.registrations_of(service) {
+            self.queue.add(Target::Status(key.clone()));
+        }
+    }
+
+    /// Takes in what stands in the API. What differs from what should stand there is found when its target is planned.
+    fn observe(&mut self, seen: Seen) {
+        match seen {
+            Seen::Slice(key, service, stands) => {
+                for service in self.observed.put_slice(&key, service, stands) {
+                    self.queue.add(Target::Slices(service));
+                }
+            }
+            Seen::SliceGone(key) => {
+                for service in self.observed.remove_slice(&key) {
+                    self.queue.add(Target::Slices(service));
+                }
+            }
+            Seen::Entry(key, entry) => {
+                if self.observed.put_entry(key.clone(), entry) {
+                    self.queue.add(Target::Entry(key));
+                }
+            }
+            Seen::EntryGone(key) => {
+                if self.observed.entries.remove(&key).is_some() {
+                    self.queue.add(Target::Entry(key));
+                }
+            }
+            Seen::Registration(key, seen) => {
+                let service = seen.service.clone();
+                if self.observed.put_registration(key.clone(), *seen) {
+                    self.queue.add(Target::Status(key));
+                    self.queue.add(Target::Entry(service));
+                }
+            }
+            Seen::RegistrationGone(key) => self.observed.remove_registration(&key),
+            Seen::Synced(source) => {
+                self.unseen.remove(&source);
+            }
+        }
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        let Finished { target, seen, writes, result } = finished;
+        for seen in seen {
+            self.observe(seen);
+        }
+        let outcome = result.as_ref().map_or_else(Failure::kind, |()| "written");
+        self.metrics.written(target.kind(), outcome, writes);
+        if let Target::Slices(service) = &target {
+            match &result {
+                Ok(()) => self.refused.remove(service),
+                Err(Failure::Kube(kube::Error::Api(status)))
+                    if (400..500).contains(&status.code) && status.code != 409 =>
+                {
+                    self.refused.insert(service.clone(), status.message.clone())
+                }
+                Err(_) => None,
+            };
+            self.queue_statuses(service);
+        }
+        match result {
+            Ok(()) => self.queue.done(target),
+            Err(Failure::NotLeading) => self.queue.done(target),
+            Err(error) => {
+                // A conflict is the fence at work: somebody wrote since, and the watch is about to tell what.
+                match error.kind() {
+                    "conflict" => debug!(?target, %error, "written over; looking again"),
+                    _ => warn!(?target, %error, "write failed; trying again"),
+                }
+                self.queue.failed(target, self.clock.monotonic_ms());
+            }
+        }
+    }
+}

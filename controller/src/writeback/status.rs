@@ -1,0 +1,252 @@
+//! The status of a registration: health of each endpoint, and conditions in plain words.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use rollcall_catalog::digest::{Digest, Version};
+use rollcall_catalog::input::{OriginKind, ServiceKind};
+use rollcall_catalog::model::{Health, Name};
+use rollcall_catalog::service::{Member, Service, Why};
+use rollcall_crds::conditions::{self, accepted, published, ready};
+use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStatus};
+
+use super::entries;
+use super::observed::SeenRegistration;
+use crate::sources::ObjectKey;
+
+/// What is known of the EndpointSlices of a registration's service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// They stand as they should.
+    Stands,
+    /// They are to be written yet.
+    Pending,
+    /// The API server refused the write, in its words.
+    Refused(String),
+}
+
+/// What the catalog made of one endpoint.
+enum Fate<'a> {
+    In(&'a Member),
+    Out(&'a Why),
+    /// Not in the catalog: its spec could not be used.
+    Unusable,
+}
+
+/// The status that a registration should have. Times stay as long as what they time does.
+pub fn desired(
+    key: &ObjectKey,
+    seen: &SeenRegistration,
+    service: Option<&Service>,
+    publication: &Publication,
+    now: Timestamp,
+) -> ServiceRegistrationStatus {
+    let fates = fates(key, service);
+    let endpoints: Vec<_> = seen
+        .endpoints
+        .iter()
+        .map(|(name, addresses)| endpoint(seen, name, addresses, fates.get(name).unwrap_or(&Fate::Unusable), now))
+        .collect();
+    let callable = endpoints.iter().filter(|endpoint| endpoint.callable).count();
+    let accepted = accepted(seen, &fates);
+    let conditions = [
+        published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication),
+        ready(seen, &endpoints, callable),
+    ];
+    ServiceRegistrationStatus {
+        observed_generation: seen.generation,
+        callable: format!("{callable}/{}", endpoints.len()),
+        conditions: [accepted].into_iter().chain(conditions).map(|said| said.condition(seen, now)).collect(),
+        endpoints,
+    }
+}
+
+/// The version of a status, all of it.
+pub fn version(status: &ServiceRegistrationStatus) -> Version {
+    Digest::default().text(&serde_json::to_string(status).unwrap_or_default()).finish()
+}
+
+fn fates<'a>(key: &ObjectKey, service: Option<&'a Service>) -> BTreeMap<&'a Name, Fate<'a>> {
+    let ours = |origin: &rollcall_catalog::input::Origin| {
+        origin.kind == OriginKind::ServiceRegistration && origin.name == key.name
+    };
+    let Some(service) = service else { return BTreeMap::new() };
+    let members = service
+        .endpoints
+        .iter()
+        .filter(|member| ours(&member.origin))
+        .map(|member| (&member.endpoint.name, Fate::In(member)));
+    let excluded = service.excluded.iter().filter(|excluded| ours(&excluded.origin));
+    members.chain(excluded.map(|excluded| (&excluded.endpoint.name, Fate::Out(&excluded.why)))).collect()
+}
+
+fn endpoint(
+    seen: &SeenRegistration,
+    name: &Name,
+    addresses: &[String],
+    fate: &Fate<'_>,
+    now: Timestamp,
+) -> EndpointStatus {
+    let (health, callable, verdict_ms, reason, message) = match fate {
+        Fate::In(member) => (member.health, member.conditions.ready, member.since_ms, member.reason.to_string(), None),
+        Fate::Out(why) => (Health::Unknown, false, None, "left out".to_owned(), Some(why.to_string())),
+        Fate::Unusable => (
+            Health::Unknown,
+            false,
+            None,
+            "left out".to_owned(),
+            Some("not usable as it is written; see the condition Accepted".to_owned()),
+        ),
+    };
+    let health = entries::health(health);
+    // A restarted check is Unknown anew; people want to know since when it is not known.
+    let verdict =
+        verdict_ms.filter(|_| health != ApiHealth::Unknown).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let since = verdict.or_else(|| before(seen, name, health)).unwrap_or(now);
+    EndpointStatus {
+        name: name.to_string(),
+        addresses: addresses.to_vec(),
+        health,
+        callable,
+        since: Time(whole_seconds(since)),
+        reason,
+        message,
+    }
+}
+
+/// Since when an endpoint has a health that no verdict times.
+fn before(seen: &SeenRegistration, name: &Name, health: ApiHealth) -> Option<Timestamp> {
+    seen.since.get(name).filter(|(said, _)| *said == health).map(|(_, since)| *since)
+}
+
+/// The API keeps whole seconds; what it would cut off would look like a change for ever.
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// A condition without its times.
+struct Said {
+    type_: &'static str,
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+// === impl Said ===
+
+impl Said {
+    fn new(type_: &'static str, status: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, status, reason, message: message.into() }
+    }
+
+    fn condition(self, seen: &SeenRegistration, now: Timestamp) -> Condition {
+        let before = seen.conditions.iter().find(|before| before.type_ == self.type_ && before.status == self.status);
+        Condition {
+            last_transition_time: before
+                .map_or_else(|| Time(whole_seconds(now)), |before| before.last_transition_time.clone()),
+            message: self.message,
+            observed_generation: seen.generation,
+            reason: self.reason.to_owned(),
+            status: self.status.to_owned(),
+            type_: self.type_.to_owned(),
+        }
+    }
+}
+
+fn accepted(seen: &SeenRegistration, fates: &BTreeMap<&Name, Fate<'_>>) -> Said {
+    let excluded = fates.iter().filter_map(|(name, fate)| match fate {
+        Fate::Out(why) => Some((reason(why), format!("endpoint {name}: {why}"))),
+        Fate::In(_) | Fate::Unusable => None,
+    });
+    let problems = seen.problems.iter().map(|problem| (problem.reason, problem.message.clone()));
+    let all: Vec<_> = problems.chain(excluded).collect();
+    let Some((first, _)) = all.first() else {
+        return Said::new(
+            conditions::ACCEPTED,
+            conditions::status::TRUE,
+            accepted::ACCEPTED,
+            "everything in the spec is in use",
+        );
+    };
+    let reason = if all.iter().all(|(reason, _)| reason == first) { first } else { accepted::SEVERAL };
+    let message = listed(all.iter().map(|(_, message)| message.as_str()));
+    Said::new(conditions::ACCEPTED, conditions::status::FALSE, reason, message)
+}
+
+fn reason(why: &Why) -> &'static str {
+    match why {
+        Why::Claimed { .. } => accepted::ADDRESS_CONFLICT,
+        Why::Refused(..) => accepted::ADDRESS_NOT_ALLOWED,
+        Why::UnknownPorts(_) => accepted::UNKNOWN_PORT,
+    }
+}
+
+fn published(service: Option<&Service>, any: bool, publication: &Publication) -> Said {
+    let said = |status, reason, message: &str| Said::new(conditions::PUBLISHED, status, reason, message);
+    let kind = service.and_then(|service| service.facts.as_deref()).map(|facts| &facts.kind);
+    match (kind, publication) {
+        (None, _) => said(
+            conditions::status::FALSE,
+            published::NO_SERVICE,
+            "no EndpointSlice was written, as there is no Service of this name; DNS, streams and the catalog have the endpoints all the same",
+        ),
+        (Some(ServiceKind::ExternalName(_)), _) => said(
+            conditions::status::FALSE,
+            published::SERVICE_HAS_NO_ENDPOINTS,
+            "no EndpointSlice was written, as the Service is an alias (type ExternalName); give it another type or the registration another service",
+        ),
+        (Some(ServiceKind::ClusterIp(_) | ServiceKind::Headless), _) if !any => said(
+            conditions::status::FALSE,
+            published::NOTHING_TO_PUBLISH,
+            "no endpoint was accepted; see the condition Accepted",
+        ),
+        (Some(_), Publication::Stands) => {
+            said(conditions::status::TRUE, published::PUBLISHED, "the EndpointSlices are written")
+        }
+        (Some(_), Publication::Pending) => {
+            said(conditions::status::UNKNOWN, published::PENDING, "the EndpointSlices are being written")
+        }
+        (Some(_), Publication::Refused(error)) => said(
+            conditions::status::FALSE,
+            published::WRITE_FAILED,
+            &format!("the API server refused an EndpointSlice: {error}"),
+        ),
+    }
+}
+
+fn ready(seen: &SeenRegistration, endpoints: &[EndpointStatus], callable: usize) -> Said {
+    let said = |status, reason, message: String| Said::new(conditions::READY, status, reason, message);
+    if let Some(reason) = &seen.maintenance {
+        return said(conditions::status::FALSE, ready::MAINTENANCE, format!("in maintenance: {reason}"));
+    }
+    let out: Vec<_> = endpoints.iter().filter(|endpoint| !endpoint.callable).collect();
+    let words =
+        || listed(out.iter().map(|out| format!("{}: {}", out.name, out.message.as_deref().unwrap_or(&out.reason))));
+    if out.is_empty() {
+        said(conditions::status::TRUE, ready::ALL_PASSING, format!("all of {callable} can be called"))
+    } else if endpoints.iter().all(|endpoint| endpoint.message.is_some()) {
+        said(conditions::status::FALSE, ready::NOT_ACCEPTED, words())
+    } else if callable == 0 && out.iter().all(|out| out.health == ApiHealth::Unknown) {
+        said(conditions::status::UNKNOWN, ready::PENDING, words())
+    } else if callable == 0 {
+        said(conditions::status::FALSE, ready::NONE_CALLABLE, words())
+    } else {
+        said(conditions::status::FALSE, ready::SOME_FAILING, words())
+    }
+}
+
+/// Sentences in one, up to a bound.
+fn listed(sentences: impl Iterator<Item = impl AsRef<str>>) -> String {
+    const SENTENCES_MAX: usize = 5;
+    let mut sentences: Vec<_> = sentences.map(|sentence| sentence.as_ref().to_owned()).collect();
+    let more = sentences.len().saturating_sub(SENTENCES_MAX);
+    sentences.truncate(SENTENCES_MAX);
+    if more > 0 {
+        sentences.push(format!("and {more} more"));
+    }
+    sentences.join("; ")
+}
+
+#[cfg(test)]
+mod tests {}

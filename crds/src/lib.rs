@@ -1,0 +1,50 @@
+//! The objects that users meet: `rollcall.dev/v1alpha1`.
+//!
+//! | kind | who writes it | module |
+//! | --- | --- | --- |
+//! | [`ServiceRegistration`] | users: spec; Rollcall: status | [`registration`], [`check`], [`status`] |
+//! | [`CatalogEntry`] | Rollcall | [`catalog_entry`] |
+//!
+//! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
+//! (`cargo xtask generate`, a test fails on drift), CEL rules included, so that the API server refuses a bad object with
+//! a sentence that says what to do.
+//!
+//! # Values that this version does not know
+//! An object may come from a newer Rollcall: during an upgrade, or after going back. One unknown word must not make it
+//! undecodable, since that would drop all its endpoints (linkerd2#14741). So:
+//! - *What users write* is closed in the schema, where a typo is refused at once, and open in Rust: an unknown word reads
+//!   as a variant that says so ([`Protocol::Unsupported`]), an unknown kind of check as [`CheckSpec::probe`] returning
+//!   `None`. That one port or check is left out and named in a condition; the others go on.
+//! - *What Rollcall writes* is open in the schema as well, so that a controller can write a word that the installed CRD
+//!   is too old for: Helm does not upgrade CRDs. It reads as [`Health::Unknown`], [`OriginKind::Other`] or
+//!   [`ServiceKind::Other`].
+
+// KubeSchema derives the schema from copies of the types inside a function, `pub` and all.
+#![allow(unreachable_pub)]
+// Printer columns repeat their attributes by nature.
+#![allow(clippy::duplicated_attributes)]
+
+pub mod catalog_entry;
+pub mod check;
+pub mod conditions;
+pub mod duration;
+pub mod health;
+pub mod registration;
+mod schema;
+pub mod status;
+
+pub use catalog_entry::{
+    CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginKind, OriginSummary, ServiceKind,
+};
+pub use check::{CheckSpec, HttpCheck, Probe, TcpCheck};
+pub use duration::{ApiDuration, ParseDurationError};
+pub use health::Health;
+pub use registration::{
+    EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
+};
+pub use status::{EndpointStatus, ServiceRegistrationStatus};
+
+/// The API group of all kinds here.
+pub const GROUP: &str = "rollcall.dev";
+/// The only served version.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,223 @@
+//! `ServiceRegistration`: the endpoints of one service that run outside the cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::check::CheckSpec;
+use crate::schema::{ADDRESS_BYTES_MAX, LABEL, bounded_map, kubernetes_style};
+use crate::status::ServiceRegistrationStatus;
+
+/// The endpoints, their ports and how they are checked.
+//
+// Lists are maps by `name`: several appliers can own single entries, and the API server itself refuses duplicates, so
+// no CEL rule has to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "rollcall.dev",
+    version = "v1alpha1",
+    kind = "ServiceRegistration",
+    doc = "Puts endpoints outside the cluster, such as virtual machines, into a service: beside its pods if a Service of that name exists, on their own if none does. Rollcall checks them and gives callers those that pass.",
+    namespaced,
+    status = "ServiceRegistrationStatus",
+    shortname = "svcreg",
+    category = "rollcall",
+    derive = "PartialEq",
+    derive = "Default",
+    validation = Rule::new("self.metadata.name.size() <= 63")
+        .message("metadata.name: give at most 63 characters; it becomes a label of the EndpointSlices"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.service", description = "The service that the endpoints join"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "True: every endpoint can be called"),
+    printcolumn(name = "Callable", type_ = "string", json_path = ".status.callable", description = "Endpoints that callers get, of all registered"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", description = "Why it is ready or not"),
+    printcolumn(name = "Since", type_ = "date", json_path = ".status.conditions[?(@.type=='Ready')].lastTransitionTime", description = "How long Ready is as it is"),
+    printcolumn(name = "Message", type_ = "string", priority = "1", json_path = ".status.conditions[?(@.type=='Ready')].message", description = "The reason in plain words"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = kubernetes_style)]
+#[x_kube(validation = Rule::new("self.ports.size() == 1 || self.ports.all(port, port.name != '')")
+    .message("ports: give every port a name; only a single port may go without"))]
+pub struct ServiceRegistrationSpec {
+    /// Name of the service that the endpoints join: the Service of this name in the same namespace, which need not
+    /// exist. It cannot change, since the endpoints would leave one service and join another in one step without anyone
+    /// seeing whether they are well there; create a second registration and then delete this one.
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    #[x_kube(validation = Rule::new("self == oldSelf").reason(Reason::FieldValueForbidden)
+        .message("service cannot change: create a registration for the new service, then delete this one"))]
+    pub service: String,
+    /// Ports that every endpoint offers. Their names are those of the Service's ports, if there is such a Service.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub ports: Vec<PortSpec>,
+    /// The instances, from 1 to 100. Use several registrations for a larger service.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub endpoints: Vec<EndpointSpec>,
+    /// Checks of every endpoint, at most 8. Without any, the endpoints are Passing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub checks: Vec<CheckSpec>,
+    /// Takes all endpoints out of the answers for as long as it is present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+}
+
+/// A port of the service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PortSpec {
+    /// Name of the port, a DNS label as in the Service. Only a single port may go without.
+    #[serde(default)]
+    #[schemars(length(max = 63), regex(pattern = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"))]
+    pub name: String,
+    /// Number on which the endpoints listen: a Service's targetPort.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+    /// Transport protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// What is spoken on the port, as in a Service: http, kubernetes.io/h2c, or a prefixed name such as
+    /// example.com/protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub app_protocol: Option<String>,
+}
+
+/// Transport protocol of a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// TCP, the default.
+    #[default]
+    #[serde(rename = "TCP")]
+    Tcp,
+    /// UDP.
+    #[serde(rename = "UDP")]
+    Udp,
+    /// SCTP.
+    #[serde(rename = "SCTP")]
+    Sctp,
+    /// A protocol of a newer version of the API: leave the port out and say so. Never written.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unsupported,
+}
+
+/// One instance of the service outside the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSpec {
+    /// Name of the instance, a DNS label, unique in the registration. Its identity: health and history stay with it when
+    /// its addresses change.
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    pub name: String,
+    /// Where it is called: one IPv4 address, one IPv6 address, or one of each.
+    #[schemars(length(min = 1, max = 2), inner(length(min = 2, max = ADDRESS_BYTES_MAX)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.all(address, isIP(address))")
+            .message("endpoint addresses: give IP addresses such as 198.51.100.11 or 2001:db8::11; names are not resolved"),
+        validation = Rule::new("!self.all(address, isIP(address)) || self.size() < 2 || ip(self[0]).family() != ip(self[1]).family()")
+            .message("endpoint addresses: give at most one IPv4 and one IPv6 address; use one endpoint per machine"),
+    )]
+    pub addresses: Vec<String>,
+    /// Ports on which this instance listens elsewhere than `spec.ports` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub ports: Vec<PortOverride>,
+    /// Host name under the service's DNS name, as a pod of a StatefulSet has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    pub hostname: Option<String>,
+    /// Zone it runs in, as in the nodes' label topology.kubernetes.io/zone. Callers of the same zone may be sent here first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    pub zone: Option<String>,
+    /// Share of the calls in proportion to the other endpoints' weights, where the caller's protocol can express it.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub weight: u16,
+    /// Words to select endpoints by, DNS labels, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63), regex(pattern = LABEL)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub tags: Vec<String>,
+    /// Free key-value pairs for callers, at most 32; keys to 128 and values to 512 characters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(transform = bounded_map)]
+    #[x_kube(validation = Rule::new("self.all(key, key.size() >= 1 && key.size() <= 128)")
+        .message("endpoint metadata: give keys of 1 to 128 characters"))]
+    pub metadata: BTreeMap<String, String>,
+    /// Takes this endpoint out of the answers for as long as it is present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+}
+
+/// A port on which one endpoint listens elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PortOverride {
+    /// Name of the port in `spec.ports`.
+    #[serde(default)]
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Number on which this endpoint listens.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: u16,
+}
+
+/// An operator's will that something is not called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Maintenance {
+    /// Why, for the colleague who finds it.
+    #[schemars(length(min = 1, max = 256))]
+    pub reason: String,
+}
+
+// === impl Protocol ===
+
+impl Protocol {
+    /// The word as it stands in objects.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+            Self::Unsupported => "Unsupported",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+// === impl EndpointSpec ===
+
+impl Default for EndpointSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            hostname: None,
+            zone: None,
+            weight: default_weight(),
+            tags: Vec::new(),
+            metadata: BTreeMap::new(),
+            maintenance: None,
+        }
+    }
+}
+
+fn default_weight() -> u16 {
+    1
+}

@@ -1,0 +1,62 @@
+//! What Rollcall says about a `ServiceRegistration`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::health::Health;
+use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style};
+
+/// What Rollcall found. Written by the leading controller, and only when something changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = kubernetes_style)]
+pub struct ServiceRegistrationStatus {
+    /// The `metadata.generation` that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Accepted, Published and Ready; all three are always set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Endpoints that callers get, of all registered, such as 2/3.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub callable: String,
+    /// How each endpoint is, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+/// How one endpoint is, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointStatus {
+    /// Name of the endpoint in `spec.endpoints`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its addresses at the time of writing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2), inner(length(max = ADDRESS_BYTES_MAX)))]
+    pub addresses: Vec<String>,
+    /// Passing, Warning, Critical, Unknown or Maintenance.
+    #[serde(default)]
+    pub health: Health,
+    /// Whether callers get it.
+    #[serde(default)]
+    pub callable: bool,
+    /// Since when its health is what it is. Whole seconds: finer parts are lost on the way to the API server.
+    pub since: Time,
+    /// Which check said what, in plain words, such as "check http: GET /healthz answered 503".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// Why callers do not get it, although it may be healthy: an address that is not allowed, or that another object
+    /// has claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}

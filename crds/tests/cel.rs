@@ -1,0 +1,153 @@
+//! Every CEL rule of the definitions, evaluated here without an API server: the objects in `tests/refused/cel` fail
+//! with the message of their first line and with no other, the examples and the limits pass.
+//!
+//! `tests/refused/schema` holds what the schema itself refuses. Only an API server evaluates that: the end-to-end suite
+//! applies both folders to a real one (server-side, where a duplicate and an unknown field read as the files say).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kube::core::cel::Validator;
+use kube::{CustomResource, CustomResourceExt, KubeSchema};
+use rollcall_crds::{CatalogEntry, ServiceRegistration};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+fn folder(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+fn schema<K: CustomResourceExt>() -> Value {
+    serde_json::to_value(&K::crd().spec.versions[0].schema).expect("a schema serializes")["openAPIV3Schema"].clone()
+}
+
+/// The messages of the rules that a registration breaks, in order.
+fn broken(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let errors = Validator::new().validate(&schema::<ServiceRegistration>(), object, old).err();
+    errors.map_or_else(Vec::new, |errors| errors.into_vec().into_iter().map(|error| error.message).collect())
+}
+
+/// The files of a folder: name, first line without its `# `, and the documents.
+fn files(relative: &str) -> Vec<(String, String, Vec<Value>)> {
+    let mut paths: Vec<_> =
+        fs::read_dir(folder(relative)).expect(relative).map(|entry| entry.expect(relative).path()).collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("the file can be read");
+        let first = text.lines().next().and_then(|line| line.strip_prefix("# ")).expect("the first line is a comment");
+        let documents =
+            serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path.display().to_string(), first.to_owned(), documents)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Every message of every rule in a schema.
+fn messages(schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Array(items) => items.iter().for_each(|item| messages(item, found)),
+        Value::Object(map) => {
+            for rule in map.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                found.insert(rule["message"].as_str().expect("every rule has a message").to_owned());
+            }
+            map.values().for_each(|value| messages(value, found));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn registration(spec: &Value) -> Value {
+    json!({"metadata": {"name": "payments-vm", "namespace": "shop"}, "spec": spec})
+}
+
+fn full() -> Value {
+    let endpoint = |index: usize| {
+        json!({
+            "name": format!("vm-{index}"),
+            "addresses": [format!("198.51.100.{index}"), format!("2001:db8::{index}")],
+            "metadata": {"k".repeat(128): "v".repeat(512)},
+            "weight": 65535,
+        })
+    };
+    let check = |index: usize| json!({"name": format!("c-{index}"), "tcp": {}, "interval": "1h", "timeout": "1h"});
+    registration(&json!({
+        "service": "payments",
+        "ports": (1..=16).map(|index| json!({"name": format!("p-{index}"), "port": index})).collect::<Vec<_>>(),
+        "endpoints": (1..=100).map(endpoint).collect::<Vec<_>>(),
+        "checks": (1..=8).map(check).collect::<Vec<_>>(),
+    }))
+}
+
+#[test]
+fn a_bad_object_is_refused_with_its_message_only() {
+    for (file, message, documents) in files("tests/refused/cel") {
+        let [object] = documents.as_slice() else { panic!("{file}: one object per file") };
+        assert_eq!(broken(object, None), [message], "{file}");
+    }
+}
+
+#[test]
+fn every_rule_has_an_object_that_breaks_it() {
+    let mut rules = BTreeSet::new();
+    messages(&schema::<ServiceRegistration>(), &mut rules);
+    messages(&schema::<CatalogEntry>(), &mut rules);
+    let mut broken: BTreeSet<_> = files("tests/refused/cel").into_iter().map(|(_, message, _)| message).collect();
+    // The one rule about a change; see below.
+    broken.insert(SERVICE_IS_FIXED.to_owned());
+    assert_eq!(rules, broken);
+}
+
+const SERVICE_IS_FIXED: &str = "service cannot change: create a registration for the new service, then delete this one";
+
+#[test]
+fn the_service_of_a_registration_is_fixed() {
+    let old = full();
+    let mut moved = full();
+    moved["spec"]["service"] = json!("billing");
+    assert_eq!(broken(&moved, Some(&old)), [SERVICE_IS_FIXED]);
+    moved["spec"]["service"] = json!("payments");
+    moved["spec"]["endpoints"] = json!([{"name": "vm-9", "addresses": ["198.51.100.9"]}]);
+    assert_eq!(broken(&moved, Some(&old)), [""; 0]);
+}
+
+#[test]
+fn the_limits_themselves_are_accepted() {
+    assert_eq!(broken(&full(), None), [""; 0]);
+    let smallest = json!({
+        "service": "payments",
+        "ports": [{"port": 1}],
+        "endpoints": [{"name": "a", "addresses": ["::2"]}],
+        "checks": [{"name": "c", "http": {}, "interval": "100ms", "timeout": "10ms"}],
+    });
+    assert_eq!(broken(&registration(&smallest), None), [""; 0]);
+}
+
+#[test]
+fn the_examples_are_accepted_and_read_as_written() {
+    let mut seen = 0;
+    for (file, _, documents) in files("../manifests/examples") {
+        for document in documents.into_iter().filter(|document| document["kind"] == "ServiceRegistration") {
+            assert_eq!(broken(&document, None), [""; 0], "{file}");
+            let decoded: ServiceRegistration =
+                serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(!decoded.spec.endpoints.is_empty(), "{file}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "only {seen} registrations in manifests/examples");
+}
+
+/// The rules of a schema that is wrong on purpose: the evaluator used above does find faults.
+#[derive(Clone, Debug, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(group = "rollcall.dev", version = "v1alpha1", kind = "Wrong", namespaced)]
+#[x_kube(validation = Rule::new("self.size.nonsense()").message("never said"))]
+struct WrongSpec {
+    size: u8,
+}
+
+#[test]
+fn a_rule_that_does_not_evaluate_is_an_error() {
+    let object = json!({"metadata": {"name": "wrong"}, "spec": {"size": 1}});
+    assert!(Validator::new().validate(&schema::<Wrong>(), &object, None).is_err());
+}

@@ -1,0 +1,104 @@
+//! What a query's bytes ask, or which error they deserve.
+
+use hickory_proto::op::{Message, Query as Question, ResponseCode};
+
+use super::edns::Edns;
+use super::encode::Response;
+use crate::zone::Found;
+
+/// A query that can be looked up: opcode QUERY with one question.
+#[derive(Debug)]
+pub struct Query {
+    /// As sent, with its case.
+    pub question: Question,
+    /// Its OPT record.
+    pub edns: Option<Edns>,
+    header: Header,
+}
+
+/// What to do with some bytes.
+#[derive(Debug)]
+pub enum Read {
+    /// Look it up.
+    Query(Query),
+    /// Answer with this error.
+    Refuse(Response),
+    /// Say nothing.
+    Ignore,
+}
+
+/// The fields of a query's header (RFC 1035 §4.1.1) that decide about the rest. They are read before anything else:
+/// counts from the network size nothing.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    id: u16,
+    is_response: bool,
+    opcode: u8,
+    recursion_desired: bool,
+    questions: u16,
+}
+
+const HEADER_BYTES: usize = 12;
+const OPCODE_QUERY: u8 = 0;
+
+// === impl Query ===
+
+impl Query {
+    /// Reads a message.
+    pub fn read(bytes: &[u8]) -> Read {
+        let Some(header) = Header::read(bytes) else { return Read::Ignore };
+        // Two servers that answer each other's responses would never stop (RUSTSEC-2023-0041).
+        if header.is_response {
+            return Read::Ignore;
+        }
+        if header.questions > 1 {
+            // RFC 9619 §4; where the OPT record would be is then of no interest.
+            return Read::Refuse(header.response(header.refusal(), None));
+        }
+        let message = Message::from_vec(bytes);
+        let edns = message.as_ref().ok().and_then(|message| message.edns.as_ref()).map(Edns::from);
+        let question = message.ok().and_then(|message| message.queries.into_iter().next());
+        match question {
+            Some(question) if header.opcode == OPCODE_QUERY => Read::Query(Self { question, edns, header }),
+            Some(_) | None => Read::Refuse(header.response(header.refusal(), edns)),
+        }
+    }
+
+    /// The beginning of a response: the header, the question and OPT.
+    pub fn response(&self) -> Response {
+        Response { question: Some(self.question.clone()), ..self.header.response(ResponseCode::NoError, self.edns) }
+    }
+}
+
+// === impl Header ===
+
+impl Header {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let header: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        Some(Self {
+            id: u16::from_be_bytes([header[0], header[1]]),
+            is_response: header[2] & 0x80 != 0,
+            opcode: header[2] >> 3 & 0x0f,
+            recursion_desired: header[2] & 0x01 != 0,
+            questions: u16::from_be_bytes([header[4], header[5]]),
+        })
+    }
+
+    fn refusal(self) -> ResponseCode {
+        if self.opcode == OPCODE_QUERY { ResponseCode::FormErr } else { ResponseCode::NotImp }
+    }
+
+    /// A response without a question. RD is copied for the one opcode that it is defined for (RFC 8906 §3.1.4).
+    fn response(self, rcode: ResponseCode, edns: Option<Edns>) -> Response {
+        Response {
+            id: self.id,
+            opcode: self.opcode,
+            recursion_desired: self.recursion_desired && self.opcode == OPCODE_QUERY,
+            authoritative: false,
+            rcode,
+            question: None,
+            found: Found::default(),
+            edns,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The DNS server: a client of the catalog's stream, an index of names, UDP and TCP fronts.
+//!
+//! ```text
+//!  catalog --delta xDS--> subscription --> zone (index) <-- answer <-- front (UDP, TCP) <-- resolvers
+//! ```
+//!
+//! - [`subscription`]: keeps the zone in step with the stream; the protobufs end there
+//! - [`zone`]: the index of names, pure
+//! - [`answer`]: a query's bytes in, the response's bytes out, pure
+//! - [`front`]: sockets and connections, with their limits
+//! - [`metrics`], [`args`], [`start`]: what operators see and set, and how the parts are joined
+
+pub mod answer;
+pub mod front;
+pub mod metrics;
+pub mod zone;

@@ -1,0 +1,166 @@
+//! What operators see: names begin with `rollcall_dns_`.
+
+mod labels;
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::answer::{Summary, Transport};
+use crate::zone::writer::Size;
+use labels::{Code, DropLabels, QueryLabels, ResourceLabels, TransportLabels, Type};
+
+pub use labels::{DropReason, ResourceKind};
+
+/// All metrics of the server.
+#[derive(Debug)]
+pub struct Metrics {
+    queries: Family<QueryLabels, Counter>,
+    /// The counters of `queries` by transport, type and code: counting takes neither a lock nor a hash.
+    by_labels: Box<[OnceLock<Counter>]>,
+    answers: Family<TransportLabels, Histogram, fn() -> Histogram>,
+    /// The histograms of `answers` by transport.
+    durations: [Histogram; Transport::ALL.len()],
+    truncated: Family<TransportLabels, Counter>,
+    dropped: Family<DropLabels, Counter>,
+    /// TCP connections that are open.
+    pub tcp_connections: Gauge,
+    services: Gauge,
+    endpoints: Gauge,
+    names: Gauge,
+    stream_connected: Gauge,
+    disconnects: Counter,
+    last_update: Gauge<f64, AtomicU64>,
+    updates: Family<ResourceLabels, Counter>,
+    refused: Family<ResourceLabels, Counter>,
+    apply: Histogram,
+}
+
+// === impl Metrics ===
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let answers = Family::<TransportLabels, Histogram, fn() -> Histogram>::new_with_constructor(answer_histogram);
+        let cells = Transport::ALL.len() * Type::COUNT * Code::COUNT;
+        Self {
+            queries: Family::default(),
+            by_labels: (0..cells).map(|_| OnceLock::new()).collect(),
+            durations: Transport::ALL.map(|transport| answers.get_or_create_owned(&TransportLabels { transport })),
+            answers,
+            truncated: Family::default(),
+            dropped: Family::default(),
+            tcp_connections: Gauge::default(),
+            services: Gauge::default(),
+            endpoints: Gauge::default(),
+            names: Gauge::default(),
+            stream_connected: Gauge::default(),
+            disconnects: Counter::default(),
+            last_update: Gauge::default(),
+            updates: Family::default(),
+            refused: Family::default(),
+            // 10 µs to 2.6 s.
+            apply: Histogram::new((0..10).map(|n| 1e-5 * f64::from(1_u32 << (2 * n)))),
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers everything under `rollcall_dns_`. `registry` has no prefix of its own.
+    pub fn register(&self, registry: &mut Registry) {
+        let to = registry.sub_registry_with_prefix("rollcall_dns");
+        to.register("queries", "Answered queries by transport, type and response code", self.queries.clone());
+        let help = "Time from a query's arrival at a worker to its encoded answer";
+        to.register_with_unit("answer", help, Unit::Seconds, self.answers.clone());
+        to.register("truncated_answers", "Answers sent with TC because not all fitted", self.truncated.clone());
+        to.register("dropped", "Queries, answers and connections dropped, by reason", self.dropped.clone());
+        to.register("tcp_connections", "Open TCP connections", self.tcp_connections.clone());
+        to.register("services", "Services held", self.services.clone());
+        to.register("endpoints", "Endpoints held, ready or not", self.endpoints.clone());
+        to.register("names", "Names of services, endpoints and ports that are answered", self.names.clone());
+        self.register_stream(to);
+    }
+
+    fn register_stream(&self, to: &mut Registry) {
+        let help = "Whether the catalog's stream is connected (1) or the last data is served without it (0)";
+        to.register("stream_connected", help, self.stream_connected.clone());
+        to.register("stream_disconnects", "Times that the catalog's stream ended or could not be opened", self.disconnects.clone());
+        let help = "When the last update of the catalog was applied, in unix time";
+        to.register_with_unit("last_update_timestamp", help, Unit::Seconds, self.last_update.clone());
+        to.register("resource_updates", "Resources of the catalog set or removed, by type", self.updates.clone());
+        to.register("resource_errors", "Resources of the catalog that could not be used, by type", self.refused.clone());
+        let help = "Time from the receipt of an update to the moment when queries are answered from it";
+        to.register_with_unit("update_apply", help, Unit::Seconds, self.apply.clone());
+    }
+
+    /// A query was answered.
+    pub fn answered(&self, transport: Transport, summary: Summary, took: Duration) {
+        let labels = QueryLabels { transport, r#type: Type::of(summary.rtype), rcode: Code::of(summary.rcode) };
+        self.by_labels[labels.index()].get_or_init(|| self.queries.get_or_create_owned(&labels)).inc();
+        self.durations[transport as usize].observe(took.as_secs_f64());
+        if summary.truncated {
+            self.truncated.get_or_create(&TransportLabels { transport }).inc();
+        }
+    }
+
+    /// Something was dropped.
+    pub fn dropped(&self, transport: Transport, reason: DropReason) {
+        self.dropped.get_or_create(&DropLabels { transport, reason }).inc();
+    }
+
+    /// How often something was dropped.
+    pub fn drops(&self, transport: Transport, reason: DropReason) -> u64 {
+        self.dropped.get_or_create(&DropLabels { transport, reason }).get()
+    }
+
+    /// The stream was opened.
+    pub fn connected(&self) {
+        self.stream_connected.set(1);
+    }
+
+    /// The stream ended, or could not be opened.
+    pub fn disconnected(&self) {
+        self.stream_connected.set(0);
+        self.disconnects.inc();
+    }
+
+    /// An update was applied.
+    pub fn applied(&self, resources: ResourceKind, update: Applied, size: Size) {
+        let labels = ResourceLabels { r#type: resources };
+        self.updates.get_or_create(&labels).inc_by(update.used as u64);
+        self.refused.get_or_create(&labels).inc_by(update.refused as u64);
+        self.apply.observe(update.took.as_secs_f64());
+        self.last_update.set(update.unix_time.as_secs_f64());
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.services.set(count(size.services));
+        self.endpoints.set(count(size.endpoints));
+        self.names.set(count(size.names));
+    }
+}
+
+/// 1 µs to 65 ms.
+fn answer_histogram() -> Histogram {
+    Histogram::new((0..9).map(|n| 1e-6 * f64::from(1_u32 << (2 * n))))
+}
+
+/// What became of one update.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// Resources set or removed.
+    pub used: usize,
+    /// Resources that could not be used.
+    pub refused: usize,
+    /// From its receipt until queries are answered from it.
+    pub took: Duration,
+    /// When.
+    pub unix_time: Duration,
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+//! Keeps the zone in step with the catalog's stream. The protobufs end here.
+//!
+//! - [`decode`]: one resource's bytes into the index' own types
+//! - [`Subscriber`]: events in, changes of the zone, metrics and readiness out
+
+pub mod decode;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rollcall_admin::Gate;
+use rollcall_xds::client::{Event, Update, Upsert};
+use rollcall_xds::resource::ResourceType;
+use tokio::time::Instant;
+
+use crate::metrics::{Applied, Metrics, ResourceKind};
+use crate::zone::ZoneWriter;
+use crate::zone::writer::Change;
+use decode::{DecodeError, Decoder};
+
+/// The types to subscribe to. The zone comes last: who has it has seen everything once.
+pub const TYPES: [ResourceType; 3] = [ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone];
+
+/// The sink of the stream.
+#[derive(Debug)]
+pub struct Subscriber {
+    writer: ZoneWriter,
+    decoder: Decoder,
+    metrics: Arc<Metrics>,
+    gate: Gate,
+    clock: fn() -> Duration,
+}
+
+/// Refusals that are named in one rejection; all are counted.
+const REFUSALS_TOLD_MAX: usize = 3;
+
+// === impl Subscriber ===
+
+impl Subscriber {
+    /// A subscriber that writes with `writer` and opens `gate` once the whole catalog has been seen. The gate stays open
+    /// when the stream is lost: the last data is served, and its age is a metric.
+    pub fn new(writer: ZoneWriter, metrics: Arc<Metrics>, gate: Gate) -> Self {
+        gate.close("the catalog has not been seen yet");
+        Self { writer, decoder: Decoder::default(), metrics, gate, clock: since_epoch }
+    }
+
+    /// What happened on the stream. An error rejects the update to the server; what was good in it is applied all the
+    /// same: one bad resource harms only itself.
+    pub fn on_event(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Connected { server } => {
+                self.metrics.connected();
+                self.waiting(format!("connected to {server}, the catalog has not been sent whole yet"));
+                Ok(())
+            }
+            Event::Disconnected { reason, retry_in } => {
+                self.metrics.disconnected();
+                self.waiting(format!("no catalog server: {reason}; trying again in {} ms", retry_in.as_millis()));
+                Ok(())
+            }
+            Event::Update(update) => self.on_update(update),
+        }
+    }
+
+    fn waiting(&self, reason: String) {
+        if !self.writer.zone().is_synced() {
+            self.gate.close(reason);
+        }
+    }
+
+    fn on_update(&mut self, update: Update) -> Result<(), String> {
+        let begin = Instant::now();
+        let Some(kind) = kind(update.ty) else { return Err(format!("{} was not subscribed to", update.ty)) };
+        let total = update.upserts.len() + update.removed.len();
+        let refusals = match kind {
+            ResourceKind::Zone => self.on_zone(&update),
+            ResourceKind::Service => self.on_changes(&update, Decoder::service, Change::ServiceGone),
+            ResourceKind::EndpointBucket => self.on_buckets(&update),
+        };
+        let (used, refused) = (total - refusals.len(), refusals.len());
+        let unix_time = (self.clock)();
+        self.metrics.applied(kind, Applied { used, refused, took: begin.elapsed(), unix_time }, self.writer.size());
+        rejection(&refusals)
+    }
+
+    fn on_zone(&mut self, update: &Update) -> Vec<String> {
+        // A removed zone says nothing about the names in it: the last data stays.
+        let now = self.unix_seconds();
+        let mut refusals = Vec::new();
+        for resource in &update.upserts {
+            let domain = decode::cluster_domain(&resource.value);
+            let done = domain.and_then(|domain| self.writer.sync(&domain, now).map_err(DecodeError::from));
+            match done {
+                Ok(()) => self.gate.open(),
+                Err(error) => refusals.push(format!("{}: {error}", resource.name)),
+            }
+        }
+        refusals
+    }
+
+    fn on_buckets(&mut self, update: &Update) -> Vec<String> {
+        let gone = update.removed.iter().filter_map(|name| decode::bucket_name(name).ok());
+        let changes: Vec<_> = gone.map(Change::BucketGone).collect();
+        self.on_upserts(update, Decoder::bucket, changes)
+    }
+
+    fn on_changes(
+        &mut self,
+        update: &Update,
+        decode: fn(&mut Decoder, &Upsert) -> Result<Change, DecodeError>,
+        gone: fn(Arc<str>) -> Change,
+    ) -> Vec<String> {
+        let changes: Vec<_> = update.removed.iter().map(Arc::clone).map(gone).collect();
+        self.on_upserts(update, decode, changes)
+    }
+
+    fn on_upserts(
+        &mut self,
+        update: &Update,
+        decode: fn(&mut Decoder, &Upsert) -> Result<Change, DecodeError>,
+        mut changes: Vec<Change>,
+    ) -> Vec<String> {
+        let mut refusals = Vec::new();
+        for resource in &update.upserts {
+            match decode(&mut self.decoder, resource) {
+                Ok(change) => changes.push(change),
+                Err(error) => refusals.push(format!("{}: {error}", resource.name)),
+            }
+        }
+        let now = self.unix_seconds();
+        self.writer.apply(changes, now);
+        refusals
+    }
+
+    fn unix_seconds(&self) -> u32 {
+        // SOA serials are 32 bits; they wrap in 2106.
+        (self.clock)().as_secs() as u32
+    }
+}
+
+fn rejection(refusals: &[String]) -> Result<(), String> {
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    refusals.iter().for_each(|refusal| tracing::warn!(refusal, "resource refused"));
+    let told = refusals.iter().take(REFUSALS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    Err(format!("{} resources refused, the others applied: {told}", refusals.len()))
+}
+
+fn kind(ty: ResourceType) -> Option<ResourceKind> {
+    let kinds = HashMap::from([
+        (ResourceType::EndpointBucket, ResourceKind::EndpointBucket),
+        (ResourceType::Service, ResourceKind::Service),
+        (ResourceType::Zone, ResourceKind::Zone),
+    ]);
+    kinds.get(&ty).copied()
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "subscription/tests.rs"]
+mod tests;

@@ -1,0 +1,70 @@
+//! The top of a zone: its name, its SOA and its name server.
+
+use hickory_proto::rr::rdata::{NS, SOA};
+use hickory_proto::rr::{Name, RData, Record};
+
+/// A domain that cannot be served.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cluster domain {0:?} is not a domain name; set one like cluster.local in the controller")]
+pub struct DomainError(String);
+
+/// A zone that this server is the authority for.
+#[derive(Clone, Debug)]
+pub struct Apex {
+    origin: Name,
+    name_server: Name,
+    host_master: Name,
+}
+
+// === impl Apex ===
+
+impl Apex {
+    /// A zone by its name, with or without the trailing dot. The name server of `cluster` answers for it.
+    pub fn new(domain: &str) -> Result<Self, DomainError> {
+        let bad = || DomainError(domain.to_owned());
+        let mut origin = Name::from_ascii(domain.trim_end_matches('.')).map_err(|_| bad())?.to_lowercase();
+        origin.set_fqdn(true);
+        if origin.is_root() {
+            return Err(bad());
+        }
+        let below = |labels: &[&str]| prepend(labels, &origin).ok_or_else(bad);
+        // The names of CoreDNS, which users' checks know.
+        let (name_server, host_master) = (below(&["ns", "dns"])?, below(&["hostmaster"])?);
+        Ok(Self { origin, name_server, host_master })
+    }
+
+    /// The same authority for another zone, such as a reverse one.
+    pub fn for_zone(&self, origin: Name) -> Self {
+        Self { origin, ..self.clone() }
+    }
+
+    /// The zone's name, in lower case.
+    pub fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    /// The name of the server.
+    pub fn name_server(&self) -> &Name {
+        &self.name_server
+    }
+
+    /// The SOA record. Its minimum is the TTL of negative answers (RFC 2308 §4).
+    pub fn soa(&self, owner: Name, serial: u32, ttl: u32) -> Record {
+        let (refresh, retry, expire) = (7200, 1800, 86400);
+        let soa =
+            SOA::new(self.name_server.clone(), self.host_master.clone(), serial, refresh, retry, expire, ttl);
+        Record::from_rdata(owner, ttl, RData::SOA(soa))
+    }
+
+    /// The NS record.
+    pub fn ns(&self, owner: Name, ttl: u32) -> Record {
+        Record::from_rdata(owner, ttl, RData::NS(NS(self.name_server.clone())))
+    }
+}
+
+/// `labels` before `base`; `None` when that is longer than a name may be (RFC 1035 §2.3.4).
+pub(super) fn prepend(labels: &[&str], base: &Name) -> Option<Name> {
+    let mut name = Name::from_labels(labels.iter().map(|label| label.as_bytes())).ok()?.append_name(base).ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}

@@ -1,0 +1,251 @@
+//! The one writer of a zone: parts of the catalog in, changed records out.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::apex::{Apex, DomainError};
+use super::model::{Endpoint, Service};
+use super::record::Record;
+use super::{Settings, Zone};
+
+/// A part of the catalog that changed.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A service, by its key `NAMESPACE/NAME`.
+    Service(Arc<str>, Service),
+    /// A service is gone.
+    ServiceGone(Arc<str>),
+    /// One bucket of a service's endpoints.
+    Bucket(BucketName, Vec<Arc<Endpoint>>),
+    /// A bucket is gone.
+    BucketGone(BucketName),
+}
+
+/// Which part of which service's endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketName {
+    /// `NAMESPACE/NAME` of the service.
+    pub service: Arc<str>,
+    /// `COUNT/INDEX`: the cut and the part.
+    pub part: (u32, u32),
+}
+
+/// How much is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Services, named or not.
+    pub services: usize,
+    /// Endpoints, ready or not.
+    pub endpoints: usize,
+    /// Owner names below the cluster domain that belong to services.
+    pub names: usize,
+}
+
+/// Applies changes to a [`Zone`]. There is one.
+#[derive(Debug)]
+pub struct ZoneWriter {
+    zone: Arc<Zone>,
+    held: HashMap<Arc<str>, Held>,
+    /// Services in each namespace.
+    namespaces: BTreeMap<Arc<str>, usize>,
+    size: Size,
+}
+
+/// What was received about one service.
+#[derive(Debug, Default)]
+struct Held {
+    service: Option<Service>,
+    /// In the order of arrival.
+    buckets: Vec<((u32, u32), Vec<Arc<Endpoint>>)>,
+    /// Identities in `buckets`, each counted once.
+    endpoints: usize,
+    published: Option<Arc<Record>>,
+}
+
+// === impl ZoneWriter ===
+
+impl ZoneWriter {
+    /// An empty zone, which answers nothing until [`ZoneWriter::sync`].
+    pub fn new(settings: Settings) -> Self {
+        let zone = Arc::new(Zone::new(settings));
+        Self { zone, held: HashMap::new(), namespaces: BTreeMap::new(), size: Size::default() }
+    }
+
+    /// For readers.
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.zone
+    }
+
+    /// How much is held.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The whole catalog has been seen, and this is the cluster's domain. Answers begin, or change to that domain.
+    pub fn sync(&mut self, domain: &str, unix_time: u32) -> Result<(), DomainError> {
+        let apex = Apex::new(domain)?;
+        if self.zone.apex.load().as_ref().is_none_or(|held| held.origin() != apex.origin()) {
+            self.touch(unix_time);
+            self.zone.apex.store(Some(Arc::new(apex)));
+        }
+        Ok(())
+    }
+
+    /// Applies changes; readers see each service change at once, and those together that share a shard. Only names of
+    /// services in `changes` are touched.
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>, unix_time: u32) {
+        let dirty: BTreeSet<_> = changes.into_iter().map(|change| self.hold(change)).collect();
+        if dirty.is_empty() {
+            return;
+        }
+        let (mut records, mut moves) = (Vec::new(), BTreeMap::<IpAddr, Vec<Move>>::new());
+        for key in dirty {
+            let (before, after) = self.rebuild(&key);
+            moved(&key, before.as_deref(), after.as_deref(), &mut moves);
+            records.push((key, after));
+        }
+        // Serial before data: who compares serials may look once too often, never once too seldom.
+        self.touch(unix_time);
+        self.publish_namespaces(&records);
+        self.zone.services.apply(records);
+        let holders: Vec<_> = moves.into_iter().map(|(address, moves)| (address, self.holders(address, moves))).collect();
+        self.zone.holders.apply(holders);
+    }
+
+    /// Files a change; returns the service's key.
+    fn hold(&mut self, change: Change) -> Arc<str> {
+        match change {
+            Change::Service(key, service) => {
+                self.held.entry(Arc::clone(&key)).or_default().service = Some(service);
+                key
+            }
+            Change::ServiceGone(key) => {
+                if let Some(held) = self.held.get_mut(&key) {
+                    held.service = None;
+                }
+                key
+            }
+            Change::Bucket(name, endpoints) => {
+                let held = self.held.entry(Arc::clone(&name.service)).or_default();
+                held.buckets.retain(|(part, _)| *part != name.part);
+                held.buckets.push((name.part, endpoints));
+                name.service
+            }
+            Change::BucketGone(name) => {
+                if let Some(held) = self.held.get_mut(&name.service) {
+                    held.buckets.retain(|(part, _)| *part != name.part);
+                }
+                name.service
+            }
+        }
+    }
+
+    /// Computes a service's record anew. Returns the one before and the one now.
+    fn rebuild(&mut self, key: &Arc<str>) -> (Option<Arc<Record>>, Option<Arc<Record>>) {
+        let Some(held) = self.held.get_mut(key) else { return (None, None) };
+        let endpoints = held.union();
+        let count = endpoints.len();
+        let after = held.service.clone().map(|service| Arc::new(Record::new(Arc::clone(key), service, endpoints)));
+        let before = mem::replace(&mut held.published, after.clone());
+        self.size.endpoints = self.size.endpoints + count - mem::replace(&mut held.endpoints, count);
+        self.size.services = self.size.services + usize::from(after.is_some()) - usize::from(before.is_some());
+        let names = |record: &Option<Arc<Record>>| record.as_ref().map_or(0, |record| record.names());
+        self.size.names = self.size.names + names(&after) - names(&before);
+        self.count_namespace(key, before.is_some(), after.is_some());
+        if self.held.get(key).is_some_and(Held::is_empty) {
+            self.held.remove(key);
+        }
+        (before, after)
+    }
+
+    fn count_namespace(&mut self, key: &str, before: bool, after: bool) {
+        let namespace = namespace(key);
+        match (before, after) {
+            (false, true) => match self.namespaces.get_mut(namespace) {
+                Some(count) => *count += 1,
+                None => drop(self.namespaces.insert(Arc::from(namespace), 1)),
+            },
+            (true, false) => {
+                if let Some(count) = self.namespaces.get_mut(namespace) {
+                    *count -= 1;
+                }
+            }
+            (false, false) | (true, true) => {}
+        }
+    }
+
+    fn publish_namespaces(&mut self, records: &[(Arc<str>, Option<Arc<Record>>)]) {
+        let touched: BTreeSet<&str> = records.iter().map(|(key, _)| namespace(key)).collect();
+        let exists = |name: &str| self.namespaces.get(name).is_some_and(|count| *count > 0);
+        let known = |name: &str| self.zone.namespaces.get(name).is_some();
+        let differ = touched.into_iter().filter(|name| exists(name) != known(name));
+        let changes: Vec<(Arc<str>, _)> = differ.map(|name| (Arc::from(name), exists(name).then_some(()))).collect();
+        self.zone.namespaces.apply(changes);
+        self.namespaces.retain(|_, count| *count > 0);
+    }
+
+    /// The services that hold an address after `moves`.
+    fn holders(&self, address: IpAddr, moves: Vec<Move>) -> Option<Arc<[Arc<str>]>> {
+        let mut holders: BTreeSet<_> = self.zone.holders.get(&address).iter().flat_map(|held| held.iter().cloned()).collect();
+        for step in moves {
+            match step {
+                Move::In(key) => drop(holders.insert(key)),
+                Move::Out(key) => drop(holders.remove(&key)),
+            }
+        }
+        (!holders.is_empty()).then(|| holders.into_iter().collect())
+    }
+
+    fn touch(&mut self, unix_time: u32) {
+        // Never back, whatever the clock does (RFC 1912 §2.2).
+        self.zone.serial.fetch_max(unix_time, Ordering::Relaxed);
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Every endpoint once. Buckets of two counts overlap while a service is cut anew: what came last is true.
+    fn union(&self) -> Vec<&Arc<Endpoint>> {
+        let all = self.buckets.iter().flat_map(|(_, endpoints)| endpoints);
+        let one_cut = self.buckets.windows(2).all(|pair| pair[0].0.0 == pair[1].0.0);
+        if one_cut {
+            return all.collect();
+        }
+        let latest: HashMap<u64, &Arc<Endpoint>> = all.map(|endpoint| (endpoint.id, endpoint)).collect();
+        latest.into_values().collect()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.service.is_none() && self.buckets.is_empty()
+    }
+}
+
+/// A service that begins or ceases to hold an address.
+#[derive(Debug)]
+enum Move {
+    In(Arc<str>),
+    Out(Arc<str>),
+}
+
+fn moved(key: &Arc<str>, before: Option<&Record>, after: Option<&Record>, moves: &mut BTreeMap<IpAddr, Vec<Move>>) {
+    let before = before.map_or_else(Vec::new, Record::reverse_addresses);
+    let after = after.map_or_else(Vec::new, Record::reverse_addresses);
+    for address in before.iter().filter(|address| after.binary_search(address).is_err()) {
+        moves.entry(*address).or_default().push(Move::Out(Arc::clone(key)));
+    }
+    for address in after.iter().filter(|address| before.binary_search(address).is_err()) {
+        moves.entry(*address).or_default().push(Move::In(Arc::clone(key)));
+    }
+}
+
+fn namespace(key: &str) -> &str {
+    key.split_once('/').map_or(key, |(namespace, _)| namespace)
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

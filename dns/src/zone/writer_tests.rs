@@ -1,0 +1,125 @@
+use std::ops::Range;
+
+use super::*;
+use crate::zone::label::endpoint_label;
+use crate::zone::model::{Addresses, Kind};
+
+fn writer() -> ZoneWriter {
+    ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() })
+}
+
+fn headless(key: &str) -> Change {
+    Change::Service(key.into(), Service { kind: Kind::Headless, publish_not_ready: false })
+}
+
+fn endpoint(id: u64) -> Arc<Endpoint> {
+    let addresses = Addresses::new([IpAddr::from([10, 1, (id >> 8) as u8, id as u8])]).unwrap();
+    let (label, has_hostname) = endpoint_label("", addresses);
+    Arc::new(Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: Arc::new([]) })
+}
+
+fn name(key: &str, part: (u32, u32)) -> BucketName {
+    BucketName { service: key.into(), part }
+}
+
+fn bucket(key: &str, part: (u32, u32), ids: Range<u64>) -> Change {
+    Change::Bucket(name(key, part), ids.map(endpoint).collect())
+}
+
+fn addresses(writer: &ZoneWriter, key: &str) -> usize {
+    writer.zone().service(key).map_or(0, |record| record.v4().len())
+}
+
+fn holders(writer: &ZoneWriter, address: &str) -> Vec<String> {
+    let keys = writer.zone().holders.get(&address.parse::<IpAddr>().unwrap());
+    keys.iter().flat_map(|keys| keys.iter().map(ToString::to_string)).collect()
+}
+
+#[test]
+fn buckets_of_two_counts_are_united_by_identity() {
+    let mut writer = writer();
+    writer.apply([headless("a/b"), bucket("a/b", (1, 0), 0..60)], 1);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().endpoints), (60, 60));
+    writer.apply([bucket("a/b", (2, 0), 0..35)], 2);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().endpoints), (60, 60));
+    writer.apply([bucket("a/b", (2, 1), 35..70)], 3);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().endpoints), (70, 70));
+    writer.apply([Change::BucketGone(name("a/b", (1, 0)))], 4);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().endpoints), (70, 70));
+}
+
+#[test]
+fn of_two_accounts_of_an_endpoint_the_later_counts() {
+    let mut writer = writer();
+    let failed = Endpoint { ready: false, ..Endpoint::clone(&endpoint(1)) };
+    writer.apply([headless("a/b"), bucket("a/b", (1, 0), 0..2)], 1);
+    writer.apply([Change::Bucket(name("a/b", (2, 0)), vec![Arc::new(failed)])], 2);
+    assert_eq!(addresses(&writer, "a/b"), 1);
+    writer.apply([bucket("a/b", (1, 0), 0..2)], 3);
+    assert_eq!(addresses(&writer, "a/b"), 2);
+}
+
+#[test]
+fn parts_may_come_in_any_order_and_leave_nothing_behind() {
+    let mut writer = writer();
+    writer.apply([bucket("a/b", (1, 0), 0..3)], 1);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().services), (0, 0));
+    writer.apply([headless("a/b")], 2);
+    assert_eq!(writer.size(), Size { services: 1, endpoints: 3, names: 4 });
+    assert!(writer.zone().namespaces.get("a").is_some());
+    writer.apply([Change::ServiceGone("a/b".into())], 3);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().services), (0, 0));
+    assert!(holders(&writer, "10.1.0.1").is_empty() && writer.zone().namespaces.get("a").is_none());
+    writer.apply([Change::BucketGone(name("a/b", (1, 0)))], 4);
+    assert_eq!(writer.size(), Size::default());
+    assert!(writer.held.is_empty() && writer.namespaces.is_empty());
+}
+
+#[test]
+fn a_change_touches_only_the_service_it_concerns() {
+    let mut writer = writer();
+    writer.apply([headless("a/b"), headless("a/c"), bucket("a/b", (1, 0), 0..3), bucket("a/c", (1, 0), 1..2)], 1);
+    let before = writer.zone().service("a/c").unwrap();
+    assert_eq!(holders(&writer, "10.1.0.1"), ["a/b", "a/c"]);
+    writer.apply([bucket("a/b", (1, 0), 2..3)], 2);
+    assert!(Arc::ptr_eq(&before, &writer.zone().service("a/c").unwrap()));
+    assert_eq!(holders(&writer, "10.1.0.1"), ["a/c"]);
+    assert!(holders(&writer, "10.1.0.0").is_empty());
+}
+
+#[test]
+fn the_serial_follows_the_clock_and_never_goes_back() {
+    let mut writer = writer();
+    writer.apply([headless("a/b")], 50);
+    writer.apply([headless("a/b")], 40);
+    assert_eq!(writer.zone().serial(), 50);
+    assert!(!writer.zone().is_synced());
+    writer.sync("cluster.local", 60).unwrap();
+    assert_eq!((writer.zone().serial(), writer.zone().is_synced()), (60, true));
+    writer.sync("cluster.local.", 70).unwrap();
+    assert_eq!(writer.zone().serial(), 60, "nothing changed");
+    for bad in ["", ".", "a..b", &"x".repeat(64)] {
+        assert!(writer.sync(bad, 80).is_err(), "{bad:?}");
+    }
+    assert!(writer.zone().is_synced());
+}
+
+/// The bound is the design's for the whole server; the index is most of it.
+#[test]
+fn a_hundred_thousand_endpoints_stay_small() {
+    let before = rollcall_admin::process::resident_memory_bytes();
+    let mut writer = writer();
+    for n in 0..10_000_u64 {
+        let key = format!("namespace-{}/service-{n}", n % 100);
+        let endpoints = (n * 10..n * 10 + 10).map(|id| {
+            let addresses = Addresses::new([IpAddr::from((0x0a00_0000 + id as u32).to_be_bytes())]).unwrap();
+            let (label, has_hostname) = endpoint_label("", addresses);
+            Arc::new(Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: Arc::new([]) })
+        });
+        writer.apply([headless(&key), Change::Bucket(name(&key, (1, 0)), endpoints.collect())], 1);
+    }
+    assert_eq!(writer.size(), Size { services: 10_000, endpoints: 100_000, names: 110_000 });
+    let grown = rollcall_admin::process::resident_memory_bytes().saturating_sub(before);
+    assert!(grown < 60 << 20, "the index takes {} MiB", grown >> 20);
+    println!("index of 100,000 endpoints: {} MiB", grown >> 20);
+}

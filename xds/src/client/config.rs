@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use tonic::transport::{Endpoint, Uri};
+
+use crate::resource::ResourceType;
+
+/// How to reach a catalog, and what to read of it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// URIs such as `http://rollcall.rollcall-system:8443`, tried in turn, the next one after each failure.
+    pub servers: Vec<String>,
+    /// Who asks, for the server's logs: the pod's name.
+    pub node_id: String,
+    /// Types to subscribe to as a whole, in this order.
+    pub types: Vec<ResourceType>,
+    /// Upper bound of the first delay after a good stream was lost; each failed attempt doubles it.
+    pub backoff_min: Duration,
+    /// Upper bound of every delay. A stream that lived this long, or that brought something, counts as good.
+    pub backoff_max: Duration,
+    /// Without traffic for this long a ping is sent, and answered within the same time or the connection is dead.
+    pub keepalive: Duration,
+    /// Until a server must have accepted the stream, connection included. Longer than the server waits for its own
+    /// first sync (`server::Limits::unsynced_wait`).
+    pub connect_timeout: Duration,
+}
+
+/// Why a [`Config`] cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The list of servers is empty.
+    #[error("no server is given; name at least one, such as http://rollcall.rollcall-system:8443")]
+    NoServer,
+    /// A server is not a URI with scheme and host.
+    #[error("server {server:?} is not a URI with scheme and host ({reason}); give one such as http://host:port")]
+    BadServer {
+        /// As given.
+        server: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Largest response that is accepted, in bytes. Servers split at 3.5 MiB; a single larger resource still passes.
+    pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+    /// Flow-control window, in bytes: one whole response may be under way.
+    const WINDOW_BYTES: u32 = 4 << 20;
+
+    /// Reads all of Rollcall's own types, parts before the whole, with delays of 100 ms to 5 s and a dead connection
+    /// found within 6 s.
+    pub fn new(servers: Vec<String>, node_id: impl Into<String>) -> Self {
+        Self {
+            servers,
+            node_id: node_id.into(),
+            types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(5),
+            keepalive: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(8),
+        }
+    }
+
+    /// The endpoints to dial, in order.
+    pub(super) fn endpoints(&self) -> Result<Vec<Endpoint>, ConfigError> {
+        if self.servers.is_empty() {
+            return Err(ConfigError::NoServer);
+        }
+        self.servers.iter().map(|server| self.endpoint(server)).collect()
+    }
+
+    fn endpoint(&self, server: &str) -> Result<Endpoint, ConfigError> {
+        let bad = |reason: &dyn ToString| ConfigError::BadServer { server: server.into(), reason: reason.to_string() };
+        let uri: Uri = server.parse().map_err(|error| bad(&error))?;
+        if uri.scheme().is_none() || uri.host().is_none_or(str::is_empty) {
+            return Err(bad(&"scheme or host is missing"));
+        }
+        Ok(Endpoint::from(uri)
+            .connect_timeout(self.connect_timeout)
+            .http2_keep_alive_interval(self.keepalive)
+            .keep_alive_timeout(self.keepalive)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(Self::WINDOW_BYTES)
+            .initial_connection_window_size(Self::WINDOW_BYTES)
+            .tcp_nodelay(true))
+    }
+}

@@ -1,0 +1,93 @@
+use super::State;
+use crate::{
+    client::Update,
+    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+    resource::{
+        Resource,
+        ResourceType::{self, Cluster, EndpointBucket, Service, Zone},
+    },
+};
+
+fn state() -> State {
+    State::new("dns-0".to_owned(), vec![EndpointBucket, Service, Zone])
+}
+
+fn response(ty: ResourceType, resources: &[(&str, &str)], removed: &[&str]) -> DeltaDiscoveryResponse {
+    let wire = |(name, body): &(&str, &str)| Resource::from_body(ty, *name, body.as_bytes().to_vec()).wire;
+    DeltaDiscoveryResponse {
+        type_url: ty.type_url().to_owned(),
+        resources: resources.iter().map(wire).collect(),
+        removed_resources: removed.iter().map(ToString::to_string).collect(),
+        nonce: "7".to_owned(),
+        ..DeltaDiscoveryResponse::default()
+    }
+}
+
+/// The names held of a type, as the next server would be told.
+fn held(state: &State, ty: ResourceType) -> Vec<String> {
+    let hello = state.hello().find(|request| request.type_url == ty.type_url()).expect("asked for");
+    let mut names: Vec<_> = hello.initial_resource_versions.into_keys().collect();
+    names.sort_unstable();
+    names
+}
+
+fn error(answer: DeltaDiscoveryRequest) -> String {
+    answer.error_detail.expect("a NACK").message
+}
+
+#[test]
+fn a_stream_begins_with_a_wildcard_per_type_parts_first() {
+    let hello: Vec<_> = state().hello().collect();
+    let types: Vec<_> = hello.iter().map(|request| &*request.type_url).collect();
+    assert_eq!(types, [EndpointBucket.type_url(), Service.type_url(), Zone.type_url()]);
+    assert!(hello.iter().all(|request| request.resource_names_subscribe == ["*"]));
+    assert!(hello.iter().all(|request| request.node.as_ref().is_some_and(|node| node.id == "dns-0")));
+}
+
+#[test]
+fn an_accepted_response_is_acknowledged_and_known_to_the_next_server() {
+    let mut state = state();
+    let mut seen = None;
+    let answer = state.on_response(&response(Service, &[("a", "1"), ("b", "1")], &[]), |update| {
+        seen = Some(update);
+        Ok(())
+    });
+    assert_eq!((&*answer.type_url, &*answer.response_nonce, &answer.error_detail), (Service.type_url(), "7", &None));
+    assert!(answer.resource_names_subscribe.is_empty());
+    let Some(Update { ty, upserts, removed }) = seen else { panic!("the sink was not asked") };
+    let upserts: Vec<_> = upserts.iter().map(|new| (&*new.name, &*new.value)).collect();
+    assert_eq!((ty, upserts, removed.len()), (Service, vec![("a", &b"1"[..]), ("b", b"1")], 0));
+    assert_eq!(held(&state, Service), ["a", "b"]);
+    state.on_response(&response(Service, &[], &["a"]), |_| Ok(()));
+    assert_eq!((held(&state, Service), held(&state, EndpointBucket)), (vec!["b".to_owned()], vec![]));
+}
+
+#[test]
+fn a_response_that_the_sink_rejects_is_not_held() {
+    let mut state = state();
+    state.on_response(&response(Service, &[("kept", "1")], &[]), |_| Ok(()));
+    let answer = state.on_response(&response(Service, &[("a", "1")], &["kept"]), |_| Err("no port".to_owned()));
+    assert_eq!(answer.response_nonce, "7");
+    assert_eq!(error(answer), "no port");
+    assert_eq!(held(&state, Service), ["kept"]);
+}
+
+#[test]
+fn a_response_that_cannot_be_read_is_rejected_whole_without_asking_the_sink() {
+    let mut state = state();
+    let mut broken = response(Service, &[("a", "1")], &[]);
+    broken.resources.push(bytes::Bytes::from_static(&[0xff]));
+    let ask = |_| panic!("the sink was asked");
+    assert!(error(state.on_response(&broken, ask)).contains("cannot be read"));
+    broken.resources = vec![Resource::from_body(Zone, "a", &b""[..]).wire];
+    assert!(error(state.on_response(&broken, ask)).contains("is of type"));
+    broken.resources = vec![bytes::Bytes::new()];
+    assert!(error(state.on_response(&broken, ask)).contains("has no content"));
+    assert!(held(&state, Service).is_empty());
+}
+
+#[test]
+fn a_type_that_was_not_asked_for_is_rejected() {
+    let answer = state().on_response(&response(Cluster, &[], &[]), |_| panic!("the sink was asked"));
+    assert!(error(answer).contains("was not asked for"));
+}

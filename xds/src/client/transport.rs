@@ -1,0 +1,132 @@
+use std::{
+    future::Future,
+    hash::{BuildHasher, Hasher, RandomState},
+    pin::pin,
+    sync::Arc,
+};
+
+use tokio::{
+    select,
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Streaming, transport::Endpoint};
+
+use super::{Config, ConfigError, Event, backoff::Backoff, state::State};
+use crate::proto::discovery::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+    aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
+};
+
+/// Requests that may wait for the transport. A server that does not read its acknowledgements is not read either.
+const REQUESTS_MAX: usize = 64;
+
+/// Keeps `sink` in step with the catalog until `shutdown` is ready.
+///
+/// Servers are tried in turn, the next one after each failure, with jittered exponential backoff. The sink is called on
+/// this task: it should be quick.
+///
+/// # Errors
+/// When the configuration cannot be used; nothing is tried then.
+pub async fn run(
+    config: Config,
+    mut sink: impl FnMut(Event) -> Result<(), String> + Send,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ConfigError> {
+    let endpoints = config.endpoints()?;
+    let mut state = State::new(config.node_id.clone(), config.types.clone());
+    let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
+    let mut shutdown = pin!(shutdown);
+    for (server, endpoint) in config.servers.iter().zip(&endpoints).cycle() {
+        let reason = select! {
+            reason = follow(&config, server, endpoint, &mut state, &mut backoff, &mut sink) => reason,
+            () = &mut shutdown => break,
+        };
+        let retry_in = backoff.next(random());
+        tracing::info!(server, reason, ?retry_in, "catalog stream ended");
+        ignore(sink(Event::Disconnected { reason, retry_in }));
+        select! {
+            () = sleep(retry_in) => {}
+            () = &mut shutdown => break,
+        }
+    }
+    Ok(())
+}
+
+/// One stream from dial to end. Returns why it ended.
+async fn follow(
+    config: &Config,
+    server: &str,
+    endpoint: &Endpoint,
+    state: &mut State,
+    backoff: &mut Backoff,
+    sink: &mut (impl FnMut(Event) -> Result<(), String> + Send),
+) -> String {
+    let (requests, outgoing) = mpsc::channel(REQUESTS_MAX);
+    for request in state.hello() {
+        // There is room: types are few. A closed channel shows as the end of the stream below.
+        ignore(requests.try_send(request));
+    }
+    let mut responses = match timeout(config.connect_timeout, open(endpoint, outgoing)).await {
+        Ok(Ok(responses)) => responses,
+        Ok(Err(reason)) => return reason,
+        Err(_) => return format!("no answer within {:?}", config.connect_timeout),
+    };
+    tracing::info!(server, "catalog stream is open");
+    ignore(sink(Event::Connected { server: Arc::from(server) }));
+    let mut proved = pin!(sleep(config.backoff_max));
+    let mut lived = false;
+    loop {
+        let response = select! {
+            response = responses.message() => response,
+            () = &mut proved, if !lived => {
+                lived = true;
+                backoff.reset();
+                continue;
+            }
+        };
+        let response = match response {
+            Ok(Some(response)) => response,
+            Ok(None) => return "the server ended the stream".to_owned(),
+            Err(status) => return describe(&status),
+        };
+        backoff.reset();
+        let answer = state.on_response(&response, |update| sink(Event::Update(update)));
+        if let Some(error) = &answer.error_detail {
+            tracing::warn!(server, type_url = answer.type_url, error = error.message, "response rejected");
+        }
+        if requests.send(answer).await.is_err() {
+            return "the server stopped reading".to_owned();
+        }
+    }
+}
+
+async fn open(
+    endpoint: &Endpoint,
+    requests: mpsc::Receiver<DeltaDiscoveryRequest>,
+) -> Result<Streaming<DeltaDiscoveryResponse>, String> {
+    let channel = endpoint.connect().await.map_err(|error| chain(&error))?;
+    let mut client =
+        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(Config::MESSAGE_BYTES_MAX);
+    let response = client.delta_aggregated_resources(ReceiverStream::new(requests)).await;
+    response.map(tonic::Response::into_inner).map_err(|status| describe(&status))
+}
+
+fn describe(status: &tonic::Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}
+
+/// An error with its causes, which tonic's own text leaves out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// In `0.0..1.0`, good enough to keep clients apart: the standard library seeds each `RandomState` differently.
+fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+fn ignore<T, E>(_: Result<T, E>) {}

@@ -1,0 +1,230 @@
+//! The server's side of one delta ADS stream, as a state machine without I/O or clock.
+//!
+//! Feed it requests and snapshots; take responses until there is none. The rules are those of the xDS protocol
+//! (`envoy/docs/root/api-docs/xds_protocol.rst`) and of clients as they are (`facts/xds.md`, 2b):
+//!
+//! - What a client holds is compared by content version, so what it knows is never sent again, except when it asks.
+//! - One unanswered response per type. Until the ACK or NACK, changes coalesce into a set of names, so a slow reader
+//!   costs itself only, and state is bounded by the names it may hold. A request that subscribes shows that the client
+//!   reads, and is answered without waiting.
+//! - A Cluster and its Endpoints bear one name. After each Cluster sent, its Endpoints follow unasked, changed or not:
+//!   Envoy warms the cluster with them and would wait 15 s for a new version otherwise.
+//! - To empty a cluster, publish Endpoints without any endpoint: clients keep the last ones of a removed resource.
+//! - Additions go before removals, in the orders of [`ResourceType`].
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    cache::{Changes, Snapshot},
+    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+    resource::{PerType, ResourceType},
+};
+
+mod error;
+mod limits;
+mod nonce;
+mod subscription;
+mod unserved;
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    error::SessionError,
+    limits::Limits,
+    nonce::{Heard, Nonce, Rejection},
+};
+use self::{
+    subscription::{Subscription, Why},
+    unserved::Unserved,
+};
+
+/// Largest response, in bytes of resources and names: below the 4 MiB that gRPC clients accept, with room for the rest of
+/// the message. A single larger resource goes alone.
+pub const RESPONSE_BYTES_MAX: usize = 7 << 19;
+
+/// One stream.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    node_id: Box<str>,
+    /// The snapshot that the subscriptions were last compared with.
+    revision: u64,
+    last_nonce: Nonce,
+    subscriptions: PerType<Option<Box<Subscription>>>,
+    unserved: Unserved,
+    /// Clusters sent whose Endpoints have not been sent after them. Bounded by the clusters held.
+    warming: HashSet<Arc<str>>,
+    coalesced: PerType<u64>,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// A stream on which nothing was said yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            node_id: Box::default(),
+            revision: 0,
+            last_nonce: Nonce::default(),
+            subscriptions: PerType::default(),
+            unserved: Unserved::default(),
+            warming: HashSet::new(),
+            coalesced: PerType::default(),
+        }
+    }
+
+    /// Takes a request in. What it asks for comes from [`next_response`](Self::next_response).
+    ///
+    /// # Errors
+    /// When the request is malformed or beyond the limits. The stream should end with that error.
+    pub fn on_request(&mut self, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) -> Result<Heard, SessionError> {
+        self.limits.check(request)?;
+        self.on_snapshot(snapshot);
+        if let Some(node) = request.node.as_ref().filter(|_| self.node_id.is_empty()) {
+            self.node_id = node.id.chars().take(self.limits.name_bytes_max).collect();
+        }
+        let Some(ty) = ResourceType::from_type_url(&request.type_url) else {
+            return self.unserved.on_request(request, &self.limits);
+        };
+        let heard = self.hear(ty, request);
+        self.subscribe(ty, request, snapshot);
+        self.limits.check_stream(self.names())?;
+        Ok(heard)
+    }
+
+    /// Notes what changed up to `snapshot`. Snapshots must come in the order of their revisions.
+    pub fn on_snapshot(&mut self, snapshot: &Snapshot) {
+        if self.subscriptions.iter().all(|(_, sub)| sub.is_none()) {
+            self.revision = snapshot.revision();
+        }
+        match snapshot.changes_since(self.revision) {
+            Changes::None => return,
+            Changes::Keys(keys) => keys.for_each(|(ty, name)| self.touch(ty, name, snapshot, Why::Changed)),
+            Changes::Resync => {
+                let subscriptions = self.subscriptions.iter_mut();
+                subscriptions.flat_map(|(ty, sub)| Some((ty, sub.as_mut()?))).for_each(|(ty, sub)| {
+                    sub.compare(ty, snapshot, Why::Changed);
+                });
+            }
+        }
+        self.revision = snapshot.revision();
+    }
+
+    /// The next response to write, or none until something changes or is heard.
+    pub fn next_response(&mut self, snapshot: &Snapshot) -> Option<DeltaDiscoveryResponse> {
+        self.on_snapshot(snapshot);
+        if let Some(refusal) = self.unserved.next_response() {
+            return Some(DeltaDiscoveryResponse { nonce: self.last_nonce.advance().to_string(), ..refusal });
+        }
+        let pushes = ResourceType::PUSH_ORDER.into_iter().find(|ty| self.may_push(*ty));
+        let ty = pushes.or_else(|| ResourceType::REMOVAL_ORDER.into_iter().find(|ty| self.may_remove(*ty)))?;
+        self.respond(ty, snapshot)
+    }
+
+    /// The `node.id` of the first request that bore one, or nothing.
+    pub fn node_id(&self) -> &str {
+        &self.node_id
+    }
+
+    /// The last response of that type that the client rejected.
+    pub fn last_rejection(&self, ty: ResourceType) -> Option<&Rejection> {
+        self.subscriptions[ty].as_ref()?.last_rejection.as_ref()
+    }
+
+    /// How many changes were merged into one that had not been sent yet.
+    pub fn coalesced(&self) -> &PerType<u64> {
+        &self.coalesced
+    }
+
+    /// How many resources of that type the client holds, as far as it was sent them.
+    pub fn held(&self, ty: ResourceType) -> usize {
+        self.subscriptions[ty].as_ref().map_or(0, |sub| sub.held())
+    }
+
+    /// ACK and NACK are told by `response_nonce` and `error_detail`. A nonce that is not ours, as after a reconnect, says
+    /// nothing, but the subscription changes beside it count (xDS protocol, incremental variant).
+    fn hear(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest) -> Heard {
+        let heard = Heard::of(request, self.last_nonce);
+        if let Some(sub) = &mut self.subscriptions[ty] {
+            sub.hear(&heard);
+        }
+        heard
+    }
+
+    fn subscribe(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) {
+        let first = self.subscriptions[ty].is_none();
+        match &mut self.subscriptions[ty] {
+            Some(sub) => sub.update(ty, request, snapshot),
+            none => *none = Some(Box::new(Subscription::open(ty, request, snapshot))),
+        }
+        if ty == ResourceType::Cluster && !request.resource_names_unsubscribe.is_empty() {
+            let sub = self.subscriptions[ty].as_ref();
+            self.warming.retain(|name| sub.is_some_and(|sub| sub.wants(name)));
+        }
+        if ty == ResourceType::Endpoints && (first || !request.resource_names_subscribe.is_empty()) {
+            // Clusters may have been sent before the client listened to their endpoints, as on every reconnect.
+            let warming: Vec<_> = self.warming.iter().cloned().collect();
+            self.warm(&warming, snapshot);
+        }
+    }
+
+    fn names(&self) -> usize {
+        self.subscriptions.iter().filter_map(|(_, sub)| Some(sub.as_ref()?.names())).sum()
+    }
+
+    fn touch(&mut self, ty: ResourceType, name: &Arc<str>, snapshot: &Snapshot, why: Why) {
+        if let Some(sub) = self.subscriptions[ty].as_mut().filter(|sub| sub.wants(name)) {
+            self.coalesced[ty] += u64::from(sub.touch(name, snapshot.get(ty, name), why));
+        }
+    }
+
+    fn has_upserts(&self, types: &[ResourceType]) -> bool {
+        types.iter().any(|ty| self.subscriptions[*ty].as_ref().is_some_and(|sub| sub.has_upserts()))
+    }
+
+    fn may_push(&self, ty: ResourceType) -> bool {
+        let ready = self.subscriptions[ty].as_ref().is_some_and(|sub| sub.may_push());
+        ready && !self.has_upserts(ty.pushed_after())
+    }
+
+    fn may_remove(&self, ty: ResourceType) -> bool {
+        let Some(sub) = &self.subscriptions[ty] else { return false };
+        sub.may_remove() && (sub.removals_are_overdue() || !self.has_upserts(ty.removed_after()))
+    }
+
+    fn respond(&mut self, ty: ResourceType, snapshot: &Snapshot) -> Option<DeltaDiscoveryResponse> {
+        let with_removals = self.may_remove(ty);
+        let nonce = self.last_nonce.advance();
+        let sub = self.subscriptions[ty].as_mut()?;
+        let push = sub.take(ty, snapshot, with_removals, nonce);
+        match ty {
+            ResourceType::Cluster => {
+                push.removed.iter().for_each(|name| _ = self.warming.remove(name));
+                self.warm(&push.sent, snapshot);
+                self.warming.extend(push.sent);
+            }
+            ResourceType::Endpoints => push.sent.iter().for_each(|name| _ = self.warming.remove(name)),
+            ResourceType::Service | ResourceType::EndpointBucket | ResourceType::Zone => {}
+        }
+        Some(DeltaDiscoveryResponse {
+            system_version_info: snapshot.revision().to_string(),
+            resources: push.resources,
+            type_url: ty.type_url().to_owned(),
+            nonce: nonce.to_string(),
+            removed_resources: push.removed.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    /// Queues the Endpoints of those clusters, as far as the client listens to them.
+    fn warm(&mut self, clusters: &[Arc<str>], snapshot: &Snapshot) {
+        for name in clusters {
+            if snapshot.get(ResourceType::Endpoints, name).is_some() {
+                self.touch(ResourceType::Endpoints, name, snapshot, Why::Asked);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+/// Why a stream has to end. The text goes to the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// ADS carries all types on one stream, so each request must name its own.
+    #[error("the request has no type_url; on an aggregated stream every request names its resource type")]
+    NoType,
+    /// A type URL or resource name is longer than any that exists.
+    #[error("{what} {text:?}… has {bytes} bytes, the limit is {limit}")]
+    TooLong {
+        /// "type_url", "resource name" or "version".
+        what: &'static str,
+        /// How it begins.
+        text: String,
+        /// Its length.
+        bytes: usize,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// One request names too many resources.
+    #[error("the request for {type_url} names {count} resources, the limit is {limit}; subscribe in several requests")]
+    RequestTooLarge {
+        /// The type.
+        type_url: String,
+        /// How many it names.
+        count: usize,
+        /// How many it may.
+        limit: usize,
+    },
+    /// The stream is subscribed to too many names.
+    #[error("the stream is subscribed to {count} names, the limit is {limit}; subscribe to fewer, or to \"*\"")]
+    TooManyNames {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The stream asked for too many types that do not exist here.
+    #[error("the stream asked for more than {limit} resource types that this server does not serve, last {type_url}")]
+    TooManyTypes {
+        /// The last one.
+        type_url: String,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+// === impl SessionError ===
+
+impl SessionError {
+    /// The gRPC status of a stream that ends with this error.
+    pub fn code(&self) -> tonic::Code {
+        match self {
+            Self::NoType | Self::TooLong { .. } => tonic::Code::InvalidArgument,
+            Self::RequestTooLarge { .. } | Self::TooManyNames { .. } | Self::TooManyTypes { .. } => {
+                tonic::Code::ResourceExhausted
+            }
+        }
+    }
+}

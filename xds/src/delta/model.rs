@@ -1,0 +1,179 @@
+//! Any sequence of requests, acknowledgements, reconnects and catalog changes, against a client that knows nothing of how
+//! the server works: at rest it must hold what it subscribed to, as it is, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use prost::Message;
+
+use super::{Limits, Session};
+use crate::{
+    cache::{Cache, Changes},
+    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+    resource::{
+        Resource,
+        ResourceType::{self, Cluster, EndpointBucket, Endpoints, Service},
+    },
+};
+
+mod client;
+
+use self::client::Client;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write(ResourceType, &'static str, &'static str),
+    Remove(ResourceType, &'static str),
+    Publish,
+    Subscribe(ResourceType, Vec<&'static str>),
+    Unsubscribe(ResourceType, Vec<&'static str>),
+    /// The server writes one response.
+    Send,
+    /// The client reads one response and answers it.
+    Read {
+        accept: bool,
+    },
+    /// Everything arrives.
+    Rest,
+    Reconnect,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ty = || select(vec![Cluster, Endpoints, EndpointBucket, Service]);
+    let name = || select(vec!["a", "b"]);
+    let names = || vec(select(vec!["a", "b", "unknown", "*"]), 0..3);
+    prop_oneof![
+        4 => (ty(), name(), select(vec!["1", "2"])).prop_map(|(ty, name, body)| Step::Write(ty, name, body)),
+        2 => (ty(), name()).prop_map(|(ty, name)| Step::Remove(ty, name)),
+        4 => Just(Step::Publish),
+        3 => (ty(), names()).prop_map(|(ty, names)| Step::Subscribe(ty, names)),
+        2 => (ty(), names()).prop_map(|(ty, names)| Step::Unsubscribe(ty, names)),
+        6 => Just(Step::Send),
+        6 => prop::bool::weighted(0.8).prop_map(|accept| Step::Read { accept }),
+        3 => Just(Step::Rest),
+        1 => Just(Step::Reconnect),
+    ]
+}
+
+struct World {
+    cache: Cache,
+    session: Session,
+    wire: VecDeque<DeltaDiscoveryResponse>,
+    client: Client,
+}
+
+impl World {
+    /// A ring of eight keys, so that it is left behind at times.
+    fn new() -> Self {
+        let (cache, session) = (Cache::with_ring(8), Session::new(Limits::default()));
+        Self { cache, session, wire: VecDeque::new(), client: Client::default() }
+    }
+
+    fn apply(&mut self, step: Step) {
+        match step {
+            Step::Write(ty, name, body) => _ = self.cache.upsert(ty, Resource::from_body(ty, name, body.as_bytes())),
+            Step::Remove(ty, name) => _ = self.cache.remove(ty, name),
+            Step::Publish => _ = self.cache.publish(),
+            Step::Subscribe(ty, names) => {
+                let request = self.client.subscribe(ty, &names);
+                self.tell(&request);
+            }
+            Step::Unsubscribe(ty, names) => {
+                let request = self.client.unsubscribe(ty, &names);
+                request.iter().for_each(|request| self.tell(request));
+            }
+            Step::Send => _ = self.send(),
+            Step::Read { accept } => self.read(accept),
+            Step::Rest => _ = self.rest(),
+            Step::Reconnect => self.reconnect(),
+        }
+    }
+
+    fn tell(&mut self, request: &DeltaDiscoveryRequest) {
+        self.session.on_request(request, self.cache.published()).expect("within the limits");
+    }
+
+    fn send(&mut self) -> bool {
+        let response = self.session.next_response(self.cache.published());
+        let sent = response.is_some();
+        self.wire.extend(response);
+        sent
+    }
+
+    fn read(&mut self, accept: bool) {
+        let Some(response) = self.wire.pop_front() else { return };
+        let answer = self.client.read(&response, accept);
+        self.tell(&answer);
+    }
+
+    fn reconnect(&mut self) {
+        self.session = Session::new(Limits::default());
+        self.wire.clear();
+        for request in self.client.reconnect() {
+            self.tell(&request);
+            self.send();
+        }
+    }
+
+    /// Lets everything arrive. Returns how many resources that took.
+    fn rest(&mut self) -> usize {
+        self.cache.publish();
+        let mut resources = 0;
+        while self.send() || !self.wire.is_empty() {
+            resources += self.wire.back().map_or(0, |response| response.resources.len());
+            while !self.wire.is_empty() {
+                self.read(true);
+            }
+        }
+        resources
+    }
+
+    fn check(&self) {
+        let snapshot = self.cache.published();
+        assert!(matches!(snapshot.changes_since(snapshot.revision()), Changes::None));
+        for (ty, interest) in &self.client.types {
+            let refused =
+                |name: &str, version: &str| self.client.refused.contains(&(*ty, name.to_owned(), version.to_owned()));
+            for resource in snapshot.iter(*ty).filter(|resource| interest.wants(&resource.name)) {
+                let (name, version) = (&*resource.name, resource.version.to_string());
+                let held = interest.holds.get(name) == Some(&version) || refused(name, &version);
+                assert!(held, "{ty} {name} should be {version}, is {:?}", interest.holds.get(name));
+            }
+            for name in interest.holds.keys() {
+                let exists = snapshot.get(*ty, name).is_some();
+                assert!(exists && interest.wants(name), "{ty} {name} is held, exists: {exists}");
+            }
+        }
+        self.check_warm();
+    }
+
+    fn check_warm(&self) {
+        let wants = |ty, name| self.client.types.get(&ty).is_some_and(|interest| interest.wants(name));
+        for endpoints in self.cache.published().iter(Endpoints) {
+            let name = &*endpoints.name;
+            let seen = |ty| self.client.seen.get(&(ty, name.to_owned()));
+            let warm = seen(Endpoints) > seen(Cluster) || seen(Cluster).is_none();
+            assert!(warm || !wants(Cluster, name) || !wants(Endpoints, name), "endpoints of {name} did not follow");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
+
+    #[test]
+    fn at_rest_a_client_holds_what_it_asked_for_as_it_is(steps in vec(step(), 0..120)) {
+        let mut world = World::new();
+        for step in steps {
+            world.apply(step);
+        }
+        world.rest();
+        world.check();
+        prop_assert_eq!(world.rest(), 0);
+        if world.client.refused.is_empty() {
+            world.reconnect();
+            prop_assert_eq!(world.rest(), 0, "a client that knows everything is sent nothing");
+            world.check();
+        }
+    }
+}

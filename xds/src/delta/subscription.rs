@@ -1,0 +1,249 @@
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{Heard, Nonce, RESPONSE_BYTES_MAX, Rejection};
+use crate::{
+    cache::Snapshot,
+    proto::discovery::DeltaDiscoveryRequest,
+    resource::{Resource, ResourceType, Version},
+};
+
+/// Everything of one type on one stream.
+#[derive(Debug, Default)]
+pub(super) struct Subscription {
+    pub(super) last_rejection: Option<Rejection>,
+    wildcard: bool,
+    /// Subscribed by name, whether it exists or not.
+    names: HashSet<Arc<str>>,
+    /// What the client holds, as far as it was sent or said so.
+    held: HashMap<Arc<str>, Version>,
+    /// To be sent. Always says how things are in the snapshot last seen.
+    upserts: BTreeMap<Arc<str>, Why>,
+    /// To be reported as removed.
+    removals: BTreeMap<Arc<str>, Why>,
+    /// A wildcard found nothing, and the client is to be told so that it does not wait.
+    empty: bool,
+    awaiting: Option<Nonce>,
+    /// Responses that left removals behind, for the sake of order.
+    removals_held: u8,
+}
+
+/// Why a name is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// It changed: to be sent if the client does not hold that version.
+    Changed,
+    /// The client asked, or needs it again: to be sent in any case.
+    Asked,
+}
+
+/// What goes into one response.
+#[derive(Debug, Default)]
+pub(super) struct Push {
+    pub(super) resources: Vec<Bytes>,
+    pub(super) sent: Vec<Arc<str>>,
+    pub(super) removed: Vec<Arc<str>>,
+}
+
+const WILDCARD: &str = "*";
+
+/// Bytes that a resource or name takes beside its own, at most: tag and length.
+const FRAME_BYTES: usize = 6;
+
+/// A removal is not held back for more responses than this when other types never come to rest.
+const REMOVALS_HELD_MAX: u8 = 8;
+
+// === impl Subscription ===
+
+impl Subscription {
+    /// The first request of a type on a stream. Without any name it is a wildcard (xDS protocol, the legacy form). The
+    /// versions it brings are what the client holds of what it subscribes to: equal ones are not sent again, missing ones
+    /// are reported as removed.
+    pub(super) fn open(ty: ResourceType, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) -> Self {
+        let mut sub = Self::default();
+        let subscribe = &request.resource_names_subscribe;
+        sub.wildcard = subscribe.is_empty() || subscribe.iter().any(|name| name == WILDCARD);
+        sub.names = named(subscribe).map(|name| intern(ty, name, snapshot)).collect();
+        for (name, version) in &request.initial_resource_versions {
+            if sub.wants(name) {
+                sub.held.insert(intern(ty, name, snapshot), Version::parse(version).unwrap_or(Version::FOREIGN));
+            }
+        }
+        sub.compare(ty, snapshot, Why::Changed);
+        let unanswered = |name: &&Arc<str>| sub.upserts.contains_key(*name) || snapshot.get(ty, name).is_none();
+        let unanswered: Vec<_> = sub.names.iter().filter(unanswered).cloned().collect();
+        for name in unanswered {
+            sub.touch(&name, snapshot.get(ty, &name), Why::Asked);
+        }
+        sub.empty = sub.wildcard && sub.held.is_empty();
+        sub
+    }
+
+    /// A later request. What is in both lists stays subscribed.
+    pub(super) fn update(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) {
+        for name in &request.resource_names_unsubscribe {
+            match name.as_str() {
+                WILDCARD => self.unsubscribe_wildcard(),
+                name => self.unsubscribe(ty, name, snapshot),
+            }
+        }
+        if request.resource_names_subscribe.is_empty() {
+            return;
+        }
+        self.awaiting = None;
+        for name in named(&request.resource_names_subscribe) {
+            let name = intern(ty, name, snapshot);
+            self.touch(&name, snapshot.get(ty, &name), Why::Asked);
+            self.names.insert(name);
+        }
+        if request.resource_names_subscribe.iter().any(|name| name == WILDCARD) {
+            let why = if self.wildcard { Why::Asked } else { Why::Changed };
+            self.wildcard = true;
+            self.compare(ty, snapshot, why);
+            self.empty |= self.held.is_empty();
+        }
+    }
+
+    pub(super) fn hear(&mut self, heard: &Heard) {
+        let nonce = match heard {
+            Heard::Ack(nonce) => *nonce,
+            Heard::Nack(rejection) => {
+                self.last_rejection = Some(rejection.clone());
+                rejection.nonce
+            }
+            Heard::Nothing | Heard::Unserved => return,
+        };
+        self.awaiting = self.awaiting.filter(|awaited| *awaited != nonce);
+    }
+
+    pub(super) fn wants(&self, name: &str) -> bool {
+        self.wildcard || self.names.contains(name)
+    }
+
+    pub(super) fn names(&self) -> usize {
+        self.names.len()
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Looks at everything subscribed: after the ring was left behind, or for a new wildcard.
+    pub(super) fn compare(&mut self, ty: ResourceType, snapshot: &Snapshot, why: Why) {
+        if self.wildcard {
+            snapshot.iter(ty).for_each(|resource| _ = self.touch(&resource.name, Some(resource), why));
+        }
+        let known = self.names.iter().chain(self.held.keys()).chain(self.upserts.keys());
+        let known: Vec<_> = known.filter(|name| !self.wildcard || snapshot.get(ty, name).is_none()).cloned().collect();
+        for name in known {
+            self.touch(&name, snapshot.get(ty, &name), Why::Changed);
+        }
+    }
+
+    /// Notes how `name` is now. Says whether that merged with something not sent yet.
+    pub(super) fn touch(&mut self, name: &Arc<str>, now: Option<&Resource>, why: Why) -> bool {
+        let unsent = self.upserts.remove(name).max(self.removals.remove(name));
+        let why = unsent.map_or(why, |unsent| unsent.max(why));
+        let held = self.held.get(name);
+        match now {
+            Some(now) if why == Why::Asked || held != Some(&now.version) => {
+                self.upserts.insert(name.clone(), why);
+            }
+            None if why == Why::Asked || held.is_some() => {
+                self.removals.insert(name.clone(), why);
+            }
+            Some(_) | None => {}
+        }
+        unsent.is_some()
+    }
+
+    pub(super) fn has_upserts(&self) -> bool {
+        !self.upserts.is_empty()
+    }
+
+    pub(super) fn may_push(&self) -> bool {
+        self.awaiting.is_none() && (self.has_upserts() || self.empty)
+    }
+
+    pub(super) fn may_remove(&self) -> bool {
+        self.awaiting.is_none() && !self.removals.is_empty()
+    }
+
+    pub(super) fn removals_are_overdue(&self) -> bool {
+        self.removals_held >= REMOVALS_HELD_MAX
+    }
+
+    /// Takes what fits into one response, and counts it as held from now on: a client that rejects it is not sent the same
+    /// again, and says on its next stream what it really holds.
+    pub(super) fn take(&mut self, ty: ResourceType, snapshot: &Snapshot, with_removals: bool, nonce: Nonce) -> Push {
+        let mut push = Push::default();
+        let mut room = Some(RESPONSE_BYTES_MAX);
+        while let Some(next) = self.upserts.first_entry() {
+            let Some(resource) = snapshot.get(ty, next.key()) else {
+                next.remove(); // cannot be: `touch` saw the same snapshot
+                continue;
+            };
+            room = take_room(room, resource.wire.len(), push.resources.is_empty());
+            if room.is_none() {
+                break;
+            }
+            next.remove();
+            self.held.insert(resource.name.clone(), resource.version);
+            push.resources.push(resource.wire.clone());
+            push.sent.push(resource.name.clone());
+        }
+        while let Some(next) = self.removals.first_entry().filter(|_| with_removals) {
+            room = take_room(room, next.key().len(), push.resources.is_empty() && push.removed.is_empty());
+            if room.is_none() {
+                break;
+            }
+            let (name, _) = next.remove_entry();
+            self.held.remove(&name);
+            push.removed.push(name);
+        }
+        self.empty = false;
+        self.awaiting = Some(nonce);
+        self.removals_held = if with_removals || self.removals.is_empty() { 0 } else { self.removals_held + 1 };
+        push
+    }
+
+    fn unsubscribe_wildcard(&mut self) {
+        self.wildcard = false;
+        self.empty = false;
+        self.held.retain(|name, _| self.names.contains(name));
+        self.upserts.retain(|name, _| self.names.contains(name));
+        self.removals.retain(|name, _| self.names.contains(name));
+    }
+
+    /// Under a wildcard the name stays subscribed, and the client, which may have dropped it, must be told how it is now
+    /// (xDS protocol, "Unsubscribing from resources").
+    fn unsubscribe(&mut self, ty: ResourceType, name: &str, snapshot: &Snapshot) {
+        let Some(name) = self.names.take(name) else { return };
+        if self.wildcard {
+            self.touch(&name, snapshot.get(ty, &name), Why::Asked);
+        } else {
+            self.held.remove(&name);
+            self.upserts.remove(&name);
+            self.removals.remove(&name);
+        }
+    }
+}
+
+fn named(names: &[String]) -> impl Iterator<Item = &str> {
+    names.iter().map(String::as_str).filter(|name| *name != WILDCARD)
+}
+
+/// The catalog's own copy of a name, if it has one.
+fn intern(ty: ResourceType, name: &str, snapshot: &Snapshot) -> Arc<str> {
+    snapshot.get(ty, name).map_or_else(|| Arc::from(name), |resource| resource.name.clone())
+}
+
+/// The room left after another `bytes`, if they fit; the first always do.
+fn take_room(room: Option<usize>, bytes: usize, first: bool) -> Option<usize> {
+    let left = room?.checked_sub(bytes + FRAME_BYTES);
+    if first { left.or(Some(0)) } else { left }
+}

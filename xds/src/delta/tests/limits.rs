@@ -1,0 +1,90 @@
+use tonic::Code;
+
+use super::{Limits, Session, World, knowing, request, strings, subscribe, unsubscribe};
+use crate::resource::ResourceType::{Cluster, Service};
+
+fn limited() -> World {
+    let limits = Limits {
+        names_per_request_max: 3,
+        versions_per_request_max: 3,
+        names_per_stream_max: 4,
+        name_bytes_max: 100,
+        unserved_types_max: 2,
+    };
+    World { session: Session::new(limits), ..World::with(Service, &["a"]) }
+}
+
+/// The request is refused with this code, in these words.
+fn refused(world: &mut World, request: crate::proto::discovery::DeltaDiscoveryRequest, code: Code, words: &str) {
+    let error = world.ask(request).expect_err("beyond the limit");
+    assert_eq!(error.code(), code);
+    assert!(error.to_string().contains(words), "{error}");
+}
+
+#[test]
+fn a_request_without_a_type_is_refused() {
+    let mut nameless = request(Service);
+    nameless.type_url.clear();
+    refused(&mut limited(), nameless, Code::InvalidArgument, "no type_url");
+}
+
+#[test]
+fn a_request_with_too_many_names_is_refused() {
+    let names = ["a", "b", "c", "d"];
+    refused(&mut limited(), subscribe(Service, &names), Code::ResourceExhausted, "names 4 resources, the limit is 3");
+    refused(&mut limited(), unsubscribe(Service, &names), Code::ResourceExhausted, "names 4 resources");
+    let held = names.map(|name| (name, "1"));
+    refused(&mut limited(), knowing(request(Service), &held), Code::ResourceExhausted, "names 4 resources");
+}
+
+#[test]
+fn a_stream_with_too_many_names_is_refused_over_all_types() {
+    let mut world = limited();
+    world.ask(subscribe(Service, &["a", "b", "c"])).expect("fine");
+    world.ask(subscribe(Service, &["a", "b", "c"])).expect("the same again is not more");
+    refused(
+        &mut world,
+        subscribe(Cluster, &["a", "b"]),
+        Code::ResourceExhausted,
+        "subscribed to 5 names, the limit is 4",
+    );
+}
+
+#[test]
+fn a_name_version_or_type_that_is_too_long_is_refused() {
+    let long = "é".repeat(51);
+    let code = Code::InvalidArgument;
+    refused(&mut limited(), subscribe(Service, &[&long]), code, "102 bytes, the limit is 100");
+    refused(&mut limited(), unsubscribe(Service, &[&long]), code, "resource name");
+    refused(&mut limited(), knowing(request(Service), &[(&long, "1")]), code, "resource name");
+    let mut version = request(Service);
+    version.initial_resource_versions = [("a".to_owned(), long.clone())].into();
+    refused(&mut limited(), version, code, "version");
+    let mut type_url = request(Service);
+    type_url.type_url = long;
+    refused(&mut limited(), type_url, code, "type_url");
+}
+
+#[test]
+fn too_many_types_that_do_not_exist_are_refused() {
+    let mut world = limited();
+    let of = |type_url: &str| {
+        let mut request = request(Service);
+        request.type_url = type_url.to_owned();
+        request
+    };
+    world.ask(of("one")).expect("fine");
+    world.ask(of("two")).expect("fine");
+    refused(&mut world, of("three"), Code::ResourceExhausted, "more than 2 resource types");
+}
+
+#[test]
+fn names_of_types_that_do_not_exist_are_bounded() {
+    let mut world = limited();
+    let mut request = request(Service);
+    request.type_url = "one".to_owned();
+    request.resource_names_subscribe = strings(&["a", "b", "c"]);
+    world.ask(request.clone()).expect("fine");
+    request.resource_names_subscribe = strings(&["d", "e"]);
+    refused(&mut world, request, Code::ResourceExhausted, "the limit is 4");
+}

@@ -1,0 +1,46 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Heard, Limits, SessionError};
+use crate::proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+
+/// Types that a client asks for and this server does not serve.
+///
+/// The protocol has no word for that. Silence would leave Envoy waiting 15 s at its start, an error would cost the stream
+/// with all other types. So: each name is answered as removed and a wildcard with an empty response, which is the truth.
+#[derive(Debug, Default)]
+pub(super) struct Unserved {
+    /// Every type asked for so far.
+    types: BTreeSet<Box<str>>,
+    /// Answers due: names by type.
+    answers: BTreeMap<Box<str>, BTreeSet<String>>,
+}
+
+// === impl Unserved ===
+
+impl Unserved {
+    pub(super) fn on_request(
+        &mut self,
+        request: &DeltaDiscoveryRequest,
+        limits: &Limits,
+    ) -> Result<Heard, SessionError> {
+        let (type_url, subscribe) = (&request.type_url, &request.resource_names_subscribe);
+        let first = self.types.insert(type_url.as_str().into());
+        if self.types.len() > limits.unserved_types_max {
+            return Err(SessionError::TooManyTypes { type_url: type_url.clone(), limit: limits.unserved_types_max });
+        }
+        if !first && subscribe.is_empty() {
+            return Ok(Heard::Nothing); // an ACK, or an unsubscription
+        }
+        let names = subscribe.iter().filter(|name| *name != "*").cloned();
+        self.answers.entry(type_url.as_str().into()).or_default().extend(names);
+        limits.check_stream(self.answers.values().map(BTreeSet::len).sum())?;
+        Ok(Heard::Unserved)
+    }
+
+    /// A response that lacks its nonce.
+    pub(super) fn next_response(&mut self) -> Option<DeltaDiscoveryResponse> {
+        let (type_url, names) = self.answers.pop_first()?;
+        let removed_resources = names.into_iter().collect();
+        Some(DeltaDiscoveryResponse { type_url: type_url.into(), removed_resources, ..Default::default() })
+    }
+}

@@ -1,0 +1,20 @@
+//! Rollcall's discovery protocol: xDS as Envoy and gRPC speak it, and Rollcall's own resource types on the same stream.
+//!
+//! ```text
+//! controller: Cache (one writer) --publish--> Snapshot --watch--> server (a shell per stream) --> delta::Session (pure)
+//! dns, agents, CLI: client::run (transport) --> client::state (pure) --> Event --> the caller's sink
+//! ```
+//!
+//! - [`resource`]: what travels: types, content versions, bytes encoded once
+//! - [`cache`]: the catalog as resources: one writer, cheap immutable snapshots, a bounded ring of changes
+//! - [`delta`]: the server's side of one delta stream as a state machine without I/O or clock
+//! - [`server`]: gRPC around it
+//! - [`client`]: the other end, with reconnect and failover
+//! - [`proto`]: the generated messages
+
+pub mod cache;
+pub mod client;
+pub mod delta;
+pub mod proto;
+pub mod resource;
+pub mod server;

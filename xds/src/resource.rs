@@ -1,0 +1,55 @@
+//! What travels on a stream: a named, versioned resource whose bytes are made once and shared by every stream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::proto::discovery;
+
+mod kind;
+mod version;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    kind::{PerType, ResourceType},
+    version::Version,
+};
+
+/// One resource, ready for the wire. A clone shares the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Unique within its type. A Cluster and its Endpoints bear the same name (see [`crate::delta`]).
+    pub name: Arc<str>,
+    /// Hash of the content.
+    pub version: Version,
+    /// An encoded `envoy.service.discovery.v3.Resource`: version, name and the content as `google.protobuf.Any`.
+    pub wire: Bytes,
+}
+
+// === impl Resource ===
+
+impl Resource {
+    /// Encodes `message` as a resource of type `ty`.
+    ///
+    /// Equal content must be equal bytes, or replicas disagree about versions: a message with a protobuf `map` of more
+    /// than one entry has no fixed encoding in prost (maps are hash maps). Encode such a body yourself, with sorted keys,
+    /// and use [`Resource::from_body`].
+    pub fn new(ty: ResourceType, name: impl Into<Arc<str>>, message: &impl Message) -> Self {
+        Self::from_body(ty, name, message.encode_to_vec())
+    }
+
+    /// Wraps an encoded body of type `ty`.
+    pub fn from_body(ty: ResourceType, name: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
+        let (name, body) = (name.into(), body.into());
+        let version = Version::of(&body);
+        let wire = discovery::Resource {
+            version: version.to_string(),
+            name: name.to_string(),
+            resource: Some(discovery::Any { type_url: ty.type_url().to_owned(), value: body }),
+        };
+        Self { name, version, wire: wire.encode_to_vec().into() }
+    }
+}

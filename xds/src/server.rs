@@ -1,0 +1,152 @@
+//! gRPC around [`crate::delta`]: the aggregated discovery service, incremental variant. The state-of-the-world method is
+//! answered UNIMPLEMENTED until it is built.
+//!
+//! # Nothing before the first sync
+//! The catalog arrives through a `watch` of `Option<Arc<Snapshot>>`. `None` means "not synced": a stream is then not
+//! accepted at all (no response headers) until a snapshot is there, for at most [`Limits::unsynced_wait`], and refused with
+//! UNAVAILABLE after that, so that the client tries another replica. Publish the first snapshot when every source has
+//! synced. An accepted stream thus always means a complete catalog, even when it is empty.
+//!
+//! # Latency
+//! A published snapshot wakes each stream, which writes what changed at once. Bursts coalesce by themselves while a
+//! response is unanswered. A stream whose reader is slow is not polled, so it neither computes nor buffers.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::stream::BoxStream;
+use tokio::sync::{Semaphore, watch};
+use tonic::{Request, Response, Status, Streaming, transport::server::Router};
+
+use crate::{
+    cache::Snapshot,
+    delta,
+    proto::discovery::{
+        DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+        aggregated_discovery_service_server::{AggregatedDiscoveryService, AggregatedDiscoveryServiceServer},
+    },
+};
+
+mod observer;
+mod stream;
+
+pub use self::observer::{Nack, Observer, TypeCounters};
+use self::stream::Stream;
+
+/// The catalog as a server reads it; `None` until it has synced.
+pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
+
+/// What a server carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Streams open at a time; more are refused with RESOURCE_EXHAUSTED.
+    pub streams_max: usize,
+    /// How long a stream waits for the first snapshot.
+    pub unsynced_wait: Duration,
+    /// What one stream may ask for.
+    pub stream: delta::Limits,
+}
+
+/// The service. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Server {
+    snapshots: Snapshots,
+    limits: Limits,
+    observer: Arc<Observer>,
+    streams: Arc<Semaphore>,
+    draining: watch::Sender<bool>,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { streams_max: 10_000, unsynced_wait: Duration::from_secs(3), stream: delta::Limits::default() }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Largest request, in bytes. A client that reconnects names all that it holds in one (envoy #36169: 21 MB).
+    pub const REQUEST_BYTES_MAX: usize = 64 << 20;
+
+    /// HTTP/2 ping after this long without traffic; a peer that does not answer within [`Self::KEEPALIVE_TIMEOUT`] is
+    /// dead, and its streams end.
+    pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+    /// See [`Self::KEEPALIVE_INTERVAL`].
+    pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Serves what `snapshots` holds.
+    pub fn new(snapshots: Snapshots, limits: Limits, observer: Arc<Observer>) -> Self {
+        let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
+        Self { snapshots, limits, observer, streams, draining: watch::Sender::new(false) }
+    }
+
+    /// The tonic service, to add to a router.
+    pub fn into_service(self) -> AggregatedDiscoveryServiceServer<Self> {
+        AggregatedDiscoveryServiceServer::new(self).max_decoding_message_size(Self::REQUEST_BYTES_MAX)
+    }
+
+    /// A router with this service alone, on the transport of [`Self::transport`].
+    pub fn into_router(self) -> Router {
+        Self::transport().add_service(self.into_service())
+    }
+
+    /// A transport that finds dead peers and does not delay small messages.
+    pub fn transport() -> tonic::transport::Server {
+        tonic::transport::Server::builder()
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(Self::KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(Self::KEEPALIVE_TIMEOUT))
+    }
+
+    /// Ends every stream cleanly, so that clients reconnect elsewhere, and refuses new ones. Call it before shutting the
+    /// transport down, which waits for streams.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// The first snapshot. Waits for it, but neither forever nor beyond a drain.
+    async fn synced(&self) -> Result<Arc<Snapshot>, Status> {
+        let (mut snapshots, mut draining) = (self.snapshots.clone(), self.draining.subscribe());
+        let synced = tokio::select! {
+            biased;
+            _ = draining.wait_for(|draining| *draining) => {
+                return Err(Status::unavailable("the server is shutting down; connect to another replica"));
+            }
+            synced = tokio::time::timeout(self.limits.unsynced_wait, snapshots.wait_for(Option::is_some)) => synced,
+        };
+        let snapshot = synced.ok().and_then(Result::ok).and_then(|snapshot| snapshot.clone());
+        snapshot.ok_or_else(|| Status::unavailable("the catalog has not synced yet; try another replica, or again"))
+    }
+}
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Server {
+    type DeltaAggregatedResourcesStream = BoxStream<'static, Result<DeltaDiscoveryResponse, Status>>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let Ok(permit) = self.streams.clone().try_acquire_owned() else {
+            self.observer.refused();
+            let limit = self.limits.streams_max;
+            return Err(Status::resource_exhausted(format!(
+                "{limit} streams are open, which is this replica's limit; connect to another replica"
+            )));
+        };
+        let snapshot = self.synced().await.inspect_err(|_| self.observer.refused())?;
+        let stream = Stream {
+            session: delta::Session::new(self.limits.stream),
+            requests: request.into_inner(),
+            snapshots: self.snapshots.clone(),
+            snapshot,
+            draining: self.draining.subscribe(),
+            open: Observer::open(&self.observer),
+            _permit: permit,
+        };
+        Ok(Response::new(Box::pin(stream.into_responses())))
+    }
+}

@@ -1,0 +1,139 @@
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use crate::{
+    proto::discovery::DeltaDiscoveryResponse,
+    resource::{PerType, ResourceType},
+};
+
+/// What the server did, as counters to export. All but [`streams_open`](Self::streams_open) only grow.
+#[derive(Debug, Default)]
+pub struct Observer {
+    streams_open: AtomicU64,
+    streams_accepted: AtomicU64,
+    streams_refused: AtomicU64,
+    streams_failed: AtomicU64,
+    unserved: AtomicU64,
+    types: PerType<TypeCounters>,
+    last_nacks: PerType<Mutex<Option<Nack>>>,
+}
+
+/// Counters of one resource type.
+#[derive(Debug, Default)]
+pub struct TypeCounters {
+    /// Requests received, acknowledgements included.
+    pub requests: AtomicU64,
+    /// Responses acknowledged.
+    pub acks: AtomicU64,
+    /// Responses rejected.
+    pub nacks: AtomicU64,
+    /// Responses sent.
+    pub pushes: AtomicU64,
+    /// Resources sent.
+    pub resources: AtomicU64,
+    /// Bytes of resources sent.
+    pub bytes: AtomicU64,
+    /// Names reported as removed or unknown.
+    pub removed: AtomicU64,
+    /// Changes merged into one that had not been sent yet.
+    pub coalesced: AtomicU64,
+    /// Responses with a resource above [`RESPONSE_BYTES_MAX`](crate::delta::RESPONSE_BYTES_MAX), which gRPC clients may
+    /// refuse.
+    pub oversized: AtomicU64,
+}
+
+/// A rejection, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nack {
+    /// Who rejected it.
+    pub node_id: String,
+    /// In the client's words.
+    pub message: String,
+}
+
+/// An open stream, counted until dropped.
+#[derive(Debug)]
+pub(super) struct Open(pub(super) Arc<Observer>);
+
+// === impl Observer ===
+
+impl Observer {
+    /// Streams open now.
+    pub fn streams_open(&self) -> u64 {
+        self.streams_open.load(Relaxed)
+    }
+
+    /// Streams accepted so far.
+    pub fn streams_accepted(&self) -> u64 {
+        self.streams_accepted.load(Relaxed)
+    }
+
+    /// Streams refused: too many, before the first sync, or while draining.
+    pub fn streams_refused(&self) -> u64 {
+        self.streams_refused.load(Relaxed)
+    }
+
+    /// Streams ended by the server because of what they asked.
+    pub fn streams_failed(&self) -> u64 {
+        self.streams_failed.load(Relaxed)
+    }
+
+    /// Requests for types that are not served here.
+    pub fn unserved(&self) -> u64 {
+        self.unserved.load(Relaxed)
+    }
+
+    /// Counters of each type.
+    pub fn types(&self) -> &PerType<TypeCounters> {
+        &self.types
+    }
+
+    /// The last rejection of a resource of that type, by any client.
+    pub fn last_nack(&self, ty: ResourceType) -> Option<Nack> {
+        self.last_nacks[ty].lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn open(this: &Arc<Self>) -> Open {
+        this.streams_open.fetch_add(1, Relaxed);
+        this.streams_accepted.fetch_add(1, Relaxed);
+        Open(this.clone())
+    }
+
+    pub(super) fn refused(&self) {
+        self.streams_refused.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn failed(&self) {
+        self.streams_failed.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn unserved_request(&self) {
+        self.unserved.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn nack(&self, ty: ResourceType, nack: Nack) {
+        self.types[ty].nacks.fetch_add(1, Relaxed);
+        *self.last_nacks[ty].lock().unwrap_or_else(PoisonError::into_inner) = Some(nack);
+    }
+
+    pub(super) fn push(&self, response: &DeltaDiscoveryResponse) {
+        let Some(ty) = ResourceType::from_type_url(&response.type_url) else { return };
+        let counters = &self.types[ty];
+        let bytes: usize = response.resources.iter().map(bytes::Bytes::len).sum();
+        counters.pushes.fetch_add(1, Relaxed);
+        counters.resources.fetch_add(response.resources.len() as u64, Relaxed);
+        counters.bytes.fetch_add(bytes as u64, Relaxed);
+        counters.removed.fetch_add(response.removed_resources.len() as u64, Relaxed);
+        counters.oversized.fetch_add(u64::from(bytes > crate::delta::RESPONSE_BYTES_MAX), Relaxed);
+    }
+}
+
+// === impl Open ===
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.streams_open.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,74 @@
+//! The stream over real sockets.
+#![allow(clippy::expect_used, missing_docs)]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rollcall_xds::{
+    cache::Cache,
+    resource::{Resource, ResourceType},
+    server::{Limits, Observer, Server, Snapshots},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+use tokio_stream::wrappers::TcpListenerStream;
+
+mod envoy;
+mod failover;
+mod reconnect;
+
+/// Longer than anything here takes on a loaded machine: for a test that would hang otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server on a port of its own, or on one it had before.
+struct Replica {
+    address: SocketAddr,
+    server: Server,
+    observer: Arc<Observer>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+// === impl Replica ===
+
+impl Replica {
+    async fn start(snapshots: Snapshots) -> Self {
+        Self::start_at("127.0.0.1:0".parse().expect("an address"), snapshots, Limits::default()).await
+    }
+
+    async fn start_at(address: SocketAddr, snapshots: Snapshots, limits: Limits) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the port is free");
+        let address = listener.local_addr().expect("is bound");
+        let observer = Arc::new(Observer::default());
+        let server = Server::new(snapshots, limits, observer.clone());
+        let (stop, mut stopped) = watch::channel(false);
+        let router = server.clone().into_router();
+        let task = tokio::spawn(async move {
+            let stopped = async move { _ = stopped.wait_for(|stopped| *stopped).await };
+            router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped).await
+        });
+        Self { address, server, observer, stop, task }
+    }
+
+    fn uri(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Drains and stops; the port is free afterwards.
+    async fn stop(self) {
+        self.server.drain();
+        self.stop.send_replace(true);
+        soon(self.task).await.expect("no panic").expect("a clean end");
+    }
+}
+
+/// A catalog to write to, and its watch.
+fn catalog() -> (Cache, watch::Sender<Option<Arc<rollcall_xds::cache::Snapshot>>>) {
+    (Cache::new(), watch::Sender::new(None))
+}
+
+fn resource(ty: ResourceType, name: &str, body: &str) -> Resource {
+    Resource::from_body(ty, name, body.as_bytes().to_vec())
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("it took too long")
+}
