@@ -25,5 +25,7 @@ pub mod random;
 pub mod serve;
 pub mod sources;
 pub mod start;
+#[cfg(test)]
+mod testing;
 pub mod writeback;
 pub mod writer;

@@ -47,6 +47,13 @@ impl Inbox {
         let _ = self.0.send(message).await;
     }
 
+    /// A way to nobody but the test that reads it.
+    #[cfg(test)]
+    pub(crate) fn detached() -> (Self, mpsc::Receiver<Message>) {
+        let (sender, messages) = mpsc::channel(QUEUE);
+        (Self(sender), messages)
+    }
+
     /// Messages that wait.
     pub fn depth(&self) -> usize {
         self.0.max_capacity() - self.0.capacity()

@@ -8,9 +8,13 @@
 //! - [`zone`]: the index of names, pure
 //! - [`answer`]: a query's bytes in, the response's bytes out, pure
 //! - [`front`]: sockets and connections, with their limits
-//! - [`metrics`], [`args`], [`start`]: what operators see and set, and how the parts are joined
+//! - [`metrics`], [`args`], [`start`], [`clock`]: what operators see and set, how the parts are joined, the time
 
 pub mod answer;
+pub mod args;
+pub mod clock;
 pub mod front;
 pub mod metrics;
+pub mod start;
+pub mod subscription;
 pub mod zone;

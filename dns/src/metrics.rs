@@ -89,11 +89,19 @@ impl Metrics {
     fn register_stream(&self, to: &mut Registry) {
         let help = "Whether the catalog's stream is connected (1) or the last data is served without it (0)";
         to.register("stream_connected", help, self.stream_connected.clone());
-        to.register("stream_disconnects", "Times that the catalog's stream ended or could not be opened", self.disconnects.clone());
+        to.register(
+            "stream_disconnects",
+            "Times that the catalog's stream ended or could not be opened",
+            self.disconnects.clone(),
+        );
         let help = "When the last update of the catalog was applied, in unix time";
         to.register_with_unit("last_update_timestamp", help, Unit::Seconds, self.last_update.clone());
         to.register("resource_updates", "Resources of the catalog set or removed, by type", self.updates.clone());
-        to.register("resource_errors", "Resources of the catalog that could not be used, by type", self.refused.clone());
+        to.register(
+            "resource_errors",
+            "Resources of the catalog that could not be used, by type",
+            self.refused.clone(),
+        );
         let help = "Time from the receipt of an update to the moment when queries are answered from it";
         to.register_with_unit("update_apply", help, Unit::Seconds, self.apply.clone());
     }

@@ -5,15 +5,15 @@
 
 pub mod decode;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rollcall_admin::Gate;
 use rollcall_xds::client::{Event, Update, Upsert};
 use rollcall_xds::resource::ResourceType;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::metrics::{Applied, Metrics, ResourceKind};
 use crate::zone::ZoneWriter;
 use crate::zone::writer::Change;
@@ -42,7 +42,7 @@ impl Subscriber {
     /// when the stream is lost: the last data is served, and its age is a metric.
     pub fn new(writer: ZoneWriter, metrics: Arc<Metrics>, gate: Gate) -> Self {
         gate.close("the catalog has not been seen yet");
-        Self { writer, decoder: Decoder::default(), metrics, gate, clock: since_epoch }
+        Self { writer, decoder: Decoder::default(), metrics, gate, clock: clock::since_epoch }
     }
 
     /// What happened on the stream. An error rejects the update to the server; what was good in it is applied all the
@@ -149,16 +149,12 @@ fn rejection(refusals: &[String]) -> Result<(), String> {
 }
 
 fn kind(ty: ResourceType) -> Option<ResourceKind> {
-    let kinds = HashMap::from([
-        (ResourceType::EndpointBucket, ResourceKind::EndpointBucket),
-        (ResourceType::Service, ResourceKind::Service),
-        (ResourceType::Zone, ResourceKind::Zone),
-    ]);
-    kinds.get(&ty).copied()
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    match ty {
+        ResourceType::EndpointBucket => Some(ResourceKind::EndpointBucket),
+        ResourceType::Service => Some(ResourceKind::Service),
+        ResourceType::Zone => Some(ResourceKind::Zone),
+        ResourceType::Cluster | ResourceType::Endpoints => None,
+    }
 }
 
 #[cfg(test)]

@@ -21,11 +21,12 @@ pub fn cargo_target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(target, |folder| root().join(folder))
 }
 
-/// A folder of one run's state. It is removed when dropped, unless the thread is panicking: then its logs are needed.
+/// A folder of one run's state and logs. It stays when dropped, since a failure is found in it; success calls
+/// [`Scratch::remove`].
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    keep: bool,
+    removed: bool,
 }
 
 // === impl Scratch ===
@@ -44,7 +45,7 @@ impl Scratch {
             std::fs::remove_dir_all(&path).with_context(|| format!("emptying {}", path.display()))?;
         }
         std::fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
-        Ok(Self { path, keep: false })
+        Ok(Self { path, removed: false })
     }
 
     /// The folder.
@@ -52,19 +53,17 @@ impl Scratch {
         &self.path
     }
 
-    /// Leaves the folder in place when this value goes.
-    pub fn keep(&mut self) {
-        self.keep = true;
+    /// Removes the folder: the run is over and was well.
+    pub fn remove(mut self) -> Result<()> {
+        self.removed = true;
+        std::fs::remove_dir_all(&self.path).with_context(|| format!("removing {}", self.path.display()))
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("logs of the failed run are in {}", self.path.display());
-        } else if !self.keep {
-            // Nothing to be done about a failure here: the folder is under target/.
-            let _ = std::fs::remove_dir_all(&self.path);
+        if !self.removed {
+            eprintln!("logs of this run are in {}", self.path.display());
         }
     }
 }

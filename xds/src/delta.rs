@@ -103,12 +103,13 @@ impl Session {
         }
         match snapshot.changes_since(self.revision) {
             Changes::None => return,
-            Changes::Keys(keys) => keys.for_each(|(ty, name)| self.touch(ty, name, snapshot, Why::Changed)),
+            Changes::Keys(keys) => keys.for_each(|(ty, name)| self.on_change(ty, name, snapshot)),
             Changes::Resync => {
                 let subscriptions = self.subscriptions.iter_mut();
                 subscriptions.flat_map(|(ty, sub)| Some((ty, sub.as_mut()?))).for_each(|(ty, sub)| {
                     sub.compare(ty, snapshot, Why::Changed);
                 });
+                self.warm_all(snapshot);
             }
         }
         self.revision = snapshot.revision();
@@ -167,8 +168,7 @@ impl Session {
         }
         if ty == ResourceType::Endpoints && (first || !request.resource_names_subscribe.is_empty()) {
             // Clusters may have been sent before the client listened to their endpoints, as on every reconnect.
-            let warming: Vec<_> = self.warming.iter().cloned().collect();
-            self.warm(&warming, snapshot);
+            self.warm_all(snapshot);
         }
     }
 
@@ -176,9 +176,11 @@ impl Session {
         self.subscriptions.iter().filter_map(|(_, sub)| Some(sub.as_ref()?.names())).sum()
     }
 
-    fn touch(&mut self, ty: ResourceType, name: &Arc<str>, snapshot: &Snapshot, why: Why) {
-        if let Some(sub) = self.subscriptions[ty].as_mut().filter(|sub| sub.wants(name)) {
-            self.coalesced[ty] += u64::from(sub.touch(name, snapshot.get(ty, name), why));
+    fn on_change(&mut self, ty: ResourceType, name: &Arc<str>, snapshot: &Snapshot) {
+        let Some(sub) = self.subscriptions[ty].as_mut().filter(|sub| sub.wants(name)) else { return };
+        self.coalesced[ty] += u64::from(sub.touch(name, snapshot.get(ty, name), Why::Changed));
+        if ty == ResourceType::Endpoints && self.warming.contains(name) {
+            self.warm(std::slice::from_ref(name), snapshot); // back as they were, but after a new cluster
         }
     }
 
@@ -219,12 +221,18 @@ impl Session {
         })
     }
 
-    /// Queues the Endpoints of those clusters, as far as the client listens to them.
+    /// Queues the Endpoints of those clusters, as far as they exist and the client listens to them.
     fn warm(&mut self, clusters: &[Arc<str>], snapshot: &Snapshot) {
+        let Some(sub) = &mut self.subscriptions[ResourceType::Endpoints] else { return };
         for name in clusters {
-            if snapshot.get(ResourceType::Endpoints, name).is_some() {
-                self.touch(ResourceType::Endpoints, name, snapshot, Why::Asked);
+            if let Some(endpoints) = snapshot.get(ResourceType::Endpoints, name).filter(|_| sub.wants(name)) {
+                sub.touch(name, Some(endpoints), Why::Asked);
             }
         }
+    }
+
+    fn warm_all(&mut self, snapshot: &Snapshot) {
+        let warming: Vec<_> = self.warming.iter().cloned().collect();
+        self.warm(&warming, snapshot);
     }
 }

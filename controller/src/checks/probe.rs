@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use http::{Request, header};
@@ -58,10 +59,14 @@ async fn http(target: SocketAddr, path: &str, host: Option<&str>) -> Result<Stri
         .body(Empty::<Bytes>::new())
         .map_err(|error| format!("cannot be asked: {error}"))?;
     // Driven here and not in a task: when the probe ends or is given up, the connection is gone with it.
+    let mut response = pin!(sender.send_request(request));
     let response = tokio::select! {
-        response = sender.send_request(request) => response.map_err(|error| broken(&error))?,
-        ended = connection => return Err(ended.err().map_or_else(|| "was closed without an answer".to_owned(), |error| broken(&error))),
+        biased;
+        response = &mut response => response,
+        // A server may close as soon as it has answered: the answer is there all the same.
+        _ = connection => response.await,
     };
+    let response = response.map_err(|error| broken(&error))?;
     let status = response.status();
     if status.is_success() || status.is_redirection() {
         Ok(format!("answered {}", status.as_u16()))
@@ -81,7 +86,13 @@ async fn connect(target: SocketAddr) -> Result<TcpStream, String> {
 }
 
 fn broken(error: &hyper::Error) -> String {
-    if error.is_parse() { format!("got an answer that is not HTTP ({error})") } else { format!("broke off: {error}") }
+    if error.is_parse() {
+        format!("got an answer that is not HTTP ({error})")
+    } else if error.is_canceled() || error.is_incomplete_message() || error.is_closed() {
+        "was closed without an answer".to_owned()
+    } else {
+        format!("broke off: {error}")
+    }
 }
 
 #[cfg(test)]

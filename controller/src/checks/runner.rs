@@ -261,4 +261,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -107,4 +107,4 @@ fn resources(service: &Service) -> impl Iterator<Item = (ResourceType, Resource)
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -92,7 +92,7 @@ mod tests {
         );
         let list: ObjectList<Guarded<Service>> = serde_json::from_str(&list).expect("a list");
         assert!(
-            matches!(&list.items[0], Guarded::Bad(metadata, error) if metadata.name.as_deref() == Some("odd") && error.contains("ports"))
+            matches!(&list.items[0], Guarded::Bad(metadata, error) if metadata.name.as_deref() == Some("odd") && error.contains("expected"))
         );
         assert!(matches!(&list.items[1], Guarded::Good(_)));
     }

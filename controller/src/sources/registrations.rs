@@ -273,4 +273,4 @@ fn protocol(protocol: api::Protocol) -> Option<Protocol> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -307,4 +307,4 @@ fn version_number(version: &str) -> Option<u128> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -1,6 +1,7 @@
 //! Which objects to look at next. Each is in the queue at most once; what callers depend on goes first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::time::Duration;
 
 use rollcall_catalog::model::ServiceKey;
@@ -39,6 +40,16 @@ impl Target {
             Self::Slices(_) => "endpointslice",
             Self::Status(_) => "status",
             Self::Entry(_) => "catalogentry",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slices(key) => write!(f, "EndpointSlices of {key}"),
+            Self::Status(key) => write!(f, "status of registration {}/{}", key.namespace, key.name),
+            Self::Entry(key) => write!(f, "CatalogEntry {key}"),
         }
     }
 }

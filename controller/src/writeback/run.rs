@@ -368,8 +368,8 @@ impl WriteBack {
             Err(error) => {
                 // A conflict is the fence at work: somebody wrote since, and the watch is about to tell what.
                 match error.kind() {
-                    "conflict" => debug!(?target, %error, "written over; looking again"),
-                    _ => warn!(?target, %error, "write failed; trying again"),
+                    "conflict" => debug!(%target, %error, "written over; looking again"),
+                    _ => warn!(%target, %error, "write failed; trying again"),
                 }
                 self.queue.failed(target, self.clock.monotonic_ms());
             }

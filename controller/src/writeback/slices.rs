@@ -22,7 +22,7 @@ pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// Who writes a slice (discovery/v1 `LabelManagedBy`).
 pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Our value of it.
-pub const MANAGED_BY: &str = "rollcall.dev/controller";
+pub const MANAGED_BY: &str = "controller.rollcall.dev";
 
 /// The slices that should stand in the API for a service, sorted by name.
 ///
@@ -185,4 +185,4 @@ fn hints(member: &Member, traffic: TrafficDistribution) -> Option<EndpointHints>
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

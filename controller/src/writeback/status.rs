@@ -249,4 +249,4 @@ fn listed(sentences: impl Iterator<Item = impl AsRef<str>>) -> String {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -85,7 +85,8 @@ impl Response {
             self.rcode.low(),
         ];
         let [id, questions, answers, authorities, additionals] =
-            [self.id, written.questions, written.answers, written.authorities, written.additionals].map(u16::to_be_bytes);
+            [self.id, written.questions, written.answers, written.authorities, written.additionals]
+                .map(u16::to_be_bytes);
         let header = [id, flags, questions, answers, authorities, additionals].concat();
         for (place, byte) in out.iter_mut().zip(header) {
             *place = byte;

@@ -15,6 +15,8 @@ use crate::metrics::DropReason;
 const QUERY_BYTES_MAX: usize = 4096;
 /// Queries answered before other tasks have their turn.
 const BATCH: usize = 64;
+/// Batches answered after `shutdown`: more than a receive buffer holds.
+const LAST_BATCHES: usize = 64;
 
 /// Answers until `shutdown`, then what has arrived by then.
 pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: CancellationToken) {
@@ -29,7 +31,9 @@ pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: Cancellati
         }
         tokio::task::yield_now().await;
     }
-    worker.batch();
+    for _ in 0..LAST_BATCHES {
+        worker.batch();
+    }
 }
 
 struct Worker {

@@ -51,8 +51,7 @@ impl Apex {
     /// The SOA record. Its minimum is the TTL of negative answers (RFC 2308 §4).
     pub fn soa(&self, owner: Name, serial: u32, ttl: u32) -> Record {
         let (refresh, retry, expire) = (7200, 1800, 86400);
-        let soa =
-            SOA::new(self.name_server.clone(), self.host_master.clone(), serial, refresh, retry, expire, ttl);
+        let soa = SOA::new(self.name_server.clone(), self.host_master.clone(), serial, refresh, retry, expire, ttl);
         Record::from_rdata(owner, ttl, RData::SOA(soa))
     }
 

@@ -13,9 +13,12 @@ use arc_swap::ArcSwap;
 /// the pointer. The shard of a key is chosen with a secret hash, so nobody can fill one shard by choice of names.
 #[derive(Debug)]
 pub struct Shards<K, V> {
-    shards: Box<[ArcSwap<Vec<(K, V)>>]>,
+    shards: Box<[Shard<K, V>]>,
     hasher: RandomState,
 }
+
+/// Sorted by key.
+type Shard<K, V> = ArcSwap<Vec<(K, V)>>;
 
 // === impl Shards ===
 

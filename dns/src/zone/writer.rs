@@ -30,8 +30,11 @@ pub struct BucketName {
     /// `NAMESPACE/NAME` of the service.
     pub service: Arc<str>,
     /// `COUNT/INDEX`: the cut and the part.
-    pub part: (u32, u32),
+    pub part: Part,
 }
+
+/// Number of parts that a service is cut into, and which of them.
+pub type Part = (u32, u32);
 
 /// How much is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub struct ZoneWriter {
 struct Held {
     service: Option<Service>,
     /// In the order of arrival.
-    buckets: Vec<((u32, u32), Vec<Arc<Endpoint>>)>,
+    buckets: Vec<(Part, Vec<Arc<Endpoint>>)>,
     /// Identities in `buckets`, each counted once.
     endpoints: usize,
     published: Option<Arc<Record>>,
@@ -111,7 +114,8 @@ impl ZoneWriter {
         self.touch(unix_time);
         self.publish_namespaces(&records);
         self.zone.services.apply(records);
-        let holders: Vec<_> = moves.into_iter().map(|(address, moves)| (address, self.holders(address, moves))).collect();
+        let holders: Vec<_> =
+            moves.into_iter().map(|(address, moves)| (address, self.holders(address, moves))).collect();
         self.zone.holders.apply(holders);
     }
 
@@ -189,7 +193,8 @@ impl ZoneWriter {
 
     /// The services that hold an address after `moves`.
     fn holders(&self, address: IpAddr, moves: Vec<Move>) -> Option<Arc<[Arc<str>]>> {
-        let mut holders: BTreeSet<_> = self.zone.holders.get(&address).iter().flat_map(|held| held.iter().cloned()).collect();
+        let mut holders: BTreeSet<_> =
+            self.zone.holders.get(&address).iter().flat_map(|held| held.iter().cloned()).collect();
         for step in moves {
             match step {
                 Move::In(key) => drop(holders.insert(key)),
@@ -249,3 +254,7 @@ fn namespace(key: &str) -> &str {
 #[cfg(test)]
 #[path = "writer_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "writer_properties.rs"]
+mod properties;

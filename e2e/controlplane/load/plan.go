@@ -23,7 +23,7 @@ const (
 
 type names []string
 
-func (n *names) String() string       { return strings.Join(*n, ",") }
+func (n *names) String() string        { return strings.Join(*n, ",") }
 func (n *names) Set(name string) error { *n = append(*n, name); return nil }
 
 // plan says how many objects there are and what is in each: all of it follows from an index.
@@ -36,8 +36,8 @@ func (p *plan) check() error {
 	switch {
 	case p.services < 1 || p.endpoints < p.services:
 		return errors.New("give at least one service, and at least one endpoint for each")
-	case p.endpoints-p.pods > addresses:
-		return fmt.Errorf("at most %d registered endpoints: that is how many addresses are set aside for it", addresses)
+	case p.endpoints > addresses:
+		return fmt.Errorf("at most %d endpoints: that is how many addresses are set aside for this", addresses)
 	case p.pods > 0 && len(p.nodes) == 0:
 		return errors.New("pods need nodes")
 	}

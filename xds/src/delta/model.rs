@@ -1,10 +1,9 @@
 //! Any sequence of requests, acknowledgements, reconnects and catalog changes, against a client that knows nothing of how
 //! the server works: at rest it must hold what it subscribed to, as it is, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use prost::Message;
 
 use super::{Limits, Session};
 use crate::{

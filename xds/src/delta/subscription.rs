@@ -140,7 +140,7 @@ impl Subscription {
         let known = self.names.iter().chain(self.held.keys()).chain(self.upserts.keys());
         let known: Vec<_> = known.filter(|name| !self.wildcard || snapshot.get(ty, name).is_none()).cloned().collect();
         for name in known {
-            self.touch(&name, snapshot.get(ty, &name), Why::Changed);
+            self.touch(&name, snapshot.get(ty, &name), why);
         }
     }
 

@@ -29,7 +29,14 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let types = [RecordType::A, RecordType::SRV, RecordType::PTR, RecordType::ANY, RecordType::OPT];
     let damage = prop::collection::vec((0..200_usize, any::<u8>()), 0..6);
     let tail = prop::collection::vec(any::<u8>(), 0..40);
-    (prop::sample::select(names.to_vec()), prop::sample::select(types.to_vec()), any::<bool>(), damage, 0..200_usize, tail)
+    (
+        prop::sample::select(names.to_vec()),
+        prop::sample::select(types.to_vec()),
+        any::<bool>(),
+        damage,
+        0..200_usize,
+        tail,
+    )
         .prop_map(|(name, rtype, edns, damage, cut, tail)| {
             let mut message = query(name, rtype);
             if edns {

@@ -57,7 +57,11 @@ fn a_headless_service_has_its_ready_endpoints_and_each_has_a_name() {
         ("db-0.db.shop.svc.cluster.local.", A, &["NOERROR", "an db-0.db.shop.svc.cluster.local. A 10.1.0.2"]),
         ("db-0.db.shop.svc.cluster.local.", AAAA, NO_DATA),
         ("10-1-0-3.db.shop.svc.cluster.local.", A, &["NOERROR", "an 10-1-0-3.db.shop.svc.cluster.local. A 10.1.0.3"]),
-        ("fd00--3.db.shop.svc.cluster.local.", AAAA, &["NOERROR", "an fd00--3.db.shop.svc.cluster.local. AAAA fd00::3"]),
+        (
+            "fd00--3.db.shop.svc.cluster.local.",
+            AAAA,
+            &["NOERROR", "an fd00--3.db.shop.svc.cluster.local. AAAA fd00::3"],
+        ),
         // A hostname goes before the address, an impossible one does not.
         ("10-1-0-2.db.shop.svc.cluster.local.", A, NX_DOMAIN),
         ("10-1-0-5.db.shop.svc.cluster.local.", A, &["NOERROR", "an 10-1-0-5.db.shop.svc.cluster.local. A 10.1.0.5"]),
@@ -116,7 +120,11 @@ fn an_external_name_is_a_cname_followed_as_far_as_the_zone_reaches() {
                 "ns cluster.local. SOA",
             ],
         ),
-        ("loop.shop.svc.cluster.local.", A, &["NOERROR", "an loop.shop.svc.cluster.local. CNAME loop.shop.svc.cluster.local."]),
+        (
+            "loop.shop.svc.cluster.local.",
+            A,
+            &["NOERROR", "an loop.shop.svc.cluster.local. CNAME loop.shop.svc.cluster.local."],
+        ),
         ("x.away.shop.svc.cluster.local.", A, NX_DOMAIN),
     ]);
 }
@@ -138,7 +146,11 @@ fn addresses_lead_back_to_names() {
         ("0.96.10.in-addr.arpa.", PTR, v4_none),
         ("in-addr.arpa.", PTR, v4_none),
         ("x.in-addr.arpa.", PTR, v4_gone),
-        ("ip6.arpa.", NS, &["NOERROR", "ad ns.dns.cluster.local. A 10.96.0.10", "an ip6.arpa. NS ns.dns.cluster.local."]),
+        (
+            "ip6.arpa.",
+            NS,
+            &["NOERROR", "ad ns.dns.cluster.local. A 10.96.0.10", "an ip6.arpa. NS ns.dns.cluster.local."],
+        ),
     ]);
 }
 
@@ -166,7 +178,11 @@ fn the_zone_has_a_version_an_soa_and_a_name_server_that_answers_for_itself() {
         ("dns-version.cluster.local.", TXT, &["NOERROR", "an dns-version.cluster.local. TXT 1.1.0"]),
         ("dns-version.cluster.local.", A, NO_DATA),
         ("cluster.local.", SOA, &["NOERROR", soa]),
-        ("cluster.local.", NS, &["NOERROR", "ad ns.dns.cluster.local. A 10.96.0.10", "an cluster.local. NS ns.dns.cluster.local."]),
+        (
+            "cluster.local.",
+            NS,
+            &["NOERROR", "ad ns.dns.cluster.local. A 10.96.0.10", "an cluster.local. NS ns.dns.cluster.local."],
+        ),
         ("cluster.local.", A, NO_DATA),
         ("ns.dns.cluster.local.", A, &["NOERROR", "an ns.dns.cluster.local. A 10.96.0.10"]),
         ("ns.dns.cluster.local.", AAAA, NO_DATA),

@@ -66,7 +66,10 @@ fn an_answer_that_does_not_fit_is_cut_to_whole_records_with_tc_and_opt() {
         for rtype in [RecordType::A, RecordType::SRV] {
             let name = if rtype == RecordType::SRV { &format!("_pg._tcp.{name}") } else { name };
             let plain = query(name, rtype);
-            let asked = payload.map_or(plain.clone(), |payload| with_edns(plain, payload, 0));
+            let asked = match payload {
+                Some(payload) => with_edns(plain, payload, 0),
+                None => plain,
+            };
             let response = ask(&zone, &asked, Transport::Udp);
             let len = length(&zone, &asked, Transport::Udp);
             assert!(len <= limit, "{rtype} {payload:?}: {len} bytes");

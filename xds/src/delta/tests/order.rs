@@ -121,3 +121,19 @@ fn endpoints_follow_each_change_of_their_cluster_unasked() {
     world.write(Endpoints, "a", "2");
     assert_eq!(types(&mut world), ["endpoints a=2"], "the reverse does not hold");
 }
+
+/// Found by the model: the removal and its undoing cancel out, but a new cluster came in between.
+#[test]
+fn endpoints_that_went_and_came_back_unsent_still_follow_a_cluster_that_came_meanwhile() {
+    let mut world = World::with(Endpoints, &["a"]);
+    world.ask(subscribe(Cluster, &[])).expect("fine");
+    world.ask(subscribe(Endpoints, &["a"])).expect("fine");
+    let (cluster, endpoints) = (world.next().expect("due"), world.next().expect("due"));
+    world.ask(ack(&cluster)).expect("fine");
+    world.remove(Endpoints, "a");
+    world.write(Cluster, "a", "1");
+    assert_eq!(world.hear(), ["a=1"]);
+    world.write(Endpoints, "a", "1");
+    world.ask(ack(&endpoints)).expect("fine");
+    assert_eq!(types(&mut world), ["endpoints a=1"]);
+}

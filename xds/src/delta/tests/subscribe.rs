@@ -191,6 +191,18 @@ fn a_wildcard_subscribed_again_is_answered_in_full() {
     assert_eq!(world.drain(), ["a=1", "b=1"]);
 }
 
+/// Found by the model: the client may have dropped what went and came back before the answer.
+#[test]
+fn a_wildcard_subscribed_again_is_answered_in_full_even_for_what_is_about_to_go() {
+    let mut world = World::with(Service, &["a"]);
+    world.ask(subscribe(Service, &["*"])).expect("fine");
+    world.drain();
+    world.remove(Service, "a");
+    world.ask(subscribe(Service, &["*"])).expect("fine");
+    world.write(Service, "a", "1");
+    assert_eq!(world.drain(), ["a=1"]);
+}
+
 #[test]
 fn a_wildcard_of_nothing_is_answered_with_an_empty_response() {
     let mut world = World::with(Cluster, &[]);

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use rollcall_catalog::Catalog;
+use rollcall_catalog::input::Input;
+use rollcall_xds::resource::ResourceType;
+use tokio::sync::watch;
+
+use super::*;
+use crate::testing::*;
+
+/// Publishes one snapshot after the other; what streams see in the end.
+fn published(steps: Vec<Vec<Input>>) -> (Arc<cache::Snapshot>, Publisher) {
+    let (_sender, snapshots) = watch::channel(None);
+    let (mut publisher, receiver) = Publisher::new(snapshots, "cluster.local");
+    let mut catalog = Catalog::default();
+    for step in steps {
+        step.into_iter().for_each(|input| catalog.apply(input));
+        catalog.publish();
+        publisher.publish(&catalog.snapshot());
+    }
+    let snapshot = receiver.borrow().clone().expect("published");
+    (snapshot, publisher)
+}
+
+fn many(count: usize) -> Input {
+    registered(
+        "payments",
+        (0..count).map(|n| vm(&format!("vm-{n}"), &format!("198.51.{}.{}", n / 250, n % 250))).collect(),
+    )
+}
+
+#[test]
+fn a_service_is_served_as_every_type() {
+    let (snapshot, _) = published(vec![vec![cluster_ip("payments"), many(2)]]);
+    for (ty, name) in [
+        (ResourceType::Service, "shop/payments"),
+        (ResourceType::EndpointBucket, "shop/payments/1/0"),
+        (ResourceType::Cluster, "payments.shop:http"),
+        (ResourceType::Endpoints, "payments.shop:http"),
+        (ResourceType::Zone, "zone"),
+    ] {
+        assert!(snapshot.get(ty, name).is_some(), "{ty:?} {name}");
+    }
+}
+
+#[test]
+fn a_larger_service_has_new_buckets_and_the_old_one_is_removed() {
+    let (snapshot, _) = published(vec![vec![many(64)], vec![many(65)]]);
+    let there = |name: &str| snapshot.get(ResourceType::EndpointBucket, name).is_some();
+    assert_eq!(
+        (there("shop/payments/1/0"), there("shop/payments/2/0"), there("shop/payments/2/1")),
+        (false, true, true)
+    );
+}
+
+#[test]
+fn the_last_endpoint_leaves_an_empty_assignment_and_the_service_none() {
+    let gone = Input::Gone(origin(rollcall_catalog::input::OriginKind::ServiceRegistration, "vms"));
+    let (snapshot, _) = published(vec![vec![cluster_ip("payments"), many(1)], vec![gone.clone()]]);
+    assert!(snapshot.get(ResourceType::Endpoints, "payments.shop:http").is_some(), "kept, and empty");
+    let (snapshot, _) = published(vec![
+        vec![cluster_ip("payments"), many(1)],
+        vec![gone, Input::Service(service_key("payments"), None)],
+    ]);
+    assert!(snapshot.get(ResourceType::Endpoints, "payments.shop:http").is_none());
+    assert!(snapshot.get(ResourceType::Service, "shop/payments").is_none());
+}
+
+#[test]
+fn a_reason_alone_wakes_no_stream() {
+    let mut pod = vm("vm-0", "198.51.100.1");
+    let mut quiet = (*pod).clone();
+    quiet.probe = rollcall_catalog::model::Probe::Maintenance("one reason".into());
+    pod = Arc::new(quiet.clone());
+    let (before, _) = published(vec![vec![registered("payments", vec![Arc::clone(&pod)])]]);
+    quiet.probe = rollcall_catalog::model::Probe::Maintenance("another reason".into());
+    let (after, _) =
+        published(vec![vec![registered("payments", vec![pod])], vec![registered("payments", vec![Arc::new(quiet)])]]);
+    assert_eq!(before.revision(), after.revision());
+}

@@ -1,0 +1,148 @@
+use jiff::Timestamp;
+use rollcall_catalog::input::{Input, Verdict};
+use rollcall_catalog::model::{Health, Probe};
+use serde_json::json;
+
+use super::*;
+use crate::testing::*;
+use crate::writeback::observed::Seen;
+
+const NOON: &str = "2026-11-21T12:00:00Z";
+
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn object() -> ObjectKey {
+    ObjectKey { namespace: "shop".into(), name: "vms".into() }
+}
+
+fn spec(endpoints: &[(&str, &str)]) -> serde_json::Value {
+    let endpoints: Vec<_> = endpoints.iter().map(|(name, ip)| json!({ "name": name, "addresses": [ip] })).collect();
+    json!({ "service": "payments", "ports": [{ "name": "http", "port": 8080 }], "endpoints": endpoints })
+}
+
+fn seen(spec: serde_json::Value, status: Option<&ServiceRegistrationStatus>) -> SeenRegistration {
+    let mut object = registration(spec);
+    object.status = status.cloned();
+    match Seen::registration(&object) {
+        Seen::Registration(_, seen) => *seen,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn verdict(name: &str, health: Health) -> Input {
+    let verdict = Verdict {
+        health,
+        since_ms: time("2026-11-21T11:00:00Z").as_millisecond(),
+        reason: format!("check web: {health}").into(),
+    };
+    Input::Verdict(origin(OriginKind::ServiceRegistration, "vms"), name.into(), Some(verdict))
+}
+
+fn condition<'a>(status: &'a ServiceRegistrationStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
+    let found = status.conditions.iter().find(|condition| condition.type_ == type_).expect("every condition is set");
+    (&found.status, &found.reason, &found.message)
+}
+
+#[test]
+fn each_endpoint_has_its_health_since_when_and_why() {
+    let spec = spec(&[("vm-1", "198.51.100.1"), ("vm-2", "198.51.100.2")]);
+    let endpoints =
+        vec![offered("vm-1", "198.51.100.1", Probe::Verdict), offered("vm-2", "198.51.100.2", Probe::Verdict)];
+    let service = merged([
+        cluster_ip("payments"),
+        registered("payments", endpoints),
+        verdict("vm-1", Health::Passing),
+        verdict("vm-2", Health::Critical),
+    ]);
+    let status = desired(&object(), &seen(spec, None), Some(&service), &Publication::Stands, time(NOON));
+    assert_eq!(status.callable, "1/2");
+    assert_eq!(status.endpoints[1].health, ApiHealth::Critical);
+    assert_eq!(status.endpoints[1].since.0, time("2026-11-21T11:00:00Z"));
+    assert_eq!(condition(&status, "Ready"), ("False", "SomeFailing", "vm-2: check web: Critical"));
+    assert_eq!(condition(&status, "Published").1, "Published");
+    assert_eq!(condition(&status, "Accepted").0, "True");
+}
+
+#[test]
+fn without_a_service_a_condition_says_why_no_slice_was_written() {
+    let service = merged([registered("payments", vec![vm("vm-1", "198.51.100.1")])]);
+    let status = desired(
+        &object(),
+        &seen(spec(&[("vm-1", "198.51.100.1")]), None),
+        Some(&service),
+        &Publication::Stands,
+        time(NOON),
+    );
+    let (said, reason, message) = condition(&status, "Published");
+    assert_eq!((said, reason), ("False", "NoService"));
+    assert!(message.contains("there is no Service of this name"));
+    assert_eq!(condition(&status, "Ready").0, "True");
+}
+
+#[test]
+fn what_is_left_out_is_named_with_the_remedy_and_the_others_stay() {
+    let spec = spec(&[("vm-1", "169.254.1.2"), ("vm-2", "198.51.100.2")]);
+    let service = merged([
+        cluster_ip("payments"),
+        registered("payments", vec![vm("vm-1", "169.254.1.2"), vm("vm-2", "198.51.100.2")]),
+    ]);
+    let status = desired(&object(), &seen(spec, None), Some(&service), &Publication::Stands, time(NOON));
+    assert_eq!(
+        condition(&status, "Accepted"),
+        (
+            "False",
+            "AddressNotAllowed",
+            "endpoint vm-1: address 169.254.1.2 is link-local; give one that other nodes can reach"
+        )
+    );
+    assert_eq!(status.callable, "1/2");
+}
+
+#[test]
+fn an_unknown_port_of_a_check_or_an_endpoint_is_named() {
+    let mut spec = spec(&[("vm-1", "198.51.100.1")]);
+    spec["checks"] = json!([{ "name": "web", "http": { "port": "htpt" } }]);
+    spec["endpoints"][0]["ports"] = json!([{ "name": "metrics", "port": 9090 }]);
+    let service = merged([registered("payments", vec![vm("vm-1", "198.51.100.1")])]);
+    let status = desired(&object(), &seen(spec, None), Some(&service), &Publication::Stands, time(NOON));
+    let (_, reason, message) = condition(&status, "Accepted");
+    assert_eq!(reason, "UnknownPort");
+    assert!(
+        message.contains("check web: there is no port \"htpt\"")
+            && message.contains("endpoint vm-1: there is no port \"metrics\"")
+    );
+}
+
+#[test]
+fn the_same_status_a_minute_later_is_the_same_to_the_byte() {
+    let spec = spec(&[("vm-1", "198.51.100.1"), ("vm-2", "198.51.100.2")]);
+    let endpoints =
+        vec![vm("vm-1", "198.51.100.1"), offered("vm-2", "198.51.100.2", Probe::Maintenance("upgrade".into()))];
+    let service = merged([cluster_ip("payments"), registered("payments", endpoints)]);
+    let first = desired(&object(), &seen(spec.clone(), None), Some(&service), &Publication::Stands, time(NOON));
+    // As it comes back from the API server: through text, and so in whole seconds.
+    let stored: ServiceRegistrationStatus =
+        serde_json::from_str(&serde_json::to_string(&first).expect("text")).expect("a status");
+    let seen = seen(spec, Some(&stored));
+    let later = desired(&object(), &seen, Some(&service), &Publication::Stands, time("2026-11-21T12:01:00.5Z"));
+    assert_eq!(version(&later), seen.status);
+}
+
+#[test]
+fn a_condition_that_turns_gets_a_new_time_and_the_others_keep_theirs() {
+    let spec = spec(&[("vm-1", "198.51.100.1")]);
+    let checked = || registered("payments", vec![offered("vm-1", "198.51.100.1", Probe::Verdict)]);
+    let good = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Passing)]);
+    let bad = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Critical)]);
+    let first = desired(&object(), &seen(spec.clone(), None), Some(&good), &Publication::Stands, time(NOON));
+    let second =
+        desired(&object(), &seen(spec, Some(&first)), Some(&bad), &Publication::Stands, time("2026-11-21T13:00:00Z"));
+    let times = |status: &ServiceRegistrationStatus| {
+        status.conditions.iter().map(|said| said.last_transition_time.0.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&first), [NOON, NOON, NOON]);
+    assert_eq!(times(&second), [NOON, NOON, "2026-11-21T13:00:00Z"]);
+    assert_eq!(condition(&second, "Ready").1, "NoneCallable");
+}

@@ -1,0 +1,152 @@
+//! One resource's bytes into the index' own types. What is wrong in a part costs that part.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use hickory_proto::rr::Name;
+use prost::Message;
+use rollcall_catalog::intern::Interner;
+use rollcall_xds::client::Upsert;
+use rollcall_xds::proto::rollcall::v1 as proto;
+
+use crate::zone::apex::DomainError;
+use crate::zone::label::{endpoint_label, is_hostname_label};
+use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service};
+use crate::zone::writer::{BucketName, Change};
+
+/// Why a resource cannot be used. Each of them is a fault of the server's.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the message that its type says.
+    #[error("cannot be decoded: {0}; the server and rollcall-dns may be of versions that do not fit")]
+    Protobuf(#[from] prost::DecodeError),
+    /// The name of the resource is of another form.
+    #[error("resource name is not of the form {0}")]
+    ResourceName(&'static str),
+    /// Resource and content disagree.
+    #[error("content is of service {0}, which is not the resource's name")]
+    OtherService(String),
+    /// Namespace or name cannot be in a domain name.
+    #[error("namespace {0:?} and name {1:?} must be labels of lower-case letters, digits and dashes")]
+    Labels(String, String),
+    /// A kind from the future.
+    #[error("service kind {0} is not known; upgrade rollcall-dns to the server's version")]
+    Kind(i32),
+    /// Not a domain.
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+}
+
+/// Decodes, and keeps equal port lists once.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    ports: Interner<[Port]>,
+}
+
+/// Longest name of a port: the underscore before it takes one byte of a label's 63.
+const PORT_NAME_BYTES_MAX: usize = 62;
+
+/// The cluster's domain in a `Zone`.
+pub fn cluster_domain(value: &[u8]) -> Result<String, DecodeError> {
+    Ok(proto::Zone::decode(value)?.cluster_domain)
+}
+
+/// Reads `NAMESPACE/NAME/COUNT/INDEX`.
+pub fn bucket_name(name: &str) -> Result<BucketName, DecodeError> {
+    let bad = || DecodeError::ResourceName("NAMESPACE/NAME/COUNT/INDEX");
+    let (rest, index) = name.rsplit_once('/').ok_or_else(bad)?;
+    let (service, count) = rest.rsplit_once('/').ok_or_else(bad)?;
+    let number = |text: &str| text.parse::<u32>().map_err(|_| bad());
+    Ok(BucketName { service: Arc::from(service), part: (number(count)?, number(index)?) })
+}
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// Reads a `Service`.
+    pub fn service(&mut self, resource: &Upsert) -> Result<Change, DecodeError> {
+        let message = proto::Service::decode(&*resource.value)?;
+        check_key(&resource.name, &message.namespace, &message.name)?;
+        let kind = match proto::service::Kind::try_from(message.kind) {
+            Ok(proto::service::Kind::ClusterIp) => Kind::ClusterIp {
+                addresses: message.cluster_ips.iter().filter_map(|bytes| address(bytes)).collect(),
+                ports: self.named(&message.ports),
+            },
+            Ok(proto::service::Kind::Headless | proto::service::Kind::Registered) => Kind::Headless,
+            Ok(proto::service::Kind::ExternalName) => Kind::External { target: target(&message.external_name) },
+            Ok(proto::service::Kind::Unspecified) | Err(_) => return Err(DecodeError::Kind(message.kind)),
+        };
+        let service = Service { kind, publish_not_ready: message.publish_not_ready };
+        Ok(Change::Service(Arc::clone(&resource.name), service))
+    }
+
+    /// Reads an `EndpointBucket`.
+    pub fn bucket(&mut self, resource: &Upsert) -> Result<Change, DecodeError> {
+        let message = proto::EndpointBucket::decode(&*resource.value)?;
+        let name = bucket_name(&resource.name)?;
+        check_key(&name.service, &message.namespace, &message.service)?;
+        let lists: Vec<_> = message.port_sets.iter().map(|set| self.named(&set.ports)).collect();
+        let endpoints = message.endpoints.into_iter().filter_map(|message| endpoint(&message, &lists));
+        let endpoints = endpoints.map(Arc::new).collect();
+        Ok(Change::Bucket(name, endpoints))
+    }
+
+    /// The named ports of a list, shared.
+    fn named(&mut self, ports: &[proto::Port]) -> Ports {
+        self.ports.share(ports.iter().filter_map(port).collect::<Vec<_>>())
+    }
+}
+
+fn check_key(key: &str, namespace: &str, name: &str) -> Result<(), DecodeError> {
+    let label = |text: &str| is_hostname_label(text) && !text.contains(|c: char| c.is_ascii_uppercase());
+    if !label(namespace) || !label(name) {
+        return Err(DecodeError::Labels(namespace.to_owned(), name.to_owned()));
+    }
+    match key.split_once('/') {
+        Some(parts) if parts == (namespace, name) => Ok(()),
+        Some(_) | None => Err(DecodeError::OtherService(format!("{namespace}/{name}"))),
+    }
+}
+
+/// An endpoint without a usable address is none.
+fn endpoint(message: &proto::Endpoint, lists: &[Ports]) -> Option<Endpoint> {
+    let addresses = Addresses::new(message.addresses.iter().filter_map(|bytes| address(bytes)))?;
+    let (label, has_hostname) = endpoint_label(&message.hostname, addresses);
+    let ports = usize::try_from(message.port_set).ok().and_then(|index| lists.get(index)).cloned();
+    Some(Endpoint {
+        id: message.id,
+        addresses,
+        weight: u16::try_from(message.weight).unwrap_or(u16::MAX).max(1),
+        ready: message.ready,
+        label,
+        has_hostname,
+        ports: ports.unwrap_or_default(),
+    })
+}
+
+fn port(message: &proto::Port) -> Option<Port> {
+    if !(1..=PORT_NAME_BYTES_MAX).contains(&message.name.len()) {
+        return None;
+    }
+    let protocol = match proto::Protocol::try_from(message.protocol) {
+        Ok(proto::Protocol::Tcp) => Protocol::Tcp,
+        Ok(proto::Protocol::Udp) => Protocol::Udp,
+        Ok(proto::Protocol::Sctp) => Protocol::Sctp,
+        Ok(proto::Protocol::Unspecified) | Err(_) => return None,
+    };
+    let number = u16::try_from(message.port).ok()?;
+    Some(Port { name: message.name.to_ascii_lowercase().into(), protocol, number })
+}
+
+/// 4 or 16 bytes.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).into());
+    let v6 = || <[u8; 16]>::try_from(bytes).map(|bytes| Ipv6Addr::from(bytes).into());
+    v4.or_else(|_| v6()).ok()
+}
+
+fn target(external_name: &str) -> Option<Name> {
+    let mut name = Name::from_ascii(external_name).ok().filter(|name| !name.is_root())?;
+    name.set_fqdn(true);
+    Some(name)
+}

@@ -1,0 +1,208 @@
+//! The whole server on real sockets, against a real catalog stream.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+use rollcall_admin::Readiness;
+use rollcall_admin::conventions::assert_metric_conventions;
+use rollcall_dns::args::Args;
+use rollcall_dns::start::Prepared;
+use rollcall_xds::cache::{Cache, Snapshot};
+use rollcall_xds::proto::rollcall::v1 as proto;
+use rollcall_xds::resource::{Resource, ResourceType};
+use rollcall_xds::server::{Limits, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+
+const SECONDS: Duration = Duration::from_secs(10);
+const DB: &str = "db.shop.svc.cluster.local.";
+
+/// A catalog server whose content the test sets.
+struct Catalog {
+    cache: Cache,
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    addr: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+struct Dns {
+    addr: SocketAddr,
+    http: SocketAddr,
+    readiness: Readiness,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+// === impl Catalog ===
+
+impl Catalog {
+    async fn start() -> Self {
+        let snapshots = watch::Sender::new(None);
+        let server = Server::new(snapshots.subscribe(), Limits::default(), Arc::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let serving = server.into_router().serve_with_incoming(TcpListenerStream::new(listener));
+        let task = tokio::spawn(async move { drop(serving.await) });
+        Self { cache: Cache::new(), snapshots, addr, task }
+    }
+
+    fn set(&mut self, addresses: &[[u8; 4]]) {
+        let endpoint = |(id, address): (usize, &[u8; 4])| proto::Endpoint {
+            id: id as u64,
+            addresses: vec![address.to_vec().into()],
+            ready: true,
+            ..Default::default()
+        };
+        let (namespace, name) = ("shop".to_owned(), "db".to_owned());
+        let bucket = proto::EndpointBucket {
+            namespace: namespace.clone(),
+            service: name.clone(),
+            endpoints: addresses.iter().enumerate().map(endpoint).collect(),
+            port_sets: vec![proto::PortSet::default()],
+        };
+        let kind = proto::service::Kind::Headless.into();
+        let service = proto::Service { namespace, name, kind, buckets: 1, ..Default::default() };
+        let zone = proto::Zone { cluster_domain: "cluster.local".to_owned() };
+        let bucket = Resource::new(ResourceType::EndpointBucket, "shop/db/1/0", &bucket);
+        self.cache.upsert(ResourceType::EndpointBucket, bucket);
+        self.cache.upsert(ResourceType::Service, Resource::new(ResourceType::Service, "shop/db", &service));
+        self.cache.upsert(ResourceType::Zone, Resource::new(ResourceType::Zone, "zone", &zone));
+        self.snapshots.send_replace(Some(self.cache.publish()));
+    }
+}
+
+// === impl Dns ===
+
+impl Dns {
+    async fn start(catalog: SocketAddr) -> Self {
+        let catalog = format!("http://{catalog}");
+        let flags =
+            ["--catalog", &catalog, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--workers", "2"];
+        let args = Args::try_parse_from(["rollcall-dns"].iter().chain(&flags)).unwrap();
+        let prepared = Prepared::new(args).await.unwrap();
+        let (addr, http) = (prepared.dns_addrs().next().unwrap(), prepared.http_addr());
+        let (readiness, stop) = (Readiness::default(), CancellationToken::new());
+        let task = tokio::spawn(prepared.serve(readiness.clone(), stop.clone()));
+        Self { addr, http, readiness, stop, task }
+    }
+
+    async fn udp(&self, name: &str) -> Message {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(&query(name), self.addr).await.unwrap();
+        let mut answer = [0; 4096];
+        let len = timeout(SECONDS, socket.recv(&mut answer)).await.expect("an answer over UDP").unwrap();
+        Message::from_vec(&answer[..len]).unwrap()
+    }
+
+    async fn tcp(&self, name: &str) -> Message {
+        let mut stream = TcpStream::connect(self.addr).await.unwrap();
+        let query = query(name);
+        stream.write_all(&[&(query.len() as u16).to_be_bytes()[..], &query].concat()).await.unwrap();
+        let len = timeout(SECONDS, stream.read_u16()).await.expect("an answer over TCP").unwrap();
+        let mut answer = vec![0; usize::from(len)];
+        stream.read_exact(&mut answer).await.unwrap();
+        Message::from_vec(&answer).unwrap()
+    }
+
+    async fn http(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).await.unwrap();
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.unwrap();
+        page
+    }
+
+    /// Asks over UDP until the addresses of the service are these.
+    async fn wait_for(&self, expected: &[[u8; 4]]) -> Duration {
+        let (begin, expected) = (Instant::now(), expected.iter().map(|ip| Ipv4Addr::from(*ip).to_string()));
+        let expected: Vec<_> = expected.collect();
+        loop {
+            let told = addresses(&self.udp(DB).await);
+            if told == expected {
+                return begin.elapsed();
+            }
+            assert!(begin.elapsed() < SECONDS, "{told:?}, not {expected:?}; gates {:?}", self.readiness.gates());
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+fn query(name: &str) -> Vec<u8> {
+    let mut message = Message::query();
+    message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+    message.to_vec().unwrap()
+}
+
+fn addresses(message: &Message) -> Vec<String> {
+    let mut all: Vec<_> = message.answers.iter().map(|record| record.data.to_string()).collect();
+    all.sort();
+    all
+}
+
+fn sample(page: &str, name: &str) -> String {
+    let line = page.lines().find(|line| line.starts_with(name));
+    line.unwrap_or_else(|| panic!("{name} is missing in\n{page}")).rsplit(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_follows_the_catalog_and_keeps_the_last_answers_without_it() {
+    let mut catalog = Catalog::start().await;
+    let dns = Dns::start(catalog.addr).await;
+
+    assert_eq!(dns.udp(DB).await.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(dns.tcp(DB).await.metadata.response_code, ResponseCode::ServFail);
+    let page = dns.http("/readyz").await;
+    assert!(page.starts_with("HTTP/1.1 503 ") && page.contains("not ready: catalog: "), "{page}");
+
+    catalog.set(&[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    dns.wait_for(&[[10, 1, 0, 1], [10, 1, 0, 2]]).await;
+    assert_eq!(addresses(&dns.tcp(DB).await), ["10.1.0.1", "10.1.0.2"]);
+    assert!(dns.http("/readyz").await.starts_with("HTTP/1.1 200 "));
+
+    catalog.set(&[[10, 1, 0, 2], [10, 1, 0, 3]]);
+    let took = dns.wait_for(&[[10, 1, 0, 2], [10, 1, 0, 3]]).await;
+    println!("change to answer: {took:?}");
+
+    catalog.task.abort();
+    drop(catalog);
+    let begin = Instant::now();
+    while sample(&dns.http("/metrics").await, "rollcall_dns_stream_connected ") != "0" {
+        assert!(begin.elapsed() < SECONDS, "the loss of the catalog is not seen");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(addresses(&dns.udp(DB).await), ["10.1.0.2", "10.1.0.3"]);
+    assert!(dns.readiness.is_ready(), "old answers are answers");
+
+    let page = dns.http("/metrics").await;
+    let (_, metrics) = page.split_once("\r\n\r\n").unwrap();
+    assert_metric_conventions(metrics);
+    assert_eq!(sample(metrics, "rollcall_dns_endpoints "), "2");
+    assert_eq!(sample(metrics, r#"rollcall_dns_queries_total{transport="tcp",type="A",rcode="SERVFAIL"}"#), "1");
+
+    dns.stop.cancel();
+    timeout(SECONDS, dns.task).await.expect("the server ends").unwrap().unwrap();
+    assert!(TcpStream::connect(dns.addr).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_in_use_ends_the_start_with_the_remedy() {
+    let dns = Dns::start("127.0.0.1:1".parse().unwrap()).await;
+    let listen = dns.addr.to_string();
+    let flags =
+        ["rollcall-dns", "--catalog", "http://127.0.0.1:1", "--listen", &listen, "--http-listen", "127.0.0.1:0"];
+    let error = Prepared::new(Args::try_parse_from(flags).unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("TCP {listen} is in use")), "{error}");
+}

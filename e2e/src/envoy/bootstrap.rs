@@ -1,0 +1,86 @@
+//! Envoy's bootstrap: delta ADS towards Rollcall, an admin listener, and an HTTP listener that routes by path.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::Route;
+
+/// The cluster through which Envoy reaches the catalogs.
+const CATALOG: &str = "rollcall";
+
+pub(super) fn bootstrap(
+    node: &str,
+    catalogs: &[SocketAddr],
+    routes: &[Route],
+    admin: SocketAddr,
+    listener: SocketAddr,
+) -> Value {
+    json!({
+        "node": {"id": node, "cluster": "rollcall-e2e"},
+        "admin": {"address": socket(admin)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": CATALOG}}],
+            },
+            "cds_config": {"ads": {}, "resource_api_version": "V3"},
+        },
+        "static_resources": {"clusters": [catalog_cluster(catalogs)], "listeners": [http_listener(listener, routes)]},
+    })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
+}
+
+fn catalog_cluster(catalogs: &[SocketAddr]) -> Value {
+    let endpoints: Vec<Value> =
+        catalogs.iter().map(|catalog| json!({"endpoint": {"address": socket(*catalog)}})).collect();
+    json!({
+        "name": CATALOG,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                // Without keepalive a frozen controller is noticed after minutes.
+                "explicit_http_config": {
+                    "http2_protocol_options": {"connection_keepalive": {"interval": "2s", "timeout": "2s"}},
+                },
+            },
+        },
+        "load_assignment": {"cluster_name": CATALOG, "endpoints": [{"lb_endpoints": endpoints}]},
+    })
+}
+
+fn http_listener(listener: SocketAddr, routes: &[Route]) -> Value {
+    let route = |route: &Route| {
+        json!({
+            "match": {"prefix": route.prefix},
+            "route": {"cluster": route.cluster, "prefix_rewrite": "/", "timeout": "5s"},
+        })
+    };
+    let routes: Vec<Value> = routes.iter().map(route).collect();
+    json!({
+        "name": "http",
+        "address": socket(listener),
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": "e2e",
+                "route_config": {
+                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
+                    // The clusters come later, by CDS.
+                    "validate_clusters": false,
+                },
+                "http_filters": [{
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                }],
+            },
+        }]}],
+    })
+}
