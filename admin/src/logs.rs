@@ -26,7 +26,7 @@ pub enum LogsError {
     #[error(
         "log filter {0:?} cannot be read: {1}; set RUST_LOG to a level (error, warn, info, debug, trace) or TARGET=LEVEL,…"
     )]
-    Filter(String, #[source] tracing_subscriber::filter::ParseError),
+    Filter(String, tracing_subscriber::filter::ParseError),
     /// The process has a subscriber already.
     #[error("logs were set up twice: {0}")]
     Twice(String),

@@ -43,7 +43,7 @@ pub enum ServerError {
     InUse(SocketAddr),
     /// The address is not one of this machine's, or not permitted.
     #[error("cannot listen on admin address {0}: {1}; give --http-listen an address of this machine and a free port")]
-    Bind(SocketAddr, #[source] io::Error),
+    Bind(SocketAddr, io::Error),
 }
 
 /// A bound listener.

@@ -19,6 +19,7 @@ pub mod args;
 pub mod backoff;
 pub mod checks;
 pub mod clock;
+mod kube_error;
 pub mod leadership;
 pub mod metrics;
 pub mod random;

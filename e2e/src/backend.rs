@@ -95,8 +95,8 @@ impl Backend {
         if self.listener.is_some() {
             return Ok(());
         }
-        let listener =
-            TcpListener::bind(self.address).with_context(|| format!("{} listening on {}", self.name(), self.address))?;
+        let listener = TcpListener::bind(self.address)
+            .with_context(|| format!("{} listening on {}", self.name(), self.address))?;
         let shared = Arc::clone(&self.shared);
         self.listener = Some(std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -144,7 +144,8 @@ impl Shared {
             Mode::Answer => ("200 OK", format!("{}\n", self.name)),
             Mode::Fail => ("503 Service Unavailable", format!("{} was told to fail\n", self.name)),
             Mode::Hang => {
-                let _ = clock::wait_until("another mode", CLIENT_BOUND, || Ok((self.mode() != Mode::Hang).then_some(())));
+                let _ =
+                    clock::wait_until("another mode", CLIENT_BOUND, || Ok((self.mode() != Mode::Hang).then_some(())));
                 return Ok(());
             }
             Mode::Refuse => return Ok(()),

@@ -1,8 +1,11 @@
 //! The only place of the harness that reads a clock or sleeps: everything else waits here for a condition.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// The monotonic time now.
 #[expect(clippy::disallowed_methods, reason = "the clock module of the harness")]
@@ -14,6 +17,24 @@ pub fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "no runtime here: this blocks a test's own thread and nothing else")]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
+}
+
+/// Ends all waiting, now and later: the user wants to stop.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+}
+
+/// Whether [`interrupt`] has been called.
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// An error once [`interrupt`] has been called.
+pub fn check_interrupt() -> Result<()> {
+    if is_interrupted() {
+        bail!("interrupted");
+    }
+    Ok(())
 }
 
 /// An error that waiting cannot mend: [`wait_until`] gives up at once.
@@ -42,6 +63,7 @@ pub fn wait_until<T>(what: &str, bound: Duration, mut condition: impl FnMut() ->
     let mut between = Duration::from_millis(5);
     let mut last = None;
     loop {
+        check_interrupt()?;
         match condition() {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => {}

@@ -22,6 +22,9 @@ pub use nodes::{NODES, REGION};
 /// How long a component may take from its start until it is of use.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
+/// How long a component may take to end. The API server would wait a minute for its clients to close their watches.
+const STOP_BOUND: Duration = Duration::from_secs(2);
+
 /// A part of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Component {
@@ -158,8 +161,7 @@ impl ControlPlane {
         let admin = folder.join("kubeconfig");
         write_admin(folder, &admin, api_server)?;
         let kubectl = Kubectl::new(binaries.kubectl(), admin);
-        let mut plane =
-            Self { folder: folder.to_path_buf(), binaries, kubectl, etcd, components: Vec::new() };
+        let mut plane = Self { folder: folder.to_path_buf(), binaries, kubectl, etcd, components: Vec::new() };
         plane.launch(Component::Etcd, components::etcd(folder, etcd, etcd_peer))?;
         plane.launch(Component::ApiServer, components::api_server(folder, etcd, api_server))?;
         plane.wait_ready(Component::Etcd)?;
@@ -203,9 +205,11 @@ impl ControlPlane {
         found.map(|(_, process)| process).with_context(|| format!("this control plane has no {}", component.name()))
     }
 
-    /// Stops a component (SIGTERM).
+    /// Stops a component: SIGTERM, then SIGKILL after [`STOP_BOUND`].
     pub fn stop(&mut self, component: Component) -> Result<()> {
-        self.process(component)?.stop().map(drop)
+        let process = self.process(component)?;
+        process.terminate();
+        process.join(STOP_BOUND).map(drop)
     }
 
     /// Kills a component (SIGKILL).

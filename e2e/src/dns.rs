@@ -98,9 +98,9 @@ impl Answer {
 
 /// RFC 8427 as kdig writes it.
 fn parse(text: &str) -> Result<Answer> {
-    let message: Value = serde_json::from_str(text)?;
-    // With a dynamic update of the query shown, kdig writes a list; the reply is the last.
-    let message = message.as_array().and_then(|list| list.last()).unwrap_or(&message);
+    // One object for each attempt; that of an attempt without a reply is empty.
+    let attempts = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let message = attempts.last().context("no reply")??;
     let flag = |name: &str| message[name].as_u64().unwrap_or(0) != 0;
     let rcode = match message["RCODE"].as_u64().context("no RCODE")? {
         0 => "NOERROR".into(),
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn an_answer_is_read() {
         let answer = parse(
-            r#"{"RCODE": 0, "TC": 0, "AA": 1, "answerRRs": [
+            r#"{} {"RCODE": 0, "TC": 0, "AA": 1, "answerRRs": [
                 {"NAME": "a.test.", "TYPE": 1, "TYPEname": "A", "CLASS": 1, "TTL": 5, "rdataA": "192.0.2.7"},
                 {"NAME": "a.test.", "TYPE": 1, "TYPEname": "A", "CLASS": 1, "TTL": 5, "rdataA": "192.0.2.5"}],
                 "additionalRRs": [{"NAME": ".", "TYPE": 41, "TYPEname": "OPT"}]}"#,

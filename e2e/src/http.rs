@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn chunks_are_joined() {
-        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n";
+        let answer =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n";
         assert_eq!(parse(answer).unwrap().body, "abc0123456789");
     }
 

@@ -48,11 +48,14 @@ fn pods_run_slices_follow_and_a_stopped_api_server_comes_back_with_its_data() ->
     }
 
     let before = resource_versions(&kubectl)?;
+    let stopping = clock::now();
     plane.stop(Component::ApiServer)?;
+    println!("API server stopped in {:.1} s", stopping.elapsed().as_secs_f32());
     assert!(kubectl.run(&["get", "services"]).is_err(), "the API server answers although it was stopped");
     plane.start_again(Component::ApiServer)?;
     assert_eq!(resource_versions(&kubectl)?, before, "Services and EndpointSlices after a restart of the API server");
 
+    println!("and ready again after {:.1} s", stopping.elapsed().as_secs_f32());
     plane.kill(Component::Etcd)?;
     plane.start_again(Component::Etcd)?;
     plane.wait_ready(Component::ApiServer)?;

@@ -25,6 +25,7 @@ mod limits;
 mod nonce;
 mod subscription;
 mod unserved;
+mod window;
 
 #[cfg(test)]
 mod model;

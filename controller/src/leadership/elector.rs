@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::election::{Action, Election, LEASE, LOOK, RENEW, Record};
 use super::fence::Term;
 use crate::clock::Clock;
+use crate::kube_error::words;
 
 /// A candidate for the Lease.
 pub struct Elector {
@@ -49,8 +50,10 @@ impl Elector {
         loop {
             let pause = match self.look().await {
                 Ok(pause) => pause,
+                // Another candidate was faster: that is how it is decided.
+                Err(kube::Error::Api(status)) if status.code == 409 => LOOK,
                 Err(error) => {
-                    warn!(%error, lease = LEASE_NAME, "lease cannot be read or written; trying again");
+                    warn!(error = %words(&error), lease = LEASE_NAME, "lease cannot be read or written; trying again");
                     LOOK
                 }
             };
@@ -146,7 +149,9 @@ impl Elector {
         }
         match within(self.leases.replace(LEASE_NAME, &PostParams::default(), &lease)).await {
             Ok(_) => info!("gave the lease back"),
-            Err(error) => warn!(%error, "the lease could not be given back; a standby takes it when it has run out"),
+            Err(error) => {
+                warn!(error = %words(&error), "the lease could not be given back; a standby takes it when it has run out");
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ use super::ObjectKey;
 use super::freshness::Freshness;
 use super::guarded::Guarded;
 use crate::backoff::Backoff;
+use crate::kube_error::words;
 
 /// What a source does with the objects of its kind.
 pub trait Handler<K>: Send {
@@ -84,9 +85,11 @@ where
                 Ok(version) => {
                     backoff.reset();
                     self.watch(version, &mut known).await;
+                    // A server that ends every watch at once must not be listed without pause.
+                    tokio::time::sleep(backoff.pause()).await;
                 }
                 Err(error) => {
-                    self.failed("listing", &error);
+                    self.failed("listing", &words(&error));
                     tokio::time::sleep(backoff.pause()).await;
                 }
             }
@@ -166,7 +169,7 @@ where
         let mut events = match tokio::time::timeout(limit, self.api.watch(&params, &version)).await {
             Ok(Ok(events)) => events.boxed(),
             Ok(Err(kube::Error::Api(status))) if status.code == 410 => return End::Relist,
-            Ok(Err(error)) => return End::Broken(version, error.to_string()),
+            Ok(Err(error)) => return End::Broken(version, words(&error)),
             Err(_) => return End::Broken(version, "no answer to a watch request".into()),
         };
         self.freshness.touch();
@@ -181,7 +184,7 @@ where
                     self.freshness.touch();
                     return End::Resume(version);
                 }
-                Ok(Err(error)) => return End::Broken(version, error.to_string()),
+                Ok(Err(error)) => return End::Broken(version, words(&error)),
                 Err(_) => return End::Broken(version, "the watch fell silent".into()),
             }
         }
@@ -227,7 +230,7 @@ where
         }
     }
 
-    fn failed(&self, doing: &str, error: &impl fmt::Display) {
+    fn failed(&self, doing: &str, error: &str) {
         self.freshness.failures.fetch_add(1, Relaxed);
         let source = self.freshness.source;
         if self.freshness.lists.load(Relaxed) == 0 {

@@ -16,6 +16,7 @@ use serde_json::json;
 use tracing::warn;
 
 use super::observed::Seen;
+use crate::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 use crate::sources::ObjectKey;
 
@@ -32,7 +33,7 @@ pub enum Work {
         delete: Vec<(ObjectKey, String)>,
     },
     /// A registration's status, and the Events of what it says anew.
-    Status(ObjectKey, String, Box<ServiceRegistrationStatus>, ObjectReference, Vec<Event>),
+    Status(ObjectKey, String, Box<ServiceRegistrationStatus>, Vec<(Event, ObjectReference)>),
     /// A CatalogEntry, over the version that stands there.
     Entry(Box<CatalogEntry>, Option<String>),
     /// A CatalogEntry whose service is gone.
@@ -81,10 +82,10 @@ impl Applier {
     pub async fn run(self, work: Work, seen: &mut Vec<Seen>) -> Result<(), Failure> {
         match work {
             Work::Slices { write, delete } => self.slices(write, delete, seen).await,
-            Work::Status(key, version, status, regarding, events) => {
+            Work::Status(key, version, status, events) => {
                 let written = self.status(&key, version, &status).await?;
                 seen.push(Seen::registration(&written));
-                self.publish(events, &regarding).await;
+                self.publish(events).await;
                 Ok(())
             }
             Work::Entry(entry, version) => {
@@ -169,9 +170,9 @@ impl Applier {
     }
 
     /// Events are for people: one that cannot be published is logged and not tried again.
-    async fn publish(&self, events: Vec<Event>, regarding: &ObjectReference) {
-        for event in events {
-            if let Err(error) = self.guarded(self.recorder.publish(&event, regarding)).await {
+    async fn publish(&self, events: Vec<(Event, ObjectReference)>) {
+        for (event, regarding) in events {
+            if let Err(error) = self.guarded(self.recorder.publish(&event, &regarding)).await {
                 warn!(%error, reason = %event.reason, "event could not be published");
             }
         }
@@ -209,8 +210,7 @@ impl fmt::Display for Failure {
         match self {
             Self::NotLeading => f.write_str("this replica does not lead"),
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Kube(kube::Error::Api(status)) => f.write_str(&status.message),
-            Self::Kube(error) => write!(f, "{error}"),
+            Self::Kube(error) => f.write_str(&kube_error::words(error)),
         }
     }
 }

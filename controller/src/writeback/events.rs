@@ -7,8 +7,12 @@ use rollcall_crds::{Health, ServiceRegistrationStatus};
 use super::observed::SeenRegistration;
 use crate::sources::ObjectKey;
 
-/// The Events between what a registration's status says and what it is about to say.
-pub fn transitions(seen: &SeenRegistration, desired: &ServiceRegistrationStatus) -> Vec<Event> {
+/// The Events between what a registration's status says and what it is about to say, each with what it is about.
+pub fn transitions(
+    key: &ObjectKey,
+    seen: &SeenRegistration,
+    desired: &ServiceRegistrationStatus,
+) -> Vec<(Event, ObjectReference)> {
     let changed = desired.endpoints.iter().filter_map(|endpoint| {
         let before = seen.since.get(endpoint.name.as_str()).map(|(health, _)| *health);
         let (type_, reason) = match (before, endpoint.health) {
@@ -20,21 +24,23 @@ pub fn transitions(seen: &SeenRegistration, desired: &ServiceRegistrationStatus)
             (_, Health::Maintenance) => (EventType::Normal, "EndpointInMaintenance"),
         };
         let before = before.map_or_else(|| "new".to_owned(), |before| before.to_string());
-        Some(Event {
+        let event = Event {
             type_,
             reason: reason.to_owned(),
             note: Some(format!("endpoint {}: {before} -> {}: {}", endpoint.name, endpoint.health, endpoint.reason)),
             action: "Check".to_owned(),
             secondary: None,
-        })
+        };
+        Some((event, regarding(key, seen, &endpoint.name)))
     });
     changed.collect()
 }
 
-/// What the Events of a registration are about.
-pub fn regarding(key: &ObjectKey, seen: &SeenRegistration) -> ObjectReference {
+/// One endpoint of a registration. Without the path, Events of two endpoints would be counted as one that repeats.
+fn regarding(key: &ObjectKey, seen: &SeenRegistration, endpoint: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{}/{}", rollcall_crds::GROUP, rollcall_crds::VERSION)),
+        field_path: Some(format!("spec.endpoints{{{endpoint}}}")),
         kind: Some("ServiceRegistration".to_owned()),
         name: Some(key.name.to_string()),
         namespace: Some(key.namespace.to_string()),

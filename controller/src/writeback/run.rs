@@ -234,14 +234,8 @@ impl WriteBack {
         if status::version(&desired) == seen.status {
             return None;
         }
-        let events = events::transitions(seen, &desired);
-        Some(Work::Status(
-            key.clone(),
-            seen.resource_version.clone(),
-            Box::new(desired),
-            events::regarding(key, seen),
-            events,
-        ))
+        let events = events::transitions(key, seen, &desired);
+        Some(Work::Status(key.clone(), seen.resource_version.clone(), Box::new(desired), events))
     }
 
     fn publication(

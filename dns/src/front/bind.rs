@@ -28,14 +28,14 @@ pub enum BindError {
         addr: SocketAddr,
     },
     /// Anything else.
-    #[error("cannot listen on {protocol} {addr}: {source}; give --listen an address of this machine")]
+    #[error("cannot listen on {protocol} {addr}: {error}; give --listen an address of this machine")]
     Other {
         /// UDP or TCP.
         protocol: &'static str,
         /// As given.
         addr: SocketAddr,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -109,11 +109,11 @@ fn socket(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket
     Ok(socket)
 }
 
-fn refused(protocol: &'static str, addr: SocketAddr, source: io::Error) -> BindError {
-    match source.kind() {
+fn refused(protocol: &'static str, addr: SocketAddr, error: io::Error) -> BindError {
+    match error.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse { protocol, addr },
         io::ErrorKind::PermissionDenied => BindError::NotPermitted { protocol, addr },
-        _ => BindError::Other { protocol, addr, source },
+        _ => BindError::Other { protocol, addr, error },
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which name of the zone a query means.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
@@ -39,15 +40,15 @@ pub(super) enum Node {
 
 impl Zone {
     /// The zone of a name and what the name is there; `None` when no zone of this server has it.
-    pub(super) fn node(&self, apex: &Apex, name: &Name) -> Option<(Apex, Node)> {
+    pub(super) fn node<'a>(&self, apex: &'a Apex, name: &Name) -> Option<(Cow<'a, Apex>, Node)> {
         // Names compare without regard to case (RFC 4343); the index is in lower case.
         let name = name.to_lowercase();
         if !apex.origin().zone_of(&name) {
-            return self.reverse_node(apex, &name);
+            return self.reverse_node(apex, &name).map(|(zone, node)| (Cow::Owned(zone), node));
         }
         let below = usize::from(name.num_labels() - apex.origin().num_labels());
         let labels: Vec<&[u8]> = name.iter().take(below).collect();
-        Some((apex.clone(), self.forward_node(&labels)))
+        Some((Cow::Borrowed(apex), self.forward_node(&labels)))
     }
 
     /// `labels` are those below the cluster's domain, in lower case.

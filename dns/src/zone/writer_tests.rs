@@ -103,23 +103,3 @@ fn the_serial_follows_the_clock_and_never_goes_back() {
     }
     assert!(writer.zone().is_synced());
 }
-
-/// The bound is the design's for the whole server; the index is most of it.
-#[test]
-fn a_hundred_thousand_endpoints_stay_small() {
-    let before = rollcall_admin::process::resident_memory_bytes();
-    let mut writer = writer();
-    for n in 0..10_000_u64 {
-        let key = format!("namespace-{}/service-{n}", n % 100);
-        let endpoints = (n * 10..n * 10 + 10).map(|id| {
-            let addresses = Addresses::new([IpAddr::from((0x0a00_0000 + id as u32).to_be_bytes())]).unwrap();
-            let (label, has_hostname) = endpoint_label("", addresses);
-            Arc::new(Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: Arc::new([]) })
-        });
-        writer.apply([headless(&key), Change::Bucket(name(&key, (1, 0)), endpoints.collect())], 1);
-    }
-    assert_eq!(writer.size(), Size { services: 10_000, endpoints: 100_000, names: 110_000 });
-    let grown = rollcall_admin::process::resident_memory_bytes().saturating_sub(before);
-    assert!(grown < 60 << 20, "the index takes {} MiB", grown >> 20);
-    println!("index of 100,000 endpoints: {} MiB", grown >> 20);
-}

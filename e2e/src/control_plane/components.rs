@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::layout;
+
 /// Both families, IPv4 first: a Service gets IPv4 unless it asks for more.
 const SERVICE_RANGES: &str = "10.96.0.0/16,fd00:96::/112";
 
@@ -79,5 +81,11 @@ pub(super) fn scheduler(folder: &Path) -> Vec<String> {
 }
 
 pub(super) fn kwok(folder: &Path) -> Vec<String> {
-    vec![file("kubeconfig", folder, "kubeconfig"), flag("manage-all-nodes", true)]
+    vec![
+        file("kubeconfig", folder, "kubeconfig"),
+        file("config", &layout::root(), "e2e/kwok/stages.yaml"),
+        flag("manage-all-nodes", true),
+        // Heartbeats by Lease, as a kubelet's.
+        flag("node-lease-duration-seconds", 40),
+    ]
 }

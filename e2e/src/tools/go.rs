@@ -107,7 +107,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "go" || extension == "mod" || extension == "sum") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "go" || extension == "mod" || extension == "sum")
+        {
             files.push(path);
         }
     }

@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Heard, Nonce, RESPONSE_BYTES_MAX, Rejection};
+use super::{Heard, Nonce, RESPONSE_BYTES_MAX, Rejection, window::Window};
 use crate::{
     cache::Snapshot,
     proto::discovery::DeltaDiscoveryRequest,
@@ -27,7 +27,10 @@ pub(super) struct Subscription {
     removals: BTreeMap<Arc<str>, Why>,
     /// A wildcard found nothing, and the client is to be told so that it does not wait.
     empty: bool,
-    awaiting: Option<Nonce>,
+    window: Window,
+    /// No longer subscribed to, but in a response that the client may yet read, and then keep if it has subscribed to a
+    /// wildcard by then: to be answered with that.
+    stray: HashSet<Arc<str>>,
     /// Responses that left removals behind, for the sake of order.
     removals_held: u8,
 }
@@ -94,7 +97,7 @@ impl Subscription {
         if request.resource_names_subscribe.is_empty() {
             return;
         }
-        self.awaiting = None;
+        self.window.lift();
         for name in named(&request.resource_names_subscribe) {
             let name = intern(ty, name, snapshot);
             self.touch(&name, snapshot.get(ty, &name), Why::Asked);
@@ -104,6 +107,9 @@ impl Subscription {
             let why = if self.wildcard { Why::Asked } else { Why::Changed };
             self.wildcard = true;
             self.compare(ty, snapshot, why);
+            for name in std::mem::take(&mut self.stray) {
+                self.touch(&name, snapshot.get(ty, &name), Why::Asked);
+            }
             self.empty |= self.held.is_empty();
         }
     }
@@ -117,15 +123,19 @@ impl Subscription {
             }
             Heard::Nothing | Heard::Unserved => return,
         };
-        self.awaiting = self.awaiting.filter(|awaited| *awaited != nonce);
+        self.window.answered(nonce);
+        if self.window.is_settled() {
+            self.stray = HashSet::new();
+        }
     }
 
     pub(super) fn wants(&self, name: &str) -> bool {
         self.wildcard || self.names.contains(name)
     }
 
+    /// Names kept for the client's sake.
     pub(super) fn names(&self) -> usize {
-        self.names.len()
+        self.names.len() + self.stray.len()
     }
 
     pub(super) fn held(&self) -> usize {
@@ -166,11 +176,11 @@ impl Subscription {
     }
 
     pub(super) fn may_push(&self) -> bool {
-        self.awaiting.is_none() && (self.has_upserts() || self.empty)
+        self.window.is_open() && (self.has_upserts() || self.empty)
     }
 
     pub(super) fn may_remove(&self) -> bool {
-        self.awaiting.is_none() && !self.removals.is_empty()
+        self.window.is_open() && !self.removals.is_empty()
     }
 
     pub(super) fn removals_are_overdue(&self) -> bool {
@@ -206,7 +216,7 @@ impl Subscription {
             push.removed.push(name);
         }
         self.empty = false;
-        self.awaiting = Some(nonce);
+        self.window.sent(nonce);
         self.removals_held = if with_removals || self.removals.is_empty() { 0 } else { self.removals_held + 1 };
         push
     }
@@ -214,7 +224,8 @@ impl Subscription {
     fn unsubscribe_wildcard(&mut self) {
         self.wildcard = false;
         self.empty = false;
-        self.held.retain(|name, _| self.names.contains(name));
+        let dropped = self.held.extract_if(|name, _| !self.names.contains(name)).map(|(name, _)| name);
+        self.stray.extend(dropped.filter(|_| !self.window.is_settled()));
         self.upserts.retain(|name, _| self.names.contains(name));
         self.removals.retain(|name, _| self.names.contains(name));
     }
@@ -226,9 +237,11 @@ impl Subscription {
         if self.wildcard {
             self.touch(&name, snapshot.get(ty, &name), Why::Asked);
         } else {
-            self.held.remove(&name);
             self.upserts.remove(&name);
             self.removals.remove(&name);
+            if self.held.remove(&name).is_some() && !self.window.is_settled() {
+                self.stray.insert(name);
+            }
         }
     }
 }

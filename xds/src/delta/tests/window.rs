@@ -1,4 +1,4 @@
-use super::{Heard, World, ack, nack, node, subscribe};
+use super::{Heard, World, ack, nack, node, subscribe, unsubscribe};
 use crate::{
     delta::RESPONSE_BYTES_MAX,
     resource::ResourceType::{Cluster, Endpoints, Service},
@@ -62,6 +62,20 @@ fn an_old_nonce_does_not_open_the_window() {
     world.hear();
     world.write(Service, "a", "3");
     world.ask(ack(&first)).expect("fine");
+    assert_eq!(world.next(), None);
+}
+
+/// Found by the model: the client reads the old response after it asked for everything again.
+#[test]
+fn what_is_still_under_way_when_a_wildcard_ends_is_settled_when_it_begins_again() {
+    let mut world = World::with(Service, &["a"]);
+    world.ask(subscribe(Service, &["*"])).expect("fine");
+    let under_way = world.next().expect("due");
+    world.ask(unsubscribe(Service, &["*"])).expect("fine");
+    world.ask(subscribe(Service, &["*"])).expect("fine");
+    world.remove(Service, "a");
+    assert_eq!(world.hear(), ["-a"]);
+    world.ask(ack(&under_way)).expect("fine");
     assert_eq!(world.next(), None);
 }
 

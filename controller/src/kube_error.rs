@@ -1,0 +1,16 @@
+//! What kube's errors say, in the words of their cause.
+
+use std::error::Error;
+
+/// The API server's own sentence, or the innermost cause of what kept us from it.
+pub(crate) fn words(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let (outer, inner) = (error.to_string(), cause.to_string());
+    if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
+}

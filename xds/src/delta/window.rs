@@ -1,0 +1,36 @@
+use super::Nonce;
+
+/// One response of a type may be unanswered, so that a slow reader costs itself only.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// The last response, until it is answered. Answers come in order, so one for the last is one for all.
+    unanswered: Option<Nonce>,
+    /// The client subscribed to more meanwhile: it reads, and is answered without waiting.
+    lifted: bool,
+}
+
+// === impl Window ===
+
+impl Window {
+    /// Whether a response may be sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.unanswered.is_none() || self.lifted
+    }
+
+    /// Whether the client has read everything that was sent.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unanswered.is_none()
+    }
+
+    pub(super) fn lift(&mut self) {
+        self.lifted = true;
+    }
+
+    pub(super) fn sent(&mut self, nonce: Nonce) {
+        *self = Self { unanswered: Some(nonce), lifted: false };
+    }
+
+    pub(super) fn answered(&mut self, nonce: Nonce) {
+        self.unanswered = self.unanswered.filter(|unanswered| *unanswered != nonce);
+    }
+}

@@ -1,0 +1,175 @@
+//! `cargo xtask test`: one line for each step, and the log of what failed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use rollcall_e2e::{layout, net, tools};
+
+use crate::terminal::{self, Paint, cargo, paint};
+
+/// What to check.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Leave out the end-to-end tests, and with them all that needs a control plane.
+    #[arg(long)]
+    no_e2e: bool,
+    /// Only tests whose name contains this; format, lints and licences are left out then.
+    filter: Option<String>,
+}
+
+/// Runs all steps, also after one has failed, and fails at the end if any did.
+pub(crate) fn test(options: &Options) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut step = |name: &str, run: &dyn Fn() -> Result<Command>| {
+        let line = terminal::begin(name);
+        match run().and_then(|mut command| command.output().context("cannot be started")) {
+            Ok(output) if output.status.success() => {
+                line.done();
+                print!("{}", counts(&output));
+            }
+            Ok(output) => {
+                line.failed();
+                println!("{}", log(&output));
+                failed.push(name.to_owned());
+            }
+            Err(error) => {
+                line.failed();
+                println!("{error:#}");
+                failed.push(name.to_owned());
+            }
+        }
+    };
+    if options.filter.is_none() {
+        step("format", &|| Ok(run_cargo(&["fmt", "--all", "--check"])));
+        let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
+        step("lints", &|| Ok(run_cargo(&lints)));
+        if tools::on_path("cargo-deny").is_some() {
+            step("licences and advisories", &|| Ok(run_cargo(&["deny", "--log-level", "error", "check"])));
+        } else {
+            println!("licences and advisories … {}", paint("skipped: cargo install cargo-deny", Paint::Warn));
+        }
+    }
+    step("unit and property tests", &|| {
+        let mut command = run_cargo(&["test", "--workspace", "--exclude", "rollcall-e2e", "--no-fail-fast"]);
+        command.args(&options.filter);
+        Ok(command)
+    });
+    if !options.no_e2e {
+        step("what the end-to-end tests run", &|| {
+            tools::all()?;
+            let packages = ["--package", "rollcall-controller", "--package", "rollcall-dns"];
+            let built = run_cargo(&["build", "--quiet"]).args(packages).output()?;
+            if !built.status.success() {
+                bail!("{}", log(&built));
+            }
+            Ok(run_cargo(&["test", "--quiet", "--package", "rollcall-e2e", "--no-run"]))
+        });
+        step("end-to-end tests", &|| end_to_end(options.filter.as_deref()));
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", failed.join(", "))
+}
+
+fn run_cargo(args: &[&str]) -> Command {
+    in_workspace(Command::new(cargo()), args)
+}
+
+fn in_workspace(mut command: Command, args: &[&str]) -> Command {
+    // Backtraces of errors that tests return are longer than the errors.
+    command.args(args).env("RUST_LIB_BACKTRACE", "0").current_dir(layout::root()).stdin(std::process::Stdio::null());
+    command
+}
+
+/// The end-to-end tests, in a network of their own where that is allowed: it has addresses to register that are not
+/// loopback, and nothing of this machine disturbs it.
+fn end_to_end(filter: Option<&str>) -> Result<Command> {
+    const SCRIPT: &str = "ip link set lo up && for address in $ROLLCALL_E2E_ADDRESSES; do \
+                          ip address add \"$address\" dev lo || exit 1; done && exec \"$@\"";
+    let mut words = vec![cargo().into_string().ok().context("the path of cargo is not UTF-8")?];
+    let tests = ["test", "--offline", "--package", "rollcall-e2e", "--no-fail-fast"];
+    words.extend(tests.map(String::from));
+    words.extend(filter.map(String::from));
+    words.extend(["--", "--test-threads=1", "--nocapture"].map(String::from));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let binaries = layout::cargo_target().join("debug");
+    let mut command = match own_network() {
+        Some(unshare) => {
+            let mut command = Command::new("unshare");
+            command.args(unshare).args(["sh", "-c", SCRIPT, "sh"]);
+            let addresses: Vec<String> = addresses().iter().map(ToString::to_string).collect();
+            command.env(net::ADDRESSES, addresses.join(" "));
+            in_workspace(command, &words)
+        }
+        None => {
+            terminal::note("(no network namespaces here: registered endpoints get this machine's own address)");
+            in_workspace(Command::new(words[0]), &words[1..])
+        }
+    };
+    command.env("ROLLCALL_E2E_BINARIES", binaries);
+    Ok(command)
+}
+
+/// The arguments of `unshare` that work here, if any do.
+fn own_network() -> Option<&'static [&'static str]> {
+    const WAYS: [&[&str]; 2] = [&["--net"], &["--net", "--map-root-user"]];
+    let works = |way: &&&[&str]| {
+        let probe = ["sh", "-c", "ip link set lo up && ip address add 198.51.100.11 dev lo"];
+        Command::new("unshare").args(**way).args(probe).output().is_ok_and(|output| output.status.success())
+    };
+    WAYS.iter().find(works).copied()
+}
+
+/// Addresses that RFC 5737 and RFC 3849 set aside for examples.
+fn addresses() -> Vec<IpAddr> {
+    let v4 = (11..=16).map(|host| Ipv4Addr::new(198, 51, 100, host).into());
+    let v6 = (0x11..=0x12).map(|host| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host).into());
+    v4.chain(v6).collect()
+}
+
+/// The closing lines of cargo's tests, which say how many there were.
+fn counts(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let running = String::from_utf8_lossy(&output.stderr).into_owned();
+    let mut names = running.lines().filter_map(test_name);
+    let mut counts = String::new();
+    for line in text.lines().filter(|line| line.starts_with("test result: ")) {
+        let name = names.next().unwrap_or_default();
+        if !line.contains(" 0 passed; 0 failed") {
+            counts.push_str(&format!("{line} [{name}]\n"));
+        }
+    }
+    counts
+}
+
+/// What cargo says that it runs: "Running unittests src/lib.rs (target/…)", or "Doc-tests NAME".
+fn test_name(line: &str) -> Option<String> {
+    let line = line.trim();
+    if let Some(name) = line.strip_prefix("Doc-tests ") {
+        return Some(format!("{name} documentation"));
+    }
+    let (_, file) = line.strip_prefix("Running ")?.split_once(" (")?;
+    let file = Path::new(file.trim_end_matches(')')).file_name()?.to_str()?;
+    Some(file.rsplit_once('-').map_or(file, |(name, _)| name).to_owned())
+}
+
+fn log(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_run_is_named_by_its_binary() {
+        let line = "     Running tests/control_plane.rs (target/debug/deps/control_plane-98c0776ee3875f7c)";
+        assert_eq!(test_name(line).as_deref(), Some("control_plane"));
+        assert_eq!(test_name("   Doc-tests rollcall_xds").as_deref(), Some("rollcall_xds documentation"));
+        assert_eq!(test_name("   Compiling xtask v0.1.0"), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! `cargo xtask up`: Rollcall on a control plane of this machine, ready to be tried.
+//!
+//! One process, the supervisor, holds everything and ends it; `--detach` puts that process into the background. Its
+//! children die with it, however it ends.
+
+mod cluster;
+mod detach;
+mod example;
+mod fill;
+mod resolve;
+mod show;
+mod state;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use rollcall_e2e::process::{Identity, Process};
+use rollcall_e2e::rollcall::{Binaries, Profile, Rollcall};
+use rollcall_e2e::{clock, install};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::terminal::{self, Paint, paint};
+use cluster::Cluster;
+use state::State;
+
+const REPLICAS: usize = 2;
+
+/// What to start.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Use the cluster of this context of your kubeconfig instead of a control plane of this machine.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Go to the background when everything is up; `cargo xtask down` ends it.
+    #[arg(long)]
+    detach: bool,
+    /// Instead of the example: this many endpoints, spread over the services.
+    #[arg(long, value_name = "N", requires = "services")]
+    endpoints: Option<usize>,
+    /// This many services, with --endpoints.
+    #[arg(long, value_name = "M", requires = "endpoints")]
+    services: Option<usize>,
+    /// This is the process in the background.
+    #[arg(long, hide = true)]
+    supervised: bool,
+}
+
+/// Starts everything and waits for Ctrl-C.
+pub(crate) fn up(options: &Options) -> Result<()> {
+    if !options.supervised {
+        state::refuse_second()?;
+        state::clear()?;
+    }
+    if options.detach && !options.supervised {
+        return detach::start();
+    }
+    on_signals()?;
+    let outcome = supervise(options);
+    if clock::is_interrupted() {
+        println!("{}", paint("Everything has ended.", Paint::Good));
+        return state::clear();
+    }
+    outcome
+}
+
+/// Ends what `up` started, and checks that it is gone.
+pub(crate) fn down() -> Result<()> {
+    let Some(state) = State::read()? else {
+        println!("Nothing is up.");
+        return state::clear();
+    };
+    let step = terminal::begin("ending everything");
+    state.supervisor.terminate();
+    let all = || [&state.supervisor].into_iter().chain(&state.processes);
+    let gone = || clock::wait_until("the end of all", Duration::from_secs(30), || Ok(none_alive(all()).then_some(())));
+    if gone().is_err() {
+        all().for_each(Identity::kill);
+        step.outcome(gone())?;
+    } else {
+        step.done();
+    }
+    state::clear()
+}
+
+fn none_alive<'a>(mut processes: impl Iterator<Item = &'a Identity>) -> bool {
+    processes.all(|process| !process.is_alive())
+}
+
+/// From a signal on, all waiting ends, the supervisor returns, and with it goes all that it holds.
+fn on_signals() -> Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for Ctrl-C")?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            clock::interrupt();
+        }
+    });
+    Ok(())
+}
+
+fn supervise(options: &Options) -> Result<()> {
+    let start = clock::now();
+    State::begin()?;
+    let profile = if options.endpoints.is_some() { Profile::Release } else { Profile::Dev };
+    let step = terminal::begin(match profile {
+        Profile::Dev => "building Rollcall (some minutes the first time)",
+        Profile::Release => "building Rollcall, optimised (some minutes the first time)",
+    });
+    let binaries = step.outcome(Binaries::build(profile))?;
+    let folder = state::folder();
+    let mut cluster = Cluster::start(options.context.as_deref(), &folder)?;
+    let outcome = run(options, &binaries, &mut cluster, start);
+    // Also after a failure: whatever was put into the user's cluster must not stay.
+    cluster.end().and(outcome)
+}
+
+fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std::time::Instant) -> Result<()> {
+    let folder = state::folder();
+    let kubectl = cluster.kubectl().clone();
+    let step = terminal::begin("installing CRDs and RBAC");
+    cluster.will_install();
+    let installation = step.outcome(install::install(&kubectl, &folder))?;
+    clock::check_interrupt()?;
+
+    let mut backends = Vec::new();
+    match (options.endpoints, options.services) {
+        (Some(endpoints), Some(services)) => fill::fill(cluster, endpoints, services)?,
+        _ => backends = example::start(cluster, &folder)?,
+    }
+    clock::check_interrupt()?;
+
+    let step = terminal::begin("starting two controllers and a DNS server");
+    let mut rollcall = step.outcome(Rollcall::start(binaries, &installation, REPLICAS, &folder))?;
+    let state = State::new(cluster, &mut rollcall, &backends)?;
+    state.write(&kubectl, &rollcall)?;
+
+    if options.endpoints.is_some() {
+        fill::show(&mut rollcall)?;
+    } else {
+        show::example(&kubectl, &rollcall)?;
+    }
+    println!("\nUp after {:.0} s.\n", start.elapsed().as_secs_f32());
+    show::commands(&kubectl, &rollcall, &backends, options.endpoints.is_none());
+    if options.supervised {
+        state::mark_ready()?;
+    } else {
+        println!("\n{}", paint("Ctrl-C ends everything.", Paint::Bold));
+    }
+    stay(cluster, &mut rollcall, &mut backends);
+    let killed = rollcall.stop()?;
+    if !killed.is_empty() {
+        bail!("{} did not end when asked to and had to be killed", killed.join(", "));
+    }
+    Ok(())
+}
+
+/// Until a signal comes. A process that ends is reported once; the others go on, that is part of what can be tried.
+fn stay(cluster: &mut Cluster, rollcall: &mut Rollcall, backends: &mut [Process]) {
+    let mut reported = Vec::new();
+    while !clock::is_interrupted() {
+        let processes = cluster.processes().chain(rollcall.processes()).chain(backends.iter_mut());
+        for process in processes {
+            let name = process.name().to_owned();
+            if !reported.contains(&name) && !process.is_running() {
+                terminal::note(&format!("{name} has ended; its log is {}", process.log().display()));
+                reported.push(name);
+            }
+        }
+        clock::pause(Duration::from_millis(100));
+    }
+    println!();
+}

@@ -1,0 +1,76 @@
+//! The example: a Service of two pods and two machines outside the cluster, which `up` plays itself.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rollcall_e2e::process::{Process, Program};
+use rollcall_e2e::{http, layout, net};
+use serde_json::{Value, json};
+
+use super::cluster::Cluster;
+use crate::terminal;
+
+/// Its namespace.
+pub(super) const NAMESPACE: &str = "shop";
+/// Its service.
+pub(super) const SERVICE: &str = "payments";
+
+const MACHINES: [&str; 2] = ["vm-1", "vm-2"];
+
+/// Starts the two machines' HTTP servers and applies `manifests/examples/shop.yaml` with their addresses.
+pub(super) fn start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
+    let step = terminal::begin("applying the example shop, with two HTTP servers outside the cluster");
+    step.outcome(try_start(cluster, folder))
+}
+
+fn try_start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
+    let addresses = net::outside_addresses()?;
+    let mut machines = Vec::new();
+    let mut processes = Vec::new();
+    for (name, ip) in MACHINES.into_iter().zip(addresses.iter().cycle()) {
+        let address = SocketAddr::new(*ip, net::free_port()?);
+        processes.push(serve(name, address, folder)?);
+        machines.push((name, address));
+    }
+    let kubectl = cluster.kubectl();
+    let file = layout::root().join("manifests/examples/shop.yaml").display().to_string();
+    // kubectl reads YAML; what it prints is one JSON object after the other.
+    let objects = kubectl.run(&["create", "--dry-run=client", "--output", "json", "-f", &file])?;
+    for object in serde_json::Deserializer::from_str(&objects).into_iter::<Value>() {
+        let mut object = object.context("kubectl create --dry-run gave no JSON")?;
+        // Some versions print a List.
+        let items = object.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
+        for mut item in items.unwrap_or_else(|| vec![object]) {
+            if item["kind"] == "ServiceRegistration" {
+                put_addresses(&mut item, &machines)?;
+            }
+            kubectl.apply(&item.to_string())?;
+        }
+    }
+    Ok(processes)
+}
+
+fn serve(name: &str, address: SocketAddr, folder: &Path) -> Result<Process> {
+    let us = std::env::current_exe().context("finding this program")?;
+    let mut process = Program::new(name, us, folder).args(["serve-http", name, &address.to_string()]).start()?;
+    process.wait_until(&format!("{name} to answer at {address}"), std::time::Duration::from_secs(10), || {
+        Ok((http::get(address, "/healthz")?.status == 200).then_some(()))
+    })?;
+    Ok(process)
+}
+
+/// The example's addresses are those of documentation; here are real ones.
+fn put_addresses(registration: &mut Value, machines: &[(&str, SocketAddr)]) -> Result<()> {
+    let port = registration["spec"]["ports"][0]["name"].clone();
+    let endpoints = registration["spec"]["endpoints"].as_array_mut().context("a registration without endpoints")?;
+    for endpoint in endpoints {
+        let name = endpoint["name"].as_str().unwrap_or_default().to_owned();
+        let Some((_, address)) = machines.iter().find(|(machine, _)| *machine == name) else {
+            bail!("manifests/examples/shop.yaml registers {name}, which `up` does not play")
+        };
+        endpoint["addresses"] = json!([address.ip()]);
+        endpoint["ports"] = json!([{"name": port, "port": address.port()}]);
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! What `up` leaves in `target/up` for the user's shell and for `down`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use rollcall_e2e::process::{Identity, Process};
+use rollcall_e2e::rollcall::Rollcall;
+use rollcall_e2e::{Kubectl, layout, tools};
+use serde::{Deserialize, Serialize};
+
+use super::cluster::Cluster;
+
+/// Which processes are up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The one that holds all others.
+    pub(super) supervisor: Identity,
+    /// The others.
+    pub(super) processes: Vec<Identity>,
+}
+
+/// The folder of all that `up` writes.
+pub(super) fn folder() -> PathBuf {
+    layout::target().join("up")
+}
+
+/// An error when another `up` is up.
+pub(super) fn refuse_second() -> Result<()> {
+    match State::read()? {
+        Some(state) if state.supervisor.is_alive() => bail!(
+            "it is up already (process {}). To use it: source {}. To end it: cargo xtask down",
+            state.supervisor.pid,
+            shown(&folder().join("env"))
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Empties the folder.
+pub(super) fn clear() -> Result<()> {
+    let folder = folder();
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Tells the process in the foreground that all is up.
+pub(super) fn mark_ready() -> Result<()> {
+    std::fs::write(ready_mark(), "").context("writing the mark that all is up")
+}
+
+/// The file that [`mark_ready`] writes.
+pub(super) fn ready_mark() -> PathBuf {
+    folder().join("ready")
+}
+
+/// A path as the user would type it.
+pub(super) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}
+
+// === impl State ===
+
+impl State {
+    /// What is known from the beginning, so that a second `up` and `down` find this one.
+    pub(super) fn begin() -> Result<()> {
+        Self { supervisor: own()?, processes: Vec::new() }.write_json()
+    }
+
+    pub(super) fn new(cluster: &mut Cluster, rollcall: &mut Rollcall, backends: &[Process]) -> Result<Self> {
+        let mut processes: Vec<Identity> = rollcall.processes().filter_map(|process| process.identity()).collect();
+        processes.extend(cluster.processes().filter_map(|process| process.identity()));
+        processes.extend(backends.iter().filter_map(Process::identity));
+        Ok(Self { supervisor: own()?, processes })
+    }
+
+    /// What the last `up` wrote, if anything.
+    pub(super) fn read() -> Result<Option<Self>> {
+        let path = folder().join("state.json");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| format!("{} is damaged", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        }
+    }
+
+    /// Writes `state.json`, and `env` for the user's shell.
+    pub(super) fn write(&self, kubectl: &Kubectl, rollcall: &Rollcall) -> Result<()> {
+        let folder = folder();
+        let pids: Vec<String> =
+            self.processes.iter().map(|process| format!("{}={}", process.name, process.pid)).collect();
+        let mut lines = vec![export("KUBECONFIG", kubectl.kubeconfig().display())];
+        for (index, controller) in rollcall.controllers.iter().enumerate() {
+            let suffix = if index == 0 { String::new() } else { format!("_{index}") };
+            lines.push(export(&format!("ROLLCALL_GRPC{suffix}"), controller.grpc));
+            lines.push(export(&format!("ROLLCALL_HTTP{suffix}"), controller.http));
+        }
+        for dns in &rollcall.dns {
+            lines.push(export("ROLLCALL_DNS", dns.listen));
+            lines.push(export("ROLLCALL_DNS_HTTP", dns.http));
+        }
+        lines.push(export("ROLLCALL_PIDS", pids.join(" ")));
+        if tools::on_path("kubectl").is_none() {
+            let bin = write_kubectl(&folder, kubectl)?;
+            lines.push(format!("export PATH='{}':\"$PATH\"", bin.display()));
+        }
+        std::fs::write(folder.join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
+        self.write_json()
+    }
+
+    fn write_json(&self) -> Result<()> {
+        let folder = folder();
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let json = serde_json::to_string_pretty(self)?;
+        std::fs::write(folder.join("state.json"), json).context("writing target/up/state.json")
+    }
+}
+
+fn own() -> Result<Identity> {
+    Identity::own("up").context("this process is not in /proc: `up` needs Linux")
+}
+
+fn export(name: &str, value: impl std::fmt::Display) -> String {
+    format!("export {name}='{value}'")
+}
+
+/// A `kubectl` for those who have none.
+fn write_kubectl(folder: &Path, kubectl: &Kubectl) -> Result<PathBuf> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin).with_context(|| format!("making {}", bin.display()))?;
+    let script = bin.join("kubectl");
+    std::fs::write(&script, format!("#!/bin/sh\nexec {} \"$@\"\n", kubectl.words()))?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    Ok(bin)
+}
