@@ -252,3 +252,38 @@ fn read(value: &AtomicU64) -> f64 {
 fn count(value: &AtomicU64) -> u64 {
     value.load(Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::sources::freshness::Source;
+    use crate::writer::Writer;
+
+    #[test]
+    fn names_and_help_texts_follow_the_conventions() {
+        let (_writer, inbox, snapshots) = Writer::new();
+        let (_term, term) = watch::channel(None);
+        let metrics = Arc::new(Metrics::default());
+        metrics.written("status", "written", 1);
+        let sources = Source::CATALOG.map(|source| Freshness::new(source, Clock::default())).to_vec();
+        let readings = Readings {
+            snapshots,
+            inbox,
+            sources,
+            checks: Arc::default(),
+            fence: Fence::new(term, Clock::default()),
+            streams: Arc::default(),
+            metrics,
+        };
+        let mut registry = Registry::default();
+        rollcall_admin::process::register(&mut registry);
+        rollcall_admin::build_info::register(&mut registry, "rollcall-controller", "0.0.0");
+        readings.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+        rollcall_admin::conventions::assert_metric_conventions(&text);
+    }
+}

@@ -1,6 +1,6 @@
 //! The runner: one task that owns every check, starts probes when they are due and turns results into verdicts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -129,12 +129,22 @@ impl Runner {
     async fn plan(&mut self, plan: Plan) {
         let mut registration = self.registrations.remove(&plan.origin).unwrap_or_default();
         let mut before: Vec<_> = std::mem::take(&mut registration.checks);
+        // A verdict is about a machine: under another address it is another one, and has to prove itself.
+        let place =
+            |id: &CheckId| self.checks.get(id).map(|check| (check.probe.endpoint.clone(), check.probe.target.ip()));
+        let places: HashSet<_> = before.iter().filter_map(place).collect();
+        let restored: HashSet<_> = plan.restored.iter().map(|(endpoint, _)| Name::clone(endpoint)).collect();
         registration.verdicts.extend(plan.restored);
         for probe in plan.probes {
             let kept = before.iter().position(|id| self.checks.get(id).is_some_and(|check| check.probe == probe));
             let id = match kept {
                 Some(at) => before.swap_remove(at),
-                None => self.schedule(&plan.origin, probe, &registration),
+                None => {
+                    let known = restored.contains(&probe.endpoint)
+                        || places.contains(&(Name::clone(&probe.endpoint), probe.target.ip()));
+                    let verdict = registration.verdicts.get(&probe.endpoint).filter(|_| known);
+                    self.schedule(&plan.origin, probe, verdict)
+                }
             };
             registration.checks.push(id);
         }
@@ -146,12 +156,12 @@ impl Runner {
         self.judge(&origin).await;
     }
 
-    /// A new check runs at once; one that an earlier process decided waits for its phase, so a restart makes no storm.
-    fn schedule(&mut self, origin: &Arc<Origin>, probe: Probe, registration: &Registration) -> CheckId {
+    /// A new check runs at once; one of an endpoint that has a verdict waits for its phase, so a restart makes no storm.
+    fn schedule(&mut self, origin: &Arc<Origin>, probe: Probe, verdict: Option<&Verdict>) -> CheckId {
         let id = CheckId(self.next_id);
         self.next_id += 1;
         let phase = check::phase(&probe.id(origin), probe.check.interval);
-        let (state, delay) = match registration.verdicts.get(&probe.endpoint) {
+        let (state, delay) = match verdict {
             Some(verdict) if verdict.health != Health::Unknown => {
                 (CheckState::restored(verdict), self.until(phase, probe.check.interval))
             }

@@ -108,6 +108,11 @@ impl Queue {
         self.due.len() + self.waiting.len() + self.again.len()
     }
 
+    /// Whether a target is due or being worked on; one that waits after a failure is not.
+    pub fn is_pending(&self, target: &Target) -> bool {
+        self.due.contains_key(target) || self.busy.contains(target)
+    }
+
     /// Targets being worked on.
     pub fn busy(&self) -> usize {
         self.busy.len()

@@ -165,6 +165,10 @@ impl WriteBack {
         let now_ms = self.clock.monotonic_ms();
         while self.running.len() < BUSY_MAX && self.budget.has_token(now_ms) {
             let Some(target) = self.queue.pop(now_ms) else { return };
+            if self.waits_for_slices(&target) {
+                self.queue.done(target);
+                continue;
+            }
             let Some(work) = self.plan(&target, snapshot) else {
                 self.queue.done(target);
                 continue;
@@ -178,6 +182,13 @@ impl WriteBack {
                 Finished { target, seen, writes, result }
             });
         }
+    }
+
+    /// A status tells whether the slices stand, so it is written after them; their end queues it again.
+    fn waits_for_slices(&self, target: &Target) -> bool {
+        let Target::Status(key) = target else { return false };
+        let service = self.observed.registration(key).map(|seen| seen.service.clone());
+        service.is_some_and(|service| self.queue.is_pending(&Target::Slices(service)))
     }
 
     /// The writes that a target needs; `None` when it stands as it should.

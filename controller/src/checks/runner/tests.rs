@@ -86,3 +86,26 @@ async fn an_endpoint_that_is_no_longer_checked_has_no_verdict() {
     running.orders.send(plan(vec![], vec![])).await.expect("runs");
     assert_eq!(running.verdict().await, None);
 }
+
+#[tokio::test]
+async fn another_address_is_another_machine_and_starts_unknown() {
+    let (first, second) = (
+        TcpListener::bind("127.0.0.1:0").await.expect("a port"),
+        TcpListener::bind("127.0.0.2:0").await.expect("a port"),
+    );
+    let mut running = start();
+    running
+        .orders
+        .send(plan(vec![probe("vm-1", first.local_addr().expect("an address"))], vec![]))
+        .await
+        .expect("runs");
+    assert_eq!(running.verdict().await, Some(Health::Unknown));
+    assert_eq!(running.verdict().await, Some(Health::Passing));
+    running
+        .orders
+        .send(plan(vec![probe("vm-1", second.local_addr().expect("an address"))], vec![]))
+        .await
+        .expect("runs");
+    assert_eq!(running.verdict().await, Some(Health::Unknown));
+    assert_eq!(running.verdict().await, Some(Health::Passing));
+}
