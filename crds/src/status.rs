@@ -27,7 +27,7 @@ pub struct ServiceRegistrationStatus {
     /// How each endpoint is, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub endpoints: Vec<EndpointStatus>,
 }
 

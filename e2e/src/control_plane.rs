@@ -84,8 +84,11 @@ impl Component {
 impl Binaries {
     /// Those of `KUBEBUILDER_ASSETS`, else built from Go modules.
     pub fn find() -> Result<Self> {
-        match Self::from_environment() {
-            Some(given) => given,
+        match Self::from_environment().transpose()? {
+            Some(given) => {
+                tools::pki()?;
+                Ok(given)
+            }
             None => Ok(Self::Built { controlplane: tools::controlplane()?, kwok: tools::kwok()? }),
         }
     }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::clock;
+use crate::process::Program;
 
 /// kubectl for one kubeconfig.
 #[derive(Clone, Debug)]
@@ -71,6 +72,14 @@ impl Kubectl {
             bail!("kubectl {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// kubectl as a process that stays, such as `kubectl proxy`; it logs to the folder `logs`.
+    pub fn program(&self, name: &str, args: &[&str], logs: &Path) -> Result<Program> {
+        let mut words = self.command.iter().map(|word| word.to_string_lossy().into_owned());
+        let program = words.next().context("kubectl without a program")?;
+        let program = Program::new(name, program, logs).args(words).args(args.iter().copied());
+        Ok(program.env("KUBECONFIG", self.kubeconfig.display().to_string()))
     }
 
     /// Applies manifests, server-side.

@@ -21,10 +21,7 @@ use crate::{clock, layout};
 
 /// Makes everything ready that the end-to-end suite needs, while there is a network.
 pub fn all() -> Result<()> {
-    if crate::control_plane::Binaries::from_environment().is_none() {
-        controlplane()?;
-        kwok()?;
-    }
+    crate::control_plane::Binaries::find()?;
     envoy()?;
     kdig()?;
     Ok(())

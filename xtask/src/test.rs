@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use rollcall_e2e::{layout, net, tools};
 
-use crate::terminal::{self, Paint, cargo, paint};
+use crate::terminal::{self, Paint, Step, cargo, paint};
 
 /// What to check.
 #[derive(Args)]
@@ -20,59 +20,78 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
+/// What the steps came to.
+#[derive(Default)]
+struct Outcome {
+    failed: Vec<String>,
+    tests: u64,
+}
+
 /// Runs all steps, also after one has failed, and fails at the end if any did.
 pub(crate) fn test(options: &Options) -> Result<()> {
-    let mut failed = Vec::new();
-    let mut step = |name: &str, run: &dyn Fn() -> Result<Command>| {
-        let line = terminal::begin(name);
-        match run().and_then(|mut command| command.output().context("cannot be started")) {
-            Ok(output) if output.status.success() => {
-                line.done();
-                print!("{}", counts(&output));
-            }
-            Ok(output) => {
-                line.failed();
-                println!("{}", log(&output));
-                failed.push(name.to_owned());
-            }
-            Err(error) => {
-                line.failed();
-                println!("{error:#}");
-                failed.push(name.to_owned());
-            }
-        }
-    };
+    let mut outcome = Outcome::default();
     if options.filter.is_none() {
-        step("format", &|| Ok(run_cargo(&["fmt", "--all", "--check"])));
+        outcome.step("format", &|| Ok(run_cargo(&["fmt", "--all", "--check"])));
         let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
-        step("lints", &|| Ok(run_cargo(&lints)));
+        outcome.step("lints", &|| Ok(run_cargo(&lints)));
         if tools::on_path("cargo-deny").is_some() {
-            step("licences and advisories", &|| Ok(run_cargo(&["deny", "--log-level", "error", "check"])));
+            outcome.step("licences and advisories", &|| Ok(run_cargo(&["deny", "--log-level", "error", "check"])));
         } else {
             println!("licences and advisories … {}", paint("skipped: cargo install cargo-deny", Paint::Warn));
         }
     }
-    step("unit and property tests", &|| {
+    outcome.step("unit and property tests", &|| {
         let mut command = run_cargo(&["test", "--workspace", "--exclude", "rollcall-e2e", "--no-fail-fast"]);
         command.args(&options.filter);
         Ok(command)
     });
     if !options.no_e2e {
-        step("what the end-to-end tests run", &|| {
-            tools::all()?;
-            let packages = ["--package", "rollcall-controller", "--package", "rollcall-dns"];
-            let built = run_cargo(&["build", "--quiet"]).args(packages).output()?;
-            if !built.status.success() {
-                bail!("{}", log(&built));
-            }
-            Ok(run_cargo(&["test", "--quiet", "--package", "rollcall-e2e", "--no-run"]))
-        });
-        step("end-to-end tests", &|| end_to_end(options.filter.as_deref()));
+        outcome.step("what the end-to-end tests run", &prepare);
+        outcome.step("end-to-end tests", &|| end_to_end(options.filter.as_deref()));
     }
-    if failed.is_empty() {
+    if let Some(filter) = options.filter.as_ref().filter(|_| outcome.failed.is_empty() && outcome.tests == 0) {
+        bail!("no test has {filter:?} in its name");
+    }
+    if outcome.failed.is_empty() {
         return Ok(());
     }
-    bail!("{}", failed.join(", "))
+    bail!("{}", outcome.failed.join(", "))
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Runs a step: `make` prepares its command.
+    fn step(&mut self, name: &str, make: &dyn Fn() -> Result<Command>) {
+        let command = make();
+        let line = terminal::begin(name);
+        match command.and_then(|mut command| command.output().context("cannot be started")) {
+            Ok(output) if output.status.success() => {
+                line.done();
+                self.tests += count(&output);
+                print!("{}", counts(&output));
+            }
+            Ok(output) => self.fail(name, line, &log(&output)),
+            Err(error) => self.fail(name, line, &format!("{error:#}")),
+        }
+    }
+
+    fn fail(&mut self, name: &str, line: Step, log: &str) {
+        line.failed();
+        println!("{log}");
+        self.failed.push(name.to_owned());
+    }
+}
+
+/// Makes the tools ready and builds Rollcall, while there is a network; the command builds the tests.
+fn prepare() -> Result<Command> {
+    tools::all()?;
+    let packages = ["--package", "rollcall-controller", "--package", "rollcall-dns"];
+    let built = run_cargo(&["build", "--quiet"]).args(packages).output()?;
+    if !built.status.success() {
+        bail!("{}", log(&built));
+    }
+    Ok(run_cargo(&["test", "--quiet", "--package", "rollcall-e2e", "--no-run"]))
 }
 
 fn run_cargo(args: &[&str]) -> Command {
@@ -144,6 +163,14 @@ fn counts(output: &Output) -> String {
         }
     }
     counts
+}
+
+/// How many tests have passed.
+fn count(output: &Output) -> u64 {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let results =
+        text.lines().filter_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next()?.parse::<u64>().ok());
+    results.sum::<u64>()
 }
 
 /// What cargo says that it runs: "Running unittests src/lib.rs (target/…)", or "Doc-tests NAME".

@@ -68,9 +68,7 @@ pub(super) fn commands(kubectl: &Kubectl, rollcall: &Rollcall, backends: &[Proce
     }
     println!("  curl http://{}/metrics", controller.http);
     if let Some((name, pid)) = backends.first().and_then(|process| Some((process.name(), process.pid()?))) {
-        println!(
-            "  kill -STOP {pid}    # {name} hangs: within 3 s it is in no answer; kill -CONT {pid} brings it back"
-        );
+        println!("  kill -STOP {pid}    # {name} hangs, and soon it is in no answer; kill -CONT {pid} brings it back");
     }
     println!("{}", paint(&format!("(kubectl is {})", kubectl.words()), Paint::Faint));
 }
