@@ -53,7 +53,7 @@ impl Scratch {
         &self.path
     }
 
-    /// Removes the folder: the run is over and was well.
+    /// Removes the folder: the run was well, and all that writes into it has ended (drop the control plane first).
     pub fn remove(mut self) -> Result<()> {
         self.removed = true;
         std::fs::remove_dir_all(&self.path).with_context(|| format!("removing {}", self.path.display()))
