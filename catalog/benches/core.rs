@@ -76,7 +76,7 @@ fn statements(service: usize) -> [Input; 2] {
 fn one_change(catalog: &mut Catalog, n: usize) -> Duration {
     let service = n.wrapping_mul(7919) % SERVICES;
     let seen = catalog.snapshot().revision();
-    let health = if n / SERVICES % 2 == 0 { Health::Passing } else { Health::Critical };
+    let health = if (n / SERVICES).is_multiple_of(2) { Health::Passing } else { Health::Critical };
     let input = verdict(&registration(&format!("service-{service}")), "vm-0", health);
     let start = Instant::now();
     catalog.apply(input);

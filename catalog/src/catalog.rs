@@ -21,6 +21,8 @@ pub struct Catalog {
     /// Which services have an endpoint on a pod. Pods are in the namespace of their service.
     pod_services: HashMap<PodKey, BTreeSet<Name>>,
     dirty: BTreeSet<ServiceKey>,
+    /// The guard has to be put together anew before the next merge.
+    guard_is_stale: bool,
     snapshot: Snapshot,
 }
 
@@ -51,13 +53,16 @@ impl Catalog {
             Input::Verdict(origin, endpoint, verdict) => self.apply_verdict(origin, endpoint, verdict),
             Input::Guard(guard) => {
                 self.surroundings.static_guard = guard.into_parts();
-                self.refresh_guard();
+                self.guard_is_stale = true;
             }
         }
     }
 
     /// Merges what was touched and publishes a new snapshot if anything that can be told has changed.
     pub fn publish(&mut self) -> Option<Arc<Snapshot>> {
+        if std::mem::take(&mut self.guard_is_stale) {
+            self.refresh_guard();
+        }
         let mut changed = Vec::new();
         for key in std::mem::take(&mut self.dirty) {
             let merged =
@@ -169,12 +174,14 @@ impl Catalog {
             return;
         }
         let zone = |facts: &Option<Arc<NodeFacts>>| facts.as_ref().and_then(|facts| facts.zone.clone());
+        let blocks =
+            |facts: &Option<Arc<NodeFacts>>| facts.as_ref().map(|facts| facts.pod_cidrs.clone()).unwrap_or_default();
+        self.guard_is_stale |= blocks(&before) != blocks(&facts);
         if zone(&before) != zone(&facts) {
             self.touch(|statements| {
                 statements.endpoints().any(|endpoint| endpoint.node.as_ref() == Some(&name) && endpoint.zone.is_none())
             });
         }
-        self.refresh_guard();
     }
 
     fn apply_verdict(&mut self, origin: Arc<Origin>, endpoint: Name, verdict: Option<Verdict>) {

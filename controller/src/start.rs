@@ -9,7 +9,7 @@ use kube::api::Api;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Resource};
 use prometheus_client::registry::Registry;
-use rollcall_admin::{Readiness, Routes, build_info, process, shutdown};
+use rollcall_admin::{Gate, Readiness, Routes, build_info, process, shutdown};
 use rollcall_catalog::Input;
 use rollcall_xds::server::{Limits, Observer, Server};
 use serde::de::DeserializeOwned;
@@ -35,7 +35,7 @@ use crate::sources::services::Services;
 use crate::writeback::apply::Applier;
 use crate::writeback::observed::Observations;
 use crate::writeback::run::WriteBack;
-use crate::writer::{Message, Writer};
+use crate::writer::{Message, Snapshots, Writer};
 
 /// Runs the controller until it is told to stop.
 ///
@@ -59,7 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     sources.watch(Source::Pods, Pods::new(inbox.clone()));
     sources.watch(Source::Nodes, Nodes::new(inbox.clone()));
     sources.watch(Source::ServiceRegistrations, Registrations::new(inbox.clone(), orders, observations.clone()));
-    sources.watch(Source::CatalogEntries, CatalogEntries(observations));
+    sources.watch_behind(snapshots.clone(), Source::CatalogEntries, CatalogEntries(observations));
     tokio::spawn(writer.run());
     tokio::spawn(runner.run());
 
@@ -138,17 +138,42 @@ struct Sources {
 // === impl Sources ===
 
 impl Sources {
+    /// A watch that the catalog is made of: readiness waits for it.
     fn watch<K, H>(&mut self, source: Source, handler: H)
     where
         K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static,
         K::DynamicType: Default,
         H: Handler<K> + 'static,
     {
-        let freshness = Freshness::new(source, self.clock);
-        self.watches.push(Arc::clone(&freshness));
         let gate = self.readiness.gate(source.as_str());
         gate.close("being listed");
-        let informer = Informer { api: Api::all(self.client.clone()), handler, freshness, gate };
+        let informer = self.informer(source, handler, gate);
         tokio::spawn(informer.run());
+    }
+
+    /// A watch that only the write-back needs: it begins when the catalog is served, so as not to delay that.
+    fn watch_behind<K, H>(&mut self, mut snapshots: Snapshots, source: Source, handler: H)
+    where
+        K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static,
+        K::DynamicType: Default,
+        H: Handler<K> + 'static,
+    {
+        let nobody_waits = Readiness::default().gate(source.as_str());
+        let informer = self.informer(source, handler, nobody_waits);
+        tokio::spawn(async move {
+            if snapshots.wait_for(Option::is_some).await.is_ok() {
+                informer.run().await;
+            }
+        });
+    }
+
+    fn informer<K, H>(&mut self, source: Source, handler: H, gate: Gate) -> Informer<K, H>
+    where
+        K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + Sync + 'static,
+        K::DynamicType: Default,
+    {
+        let freshness = Freshness::new(source, self.clock);
+        self.watches.push(Arc::clone(&freshness));
+        Informer { api: Api::all(self.client.clone()), handler, freshness, gate }
     }
 }

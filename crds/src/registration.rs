@@ -111,8 +111,8 @@ pub enum Protocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointSpec {
-    /// Name of the instance, a DNS label, unique in the registration. Its identity: health and history stay with it when
-    /// its addresses change.
+    /// Name of the instance, a DNS label, unique in the registration. Its identity. Under another address it is checked
+    /// anew before callers get it.
     #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
     pub name: String,
     /// Where it is called: one IPv4 address, one IPv6 address, or one of each.

@@ -10,7 +10,7 @@ use rollcall_admin::logs::Format;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "rollcall-dns", version)]
 pub struct Args {
-    /// Catalog server, such as `http://rollcall:8443`. Repeat it for more: they are tried in this order.
+    /// Catalog server, such as `http://rollcall:18000`. Repeat it for more: they are tried in this order.
     #[arg(long = "catalog", env = "ROLLCALL_CATALOG", value_name = "URL", required = true, value_delimiter = ',')]
     #[arg(value_parser = catalog_url)]
     pub catalog: Vec<String>,
@@ -49,7 +49,7 @@ fn catalog_url(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').rsplit_once(':'));
     match host {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
-        Some(_) | None => Err("give a URL with scheme http, host and port, such as http://127.0.0.1:8443".to_owned()),
+        Some(_) | None => Err("give a URL with scheme http, host and port, such as http://127.0.0.1:18000".to_owned()),
     }
 }
 

@@ -165,6 +165,11 @@ impl Process {
         }
     }
 
+    /// How it ended, when it did so by itself and has not been started again.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.ended
+    }
+
     /// An error with the end of its log when the process has ended by itself.
     pub fn check(&mut self) -> Result<()> {
         if self.is_running() {

@@ -1,7 +1,7 @@
 //! The server's side of one delta ADS stream, as a state machine without I/O or clock.
 //!
 //! Feed it requests and snapshots; take responses until there is none. The rules are those of the xDS protocol
-//! (`envoy/docs/root/api-docs/xds_protocol.rst`) and of clients as they are (`facts/xds.md`, 2b):
+//! (`envoy/docs/root/api-docs/xds_protocol.rst`) and of clients as they are:
 //!
 //! - What a client holds is compared by content version, so what it knows is never sent again, except when it asks.
 //! - One unanswered response per type. Until the ACK or NACK, changes coalesce into a set of names, so a slow reader

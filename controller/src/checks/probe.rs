@@ -1,5 +1,6 @@
 //! One probe: a request, and what came of it in plain words.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -11,6 +12,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rollcall_catalog::check::Outcome;
+use rollcall_catalog::model::Name;
 use tokio::net::TcpStream;
 
 use super::plan::{Check, Kind};
@@ -27,10 +29,25 @@ pub async fn run(check: &Check, target: SocketAddr) -> Outcome {
     };
     let what = describe(check, target);
     match tokio::time::timeout(check.timeout, attempt).await {
-        Ok(Ok(saw)) => Outcome::Success(format!("{what} {saw}").into()),
-        Ok(Err(saw)) => Outcome::Failure(format!("{what} {saw}").into()),
-        Err(_) => Outcome::Failure(format!("{what} got no answer within {}", seconds(check.timeout)).into()),
+        Ok(Ok(saw)) => Outcome::Success(reason(&what, &saw)),
+        Ok(Err(saw)) => Outcome::Failure(reason(&what, &saw)),
+        Err(_) => Outcome::Failure(reason(&what, &format!("got no answer within {}", seconds(check.timeout)))),
     }
+}
+
+/// Both in a sentence that fits into a status (1,024 bytes) and an Event (1 kB): a long path is cut, not what was seen.
+fn reason(what: &str, saw: &str) -> Name {
+    const WHAT_MAX: usize = 512;
+    const SAW_MAX: usize = 256;
+    format!("{} {}", cut(what, WHAT_MAX), cut(saw, SAW_MAX)).into()
+}
+
+fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return text.into();
+    }
+    let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &text[..end]).into()
 }
 
 fn describe(check: &Check, target: SocketAddr) -> String {
@@ -157,6 +174,14 @@ mod tests {
         assert!(said(&http(), nonsense).await.contains("not HTTP"));
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
         assert!(said(&check(Kind::Tcp), free).await.contains("nothing listens there"));
+    }
+
+    #[tokio::test]
+    async fn a_long_path_is_cut_and_what_was_seen_is_not() {
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        let long = check(Kind::Http { path: format!("/{}", "ä".repeat(600)).into(), host: None });
+        let said = said(&long, free).await;
+        assert!(said.len() < 800 && said.ends_with("… was refused: nothing listens there"), "{said}");
     }
 
     #[tokio::test]

@@ -91,7 +91,12 @@ impl Elector {
 
     async fn hold(&mut self, read: Lease, transitions: i32, now_ms: u64) -> Result<(), kube::Error> {
         // The metadata that was read carries the resourceVersion: who wrote in between makes this fail.
-        let lease = self.lease(read.metadata, transitions);
+        let acquired = read.spec.as_ref().filter(|spec| spec.lease_transitions == Some(transitions));
+        let acquired = acquired.and_then(|spec| spec.acquire_time.clone());
+        let mut lease = self.lease(read.metadata, transitions);
+        if let (Some(spec), Some(acquired)) = (&mut lease.spec, acquired) {
+            spec.acquire_time = Some(acquired);
+        }
         within(self.leases.replace(LEASE_NAME, &PostParams::default(), &lease)).await?;
         self.won(transitions, now_ms);
         Ok(())

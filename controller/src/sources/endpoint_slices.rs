@@ -45,7 +45,7 @@ impl EndpointSlices {
 
     /// What a slice says; `None` when it belongs to no Service or holds names instead of addresses.
     fn contribution(&mut self, key: &ObjectKey, slice: &EndpointSlice) -> Option<Contribution> {
-        let service = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
+        let service = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL).filter(|name| is_service_name(name))?;
         let ports = self.slice_ports(slice.ports.as_deref().unwrap_or_default());
         let origin = self.origin(key);
         let service = ServiceKey { namespace: Name::clone(&origin.namespace), name: self.names.get(service) };
@@ -101,7 +101,12 @@ impl Handler<EndpointSlice> for EndpointSlices {
     async fn apply(&mut self, slice: EndpointSlice) {
         let key = ObjectKey::of(&slice.metadata);
         let manager = slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
-        if manager.is_some_and(|manager| manager == MANAGED_BY) {
+        let ours = manager.is_some_and(|manager| manager == MANAGED_BY);
+        // A slice whose manager was changed is withdrawn from the side where it was.
+        if ours != self.ours.contains(&key) {
+            self.delete(&key).await;
+        }
+        if ours {
             self.ours.insert(key);
             self.observations.send(Seen::slice(&slice)).await;
             return;
@@ -126,6 +131,12 @@ impl Handler<EndpointSlice> for EndpointSlices {
         self.observations.send(Seen::Synced(Source::EndpointSlices)).await;
         self.inbox.send(Message::Synced(Source::EndpointSlices)).await;
     }
+}
+
+/// A Service's name is a DNS label (RFC 1123 §2.1); a label's value may be other things too, which name no Service.
+fn is_service_name(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 /// An absent condition means ready and serving, and not terminating (discovery/v1 `EndpointConditions`).

@@ -31,6 +31,11 @@ pub trait Handler<K>: Send {
     fn apply(&mut self, object: K) -> impl Future<Output = ()> + Send;
     /// An object is gone.
     fn delete(&mut self, key: &ObjectKey) -> impl Future<Output = ()> + Send;
+    /// An object is there and cannot be decoded; what was known of it before stays.
+    fn unreadable(&mut self, key: &ObjectKey) -> impl Future<Output = ()> + Send {
+        let _ = key;
+        std::future::ready(())
+    }
     /// The first complete list has been handed over.
     fn synced(&mut self) -> impl Future<Output = ()> + Send;
 }
@@ -226,6 +231,7 @@ where
             Guarded::Bad(_, error) => {
                 self.freshness.undecodable.fetch_add(1, Relaxed);
                 warn!(source = %self.freshness.source, namespace = %key.namespace, name = %key.name, %error, "object cannot be decoded; its last good version stays in use");
+                self.handler.unreadable(key).await;
             }
         }
     }

@@ -168,6 +168,10 @@ impl Handler<ServiceRegistration> for Registrations {
         self.observations.send(Seen::RegistrationGone(gone.clone())).await;
     }
 
+    async fn unreadable(&mut self, key: &ObjectKey) {
+        self.observations.send(Seen::Unreadable(key.clone())).await;
+    }
+
     async fn synced(&mut self) {
         self.observations.send(Seen::Synced(Source::ServiceRegistrations)).await;
         self.inbox.send(Message::Synced(Source::ServiceRegistrations)).await;

@@ -124,14 +124,19 @@ fn conflict(excluded: &Excluded) -> Option<Conflict> {
             address: address.to_string(),
             winner: winner.to_string(),
             loser: excluded.origin.to_string(),
-            rule: if winner.kind == excluded.origin.kind {
-                "of two registrations the older one"
-            } else {
-                "pods before registrations"
-            }
-            .to_owned(),
+            rule: rule(winner.kind, excluded.origin.kind).to_owned(),
         }),
         Why::Refused(..) | Why::UnknownPorts(_) => None,
+    }
+}
+
+/// The rule of precedence that decided, in plain words.
+fn rule(winner: OriginKind, loser: OriginKind) -> &'static str {
+    match (winner, loser) {
+        (OriginKind::ServiceRegistration, OriginKind::ServiceRegistration) => "of two registrations the older one",
+        (OriginKind::EndpointSlice, OriginKind::EndpointSlice) => "of two EndpointSlices the older one",
+        (OriginKind::EndpointSlice, OriginKind::ServiceRegistration)
+        | (OriginKind::ServiceRegistration, OriginKind::EndpointSlice) => "pods before registrations",
     }
 }
 

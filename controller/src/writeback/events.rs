@@ -36,7 +36,8 @@ pub fn transitions(
     changed.collect()
 }
 
-/// One endpoint of a registration. Without the path, Events of two endpoints would be counted as one that repeats.
+/// One endpoint of a registration, as it stood. Without the path, Events of two endpoints would be counted as one that
+/// repeats; without the version, two transitions of one endpoint would, and the note of the first would stand for both.
 fn regarding(key: &ObjectKey, seen: &SeenRegistration, endpoint: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{}/{}", rollcall_crds::GROUP, rollcall_crds::VERSION)),
@@ -44,7 +45,7 @@ fn regarding(key: &ObjectKey, seen: &SeenRegistration, endpoint: &str) -> Object
         kind: Some("ServiceRegistration".to_owned()),
         name: Some(key.name.to_string()),
         namespace: Some(key.namespace.to_string()),
+        resource_version: Some(seen.resource_version.clone()),
         uid: Some(seen.uid.clone()),
-        ..ObjectReference::default()
     }
 }

@@ -33,6 +33,8 @@ pub enum Seen {
     Registration(ObjectKey, Box<SeenRegistration>),
     /// A registration is gone.
     RegistrationGone(ObjectKey),
+    /// A registration is there and cannot be decoded.
+    Unreadable(ObjectKey),
     /// Every object of a kind has been seen once.
     Synced(Source),
 }
@@ -99,6 +101,8 @@ pub struct Observed {
     pub entries: HashMap<ServiceKey, SeenEntry>,
     registrations: HashMap<ObjectKey, SeenRegistration>,
     by_service: HashMap<ServiceKey, BTreeSet<ObjectKey>>,
+    /// Registrations that are there and cannot be decoded.
+    unreadable: BTreeSet<ObjectKey>,
 }
 
 /// Messages that wait at most.
@@ -249,6 +253,7 @@ impl Observed {
 
     /// A registration as it stands now; whether that is news.
     pub fn put_registration(&mut self, key: ObjectKey, seen: SeenRegistration) -> bool {
+        self.unreadable.remove(&key);
         let known = self.registrations.get(&key);
         if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {
             return false;
@@ -261,15 +266,27 @@ impl Observed {
         news
     }
 
-    /// A registration is gone.
-    pub fn remove_registration(&mut self, key: &ObjectKey) {
-        let Some(gone) = self.registrations.remove(key) else { return };
+    /// A registration is gone; the service that it joined.
+    pub fn remove_registration(&mut self, key: &ObjectKey) -> Option<ServiceKey> {
+        self.unreadable.remove(key);
+        let gone = self.registrations.remove(key)?;
         if let Some(keys) = self.by_service.get_mut(&gone.service) {
             keys.remove(key);
             if keys.is_empty() {
                 self.by_service.remove(&gone.service);
             }
         }
+        Some(gone.service)
+    }
+
+    /// A registration is there and cannot be decoded.
+    pub fn put_unreadable(&mut self, key: ObjectKey) {
+        self.unreadable.insert(key);
+    }
+
+    /// Whether a registration in this namespace is there and cannot be decoded.
+    pub fn has_unreadable(&self, namespace: &str) -> bool {
+        self.unreadable.iter().any(|key| &*key.namespace == namespace)
     }
 
     /// A registration.

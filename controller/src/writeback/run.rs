@@ -60,7 +60,6 @@ pub struct Gauges {
 struct Finished {
     target: Target,
     seen: Vec<Seen>,
-    writes: usize,
     result: Result<(), Failure>,
 }
 
@@ -170,17 +169,26 @@ impl WriteBack {
                 continue;
             }
             let Some(work) = self.plan(&target, snapshot) else {
+                self.stands(&target);
                 self.queue.done(target);
                 continue;
             };
-            let writes = work.writes();
-            self.budget.spend(writes);
+            self.budget.spend(work.writes());
             let applier = self.applier.clone();
             self.running.spawn(async move {
                 let mut seen = Vec::new();
                 let result = applier.run(work, &mut seen).await;
-                Finished { target, seen, writes, result }
+                Finished { target, seen, result }
             });
+        }
+    }
+
+    /// A target stands as it should, without a write: what was refused before is not wanted any more.
+    fn stands(&mut self, target: &Target) {
+        if let Target::Slices(service) = target
+            && self.refused.remove(service).is_some()
+        {
+            self.queue_statuses(service);
         }
     }
 
@@ -219,7 +227,9 @@ impl WriteBack {
                 stands.resource_version.clone(),
             )
         };
-        let mut delete: Vec<_> = standing.into_iter().map(gone).collect();
+        // A registration that cannot be read is no proof that its endpoints are gone.
+        let held = self.observed.has_unreadable(&key.namespace);
+        let mut delete: Vec<_> = standing.into_iter().filter(|_| !held).map(gone).collect();
         delete.sort_unstable();
         (!write.is_empty() || !delete.is_empty()).then_some(Work::Slices { write, delete })
     }
@@ -341,7 +351,12 @@ impl WriteBack {
                     self.queue.add(Target::Entry(service));
                 }
             }
-            Seen::RegistrationGone(key) => self.observed.remove_registration(&key),
+            Seen::RegistrationGone(key) => {
+                if let Some(service) = self.observed.remove_registration(&key) {
+                    self.queue.add(Target::Entry(service));
+                }
+            }
+            Seen::Unreadable(key) => self.observed.put_unreadable(key),
             Seen::Synced(source) => {
                 self.unseen.remove(&source);
             }
@@ -349,12 +364,14 @@ impl WriteBack {
     }
 
     fn finished(&mut self, finished: Finished) {
-        let Finished { target, seen, writes, result } = finished;
+        let Finished { target, seen, result } = finished;
+        self.metrics.written(target.kind(), "written", seen.len());
+        if let Err(failure) = &result {
+            self.metrics.written(target.kind(), failure.kind(), 1);
+        }
         for seen in seen {
             self.observe(seen);
         }
-        let outcome = result.as_ref().map_or_else(Failure::kind, |()| "written");
-        self.metrics.written(target.kind(), outcome, writes);
         if let Target::Slices(service) = &target {
             match &result {
                 Ok(()) => self.refused.remove(service),
@@ -369,7 +386,11 @@ impl WriteBack {
         }
         match result {
             Ok(()) => self.queue.done(target),
-            Err(Failure::NotLeading) => self.queue.done(target),
+            Err(Failure::NotLeading) => {
+                self.queue.done(target);
+                // Should the lease be renewed after all, everything is looked at again.
+                self.term = None;
+            }
             Err(error) => {
                 // A conflict is the fence at work: somebody wrote since, and the watch is about to tell what.
                 match error.kind() {

@@ -26,6 +26,9 @@ pub enum Publication {
     Refused(String),
 }
 
+/// Two replicas that run the same check decide within this time of each other.
+const SAME_SECONDS: i64 = 10;
+
 /// What the catalog made of one endpoint.
 enum Fate<'a> {
     In(&'a Member),
@@ -103,7 +106,12 @@ fn endpoint(
     // A restarted check is Unknown anew; people want to know since when it is not known.
     let verdict =
         verdict_ms.filter(|_| health != ApiHealth::Unknown).and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    let since = verdict.or_else(|| before(seen, name, health)).unwrap_or(now);
+    let before = before(seen, name, health);
+    // Another replica may have decided the same a moment earlier or later: that is no news.
+    let stands = before.filter(|before| {
+        verdict.is_some_and(|verdict| (verdict.as_second() - before.as_second()).abs() <= SAME_SECONDS)
+    });
+    let since = stands.or(verdict).or(before).unwrap_or(now);
     EndpointStatus {
         name: name.to_string(),
         addresses: addresses.to_vec(),

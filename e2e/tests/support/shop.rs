@@ -86,11 +86,9 @@ impl Shop {
         if let Err(error) = body(&mut shop) {
             bail!("{error:#}\n{}", shop.logs());
         }
-        let killed = shop.rollcall.stop()?;
-        ensure!(killed.is_empty(), "did not end on SIGTERM and had to be killed: {killed:?}");
+        shop.close()?;
         println!("  {name}: closed after {:.1} s", start.elapsed().as_secs_f32());
-        let Self { scratch, .. } = shop;
-        scratch.remove()
+        Ok(())
     }
 
     fn open(name: &str, with: With) -> Result<Self> {
@@ -114,6 +112,16 @@ impl Shop {
         };
         let callers = Callers { kdig: Kdig::new(rollcall.dns[0].listen)?, envoy };
         Ok(Self { callers, rollcall, binaries, installation, machines, api, kubectl, plane, scratch })
+    }
+
+    /// Ends everything, and removes its folder when nothing of it is left.
+    fn close(self) -> Result<()> {
+        let Self { callers, mut rollcall, machines, api, plane, scratch, .. } = self;
+        drop(callers);
+        let killed = rollcall.stop()?;
+        ensure!(killed.is_empty(), "did not end on SIGTERM and had to be killed: {killed:?}");
+        drop((machines, api, plane));
+        scratch.remove()
     }
 
     /// The folder of logs.

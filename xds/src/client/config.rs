@@ -7,7 +7,7 @@ use crate::resource::ResourceType;
 /// How to reach a catalog, and what to read of it.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// URIs such as `http://rollcall.rollcall-system:8443`, tried in turn, the next one after each failure.
+    /// URIs such as `http://rollcall.rollcall-system:18000`, tried in turn, the next one after each failure.
     pub servers: Vec<String>,
     /// Who asks, for the server's logs: the pod's name.
     pub node_id: String,
@@ -28,7 +28,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// The list of servers is empty.
-    #[error("no server is given; name at least one, such as http://rollcall.rollcall-system:8443")]
+    #[error("no server is given; name at least one, such as http://rollcall.rollcall-system:18000")]
     NoServer,
     /// A server is not a URI with scheme and host.
     #[error("server {server:?} is not a URI with scheme and host ({reason}); give one such as http://host:port")]

@@ -71,7 +71,7 @@ impl ResourceType {
     /// Additions of this type wait until a stream has been sent all additions of these.
     ///
     /// Envoy's types wait for none: Envoy withholds the ACK of a Cluster until it has the endpoints, so waiting would
-    /// cost 15 s (facts/xds.md, 2b). A Zone says "the rest is complete" (catalog.proto).
+    /// cost 15 s. A Zone says "the rest is complete" (catalog.proto).
     pub(crate) const fn pushed_after(self) -> &'static [Self] {
         match self {
             Self::Cluster | Self::Endpoints | Self::EndpointBucket => &[],

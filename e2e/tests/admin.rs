@@ -1,0 +1,113 @@
+//! What operators see of the running programs: health, metrics, and an orderly end.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+
+use anyhow::{Result, bail, ensure};
+use rollcall_e2e::{Process, clock, http};
+use support::page::{metric, readyz};
+use support::shop::With;
+use support::{BOUND, Shop, step};
+
+#[test]
+fn programs_show_how_they_are_and_end_in_order() -> Result<()> {
+    Shop::run("admin", With::NoEnvoy, |shop| {
+        let pages: Vec<_> = addresses(shop);
+        step("everything is there and written", || shop.await_written("203.0.113.10"))?;
+        step("/livez and /readyz say ok", || pages.iter().try_for_each(|(name, admin)| healthy(name, *admin)))?;
+        step("all metrics follow the conventions", || {
+            pages.iter().try_for_each(|(name, admin)| conventions(name, *admin))
+        })?;
+        step("metrics tell what is there", || metrics_tell(shop))?;
+        step("/debug/catalog explains an endpoint", || explained(shop))?;
+        step("SIGTERM closes readiness first, then drains, and ends with code 0", || ends_in_order(shop))
+    })
+}
+
+fn addresses(shop: &Shop) -> Vec<(String, SocketAddr)> {
+    let controllers = shop.rollcall.controllers.iter().map(|its| (its.process.name().to_owned(), its.http));
+    controllers.chain(shop.rollcall.dns.iter().map(|its| (its.process.name().to_owned(), its.http))).collect()
+}
+
+fn healthy(name: &str, admin: SocketAddr) -> Result<()> {
+    let (livez, readyz) = (http::get(admin, "/livez")?, http::get(admin, "/readyz")?);
+    ensure!(livez.status == 200 && livez.body == "ok\n", "{name}: /livez says {livez:?}");
+    ensure!(readyz.status == 200 && readyz.body.starts_with("ok\n"), "{name}: /readyz says {readyz:?}");
+    let missing = http::get(admin, "/nothing")?;
+    ensure!(missing.status == 404, "{name}: a page that does not exist answers {missing:?}");
+    Ok(())
+}
+
+fn conventions(name: &str, admin: SocketAddr) -> Result<()> {
+    let page = http::get(admin, "/metrics")?.body;
+    let breaches = rollcall_admin::conventions::breaches(&page);
+    ensure!(breaches.is_empty(), "{name}: {breaches:#?}");
+    ensure!(page.ends_with("# EOF\n"), "{name}: the page is cut off: …{:?}", page.lines().last());
+    println!("    {name}: {} metrics", page.lines().filter(|line| line.starts_with("# TYPE ")).count());
+    Ok(())
+}
+
+fn metrics_tell(shop: &Shop) -> Result<()> {
+    let mut leaders = 0.0;
+    for controller in &shop.rollcall.controllers {
+        let read = |name: &str| metric(controller.http, name, "");
+        leaders += read("rollcall_leader")?;
+        // vm-1 and vm-2 in three registrations.
+        ensure!(read("rollcall_checks_scheduled")? == 6.0, "checks: {}", read("rollcall_checks_scheduled")?);
+        ensure!(read("rollcall_source_undecodable_objects_total")? == 0.0, "undecodable objects in a clean cluster");
+        let services = read("rollcall_catalog_services")?;
+        ensure!(services >= 6.0, "{services} services");
+    }
+    ensure!(leaders == 1.0, "{leaders} leaders");
+    let dns = shop.rollcall.dns[0].http;
+    let (services, connected) =
+        (metric(dns, "rollcall_dns_services", "")?, metric(dns, "rollcall_dns_stream_connected", "")?);
+    ensure!(services >= 6.0 && connected == 1.0, "DNS holds {services} services, connected: {connected}");
+    let before = metric(dns, "rollcall_dns_queries_total", "").unwrap_or(0.0);
+    shop.callers.dns("outside")?;
+    let after = metric(dns, "rollcall_dns_queries_total", "")?;
+    ensure!(after > before, "a query was not counted: {before}, {after}");
+    Ok(())
+}
+
+fn explained(shop: &Shop) -> Result<()> {
+    clock::wait_until("an explanation of vm-1", BOUND, || {
+        let page = http::get_json(shop.rollcall.controllers[0].http, "/debug/catalog/shop/payments")?;
+        let endpoints = page["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+        match endpoints.iter().find(|endpoint| endpoint["name"] == "vm-1") {
+            Some(vm) if vm["origin"] == "ServiceRegistration/payments-vm" && vm["health"] == "Passing" => Ok(Some(())),
+            _ => bail!("{page}"),
+        }
+    })
+}
+
+fn ends_in_order(shop: &mut Shop) -> Result<()> {
+    for (name, admin) in addresses(shop) {
+        let process = shop.rollcall.processes().find(|process| process.name() == name);
+        let Some(process) = process else { bail!("no process {name}") };
+        ends(process, admin)?;
+    }
+    Ok(())
+}
+
+/// While it drains it is not ready and alive; then it is gone by itself.
+fn ends(process: &mut Process, admin: SocketAddr) -> Result<()> {
+    let name = process.name().to_owned();
+    process.terminate();
+    let said = clock::wait_until(&format!("{name} to say that it shuts down"), BOUND, || {
+        let (status, text) = readyz(admin).map_err(|error| clock::fatal(&error))?;
+        Ok((status == 503).then_some(text))
+    })?;
+    ensure!(said.contains("not ready: shutdown: shutting down"), "{name}: /readyz says {said:?}");
+    ensure!(http::get(admin, "/livez")?.status == 200, "{name} drains and says that it is not alive");
+    let status = clock::wait_until(&format!("{name} to end"), BOUND, || {
+        if process.is_running() {
+            return Ok(None);
+        }
+        Ok(process.ended())
+    })?;
+    ensure!(status.code() == Some(0), "{name} ended with {status} (signal {:?})", status.signal());
+    Ok(())
+}
