@@ -5,6 +5,7 @@ mod support;
 use anyhow::{Result, ensure};
 use rollcall_e2e::backend::Mode;
 use rollcall_e2e::clock;
+use rollcall_e2e::process::STOP_BOUND;
 use support::api::changed;
 use support::page::{metric, readyz};
 use support::shop::{DIRECT, MARKER, PAYMENTS, With, cluster};
@@ -71,7 +72,8 @@ fn stop_and_start(shop: &mut Shop, which: &[usize]) -> Result<()> {
     }
     for index in which {
         let process = &mut shop.rollcall.controllers[*index].process;
-        ensure!(process.stop()?, "{} did not end on SIGTERM", process.name());
+        // Not `stop`, which would send a second signal: that cuts the drain short.
+        ensure!(process.join(STOP_BOUND)?, "{} did not end on SIGTERM", process.name());
     }
     for index in which {
         shop.rollcall.controllers[*index].start_again()?;
@@ -109,7 +111,6 @@ fn leader_killed(shop: &mut Shop) -> Result<()> {
     let vigil = Vigil::start(shop.callers.clone());
     let killed = clock::now();
     shop.rollcall.controllers[leader].process.kill()?;
-    shop.machines[1].set(Mode::Answer)?;
     shop.machines[0].set(Mode::Fail)?;
     let stations = shop.everywhere(&rest, killed);
     let seen = vigil.end()?;
