@@ -7,10 +7,12 @@ pub(crate) fn words(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
-    let mut cause: &dyn Error = error;
+    // What wraps the cause names only the layer of the client that failed.
+    let outer: &dyn Error = error.source().unwrap_or(error);
+    let mut cause = outer;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    let (outer, inner) = (error.to_string(), cause.to_string());
+    let (outer, inner) = (outer.to_string(), cause.to_string());
     if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") }
 }

@@ -173,16 +173,20 @@ fn without_writing(shop: &Shop) -> Result<()> {
 }
 
 fn without_deleting(shop: &Shop) -> Result<()> {
-    for (service, resource, object) in
-        [("new-0", "endpointslices", "endpointslice"), ("new-1", "catalogentries", "catalogentry")]
-    {
+    // Slices go with the registration while the Service stays, and the CatalogEntry when both are gone.
+    let cases = [
+        ("new-0", "serviceregistration", "endpointslices", "endpointslice"),
+        ("new-1", "serviceregistration,service", "catalogentries", "catalogentry"),
+    ];
+    for (service, deleted, resource, object) in cases {
         without(shop, "delete", resource, || {
             let before = refused(shop, object)?;
-            shop.kubectl.delete(&["serviceregistration,service", service, "-n", "shop", "--cascade=orphan"])?;
+            shop.kubectl.delete(&[deleted, service, "-n", "shop"])?;
             await_refused(shop, object, before).with_context(|| format!("without delete {resource}"))
         })?;
-        clock::wait_until(&format!("everything of {service} to be gone"), BOUND, || {
-            Ok((shop.api.our_slices(service)?.is_empty() && shop.api.entry(service).is_err()).then_some(()))
+        clock::wait_until(&format!("what nobody may delete of {service} to be gone"), BOUND, || {
+            let gone = if object == "catalogentry" { shop.api.entry(service).is_err() } else { true };
+            Ok((gone && shop.api.our_slices(service)?.is_empty()).then_some(()))
         })?;
     }
     Ok(())

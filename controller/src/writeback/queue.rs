@@ -1,6 +1,6 @@
 //! Which objects to look at next. Each is in the queue at most once; what callers depend on goes first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -23,11 +23,14 @@ pub enum Target {
 /// Targets that are due, those that are being worked on, and those that wait after a failure.
 #[derive(Debug, Default)]
 pub struct Queue {
-    due: BTreeMap<Target, ()>,
+    due: BTreeSet<Target>,
     busy: HashSet<Target>,
     /// Due again as soon as the work under way is done.
     again: HashSet<Target>,
-    waiting: BTreeMap<(u64, Target), ()>,
+    /// After a failure, by when they are due.
+    waiting: BTreeSet<(u64, Target)>,
+    /// What waits: news about it does not cut its pause, or a refused write would be tried as fast as news comes.
+    paused: HashSet<Target>,
     backoffs: HashMap<Target, Backoff>,
 }
 
@@ -61,21 +64,20 @@ impl Queue {
     pub fn add(&mut self, target: Target) {
         if self.busy.contains(&target) {
             self.again.insert(target);
-        } else {
-            self.due.insert(target, ());
+        } else if !self.paused.contains(&target) {
+            self.due.insert(target);
         }
     }
 
     /// The target of the highest priority, to work on. It has to come back by [`Queue::done`] or [`Queue::failed`].
     pub fn pop(&mut self, now_ms: u64) -> Option<Target> {
-        while let Some(entry) = self.waiting.first_entry() {
-            if entry.key().0 > now_ms {
-                break;
+        while self.waiting.first().is_some_and(|(at, _)| *at <= now_ms) {
+            if let Some((_, target)) = self.waiting.pop_first() {
+                self.paused.remove(&target);
+                self.add(target);
             }
-            let ((_, target), ()) = entry.remove_entry();
-            self.add(target);
         }
-        let (target, ()) = self.due.pop_first()?;
+        let target = self.due.pop_first()?;
         self.busy.insert(target.clone());
         Some(target)
     }
@@ -83,16 +85,21 @@ impl Queue {
     /// The work on a target has succeeded, or there was none.
     pub fn done(&mut self, target: Target) {
         self.backoffs.remove(&target);
-        self.release(target);
+        self.busy.remove(&target);
+        if self.again.remove(&target) {
+            self.due.insert(target);
+        }
     }
 
     /// The work on a target has failed: it is due again after a pause.
     pub fn failed(&mut self, target: Target, now_ms: u64) {
-        let fresh = || Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+        let fresh = || Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
         let pause = self.backoffs.entry(target.clone()).or_insert_with(fresh).pause();
-        self.release(target.clone());
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-        self.waiting.insert((now_ms.saturating_add(pause_ms), target), ());
+        self.busy.remove(&target);
+        self.again.remove(&target);
+        self.paused.insert(target.clone());
+        self.waiting.insert((now_ms.saturating_add(pause_ms), target));
     }
 
     /// Forgets all that waits: who is not the leader has nothing to write.
@@ -100,6 +107,7 @@ impl Queue {
         self.due.clear();
         self.again.clear();
         self.waiting.clear();
+        self.paused.clear();
         self.backoffs.clear();
     }
 
@@ -110,7 +118,7 @@ impl Queue {
 
     /// Whether a target is due or being worked on; one that waits after a failure is not.
     pub fn is_pending(&self, target: &Target) -> bool {
-        self.due.contains_key(target) || self.busy.contains(target)
+        self.due.contains(target) || self.busy.contains(target)
     }
 
     /// Targets being worked on.
@@ -120,19 +128,12 @@ impl Queue {
 
     /// Milliseconds until the next waiting target is due; `None` when none waits.
     pub fn next_due_ms(&self, now_ms: u64) -> Option<u64> {
-        self.waiting.first_key_value().map(|((at, _), ())| at.saturating_sub(now_ms))
+        self.waiting.first().map(|(at, _)| at.saturating_sub(now_ms))
     }
 
     /// Whether something can be popped now.
     pub fn has_due(&self) -> bool {
         !self.due.is_empty()
-    }
-
-    fn release(&mut self, target: Target) {
-        self.busy.remove(&target);
-        if self.again.remove(&target) {
-            self.due.insert(target, ());
-        }
     }
 }
 
@@ -175,6 +176,7 @@ mod tests {
         queue.add(slices("a"));
         let target = queue.pop(0).expect("due");
         queue.failed(target, 1000);
+        queue.add(slices("a"));
         queue.add(slices("b"));
         assert_eq!(queue.pop(1000), Some(slices("b")));
         assert_eq!(queue.pop(1000), None);
