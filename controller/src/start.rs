@@ -15,6 +15,7 @@ use rollcall_xds::server::{Limits, Observer, Server};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::Args;
@@ -69,15 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let streams = Arc::new(Observer::default());
     let limits = Limits { streams_max: args.streams_max, ..Limits::default() };
     let server = Server::new(published, limits, Arc::clone(&streams));
-    let listener = TcpListener::bind(args.grpc_listen).await;
-    let listener = listener.with_context(|| {
-        format!("cannot listen on {} (--grpc-listen); choose an address that is free", args.grpc_listen)
-    })?;
-    let serving = server
-        .clone()
-        .into_router()
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop.clone().cancelled_owned());
-    let serving = tokio::spawn(serving);
+    let serving = tokio::spawn(serve_streams(&args, server.clone(), stop.clone()).await?);
 
     // Out: the API server, by the leader.
     let identity = args.identity();
@@ -117,6 +110,20 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let _ = drained.await;
     info!("stopped");
     Ok(())
+}
+
+/// Takes the address of the stream; the future that is returned serves it until `stop`.
+async fn serve_streams(
+    args: &Args,
+    server: Server,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>> {
+    let address = args.grpc_listen;
+    let listener = TcpListener::bind(address).await;
+    let listener = listener
+        .with_context(|| format!("cannot listen on {address} (--grpc-listen); choose an address that is free"))?;
+    let incoming = TcpListenerStream::new(listener);
+    Ok(server.into_router().serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
 }
 
 /// A client of the cluster: in a pod by its ServiceAccount, elsewhere by KUBECONFIG.

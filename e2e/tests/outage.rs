@@ -13,7 +13,7 @@ use support::page::{metric, readyz};
 use support::shop::{DIRECT, MARKER, OUTSIDE, STEADY, With};
 use support::{BOUND, Shop, Vigil, step};
 
-/// How long the API server is away.
+/// How long the API server and etcd are away.
 const OUTAGE: Duration = Duration::from_secs(60);
 /// What the controller watches. The last one holds up nobody's readiness: it is only written.
 const SOURCES: [&str; 6] = ["services", "endpointslices", "pods", "nodes", "serviceregistrations", "catalogentries"];
@@ -27,20 +27,20 @@ fn an_outage_of_the_kubernetes_api_shrinks_no_answer() -> Result<()> {
         })?;
         let before = shop.api.versions()?;
         let begun = clock::now();
-        step("the API server stops; DNS and Envoy go on", || {
+        step("the API server stops, and etcd too; DNS and Envoy go on", || {
             shop.plane.stop(Component::ApiServer)?;
-            Ok(())
+            shop.plane.stop(Component::Etcd)
         })?;
         step("a machine that fails leaves DNS and Envoy all the same, and returns", || fails_meanwhile(shop))?;
         let mut late = step("a controller that starts now waits, not ready, and says why", || starts_meanwhile(shop))?;
         step("for a minute nobody sees less, and the age of the watches tells", || rest_of_outage(shop, begun))?;
-        step("the API server returns: nothing is rewritten", || back_again(shop, &before))?;
+        step("both return: nothing is rewritten", || back_again(shop, &before))?;
         step("the controller that waited becomes ready and gives the same answers", || {
             late.wait_ready()?;
             ensure!(late.process.stop()?, "it did not end on SIGTERM");
             Ok(())
         })?;
-        step("etcd is killed and returns: only what really changed is written", || etcd(shop))
+        step("etcd alone is killed and returns: only what really changed is written", || etcd(shop))
     })
 }
 
@@ -120,7 +120,9 @@ fn back_again(shop: &mut Shop, before: &Versions) -> Result<()> {
     let all = shop.callers.envoy(DIRECT)?;
     let vigil = Vigil::start(shop.callers.clone());
     let back = clock::now();
-    let outcome = shop.plane.start_again(Component::ApiServer).and_then(|()| settled(shop, "203.0.113.11"));
+    let outcome = shop.plane.start_again(Component::Etcd);
+    let outcome = outcome.and_then(|()| shop.plane.start_again(Component::ApiServer));
+    let outcome = outcome.and_then(|()| settled(shop, "203.0.113.11"));
     let seen = vigil.end()?;
     outcome?;
     println!("    written to again {:.1} s after its start; {} looks", back.elapsed().as_secs_f32(), seen.looks);

@@ -8,6 +8,7 @@
 //!
 //! - [`slices`], [`entries`], [`status`], [`events`]: what should stand there, as pure functions of a service
 //! - [`observed`]: what does stand there
+//! - [`plan`]: the difference between the two
 //! - [`queue`]: which objects to look at next: by priority, each once, with a pause after a failure
 //! - [`budget`]: how many writes a second
 //! - [`apply`]: one write: fenced, server-side apply, with a timeout
@@ -18,6 +19,7 @@ pub mod budget;
 pub mod entries;
 pub mod events;
 pub mod observed;
+pub mod plan;
 pub mod queue;
 pub mod run;
 pub mod slices;

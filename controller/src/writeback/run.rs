@@ -8,22 +8,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::input::OriginKind;
-use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_catalog::model::ServiceKey;
 use rollcall_catalog::ring::{Changes, Revision};
 use rollcall_catalog::service::Service;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::apply::{Applier, Failure, Work};
+use super::apply::{Applier, Failure};
 use super::budget::Budget;
 use super::observed::{Observed, Seen};
+use super::plan::Planner;
 use super::queue::{Queue, Target};
-use super::status::Publication;
-use super::{entries, events, slices, status};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::sources::ObjectKey;
 use crate::sources::freshness::Source;
 use crate::writer::Snapshots;
 
@@ -65,9 +63,6 @@ struct Finished {
 
 /// Targets written at once at most.
 const BUSY_MAX: usize = 16;
-/// From a verdict to the answer in DNS and on the stream, generously.
-const PROPAGATION: Duration = Duration::from_millis(100);
-
 // === impl WriteBack ===
 
 impl WriteBack {
@@ -168,7 +163,8 @@ impl WriteBack {
                 self.queue.done(target);
                 continue;
             }
-            let Some(work) = self.plan(&target, snapshot) else {
+            let planner = Planner { observed: &self.observed, refused: &self.refused, snapshot };
+            let Some(work) = planner.plan(&target, Timestamp::now()) else {
                 self.stands(&target);
                 self.queue.done(target);
                 continue;
@@ -197,83 +193,6 @@ impl WriteBack {
         let Target::Status(key) = target else { return false };
         let service = self.observed.registration(key).map(|seen| seen.service.clone());
         service.is_some_and(|service| self.queue.is_pending(&Target::Slices(service)))
-    }
-
-    /// The writes that a target needs; `None` when it stands as it should.
-    fn plan(&self, target: &Target, snapshot: &Snapshot) -> Option<Work> {
-        let now = Timestamp::now();
-        match target {
-            Target::Slices(key) => self.plan_slices(key, snapshot.get(key).map(|service| &**service)),
-            Target::Entry(key) => self.plan_entry(key, snapshot.get(key).map(|service| &**service), now),
-            Target::Status(key) => self.plan_status(key, snapshot, now),
-        }
-    }
-
-    fn plan_slices(&self, key: &ServiceKey, service: Option<&Service>) -> Option<Work> {
-        let mut standing: HashMap<_, _> = self.observed.slices(key).collect();
-        let mut write = Vec::new();
-        for slice in service.map(slices::desired).unwrap_or_default() {
-            let name = Name::from(slice.metadata.name.as_deref().unwrap_or_default());
-            match standing.remove(&name) {
-                Some(stands) if stands.content == slices::version(&slice) => {}
-                stands => write.push((slice, stands.map(|stands| stands.resource_version.clone()))),
-            }
-        }
-        // New ones first: an endpoint that moves to another slice is in both for a moment, and never in none.
-        write.sort_by_key(|(_, stands)| stands.is_some());
-        let gone = |(name, stands): (&Name, &super::observed::Stands)| {
-            (
-                ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(name) },
-                stands.resource_version.clone(),
-            )
-        };
-        // A registration that cannot be read is no proof that its endpoints are gone.
-        let held = self.observed.has_unreadable(&key.namespace);
-        let mut delete: Vec<_> = standing.into_iter().filter(|_| !held).map(gone).collect();
-        delete.sort_unstable();
-        (!write.is_empty() || !delete.is_empty()).then_some(Work::Slices { write, delete })
-    }
-
-    fn plan_entry(&self, key: &ServiceKey, service: Option<&Service>, now: Timestamp) -> Option<Work> {
-        let stands = self.observed.entries.get(key);
-        let Some(service) = service else {
-            return stands.map(|stands| Work::RemoveEntry(key.clone(), stands.stands.resource_version.clone()));
-        };
-        let time_to_evict = self.observed.time_to_decide(key).map(|decide| decide + PROPAGATION);
-        let entry = entries::desired(service, time_to_evict, stands, now);
-        match stands {
-            Some(stands) if stands.stands.content == entries::version(&entry) => None,
-            stands => Some(Work::Entry(Box::new(entry), stands.map(|stands| stands.stands.resource_version.clone()))),
-        }
-    }
-
-    fn plan_status(&self, key: &ObjectKey, snapshot: &Snapshot, now: Timestamp) -> Option<Work> {
-        let seen = self.observed.registration(key)?;
-        let service = snapshot.get(&seen.service).map(|service| &**service);
-        let publication = self.publication(&seen.service, service, seen);
-        let desired = status::desired(key, seen, service, &publication, now);
-        if status::version(&desired) == seen.status {
-            return None;
-        }
-        let events = events::transitions(key, seen, &desired);
-        Some(Work::Status(key.clone(), seen.resource_version.clone(), Box::new(desired), events))
-    }
-
-    fn publication(
-        &self,
-        key: &ServiceKey,
-        service: Option<&Service>,
-        seen: &super::observed::SeenRegistration,
-    ) -> Publication {
-        if let Some(error) = self.refused.get(key) {
-            return Publication::Refused(error.clone());
-        }
-        // While a change is being written the slices are one write behind; that is no reason to say they are not there.
-        let was = seen
-            .conditions
-            .iter()
-            .any(|said| said.type_ == rollcall_crds::conditions::PUBLISHED && said.status == "True");
-        if was || self.plan_slices(key, service).is_none() { Publication::Stands } else { Publication::Pending }
     }
 
     fn queue_all(&mut self, snapshot: &Snapshot) {
