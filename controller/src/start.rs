@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::api::Api;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::{Client, Resource};
 use prometheus_client::registry::Registry;
 use rollcall_admin::{Gate, Readiness, Routes, build_info, process, shutdown};
@@ -77,8 +76,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (elector, term) = Elector::new(client.clone(), &args.namespace, identity.clone(), clock);
     let fence = Fence::new(term, clock);
     let election = tokio::spawn(elector.run(stop.clone()));
-    let reporter = Reporter { controller: "rollcall.dev/controller".to_owned(), instance: Some(identity) };
-    let applier = Applier { client: client.clone(), fence: fence.clone(), recorder: Recorder::new(client, reporter) };
+    let applier = Applier { client, fence: fence.clone(), identity: identity.into() };
     let metrics = Arc::new(Metrics::default());
     tokio::spawn(
         WriteBack::new(snapshots.clone(), seen, applier, clock, Arc::clone(&metrics), args.writes_per_second).run(),

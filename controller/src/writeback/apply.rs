@@ -1,12 +1,12 @@
 //! One piece of work: the writes that bring an object, or a set of slices, in line with the catalog.
 
 use std::fmt;
+use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
-use kube::runtime::events::{Event, Recorder};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::{CatalogEntry, ServiceRegistration, ServiceRegistrationStatus};
@@ -33,7 +33,7 @@ pub enum Work {
         delete: Vec<(ObjectKey, String)>,
     },
     /// A registration's status, and the Events of what it says anew.
-    Status(ObjectKey, String, Box<ServiceRegistrationStatus>, Vec<(Event, ObjectReference)>),
+    Status(ObjectKey, String, Box<ServiceRegistrationStatus>, Vec<Event>),
     /// A CatalogEntry, over the version that stands there.
     Entry(Box<CatalogEntry>, Option<String>),
     /// A CatalogEntry whose service is gone.
@@ -58,8 +58,8 @@ pub struct Applier {
     pub client: Client,
     /// When writes may be made.
     pub fence: Fence,
-    /// Publishes Events.
-    pub recorder: Recorder,
+    /// The name of this replica, for Events.
+    pub identity: Arc<str>,
 }
 
 // === impl Work ===
@@ -170,10 +170,16 @@ impl Applier {
     }
 
     /// Events are for people: one that cannot be published is logged and not tried again.
-    async fn publish(&self, events: Vec<(Event, ObjectReference)>) {
-        for (event, regarding) in events {
-            if let Err(error) = self.guarded(self.recorder.publish(&event, &regarding)).await {
-                warn!(%error, reason = %event.reason, "event could not be published");
+    async fn publish(&self, events: Vec<Event>) {
+        for mut event in events {
+            event.reporting_instance = Some(self.identity.to_string());
+            let namespace = event.metadata.namespace.clone().unwrap_or_default();
+            let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+            match self.guarded(api.create(&PostParams::default(), &event)).await {
+                // Told already, before an answer was lost.
+                Err(Failure::Kube(kube::Error::Api(status))) if status.code == 409 => {}
+                Err(error) => warn!(%error, reason = event.reason.as_deref(), "event could not be published"),
+                Ok(_) => {}
             }
         }
     }

@@ -88,7 +88,7 @@ impl Planner<'_> {
         if status::version(&desired) == seen.status {
             return None;
         }
-        let events = events::transitions(key, seen, &desired);
+        let events = events::transitions(key, seen, &desired, now);
         Some(Work::Status(key.clone(), seen.resource_version.clone(), Box::new(desired), events))
     }
 

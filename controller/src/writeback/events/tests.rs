@@ -1,0 +1,36 @@
+use rollcall_crds::ServiceRegistrationStatus;
+use serde_json::json;
+
+use super::*;
+use crate::testing::registration;
+use crate::writeback::observed::Seen;
+
+fn status(health: &str, since: &str) -> ServiceRegistrationStatus {
+    let endpoint = json!({ "name": "vm-1", "health": health, "since": since, "reason": format!("was {health}") });
+    serde_json::from_value(json!({ "endpoints": [endpoint] })).expect("a status")
+}
+
+fn told(before: Option<ServiceRegistrationStatus>, after: &ServiceRegistrationStatus) -> Vec<Event> {
+    let spec = json!({ "service": "payments", "ports": [{ "port": 80 }], "endpoints": [{ "name": "vm-1", "addresses": ["198.51.100.1"] }] });
+    let mut object = registration(spec);
+    object.status = before;
+    let Seen::Registration(key, seen) = Seen::registration(&object) else { panic!("a registration") };
+    transitions(&key, &seen, after, Timestamp::UNIX_EPOCH)
+}
+
+#[test]
+fn a_transition_is_told_with_both_ends_and_the_reason() {
+    let (good, bad) = (status("Passing", "2026-11-21T12:00:00Z"), status("Critical", "2026-11-21T12:01:00Z"));
+    let events = told(Some(good.clone()), &bad);
+    assert_eq!(events[0].note.as_deref(), Some("endpoint vm-1: Passing -> Critical: was Critical"));
+    assert_eq!((events[0].type_.as_deref(), events[0].reason.as_deref()), (Some("Warning"), Some("EndpointCritical")));
+    assert!(told(Some(good.clone()), &good).is_empty() && told(None, &good).is_empty());
+}
+
+#[test]
+fn the_same_transition_has_the_same_name_and_a_later_one_another() {
+    let good = status("Passing", "2026-11-21T12:00:00Z");
+    let name = |since| told(Some(good.clone()), &status("Critical", since))[0].metadata.name.clone();
+    assert_eq!(name("2026-11-21T12:01:00Z"), name("2026-11-21T12:01:00Z"));
+    assert_ne!(name("2026-11-21T12:01:00Z"), name("2026-11-21T12:05:00Z"));
+}
