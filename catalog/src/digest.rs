@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::model::Port;
+
 /// The version of some content. Equal content has an equal version; a change of content changes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);
@@ -62,6 +64,16 @@ impl Digest {
         match ip {
             IpAddr::V4(v4) => self.number(4).0.update(&v4.octets()),
             IpAddr::V6(v6) => self.number(16).0.update(&v6.octets()),
+        }
+        self
+    }
+
+    /// Adds a list of ports.
+    pub fn ports(&mut self, ports: &[Port]) -> &mut Self {
+        self.number(ports.len() as u64);
+        for port in ports {
+            self.text(&port.name).number(port.number.into()).number(port.protocol as u64);
+            self.maybe(port.app_protocol.as_deref());
         }
         self
     }

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::digest::Version;
 use crate::guard::Guard;
-use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, ServiceKind, Verdict};
+use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::model::{Conditions, Endpoint, EndpointId, Health, Name, Port, Ports, Probe, ServiceKey};
 use crate::service::{Excluded, Member, Service, Why};
 
@@ -296,12 +296,4 @@ fn union(contributions: &[&Contribution]) -> Ports {
     }
     ports.sort_unstable();
     ports.into()
-}
-
-/// Whether the name of this service stands for its endpoints rather than for a virtual address.
-pub fn answers_with_endpoints(facts: Option<&ServiceFacts>) -> bool {
-    match facts.map(|facts| &facts.kind) {
-        None | Some(ServiceKind::Headless) => true,
-        Some(ServiceKind::ClusterIp(_) | ServiceKind::ExternalName(_)) => false,
-    }
 }

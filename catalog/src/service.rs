@@ -132,7 +132,7 @@ impl Service {
         let mut digest = Digest::default();
         digest.text(&self.key.namespace).text(&self.key.name);
         digest_facts(&mut digest, self.facts.as_deref());
-        digest_ports(&mut digest, &self.ports);
+        digest.ports(&self.ports);
         digest.number(self.endpoints.len() as u64);
         for member in &self.endpoints {
             member.digest(&mut digest);
@@ -172,17 +172,6 @@ fn digest_facts(digest: &mut Digest, facts: Option<&ServiceFacts>) {
     }
 }
 
-fn digest_ports(digest: &mut Digest, ports: &Ports) {
-    digest.number(ports.len() as u64);
-    for port in ports.iter() {
-        digest
-            .text(&port.name)
-            .number(port.number.into())
-            .number(port.protocol as u64)
-            .maybe(port.app_protocol.as_deref());
-    }
-}
-
 // === impl Member ===
 
 impl Member {
@@ -192,7 +181,7 @@ impl Member {
         for ip in endpoint.addresses.iter() {
             digest.ip(ip);
         }
-        digest_ports(digest, &endpoint.ports);
+        digest.ports(&endpoint.ports);
         digest.maybe(endpoint.hostname.as_deref()).maybe(self.zone.as_deref()).maybe(endpoint.node.as_deref());
         digest.number(endpoint.weight.into()).number(self.health as u64);
         digest.flag(self.conditions.ready).flag(self.conditions.serving).flag(self.conditions.terminating);

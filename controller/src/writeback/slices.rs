@@ -132,14 +132,7 @@ fn owner(service: &Service, facts: &ServiceFacts) -> OwnerReference {
 /// `SERVICE-rollcall-HASH-INDEX`: the hash is of family, ports and bucket count. At most 63 + 10 + 9 + 6 characters.
 fn slice_name(service: &Service, family: Family, ports: &Ports, (count, index): (usize, usize)) -> String {
     let mut digest = Digest::default();
-    digest.text(family.address_type()).number(count as u64);
-    for port in ports.iter() {
-        digest
-            .text(&port.name)
-            .number(port.number.into())
-            .number(port.protocol as u64)
-            .maybe(port.app_protocol.as_deref());
-    }
+    digest.text(family.address_type()).number(count as u64).ports(ports);
     let hash = digest.finish().0 >> 32;
     format!("{}-rollcall-{hash:08x}-{index}", service.key.name)
 }
