@@ -163,6 +163,19 @@ impl Addresses {
         })?
     }
 
+    /// The first address of each family; `None` when there is none. For what an earlier merge has settled.
+    pub fn first_of_each(ips: impl IntoIterator<Item = IpAddr>) -> Option<Self> {
+        ips.into_iter().fold(None, |sum: Option<Self>, ip| match sum {
+            None => Some(Self::from(ip)),
+            Some(sum) => Some(sum.join(Self::from(ip)).unwrap_or(sum)),
+        })
+    }
+
+    /// Whether `ip` is one of them.
+    pub fn contains(self, ip: IpAddr) -> bool {
+        self.iter().any(|own| own == ip)
+    }
+
     /// Both together, if each family occurs once; the same address twice is itself.
     pub fn join(self, other: Self) -> Option<Self> {
         match (self, other) {

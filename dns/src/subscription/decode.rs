@@ -110,7 +110,7 @@ fn check_key(key: &str, namespace: &str, name: &str) -> Result<(), DecodeError> 
 
 /// An endpoint without a usable address is none.
 fn endpoint(message: &proto::Endpoint, lists: &[Ports]) -> Option<Endpoint> {
-    let addresses = Addresses::new(message.addresses.iter().filter_map(|bytes| address(bytes)))?;
+    let addresses = Addresses::first_of_each(message.addresses.iter().filter_map(|bytes| address(bytes)))?;
     let (label, has_hostname) = endpoint_label(&message.hostname, addresses);
     let ports = usize::try_from(message.port_set).ok().and_then(|index| lists.get(index)).cloned();
     Some(Endpoint {

@@ -64,7 +64,7 @@ mod tests {
 
     fn label(hostname: &str, addresses: &[&str]) -> (String, bool) {
         let addresses = addresses.iter().map(|address| address.parse().unwrap());
-        let (label, given) = endpoint_label(hostname, Addresses::new(addresses).unwrap());
+        let (label, given) = endpoint_label(hostname, Addresses::first_of_each(addresses).unwrap());
         (label.into(), given)
     }
 

@@ -1,9 +1,10 @@
 //! What the index keeps of a service and its endpoints: compact, shared, ready to be answered.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
+pub use rollcall_catalog::model::Addresses;
 
 /// A service as the stream describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,17 +79,6 @@ pub struct Endpoint {
     pub ports: Ports,
 }
 
-/// Addresses of one endpoint, 4 or 16 bytes each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Addresses {
-    /// IPv4 alone.
-    V4(Ipv4Addr),
-    /// IPv6 alone.
-    V6(Ipv6Addr),
-    /// One of each family.
-    Dual(Ipv4Addr, Ipv6Addr),
-}
-
 // === impl Protocol ===
 
 impl Protocol {
@@ -106,52 +96,5 @@ impl Protocol {
 
     pub(super) fn from_label(label: &[u8]) -> Option<Self> {
         Self::ALL.into_iter().find(|protocol| protocol.label().as_bytes() == label)
-    }
-}
-
-// === impl Addresses ===
-
-impl Addresses {
-    /// Reads addresses of 4 or 16 bytes; `None` when there is none. Of several of one family the first is taken.
-    pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> Option<Self> {
-        let (mut v4, mut v6) = (None, None);
-        for address in addresses {
-            match address {
-                IpAddr::V4(address) => v4 = v4.or(Some(address)),
-                IpAddr::V6(address) => v6 = v6.or(Some(address)),
-            }
-        }
-        match (v4, v6) {
-            (Some(v4), Some(v6)) => Some(Self::Dual(v4, v6)),
-            (Some(v4), None) => Some(Self::V4(v4)),
-            (None, Some(v6)) => Some(Self::V6(v6)),
-            (None, None) => None,
-        }
-    }
-
-    /// The IPv4 address.
-    pub fn v4(self) -> Option<Ipv4Addr> {
-        match self {
-            Self::V4(v4) | Self::Dual(v4, _) => Some(v4),
-            Self::V6(_) => None,
-        }
-    }
-
-    /// The IPv6 address.
-    pub fn v6(self) -> Option<Ipv6Addr> {
-        match self {
-            Self::V6(v6) | Self::Dual(_, v6) => Some(v6),
-            Self::V4(_) => None,
-        }
-    }
-
-    /// IPv4 first.
-    pub fn iter(self) -> impl Iterator<Item = IpAddr> {
-        self.v4().map(IpAddr::V4).into_iter().chain(self.v6().map(IpAddr::V6))
-    }
-
-    /// Whether `address` is one of them.
-    pub fn contains(self, address: IpAddr) -> bool {
-        self.iter().any(|own| own == address)
     }
 }
