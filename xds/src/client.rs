@@ -12,6 +12,7 @@ use crate::resource::ResourceType;
 
 mod backoff;
 mod config;
+mod dial;
 mod state;
 mod transport;
 

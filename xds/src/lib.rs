@@ -10,6 +10,7 @@
 //! - [`delta`]: the server's side of one delta stream as a state machine without I/O or clock
 //! - [`server`]: gRPC around it
 //! - [`client`]: the other end, with reconnect and failover
+//! - [`tls`]: the connections under both
 //! - [`proto`]: the generated messages
 
 pub mod cache;
@@ -18,3 +19,4 @@ pub mod delta;
 pub mod proto;
 pub mod resource;
 pub mod server;
+pub mod tls;

@@ -93,10 +93,9 @@ impl Server {
         Self::transport().add_service(self.into_service())
     }
 
-    /// A transport that finds dead peers and does not delay small messages.
+    /// A transport that finds dead peers. Small messages are not delayed if it is given [`tls::Incoming`](crate::tls::Incoming).
     pub fn transport() -> tonic::transport::Server {
         tonic::transport::Server::builder()
-            .tcp_nodelay(true)
             .http2_keepalive_interval(Some(Self::KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(Self::KEEPALIVE_TIMEOUT))
     }

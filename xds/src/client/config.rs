@@ -1,14 +1,22 @@
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use tonic::transport::{Endpoint, Uri};
+use tonic::transport::Endpoint;
 
+use super::dial::Dialer;
 use crate::resource::ResourceType;
 
 /// How to reach a catalog, and what to read of it.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// URIs such as `http://rollcall.rollcall-system:18000`, tried in turn, the next one after each failure.
+    /// URIs such as `https://rollcall.rollcall-system:18000`, tried in turn, the next one after each failure. `http` is
+    /// without TLS; with `https` the certificate must be for the host, a name or an address.
     pub servers: Vec<String>,
+    /// The authorities that may have signed the certificates of the servers, as PEM. Needed for `https` alone; read at
+    /// each connect, so it may appear later and may change.
+    pub ca_file: Option<PathBuf>,
+    /// The name that the certificates must be for in place of the host, where servers are reached by an address that
+    /// nobody knew when the certificates were made.
+    pub server_name: Option<String>,
     /// Who asks, for the server's logs: the pod's name.
     pub node_id: String,
     /// Types to subscribe to as a whole, in this order.
@@ -38,6 +46,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Its certificate could not be checked.
+    #[error(
+        "server {server:?} is to be reached with TLS, but no bundle is given (ca_file; --catalog-ca-file); give the ca.crt of the controller's authority"
+    )]
+    NoBundle {
+        /// As given.
+        server: String,
+    },
 }
 
 // === impl Config ===
@@ -54,6 +70,8 @@ impl Config {
     pub fn new(servers: Vec<String>, node_id: impl Into<String>) -> Self {
         Self {
             servers,
+            ca_file: None,
+            server_name: None,
             node_id: node_id.into(),
             types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],
             backoff_min: Duration::from_millis(100),
@@ -63,27 +81,21 @@ impl Config {
         }
     }
 
-    /// The endpoints to dial, in order.
-    pub(super) fn endpoints(&self) -> Result<Vec<Endpoint>, ConfigError> {
+    /// The servers to dial, in order.
+    pub(super) fn dialers(&self) -> Result<Vec<Dialer>, ConfigError> {
         if self.servers.is_empty() {
             return Err(ConfigError::NoServer);
         }
-        self.servers.iter().map(|server| self.endpoint(server)).collect()
+        self.servers.iter().map(|server| Dialer::new(self, server)).collect()
     }
 
-    fn endpoint(&self, server: &str) -> Result<Endpoint, ConfigError> {
-        let bad = |reason: &dyn ToString| ConfigError::BadServer { server: server.into(), reason: reason.to_string() };
-        let uri: Uri = server.parse().map_err(|error| bad(&error))?;
-        if uri.scheme().is_none() || uri.host().is_none_or(str::is_empty) {
-            return Err(bad(&"scheme or host is missing"));
-        }
-        Ok(Endpoint::from(uri)
+    pub(super) fn transport(&self, endpoint: Endpoint) -> Endpoint {
+        endpoint
             .connect_timeout(self.connect_timeout)
             .http2_keep_alive_interval(self.keepalive)
             .keep_alive_timeout(self.keepalive)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(Self::WINDOW_BYTES)
             .initial_connection_window_size(Self::WINDOW_BYTES)
-            .tcp_nodelay(true))
     }
 }

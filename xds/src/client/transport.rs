@@ -11,9 +11,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Streaming, transport::Endpoint};
+use tonic::Streaming;
 
-use super::{Config, ConfigError, Event, backoff::Backoff, state::State};
+use super::{Config, ConfigError, Event, backoff::Backoff, dial::Dialer, state::State};
 use crate::proto::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
     aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
@@ -34,13 +34,13 @@ pub async fn run(
     mut sink: impl FnMut(Event) -> Result<(), String> + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ConfigError> {
-    let endpoints = config.endpoints()?;
+    let dialers = config.dialers()?;
     let mut state = State::new(config.node_id.clone(), config.types.clone());
     let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
     let mut shutdown = pin!(shutdown);
-    for (server, endpoint) in config.servers.iter().zip(&endpoints).cycle() {
+    for (server, dialer) in config.servers.iter().zip(&dialers).cycle() {
         let reason = select! {
-            reason = follow(&config, server, endpoint, &mut state, &mut backoff, &mut sink) => reason,
+            reason = follow(&config, server, dialer, &mut state, &mut backoff, &mut sink) => reason,
             () = &mut shutdown => break,
         };
         let retry_in = backoff.next(random());
@@ -58,7 +58,7 @@ pub async fn run(
 async fn follow(
     config: &Config,
     server: &str,
-    endpoint: &Endpoint,
+    dialer: &Dialer,
     state: &mut State,
     backoff: &mut Backoff,
     sink: &mut (impl FnMut(Event) -> Result<(), String> + Send),
@@ -68,7 +68,7 @@ async fn follow(
         // There is room: types are few. A closed channel shows as the end of the stream below.
         ignore(requests.try_send(request));
     }
-    let mut responses = match timeout(config.connect_timeout, open(endpoint, outgoing)).await {
+    let mut responses = match timeout(config.connect_timeout, open(dialer, outgoing)).await {
         Ok(Ok(responses)) => responses,
         Ok(Err(reason)) => return reason,
         Err(_) => return format!("no answer within {:?}", config.connect_timeout),
@@ -103,14 +103,15 @@ async fn follow(
 }
 
 async fn open(
-    endpoint: &Endpoint,
+    dialer: &Dialer,
     requests: mpsc::Receiver<DeltaDiscoveryRequest>,
 ) -> Result<Streaming<DeltaDiscoveryResponse>, String> {
-    let channel = endpoint.connect().await.map_err(|error| chain(&error))?;
+    let channel = dialer.connect().await.map_err(|error| dialer.said().unwrap_or_else(|| chain(&error)))?;
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(Config::MESSAGE_BYTES_MAX);
     let response = client.delta_aggregated_resources(ReceiverStream::new(requests)).await;
-    response.map(tonic::Response::into_inner).map_err(|status| describe(&status))
+    let response = response.map_err(|status| dialer.said().unwrap_or_else(|| describe(&status)))?;
+    Ok(response.into_inner())
 }
 
 fn describe(status: &tonic::Status) -> String {

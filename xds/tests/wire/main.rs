@@ -7,13 +7,15 @@ use rollcall_xds::{
     cache::Cache,
     resource::{Resource, ResourceType},
     server::{Limits, Observer, Server, Snapshots},
+    tls::{Acceptor, Incoming},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tokio_stream::wrappers::TcpListenerStream;
 
+mod authority;
 mod envoy;
 mod failover;
 mod reconnect;
+mod tls;
 
 /// Longer than anything here takes on a loaded machine: for a test that would hang otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,15 +37,29 @@ impl Replica {
     }
 
     async fn start_at(address: SocketAddr, snapshots: Snapshots, limits: Limits) -> Self {
+        Self::start_on(address, snapshots, limits, Incoming::plain).await
+    }
+
+    async fn start_tls(address: SocketAddr, snapshots: Snapshots, acceptor: Acceptor) -> Self {
+        Self::start_on(address, snapshots, Limits::default(), |listener| Incoming::tls(listener, acceptor)).await
+    }
+
+    async fn start_on(
+        address: SocketAddr,
+        snapshots: Snapshots,
+        limits: Limits,
+        incoming: impl FnOnce(TcpListener) -> Incoming,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("is bound");
+        let incoming = incoming(listener).into_stream();
         let observer = Arc::new(Observer::default());
         let server = Server::new(snapshots, limits, observer.clone());
         let (stop, mut stopped) = watch::channel(false);
         let router = server.clone().into_router();
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|stopped| *stopped).await };
-            router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stopped).await
+            router.serve_with_incoming_shutdown(incoming, stopped).await
         });
         Self { address, server, observer, stop, task }
     }

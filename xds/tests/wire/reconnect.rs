@@ -23,7 +23,10 @@ impl Reader {
     }
 
     pub(crate) fn start_with(servers: Vec<String>, keepalive: Duration) -> Self {
-        let mut config = Config { keepalive, ..Config::new(servers, "test-0") };
+        Self::start_config(Config { keepalive, ..Config::new(servers, "test-0") })
+    }
+
+    pub(crate) fn start_config(mut config: Config) -> Self {
         config.backoff_min = Duration::from_millis(1);
         config.backoff_max = Duration::from_millis(50);
         let (sender, events) = mpsc::unbounded_channel();

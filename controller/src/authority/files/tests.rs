@@ -1,0 +1,86 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use rollcall_admin::Readiness;
+use rollcall_xds::tls::Certificates;
+
+use super::*;
+use crate::authority::tally::Tally;
+use crate::authority::testing::pair;
+
+/// Two files in a folder of their own, swapped as the kubelet does it: by a symbolic link to another folder.
+struct Volume {
+    root: PathBuf,
+    generation: u32,
+}
+
+impl Volume {
+    fn new(test: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("rollcall-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&root).expect("a folder");
+        Self { root, generation: 0 }
+    }
+
+    fn set(&mut self, certificate: &str, key: &str) {
+        self.generation += 1;
+        let (folder, link) = (self.root.join(format!("v{}", self.generation)), self.root.join("data"));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("tls.crt"), certificate).expect("written");
+        std::fs::write(folder.join("tls.key"), key).expect("written");
+        std::os::unix::fs::symlink(&folder, self.root.join("new")).expect("a link");
+        std::fs::rename(self.root.join("new"), link).expect("swapped");
+    }
+
+    fn pair(&self) -> Pair {
+        let data = self.root.join("data");
+        Pair { certificate: data.join("tls.crt"), key: data.join("tls.key") }
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_is_taken_when_it_is_there_and_again_when_it_changed() {
+    let mut volume = Volume::new("files");
+    let (readiness, tally, certificates) =
+        (Readiness::default(), Arc::<Tally>::default(), Arc::<Certificates>::default());
+    let mut current = Current::new(certificates.clone(), readiness.gate("certificate"), tally.clone());
+    let (clock, mut taken) = (Clock::default(), None);
+    let now_s = clock.wall_ms() / 1000;
+    let closed = || readiness.closed().iter().map(ToString::to_string).collect::<String>();
+    let files = volume.pair();
+
+    files.look(&mut taken, &mut current, clock).await;
+    assert!(closed().contains("tls.crt yet (--tls-cert-file); is the Secret there"), "{}", closed());
+
+    let (one, other) = (pair(now_s, 3600), pair(now_s, 7200));
+    volume.set(&one.0, &other.1);
+    files.look(&mut taken, &mut current, clock).await;
+    assert!(closed().contains("the key does not belong to the certificate"), "{}", closed());
+
+    let old = pair(now_s - 7200, 3600);
+    volume.set(&old.0, &old.1);
+    files.look(&mut taken, &mut current, clock).await;
+    assert!(closed().contains("expired on"), "{}", closed());
+
+    volume.set(&one.0, &one.1);
+    files.look(&mut taken, &mut current, clock).await;
+    assert!(readiness.is_ready(), "{}", closed());
+    assert_eq!(tally.leaf_expiry(), Some((now_s + 3600) as f64));
+
+    // A bad pair after a good one: the good one stays.
+    volume.set("garbage", &one.1);
+    files.look(&mut taken, &mut current, clock).await;
+    assert!(readiness.is_ready() && certificates.current().is_some());
+    assert_eq!(tally.refresh_failures.load(Relaxed), 4);
+
+    volume.set(&other.0, &other.1);
+    files.look(&mut taken, &mut current, clock).await;
+    assert_eq!(tally.leaf_expiry(), Some((now_s + 7200) as f64));
+    files.look(&mut taken, &mut current, clock).await;
+    assert_eq!(tally.leaf_rotations.load(Relaxed), 1, "the same content is not taken twice");
+}

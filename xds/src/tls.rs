@@ -1,0 +1,54 @@
+//! TLS under the stream: certificates that change while streams are open.
+//!
+//! ```text
+//! server: Identity --set--> Certificates (ArcSwap) <--resolve-- Incoming (handshakes, bounded) --> tonic
+//! client: bundle file --read when it changed--> Trust --> dial (client module) --> tonic
+//! ```
+//!
+//! - [`Identity`]: a certificate with its key, proved to belong together and to be valid now
+//! - [`Certificates`]: the identity that new connections are given; open ones go on with theirs
+//! - [`Incoming`]: what tonic accepts, with TLS or without
+//! - [`Observer`]: handshakes that failed, by reason
+//! - `trust`, `words`: the client's side, and its errors in plain words
+//!
+//! There is one cryptographic provider, ring, named at each use: what a process installs as its default does not matter.
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::{
+    SupportedProtocolVersion,
+    crypto::{CryptoProvider, ring},
+    version::{TLS12, TLS13},
+};
+
+mod certificates;
+mod handshakes;
+mod identity;
+mod incoming;
+mod io;
+mod observer;
+mod trust;
+mod words;
+
+pub use self::{
+    certificates::Certificates,
+    handshakes::{Acceptor, Limits},
+    identity::{Identity, IdentityError, Validity, date},
+    incoming::Incoming,
+    io::Io,
+    observer::{Failure, Observer},
+};
+pub(crate) use self::{
+    trust::Trust,
+    words::{SPEAKS_TLS, handshake_failed},
+};
+
+/// HTTP/2, the only protocol of the stream (RFC 7301 identifier).
+const ALPN: &[u8] = b"h2";
+
+/// What is spoken; nothing older is safe.
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}

@@ -1,0 +1,90 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Why a connection did not become a TLS stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The operating system gave an error instead of a connection, such as too many open files.
+    Accept,
+    /// The client closed the connection: a port scan, a TCP probe, or a client that gave up.
+    Closed,
+    /// It gave way to others after [`Limits::patience`](super::Limits::patience), when there were too many at a time.
+    Crowded,
+    /// No protocol, version or cipher in common.
+    Incompatible,
+    /// There is no certificate yet.
+    NoCertificate,
+    /// Anything else.
+    Other,
+    /// The client spoke without TLS.
+    Plaintext,
+    /// The client refused the certificate: its bundle does not hold our authority, or the names do not match.
+    Rejected,
+    /// Not done within [`Limits::timeout`](super::Limits::timeout).
+    Timeout,
+}
+
+/// Handshakes that failed, as counters to export.
+#[derive(Debug, Default)]
+pub struct Observer {
+    failures: [AtomicU64; Failure::ALL.len()],
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// In the order of their declaration.
+    pub const ALL: [Self; 9] = [
+        Self::Accept,
+        Self::Closed,
+        Self::Crowded,
+        Self::Incompatible,
+        Self::NoCertificate,
+        Self::Other,
+        Self::Plaintext,
+        Self::Rejected,
+        Self::Timeout,
+    ];
+
+    /// As in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Closed => "closed",
+            Self::Crowded => "crowded",
+            Self::Incompatible => "incompatible",
+            Self::NoCertificate => "no_certificate",
+            Self::Other => "other",
+            Self::Plaintext => "plaintext",
+            Self::Rejected => "rejected",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+// === impl Observer ===
+
+impl Observer {
+    /// How many failed for that reason.
+    pub fn failures(&self, reason: Failure) -> u64 {
+        self.failures[reason as usize].load(Relaxed)
+    }
+
+    pub(super) fn failed(&self, reason: Failure) {
+        self.failures[reason as usize].fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_counter_of_its_own() {
+        let observer = Observer::default();
+        for (place, reason) in Failure::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason:?}");
+            observer.failed(reason);
+            assert_eq!(observer.failures(reason), 1, "{reason:?}");
+        }
+    }
+}
