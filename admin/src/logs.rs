@@ -4,7 +4,15 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
+
+use crate::filter::Filter;
+use crate::log_level::LogLevel;
+use crate::traces::Traces;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,27 +30,42 @@ pub enum LogsError {
     /// Not a format.
     #[error("unknown log format {0:?}; use text or json")]
     Format(String),
-    /// `RUST_LOG`, or the filter built in, cannot be read.
+    /// `RUST_LOG` cannot be read.
     #[error(
         "log filter {0:?} cannot be read: {1}; set RUST_LOG to a level (error, warn, info, debug, trace) or TARGET=LEVEL,…"
     )]
-    Filter(String, tracing_subscriber::filter::ParseError),
+    Filter(String, String),
     /// The process has a subscriber already.
     #[error("logs were set up twice: {0}")]
     Twice(String),
 }
 
-/// Sends log lines to standard error. `RUST_LOG` goes before `default_filter`.
-pub fn init(format: Format, default_filter: &str) -> Result<(), LogsError> {
-    let filter = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|set| !set.is_empty());
-    let filter = filter.unwrap_or_else(|| default_filter.to_owned());
-    let filter = EnvFilter::try_new(&filter).map_err(|error| LogsError::Filter(filter, error))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+/// Sends log lines to standard error, and spans to `traces`. `RUST_LOG` goes before `filter`. Must be called within a
+/// runtime if there are traces.
+///
+/// Spans are for traces alone: without these they are never made. Those at `info` are always sent; the filter decides
+/// about finer ones.
+pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<LogLevel, LogsError> {
+    let set = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|set| !set.is_empty());
+    let base = set.unwrap_or_else(|| filter.to_string());
+    let compile = |text: &str| Filter::compile(text).map_err(|error| LogsError::Filter(text.to_owned(), error));
+    let (to_lines, lines) = reload::Layer::new(compile(&base)?);
+    let (to_spans, spans) = reload::Layer::new(compile(&base)?);
+    let events = filter_fn(|metadata: &Metadata<'_>| metadata.is_event()).with_max_level_hint(LevelFilter::TRACE);
+    let ours = filter_fn(|metadata: &Metadata<'_>| metadata.is_span() && metadata.target().starts_with("rollcall"))
+        .with_max_level_hint(LevelFilter::TRACE);
+    let spans_of = |traces: &Traces| traces.layer().with_filter(LevelFilter::INFO.or(to_spans).and(ours));
+    let traced = tracing_subscriber::registry().with(traces.map(spans_of));
+    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let done = match format {
-        Format::Text => logs.with_ansi(colour()).try_init(),
-        Format::Json => logs.json().flatten_event(true).try_init(),
+        Format::Text => traced.with(logs.with_ansi(colour()).with_filter(to_lines.and(events))).try_init(),
+        Format::Json => traced.with(logs.json().flatten_event(true).with_filter(to_lines.and(events))).try_init(),
     };
-    done.map_err(|error| LogsError::Twice(error.to_string()))
+    done.map_err(|error| LogsError::Twice(error.to_string()))?;
+    Ok(LogLevel::new(base, move |text| {
+        let (for_lines, for_spans) = (Filter::compile(text)?, Filter::compile(text)?);
+        lines.reload(for_lines).and_then(|()| spans.reload(for_spans)).map_err(|error| error.to_string())
+    }))
 }
 
 /// <https://no-color.org>: any value but the empty one.

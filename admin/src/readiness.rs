@@ -5,6 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 /// The gates of a process. It is ready when there is no closed one. Clones share the gates.
@@ -27,6 +32,8 @@ pub struct Standing {
     pub name: Arc<str>,
     /// Why it is closed; `None` when it is open.
     pub closed: Option<Arc<str>>,
+    /// The name of the fault that closed it; `None` when it is open, or merely waits.
+    pub fault: Option<&'static str>,
     /// How long it has been open, or closed, whatever the reasons in between.
     pub since: Duration,
 }
@@ -34,6 +41,7 @@ pub struct Standing {
 #[derive(Debug)]
 struct State {
     closed: Option<Arc<str>>,
+    fault: Option<&'static str>,
     since: Instant,
 }
 
@@ -43,7 +51,7 @@ impl Readiness {
     /// The gate of that name, made on first use: closed, with the reason "not started".
     pub fn gate(&self, name: impl Into<Arc<str>>) -> Gate {
         let name = name.into();
-        let fresh = || State { closed: Some(Arc::from("not started")), since: Instant::now() };
+        let fresh = || State { closed: Some(Arc::from("not started")), fault: None, since: Instant::now() };
         self.lock().entry(Arc::clone(&name)).or_insert_with(fresh);
         Gate { name, readiness: self.clone() }
     }
@@ -53,6 +61,7 @@ impl Readiness {
         let standing = |(name, state): (&Arc<str>, &State)| Standing {
             name: Arc::clone(name),
             closed: state.closed.clone(),
+            fault: state.fault,
             since: state.since.elapsed(),
         };
         self.lock().iter().map(standing).collect()
@@ -68,12 +77,18 @@ impl Readiness {
         self.lock().values().all(|state| state.closed.is_none())
     }
 
-    fn set(&self, name: &str, closed: Option<Arc<str>>) {
+    /// Registers `rollcall_ready`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(Gates(self.clone())));
+    }
+
+    fn set(&self, name: &str, closed: Option<Arc<str>>, fault: Option<&'static str>) {
         if let Some(state) = self.lock().get_mut(name) {
             if state.closed.is_some() != closed.is_some() {
                 state.since = Instant::now();
             }
             state.closed = closed;
+            state.fault = fault;
         }
     }
 
@@ -87,12 +102,35 @@ impl Readiness {
 impl Gate {
     /// Opens the gate.
     pub fn open(&self) {
-        self.readiness.set(&self.name, None);
+        self.readiness.set(&self.name, None, None);
     }
 
-    /// Closes the gate, or gives a closed one a new reason. The reason completes "not ready: NAME: ".
+    /// Closes the gate, or gives a closed one a new reason: what it waits for. The reason completes "not ready: NAME: ".
     pub fn close(&self, reason: impl Into<String>) {
-        self.readiness.set(&self.name, Some(Arc::from(reason.into())));
+        self.readiness.set(&self.name, Some(Arc::from(reason.into())), None);
+    }
+
+    /// Closes the gate for a fault that somebody has to mend. `fault` names it in CamelCase, for Events; `reason` says
+    /// what is wrong and what to do.
+    pub fn close_for(&self, fault: &'static str, reason: impl Into<String>) {
+        self.readiness.set(&self.name, Some(Arc::from(reason.into())), Some(fault));
+    }
+}
+
+#[derive(Debug)]
+struct Gates(Readiness);
+
+// === impl Gates ===
+
+impl Collector for Gates {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "1 while the gate is open, 0 while it is closed; the process is ready when all are open, which they \
+                    are some seconds after its start. /readyz says why one is closed.";
+        let mut family = encoder.encode_descriptor("rollcall_ready", help, None, MetricType::Gauge)?;
+        self.0.gates().into_iter().try_for_each(|gate| {
+            let open = ConstGauge::new(i64::from(gate.closed.is_none()));
+            open.encode(family.encode_family(&[("gate", &*gate.name)])?)
+        })
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Ask<'a> {
     pub rest: &'a str,
     /// The query, without the question mark, as it was sent.
     pub query: &'a str,
+    /// What was sent with a PUT; empty otherwise.
+    pub body: &'a [u8],
 }
 
 /// What a page answers.
@@ -32,6 +34,8 @@ pub struct Reply {
 #[derive(Clone, Default)]
 pub struct Routes {
     pages: BTreeMap<&'static str, Page>,
+    /// What PUT does, by the exact path.
+    changes: BTreeMap<&'static str, Page>,
 }
 
 type Page = Arc<dyn Fn(Ask<'_>) -> Reply + Send + Sync>;
@@ -69,6 +73,12 @@ impl Routes {
         self
     }
 
+    /// Adds what a PUT to this path does. The server asks it for loopback peers only.
+    pub fn with_put(mut self, path: &'static str, change: impl Fn(Ask<'_>) -> Reply + Send + Sync + 'static) -> Self {
+        self.changes.insert(path, Arc::new(change));
+        self
+    }
+
     /// The paths, sorted.
     pub fn paths(&self) -> impl Iterator<Item = &'static str> {
         self.pages.keys().copied()
@@ -78,7 +88,15 @@ impl Routes {
         let covers = |route: &str| path == route || route.ends_with('/') && path.starts_with(route);
         let (route, page) =
             self.pages.iter().filter(|(route, _)| covers(route)).max_by_key(|(route, _)| route.len())?;
-        Some(page(Ask { path, rest: &path[route.len()..], query }))
+        Some(page(Ask { path, rest: &path[route.len()..], query, body: &[] }))
+    }
+
+    pub(crate) fn takes_put(&self, path: &str) -> bool {
+        self.changes.contains_key(path)
+    }
+
+    pub(crate) fn put(&self, path: &str, query: &str, body: &[u8]) -> Option<Reply> {
+        Some(self.changes.get(path)?(Ask { path, rest: "", query, body }))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The admin server: HTTP/1.1, GET and HEAD, small answers.
+//! The admin server: HTTP/1.1, GET and HEAD, small answers; PUT where a route takes it, from loopback only.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -32,6 +32,10 @@ pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes of a request's headers.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a PUT's body.
+pub const BODY_BYTES_MAX: usize = 4 * 1024;
+/// Time a client has for the body of a PUT.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What [`prometheus_client`] writes: OpenMetrics text.
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -46,6 +50,18 @@ pub enum ServerError {
     Bind(SocketAddr, io::Error),
 }
 
+// === impl ServerError ===
+
+impl ServerError {
+    /// The name of the fault, for Events.
+    pub fn fault(&self) -> &'static str {
+        match self {
+            Self::InUse(_) => "PortInUse",
+            Self::Bind(..) => "CannotListen",
+        }
+    }
+}
+
 /// A bound listener.
 #[derive(Debug)]
 pub struct Server {
@@ -58,6 +74,8 @@ struct Pages {
     readiness: Readiness,
     registry: Arc<Registry>,
     routes: Routes,
+    /// Its own port, for the sentence that tells how to reach it.
+    port: u16,
 }
 
 // === impl Server ===
@@ -87,7 +105,7 @@ impl Server {
         routes: Routes,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let pages = Arc::new(Pages { readiness, registry, routes });
+        let pages = Arc::new(Pages { readiness, registry, routes, port: self.addr.port() });
         accept(self.listener, pages, shutdown)
     }
 }
@@ -102,8 +120,8 @@ async fn accept(listener: TcpListener, pages: Arc<Pages>, shutdown: Cancellation
         };
         let Some(Some((accepted, permit))) = shutdown.run_until_cancelled(next).await else { break };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = connection(stream, Arc::clone(&pages), shutdown.clone());
+            Ok((stream, peer)) => {
+                let connection = connection(stream, peer, Arc::clone(&pages), shutdown.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -120,10 +138,15 @@ async fn accept(listener: TcpListener, pages: Arc<Pages>, shutdown: Cancellation
     connections.wait().await;
 }
 
-async fn connection(stream: TcpStream, pages: Arc<Pages>, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, peer: SocketAddr, pages: Arc<Pages>, shutdown: CancellationToken) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = pages.respond(request.method(), request.uri().path(), request.uri().query().unwrap_or(""));
-        async move { Ok::<_, std::convert::Infallible>(response) }
+        let pages = Arc::clone(&pages);
+        async move {
+            Ok::<_, std::convert::Infallible>(match *request.method() {
+                Method::PUT => pages.put(request, peer).await,
+                _ => pages.respond(request.method(), request.uri().path(), request.uri().query().unwrap_or("")),
+            })
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -149,10 +172,7 @@ async fn connection(stream: TcpStream, pages: Arc<Pages>, shutdown: Cancellation
 impl Pages {
     fn respond(&self, method: &Method, path: &str, query: &str) -> Response<Full<Bytes>> {
         if method != Method::GET && method != Method::HEAD {
-            let sentence = format!("{method} is not answered here; use GET or HEAD\n");
-            let mut response = response(Reply::text(sentence).with_status(StatusCode::METHOD_NOT_ALLOWED));
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return response;
+            return self.not_allowed(method, path);
         }
         response(match path {
             "/livez" => Reply::text("ok\n"),
@@ -160,6 +180,39 @@ impl Pages {
             "/metrics" => self.metrics(),
             _ => self.routes.reply(path, query).unwrap_or_else(|| self.not_found(path)),
         })
+    }
+
+    /// Changes the process. `kubectl port-forward` arrives as loopback, and asks the API server who may use it.
+    async fn put(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
+        if !self.routes.takes_put(path) {
+            return self.not_allowed(&Method::PUT, path);
+        }
+        if !peer.ip().to_canonical().is_loopback() {
+            return response(Reply::text(from_loopback(path, self.port)).with_status(StatusCode::FORBIDDEN));
+        }
+        let body = Limited::new(body, BODY_BYTES_MAX).collect();
+        let reply = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+            Ok(Ok(body)) => self.routes.put(path, query, &body.to_bytes()),
+            Ok(Err(_)) => {
+                let sentence = format!("the body cannot be read, or has more than {BODY_BYTES_MAX} bytes\n");
+                Some(Reply::text(sentence).with_status(StatusCode::PAYLOAD_TOO_LARGE))
+            }
+            Err(_) => Some(Reply::text("the body did not come in time\n").with_status(StatusCode::REQUEST_TIMEOUT)),
+        };
+        response(reply.unwrap_or_else(|| self.not_found(path)))
+    }
+
+    fn not_allowed(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        let (words, allow) = match self.routes.takes_put(path) {
+            true => ("GET, HEAD or PUT", "GET, HEAD, PUT"),
+            false => ("GET or HEAD", "GET, HEAD"),
+        };
+        let sentence = format!("{method} is not answered here; use {words}\n");
+        let mut response = response(Reply::text(sentence).with_status(StatusCode::METHOD_NOT_ALLOWED));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        response
     }
 
     fn readyz(&self) -> Reply {
@@ -185,6 +238,16 @@ impl Pages {
         let known: String = self.routes.paths().map(|path| format!(" {path}")).collect();
         Reply::not_found(format!("nothing at {path}; there is /livez /readyz /metrics{known}"))
     }
+}
+
+/// The pod's name and namespace are known where the chart has set them.
+fn from_loopback(path: &str, port: u16) -> String {
+    let known = |name: &str, else_: &str| std::env::var(name).unwrap_or_else(|_| else_.to_owned());
+    let (namespace, pod) = (known("POD_NAMESPACE", "NAMESPACE"), known("POD_NAME", "POD"));
+    format!(
+        "PUT is answered to loopback only; run `kubectl -n {namespace} port-forward {pod} {port}` and then \
+         `curl -X PUT --data VALUE http://127.0.0.1:{port}{path}`\n"
+    )
 }
 
 fn response(reply: Reply) -> Response<Full<Bytes>> {

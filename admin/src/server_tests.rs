@@ -11,15 +11,20 @@ struct Running {
 }
 
 async fn start() -> Running {
+    start_on("127.0.0.1:0".parse().unwrap()).await
+}
+
+async fn start_on(addr: SocketAddr) -> Running {
     let mut registry = Registry::default();
     registry.register("rollcall_test_knocks", "Knocks", Counter::<u64>::default());
     crate::process::register(&mut registry);
     crate::build_info::register(&mut registry, "test", "1.2.3");
     let routes = Routes::default()
         .with("/debug/echo/", |ask| Reply::json(format!("{{\"rest\":\"{}\",\"query\":\"{}\"}}", ask.rest, ask.query)))
-        .with("/debug/plain", |_| Reply::text("plain"));
+        .with("/debug/plain", |_| Reply::text("plain"))
+        .with_put("/debug/plain", |ask| Reply::text(format!("{} {}", ask.query, String::from_utf8_lossy(ask.body))));
     let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
-    let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let server = Server::bind(addr).await.unwrap();
     let addr = server.local_addr();
     let task = tokio::spawn(server.serve(readiness.clone(), Arc::new(registry), routes, shutdown.clone()));
     Running { addr, readiness, shutdown, task }
@@ -29,8 +34,11 @@ async fn start() -> Running {
 
 impl Running {
     async fn ask(&self, request: &str) -> String {
+        self.send(&format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    }
+
+    async fn send(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -85,6 +93,35 @@ async fn routes_of_the_process_are_served_and_unknown_paths_say_what_there_is() 
     assert!(answer.ends_with("there is /livez /readyz /metrics /debug/echo/ /debug/plain\n"), "{answer}");
     let answer = server.ask("POST /livez").await;
     assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET, HEAD"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_put_reaches_its_route_with_a_bounded_body_and_no_other_path() {
+    let server = start().await;
+    let put = |path: &str, body: &str| {
+        format!("PUT {path} HTTP/1.1\r\ncontent-length: {}\r\nhost: x\r\nconnection: close\r\n\r\n{body}", body.len())
+    };
+    let answer = server.send(&put("/debug/plain?for=1m", "debug")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nfor=1m debug"), "{answer}");
+    let answer = server.send(&put("/debug/plain", &"x".repeat(BODY_BYTES_MAX + 1))).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("more than 4096 bytes"), "{answer}");
+    let answer = server.send(&put("/livez", "x")).await;
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET, HEAD\r\n"), "{answer}");
+    let answer = server.ask("DELETE /debug/plain").await;
+    assert!(answer.contains("allow: GET, HEAD, PUT\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_put_from_another_machine_is_refused_with_the_command_that_works() {
+    // An address of this machine that is not loopback: the one that packets to elsewhere would carry. None is sent.
+    let probe = tokio::net::UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    let Ok(()) = probe.connect("192.0.2.1:9").await else { return eprintln!("this machine has loopback only") };
+    let ip = probe.local_addr().unwrap().ip();
+    let server = start_on(SocketAddr::new(ip, 0)).await;
+    let port = server.addr.port();
+    let answer = server.ask("PUT /debug/plain").await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    assert!(answer.contains(&format!("port-forward POD {port}`")), "{answer}");
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
 
+/// The gate that is closed while the process ends.
+pub const GATE: &str = "shutdown";
+
 /// Listens for SIGTERM and SIGINT. On the first one readiness closes and, after `lame_duck`, the token is cancelled; a
 /// second one cuts the delay short.
 ///
@@ -33,7 +36,7 @@ pub fn on_signal(readiness: Readiness, lame_duck: Duration) -> io::Result<Cancel
 
 /// Closes readiness and waits for `lame_duck`, or until `hurry` completes.
 pub async fn drain(readiness: &Readiness, lame_duck: Duration, hurry: impl Future<Output = ()>) {
-    readiness.gate("shutdown").close("shutting down");
+    readiness.gate(GATE).close("shutting down");
     tokio::select! {
         () = tokio::time::sleep(lame_duck) => {}
         () = hurry => tracing::info!("second signal: ending at once"),
