@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::guard::{Guard, Reserved};
+use crate::guard::{Cidr, Guard, Reserved};
 use crate::input::{Contribution, Input, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::merge::{self, Lookup, Statements};
 use crate::model::{Name, Probe, ServiceKey};
@@ -34,7 +34,8 @@ struct Surroundings {
     pods: HashMap<PodKey, Arc<PodFacts>>,
     nodes: HashMap<Name, Arc<NodeFacts>>,
     verdicts: HashMap<Arc<Origin>, HashMap<Name, Verdict>>,
-    static_guard: (Vec<Reserved>, Vec<(Name, crate::guard::Cidr)>),
+    service_cidrs: HashMap<Name, Arc<[Cidr]>>,
+    static_guard: (Vec<Reserved>, Vec<(Name, Cidr)>),
     guard: Guard,
 }
 
@@ -50,6 +51,7 @@ impl Catalog {
             Input::Gone(origin) => self.remove_origin(&origin),
             Input::Pod(namespace, name, facts) => self.apply_pod((namespace, name), facts),
             Input::Node(name, facts) => self.apply_node(name, facts),
+            Input::ServiceCidr(name, blocks) => self.apply_service_cidr(name, blocks),
             Input::Verdict(origin, endpoint, verdict) => self.apply_verdict(origin, endpoint, verdict),
             Input::Guard(guard) => {
                 self.surroundings.static_guard = guard.into_parts();
@@ -184,6 +186,14 @@ impl Catalog {
         }
     }
 
+    fn apply_service_cidr(&mut self, name: Name, blocks: Option<Arc<[Cidr]>>) {
+        let before = match &blocks {
+            Some(blocks) => self.surroundings.service_cidrs.insert(name, Arc::clone(blocks)),
+            None => self.surroundings.service_cidrs.remove(&name),
+        };
+        self.guard_is_stale |= before != blocks;
+    }
+
     fn apply_verdict(&mut self, origin: Arc<Origin>, endpoint: Name, verdict: Option<Verdict>) {
         let Some(key) = self.origins.get(&origin) else { return };
         let verdicts = self.surroundings.verdicts.entry(origin).or_default();
@@ -203,7 +213,11 @@ impl Catalog {
                 .iter()
                 .map(move |block| Reserved { block: *block, owner: format!("the pods of node {name}").into() })
         });
-        let guard = Guard::new(reserved.into_iter().chain(of_nodes).collect(), allowed);
+        let of_services = self.surroundings.service_cidrs.iter().flat_map(|(name, blocks)| {
+            let owner = Name::from(format!("the Services of this cluster (ServiceCIDR {name})"));
+            blocks.iter().map(move |block| Reserved { block: *block, owner: Name::clone(&owner) })
+        });
+        let guard = Guard::new(reserved.into_iter().chain(of_nodes).chain(of_services).collect(), allowed);
         if guard != self.surroundings.guard {
             self.surroundings.guard = guard;
             self.touch(|statements| {

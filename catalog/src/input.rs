@@ -137,9 +137,11 @@ pub enum Input {
     Pod(Name, Name, Option<Arc<PodFacts>>),
     /// A node as it is now; `None` when it is gone.
     Node(Name, Option<Arc<NodeFacts>>),
+    /// A ServiceCIDR as it is now: the blocks that Services get their addresses from; `None` when it is gone.
+    ServiceCidr(Name, Option<Arc<[Cidr]>>),
     /// The health decided for an endpoint of an origin; `None` when nothing checks it any more.
     Verdict(Arc<Origin>, Name, Option<Verdict>),
-    /// The static part of the address guard; the pod blocks of nodes are added to it.
+    /// The static part of the address guard; the blocks of nodes and ServiceCIDRs are added to it.
     Guard(Guard),
 }
 

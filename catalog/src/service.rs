@@ -93,6 +93,23 @@ pub struct Counts {
     pub maintenance: usize,
 }
 
+// === impl Counts ===
+
+impl Counts {
+    /// Each count with the other's.
+    pub(crate) fn with(self, other: Self, join: fn(usize, usize) -> usize) -> Self {
+        Self {
+            endpoints: join(self.endpoints, other.endpoints),
+            callable: join(self.callable, other.callable),
+            passing: join(self.passing, other.passing),
+            warning: join(self.warning, other.warning),
+            critical: join(self.critical, other.critical),
+            unknown: join(self.unknown, other.unknown),
+            maintenance: join(self.maintenance, other.maintenance),
+        }
+    }
+}
+
 // === impl Service ===
 
 impl Service {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::ServiceKey;
 use crate::ring::{ChangeRing, Changes, Revision};
-use crate::service::Service;
+use crate::service::{Counts, Service};
 use crate::shard_map::ShardMap;
 
 /// The catalog at a revision.
@@ -25,6 +25,8 @@ pub struct Totals {
     pub callable: usize,
     /// Endpoints that were kept out: refused addresses and losers of a merge.
     pub excluded: usize,
+    /// Endpoints in the catalog, by health.
+    pub by_health: Counts,
 }
 
 // === impl Snapshot ===
@@ -71,13 +73,17 @@ impl Snapshot {
 impl Totals {
     pub(crate) fn add(&mut self, service: &Service) {
         self.endpoints += service.endpoints.len();
-        self.callable += service.counts().callable;
+        let counts = service.counts();
+        self.callable += counts.callable;
         self.excluded += service.excluded.len();
+        self.by_health = self.by_health.with(counts, usize::wrapping_add);
     }
 
     pub(crate) fn subtract(&mut self, service: &Service) {
         self.endpoints -= service.endpoints.len();
-        self.callable -= service.counts().callable;
+        let counts = service.counts();
+        self.callable -= counts.callable;
         self.excluded -= service.excluded.len();
+        self.by_health = self.by_health.with(counts, usize::wrapping_sub);
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use rollcall_catalog::catalog::Catalog;
-use rollcall_catalog::guard::{Guard, Refusal, Reserved};
+use rollcall_catalog::guard::{Cidr, Guard, Refusal, Reserved};
 use rollcall_catalog::input::{Input, NodeFacts, PodFacts};
 use rollcall_catalog::model::{Conditions, Health, Probe};
 use rollcall_catalog::service::{Service, Why};
@@ -140,6 +140,24 @@ fn a_node_gives_its_zone_and_guards_its_pod_addresses() {
     assert!(
         matches!(&service.excluded[0].why, Why::Refused(_, Refusal::Reserved(Reserved { owner, .. })) if &**owner == "the pods of node node-a")
     );
+}
+
+#[test]
+fn a_service_cidr_guards_its_addresses_until_it_is_gone() {
+    let mut catalog = Catalog::default();
+    let blocks: Arc<[Cidr]> = ["10.96.0.0/16", "fd00:96::/112"].map(|block| block.parse().expect("a block")).into();
+    catalog.apply(said(&registration("vms"), "payments", vec![vm("vm-1", "10.96.0.9")]));
+    catalog.apply(Input::ServiceCidr("kubernetes".into(), Some(blocks)));
+    let guarded = catalog.publish().expect("news");
+    let why = &guarded.get(&key("payments")).expect("payments is there").excluded[0].why;
+    assert!(
+        why.to_string()
+            .contains("in 10.96.0.0/16, which belongs to the Services of this cluster (ServiceCIDR kubernetes)"),
+        "{why}"
+    );
+    catalog.apply(Input::ServiceCidr("kubernetes".into(), None));
+    let free = catalog.publish().expect("news");
+    assert_eq!(names(free.get(&key("payments")).expect("payments is there")), ["vm-1"]);
 }
 
 #[test]

@@ -40,7 +40,12 @@ fn statements() -> impl Strategy<Value = Vec<Input>> {
         Input::Pod("shop".into(), format!("pod-{name}").into(), Some(Arc::new(facts)))
     });
     let service = (0..3_usize).prop_map(|service| cluster_ip(SERVICES[service], &[("http", 80)]));
-    prop::collection::vec(prop_oneof![4 => contribution, 2 => pod, 1 => service], 0..24).prop_map(last_of_each)
+    let service_cidr = (0..2_u8, 0..6_u8).prop_map(|(name, block)| {
+        let block = format!("198.51.100.{}/30", block * 4).parse().expect("a block");
+        Input::ServiceCidr(format!("services-{name}").into(), Some([block].into()))
+    });
+    let any = prop_oneof![4 => contribution, 2 => pod, 1 => service, 1 => service_cidr];
+    prop::collection::vec(any, 0..24).prop_map(last_of_each)
 }
 
 fn last_of_each(inputs: Vec<Input>) -> Vec<Input> {
@@ -50,6 +55,7 @@ fn last_of_each(inputs: Vec<Input>) -> Vec<Input> {
             Input::Contribution(said) => format!("{}/{}", said.origin.kind, said.origin.name),
             Input::Pod(_, name, _) => format!("pod {name}"),
             Input::Service(key, _) => format!("service {key}"),
+            Input::ServiceCidr(name, _) => format!("service cidr {name}"),
             other => format!("{other:?}"),
         };
         last.insert(subject, input);
@@ -108,6 +114,7 @@ proptest! {
                 Input::Contribution(said) => Input::Gone(said.origin),
                 Input::Pod(namespace, name, _) => Input::Pod(namespace, name, None),
                 Input::Service(key, _) => Input::Service(key, None),
+                Input::ServiceCidr(name, _) => Input::ServiceCidr(name, None),
                 other => other,
             });
         }

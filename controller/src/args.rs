@@ -5,14 +5,18 @@ use std::str::FromStr;
 
 use clap::Parser;
 use rollcall_admin::logs::Format;
+use rollcall_admin::{Filter, traces};
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
+
+use crate::authority::flags::TlsArgs;
+use crate::sources::flags::SourceArgs;
 
 /// The Rollcall controller: watches services, checks registered endpoints, and serves and writes the catalog.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "rollcall-controller", version)]
 pub struct Args {
-    /// Address of the discovery stream (xDS over gRPC, without TLS).
+    /// Address of the discovery stream (xDS over gRPC).
     #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:18000", value_name = "IP:PORT")]
     pub grpc_listen: SocketAddr,
 
@@ -32,7 +36,7 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system", value_name = "NAMESPACE")]
     pub namespace: String,
 
-    /// Address block that no registration may claim, beside the pod blocks of the nodes: the Services' above all.
+    /// Address block that no registration may claim, beside those of nodes (pods) and ServiceCIDRs (Services).
     /// Repeatable, or separated by commas.
     #[arg(long, env = "ROLLCALL_RESERVED_CIDRS", value_delimiter = ',', value_name = "CIDR")]
     pub reserved_cidr: Vec<Cidr>,
@@ -56,6 +60,23 @@ pub struct Args {
     /// text or json.
     #[arg(long, env = "ROLLCALL_LOG_FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
+
+    /// What is logged: a level, or levels by target such as info,rollcall_controller::writeback=debug. RUST_LOG goes
+    /// before it; PUT /debug/log-level changes it for a time.
+    #[arg(long, env = "ROLLCALL_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: Filter,
+
+    /// OTLP collector (gRPC) that traces are sent to, such as http://collector:4317. Default: no traces.
+    #[arg(long, env = "ROLLCALL_OTLP_ENDPOINT", value_name = "URL", value_parser = traces::endpoint)]
+    pub otlp_endpoint: Option<String>,
+
+    /// TLS of the discovery stream.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
+    /// What is watched, and where.
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// A block that the registrations of one namespace may claim.

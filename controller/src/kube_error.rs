@@ -2,8 +2,13 @@
 
 use std::error::Error;
 
-/// The API server's own sentence, or the innermost cause of what kept us from it.
+use crate::denial::Denial;
+
+/// The API server's own sentence, which right is missing, or the innermost cause of what kept us from it.
 pub(crate) fn words(error: &kube::Error) -> String {
+    if let Some(denial) = Denial::of(error) {
+        return denial.to_string();
+    }
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }

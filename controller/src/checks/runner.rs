@@ -13,7 +13,7 @@ use rollcall_catalog::model::{Health, Name};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::time::{DelayQueue, delay_queue};
-use tracing::info;
+use tracing::{Instrument, info};
 
 use super::plan::{Plan, Probe};
 use super::probe;
@@ -185,7 +185,8 @@ impl Runner {
         let Some(scheduled) = self.checks.get_mut(&id) else { return };
         scheduled.waiting = None;
         let (check, target) = (Arc::clone(&scheduled.probe.check), scheduled.probe.target);
-        self.running.spawn(async move { (id, probe::run(&check, target).await) });
+        let span = tracing::debug_span!("probe", endpoint = %scheduled.probe.endpoint, %target);
+        self.running.spawn(async move { (id, probe::run(&check, target).await) }.instrument(span));
     }
 
     async fn finished(&mut self, id: CheckId, outcome: &Outcome) {

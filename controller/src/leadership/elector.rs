@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::election::{Action, Election, LEASE, LOOK, RENEW, Record};
 use super::fence::Term;
 use crate::clock::Clock;
+use crate::denials::Denials;
 use crate::kube_error::words;
 
 /// A candidate for the Lease.
@@ -23,6 +24,7 @@ pub struct Elector {
     clock: Clock,
     term: watch::Sender<Option<Term>>,
     election: Election,
+    denials: Denials,
 }
 
 /// The Lease of the controllers of one installation.
@@ -39,10 +41,11 @@ impl Elector {
         namespace: &str,
         identity: String,
         clock: Clock,
+        denials: Denials,
     ) -> (Self, watch::Receiver<Option<Term>>) {
         let (term, receiver) = watch::channel(None);
         let leases = Api::namespaced(client, namespace);
-        (Self { leases, identity, clock, term, election: Election::default() }, receiver)
+        (Self { leases, identity, clock, term, election: Election::default(), denials }, receiver)
     }
 
     /// Stands for election until `stop`, and gives the lease back then, so that a standby need not wait for its end.
@@ -53,7 +56,9 @@ impl Elector {
                 // Another candidate was faster: that is how it is decided.
                 Err(kube::Error::Api(status)) if status.code == 409 => LOOK,
                 Err(error) => {
-                    warn!(error = %words(&error), lease = LEASE_NAME, "lease cannot be read or written; trying again");
+                    if !self.denials.told(&error) {
+                        warn!(error = %words(&error), lease = LEASE_NAME, "lease cannot be read or written; trying again");
+                    }
                     LOOK
                 }
             };

@@ -13,6 +13,7 @@ use rollcall_xds::resource::{Resource, ResourceType};
 use tokio::sync::watch;
 
 use super::{envoy, rollcall};
+use crate::propagation::Propagation;
 use crate::writer::Snapshots;
 
 /// The publisher, before it runs.
@@ -23,6 +24,7 @@ pub struct Publisher {
     revision: Option<Revision>,
     /// What each service has in the cache.
     served: HashMap<ServiceKey, Served>,
+    propagation: Option<Arc<Propagation>>,
 }
 
 struct Served {
@@ -38,7 +40,13 @@ impl Publisher {
         let mut cache = Cache::new();
         cache.upsert(ResourceType::Zone, rollcall::zone(cluster_domain));
         let (published, receiver) = watch::channel(None);
-        (Self { snapshots, cache, published, revision: None, served: HashMap::new() }, receiver)
+        let publisher = Self { snapshots, cache, published, revision: None, served: HashMap::new(), propagation: None };
+        (publisher, receiver)
+    }
+
+    /// Has it measured how long changes take.
+    pub fn measured(self, propagation: Arc<Propagation>) -> Self {
+        Self { propagation: Some(propagation), ..self }
     }
 
     /// Publishes until the writer is gone.
@@ -52,6 +60,7 @@ impl Publisher {
     }
 
     fn publish(&mut self, snapshot: &Snapshot) {
+        let _span = tracing::info_span!("publish", revision = snapshot.revision().0).entered();
         let changes = self.revision.map_or(Changes::Resync, |seen| snapshot.changes_since(seen));
         self.revision = Some(snapshot.revision());
         match changes {
@@ -76,6 +85,9 @@ impl Publisher {
             *current = Some(published);
             changed
         });
+        if let Some(propagation) = &self.propagation {
+            propagation.handed(snapshot.revision());
+        }
     }
 
     fn update(&mut self, key: &ServiceKey, service: Option<&Service>) {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use rollcall_catalog::model::Name;
+
 use crate::clock::Clock;
 
 /// What is watched.
@@ -14,6 +16,7 @@ pub enum Source {
     EndpointSlices,
     Pods,
     Nodes,
+    ServiceCidrs,
     ServiceRegistrations,
     CatalogEntries,
 }
@@ -23,6 +26,8 @@ pub enum Source {
 pub struct Freshness {
     /// What is watched.
     pub source: Source,
+    /// Where; `None` in the whole cluster.
+    pub namespace: Option<Name>,
     clock: Clock,
     contact_ms: AtomicU64,
     /// Complete lists, the first included.
@@ -40,9 +45,14 @@ pub struct Freshness {
 // === impl Source ===
 
 impl Source {
-    /// What the catalog is made of. Nothing is served before each has been listed once.
-    pub const CATALOG: [Self; 5] =
-        [Self::Services, Self::EndpointSlices, Self::Pods, Self::Nodes, Self::ServiceRegistrations];
+    /// What the catalog can be made of.
+    pub const CATALOG: [Self; 6] =
+        [Self::Services, Self::EndpointSlices, Self::Pods, Self::Nodes, Self::ServiceCidrs, Self::ServiceRegistrations];
+
+    /// Whether the catalog is made without it on an API server that does not serve it.
+    pub fn is_optional(self) -> bool {
+        self == Self::ServiceCidrs
+    }
 
     /// Its resource name in the API.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +61,7 @@ impl Source {
             Self::EndpointSlices => "endpointslices",
             Self::Pods => "pods",
             Self::Nodes => "nodes",
+            Self::ServiceCidrs => "servicecidrs",
             Self::ServiceRegistrations => "serviceregistrations",
             Self::CatalogEntries => "catalogentries",
         }
@@ -67,9 +78,10 @@ impl fmt::Display for Source {
 
 impl Freshness {
     /// A watch that has not been answered yet.
-    pub fn new(source: Source, clock: Clock) -> Arc<Self> {
+    pub fn new(source: Source, namespace: Option<Name>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             source,
+            namespace,
             contact_ms: AtomicU64::new(clock.monotonic_ms()),
             clock,
             lists: AtomicU64::new(0),

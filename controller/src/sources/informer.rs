@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -22,8 +23,8 @@ use tracing::{debug, info, warn};
 use super::ObjectKey;
 use super::freshness::Freshness;
 use super::guarded::Guarded;
+use super::trouble::{Trouble, is_not_served};
 use crate::backoff::Backoff;
-use crate::kube_error::words;
 
 /// What a source does with the objects of its kind.
 pub trait Handler<K>: Send {
@@ -36,11 +37,11 @@ pub trait Handler<K>: Send {
         let _ = key;
         std::future::ready(())
     }
-    /// The first complete list has been handed over.
+    /// The first complete list has been handed over, of the last namespace if there are several.
     fn synced(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Watches one kind for ever.
+/// Watches one kind for ever, in the whole cluster or in one namespace.
 pub struct Informer<K, H> {
     /// Where to list and watch.
     pub api: Api<Guarded<K>>,
@@ -48,8 +49,25 @@ pub struct Informer<K, H> {
     pub handler: H,
     /// Where the life of the watch is counted.
     pub freshness: Arc<Freshness>,
-    /// Open once the kind has been listed.
+    /// Opens for good once the kind has been listed and its watch stands.
     pub gate: Gate,
+    /// Which of the kind's watches have not been listed yet: shared by those of all namespaces.
+    pub unlisted: Arc<Unlisted>,
+    stage: Stage,
+}
+
+/// How many watches of a kind have not been listed yet.
+#[derive(Debug)]
+pub struct Unlisted(AtomicUsize);
+
+/// How far a watch has come. It never goes back: what it has told stays in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    New,
+    /// The first list has been handed over, or there is none to be had of an optional kind.
+    Listed,
+    /// A watch has been answered too.
+    Watched,
 }
 
 /// Objects per page of a list, as in client-go.
@@ -62,6 +80,8 @@ const WATCH_SECONDS: u32 = 30;
 const WATCH_GRACE: Duration = Duration::from_secs(5);
 /// Watches that fail to start in a row before the list is read anew.
 const STARTS_BEFORE_RELIST: u32 = 5;
+/// Between two looks for an optional kind that the API server does not serve: it may be upgraded.
+const NOT_SERVED_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why a watch ended.
 enum End {
@@ -70,7 +90,22 @@ enum End {
     /// The version is too old or the server says so: list again.
     Relist,
     /// It broke or did not start: go on from this version, after a pause.
-    Broken(String, String),
+    Broken(String, Trouble),
+}
+
+// === impl Unlisted ===
+
+impl Unlisted {
+    /// This many watches, none of which has been listed.
+    pub fn new(watches: usize) -> Arc<Self> {
+        Arc::new(Self(AtomicUsize::new(watches)))
+    }
+
+    /// One of them has been listed; whether it was the last.
+    fn was_last(&self) -> bool {
+        // What the others have sent was sent before they counted down.
+        self.0.fetch_sub(1, AcqRel) == 1
+    }
 }
 
 // === impl Informer ===
@@ -81,6 +116,17 @@ where
     K::DynamicType: Default,
     H: Handler<K>,
 {
+    /// A watch that has not begun.
+    pub fn new(
+        api: Api<Guarded<K>>,
+        handler: H,
+        freshness: Arc<Freshness>,
+        gate: Gate,
+        unlisted: Arc<Unlisted>,
+    ) -> Self {
+        Self { api, handler, freshness, gate, unlisted, stage: Stage::New }
+    }
+
     /// Lists, watches and starts over, until the future is dropped.
     pub async fn run(mut self) {
         let mut known = HashSet::new();
@@ -93,8 +139,12 @@ where
                     // A server that ends every watch at once must not be listed without pause.
                     tokio::time::sleep(backoff.pause()).await;
                 }
+                Err(error) if self.freshness.source.is_optional() && is_not_served(&error) => {
+                    self.not_served(&Trouble::of("listing", &self.freshness, &error)).await;
+                    tokio::time::sleep(NOT_SERVED_PAUSE).await;
+                }
                 Err(error) => {
-                    self.failed("listing", &words(&error));
+                    self.failed("listing", Trouble::of("listing", &self.freshness, &error));
                     tokio::time::sleep(backoff.pause()).await;
                 }
             }
@@ -128,11 +178,34 @@ where
 
     async fn listed(&mut self, objects: usize) {
         self.freshness.objects.store(objects as u64, Relaxed);
-        if self.freshness.lists.fetch_add(1, Relaxed) == 0 {
-            self.handler.synced().await;
+        self.freshness.lists.fetch_add(1, Relaxed);
+        info!(source = %self.freshness.source, namespace = self.freshness.namespace.as_deref(), objects, "listed");
+        self.reached_list().await;
+    }
+
+    /// The API server has none of an optional kind: that is an answer too, and what was known before stays.
+    async fn not_served(&mut self, trouble: &Trouble) {
+        self.freshness.touch();
+        if self.stage == Stage::New {
+            warn!(source = %self.freshness.source, "{}", trouble.words);
         }
+        self.reached_list().await;
+        self.reached_watch();
+    }
+
+    async fn reached_list(&mut self) {
+        if self.stage == Stage::New {
+            self.stage = Stage::Listed;
+            self.gate.close("listed; its watch is being started");
+            if self.unlisted.was_last() {
+                self.handler.synced().await;
+            }
+        }
+    }
+
+    fn reached_watch(&mut self) {
+        self.stage = Stage::Watched;
         self.gate.open();
-        info!(source = %self.freshness.source, objects, "listed");
     }
 
     async fn remove_all(&mut self, known: &mut HashSet<ObjectKey>, gone: impl Fn(&ObjectKey) -> bool) {
@@ -155,9 +228,9 @@ where
                     backoff.reset();
                 }
                 End::Relist => return,
-                End::Broken(at, error) => {
+                End::Broken(at, trouble) => {
                     broken += 1;
-                    self.failed("watching", &error);
+                    self.failed("watching", trouble);
                     if broken >= STARTS_BEFORE_RELIST {
                         return;
                     }
@@ -174,11 +247,11 @@ where
         let mut events = match tokio::time::timeout(limit, self.api.watch(&params, &version)).await {
             Ok(Ok(events)) => events.boxed(),
             Ok(Err(kube::Error::Api(status))) if status.code == 410 => return End::Relist,
-            Ok(Err(error)) => return End::Broken(version, words(&error)),
-            Err(_) => return End::Broken(version, "no answer to a watch request".into()),
+            Ok(Err(error)) => return self.broken(version, &error),
+            Err(_) => return self.silent(version, "no answer to a watch request"),
         };
         self.freshness.touch();
-        self.gate.open();
+        self.reached_watch();
         loop {
             match tokio::time::timeout(limit, events.try_next()).await {
                 Ok(Ok(Some(event))) => match self.event(event, known).await {
@@ -189,10 +262,18 @@ where
                     self.freshness.touch();
                     return End::Resume(version);
                 }
-                Ok(Err(error)) => return End::Broken(version, words(&error)),
-                Err(_) => return End::Broken(version, "the watch fell silent".into()),
+                Ok(Err(error)) => return self.broken(version, &error),
+                Err(_) => return self.silent(version, "the watch fell silent"),
             }
         }
+    }
+
+    fn broken(&self, version: String, error: &kube::Error) -> End {
+        End::Broken(version, Trouble::of("watching", &self.freshness, error))
+    }
+
+    fn silent(&self, version: String, what: &str) -> End {
+        End::Broken(version, Trouble::passing("watching", self.freshness.source, what))
     }
 
     /// Takes in one event; the version it brought, or `None` when the list has to be read anew.
@@ -236,12 +317,17 @@ where
         }
     }
 
-    fn failed(&self, doing: &str, error: &str) {
+    fn failed(&self, doing: &str, trouble: Trouble) {
         self.freshness.failures.fetch_add(1, Relaxed);
-        let source = self.freshness.source;
-        if self.freshness.lists.load(Relaxed) == 0 {
-            self.gate.close(format!("{doing} {source} fails: {error}"));
+        let (source, namespace) = (self.freshness.source, self.freshness.namespace.as_deref());
+        let age_seconds = self.freshness.age_seconds();
+        warn!(%source, namespace, error = %trouble.words, age_seconds, "{doing} failed; the last data stays in use");
+        if self.stage == Stage::Watched {
+            return;
         }
-        warn!(%source, %error, age_seconds = self.freshness.age_seconds(), "{doing} failed; the last data stays in use");
+        match trouble.fault {
+            Some(fault) => self.gate.close_for(fault, trouble.words),
+            None => self.gate.close(trouble.words),
+        }
     }
 }

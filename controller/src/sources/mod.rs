@@ -1,19 +1,27 @@
 //! Sources: the watches on the Kubernetes API. Here objects shrink to the catalog's own types and are dropped.
 //!
+//! - [`flags`]: what is watched, and where
+//! - [`watches`]: starts the watches of each kind: one for the cluster, or one for each namespace
 //! - [`informer`]: one list-and-watch loop for every kind
+//! - [`trouble`]: what keeps a watch from its objects, with the remedy
 //! - [`guarded`]: decoding that lets one bad object harm only itself
 //! - [`freshness`]: how old each watch is
-//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`registrations`], [`catalog_entries`]: what each becomes
+//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`catalog_entries`]: what
+//!   each becomes
 
 pub mod catalog_entries;
 pub mod endpoint_slices;
+pub mod flags;
 pub mod freshness;
 pub mod guarded;
 pub mod informer;
 pub mod nodes;
 pub mod pods;
 pub mod registrations;
+pub mod service_cidrs;
 pub mod services;
+pub mod trouble;
+pub mod watches;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rollcall_catalog::intern::Interner;

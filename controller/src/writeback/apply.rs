@@ -13,11 +13,14 @@ use rollcall_crds::{CatalogEntry, ServiceRegistration, ServiceRegistrationStatus
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tracing::warn;
+use tokio::time::Instant;
+use tracing::{Instrument, debug, field, info_span, warn};
 
 use super::observed::Seen;
+use crate::denials::Denials;
 use crate::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
+use crate::metrics::Metrics;
 use crate::sources::ObjectKey;
 
 /// Our name in the managed fields of what we write.
@@ -60,6 +63,10 @@ pub struct Applier {
     pub fence: Fence,
     /// The name of this replica, for Events.
     pub identity: Arc<str>,
+    /// Where missing rights are told.
+    pub denials: Denials,
+    /// Where writes are measured.
+    pub metrics: Arc<Metrics>,
 }
 
 // === impl Work ===
@@ -89,12 +96,13 @@ impl Applier {
                 Ok(())
             }
             Work::Entry(entry, version) => {
-                let written = self.apply(*entry, version).await?;
+                let written = self.apply("catalogentry", *entry, version).await?;
                 seen.push(Seen::entry(&written));
                 Ok(())
             }
             Work::RemoveEntry(key, version) => {
                 self.delete::<CatalogEntry>(
+                    "catalogentry",
                     &ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(&key.name) },
                     version,
                 )
@@ -112,18 +120,18 @@ impl Applier {
         seen: &mut Vec<Seen>,
     ) -> Result<(), Failure> {
         for (slice, version) in write {
-            let written = self.apply(slice, version).await?;
+            let written = self.apply("endpointslice", slice, version).await?;
             seen.push(Seen::slice(&written));
         }
         for (key, version) in delete {
-            self.delete::<EndpointSlice>(&key, version).await?;
+            self.delete::<EndpointSlice>("endpointslice", &key, version).await?;
             seen.push(Seen::SliceGone(key));
         }
         Ok(())
     }
 
     /// Server-side apply of an object; over `version` if it stands already.
-    async fn apply<K>(&self, mut object: K, version: Option<String>) -> Result<K, Failure>
+    async fn apply<K>(&self, kind: &'static str, mut object: K, version: Option<String>) -> Result<K, Failure>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
             + Clone
@@ -135,7 +143,7 @@ impl Applier {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        self.guarded(api.patch(&name, &params, &Patch::Apply(&object))).await
+        self.guarded(kind, &namespace, &name, api.patch(&name, &params, &Patch::Apply(&object))).await
     }
 
     async fn status(
@@ -152,18 +160,20 @@ impl Applier {
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        self.guarded(api.patch_status(&key.name, &params, &Patch::Apply(&patch))).await
+        let patch = Patch::Apply(&patch);
+        let write = api.patch_status(&key.name, &params, &patch);
+        self.guarded("status", &key.namespace, &key.name, write).await
     }
 
     /// Deletes an object as it was seen; that it is gone already is as good.
-    async fn delete<K>(&self, key: &ObjectKey, version: String) -> Result<(), Failure>
+    async fn delete<K>(&self, kind: &'static str, key: &ObjectKey, version: String) -> Result<(), Failure>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &key.namespace);
         let preconditions = Some(Preconditions { resource_version: Some(version), uid: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
-        match self.guarded(api.delete(&key.name, &params)).await {
+        match self.guarded(kind, &key.namespace, &key.name, api.delete(&key.name, &params)).await {
             Err(Failure::Kube(kube::Error::Api(status))) if status.code == 404 => Ok(()),
             other => other.map(drop),
         }
@@ -175,9 +185,13 @@ impl Applier {
             event.reporting_instance = Some(self.identity.to_string());
             let namespace = event.metadata.namespace.clone().unwrap_or_default();
             let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-            match self.guarded(api.create(&PostParams::default(), &event)).await {
+            let name = event.metadata.name.clone().unwrap_or_default();
+            match self.guarded("event", &namespace, &name, api.create(&PostParams::default(), &event)).await {
                 // Told already, before an answer was lost.
                 Err(Failure::Kube(kube::Error::Api(status))) if status.code == 409 => {}
+                Err(Failure::Kube(error)) if self.denials.told(&error) => {
+                    debug!(reason = event.reason.as_deref(), "event not published for want of a right");
+                }
                 Err(error) => warn!(%error, reason = event.reason.as_deref(), "event could not be published"),
                 Ok(_) => {}
             }
@@ -185,14 +199,25 @@ impl Applier {
     }
 
     /// No write without the fence, and none longer than the fence allows for.
-    async fn guarded<T>(&self, write: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failure> {
+    async fn guarded<T>(
+        &self,
+        object: &'static str,
+        namespace: &str,
+        name: &str,
+        write: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Failure> {
         if !self.fence.is_open() {
             return Err(Failure::NotLeading);
         }
-        match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+        let span = info_span!("write", object, namespace, name, result = field::Empty);
+        let begin = Instant::now();
+        let result = match tokio::time::timeout(WRITE_TIMEOUT, write).instrument(span.clone()).await {
             Ok(result) => result.map_err(Failure::Kube),
             Err(_) => Err(Failure::Timeout),
-        }
+        };
+        self.metrics.took(object, begin.elapsed());
+        span.record("result", result.as_ref().map_or_else(Failure::kind, |_| "written"));
+        result
     }
 }
 

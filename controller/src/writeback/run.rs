@@ -21,6 +21,7 @@ use super::observed::{Observed, Seen};
 use super::plan::Planner;
 use super::queue::{Queue, Target};
 use crate::clock::Clock;
+use crate::kube_error::words;
 use crate::metrics::Metrics;
 use crate::sources::freshness::Source;
 use crate::writer::Snapshots;
@@ -294,10 +295,10 @@ impl WriteBack {
         if let Target::Slices(service) = &target {
             match &result {
                 Ok(()) => self.refused.remove(service),
-                Err(Failure::Kube(kube::Error::Api(status)))
+                Err(Failure::Kube(error @ kube::Error::Api(status)))
                     if (400..500).contains(&status.code) && status.code != 409 =>
                 {
-                    self.refused.insert(service.clone(), status.message.clone())
+                    self.refused.insert(service.clone(), words(error))
                 }
                 Err(_) => None,
             };
@@ -312,9 +313,12 @@ impl WriteBack {
             }
             Err(error) => {
                 // A conflict is the fence at work: somebody wrote since, and the watch is about to tell what.
-                match error.kind() {
-                    "conflict" => debug!(%target, %error, "written over; looking again"),
-                    _ => warn!(%target, %error, "write failed; trying again"),
+                match &error {
+                    Failure::Kube(error) if self.applier.denials.told(error) => {
+                        debug!(%target, "not written for want of a right; trying again");
+                    }
+                    error if error.kind() == "conflict" => debug!(%target, %error, "written over; looking again"),
+                    error => warn!(%target, %error, "write failed; trying again"),
                 }
                 self.queue.failed(target, self.clock.monotonic_ms());
             }

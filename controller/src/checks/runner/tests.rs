@@ -9,6 +9,7 @@ use tokio::sync::mpsc::Sender;
 use super::super::plan::{Check, Kind};
 use super::*;
 use crate::testing::origin;
+use crate::writer::Detached;
 
 fn probe(endpoint: &str, target: SocketAddr) -> Probe {
     let check = Check {
@@ -28,7 +29,7 @@ fn plan(probes: Vec<Probe>, restored: Vec<(Name, Verdict)>) -> Order {
 
 struct Running {
     orders: Sender<Order>,
-    told: mpsc::Receiver<Message>,
+    told: Detached,
     tally: Arc<Tally>,
 }
 

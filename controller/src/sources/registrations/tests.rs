@@ -4,10 +4,11 @@ use tokio::sync::mpsc::Receiver;
 
 use super::*;
 use crate::testing::registration;
+use crate::writer::Detached;
 
 struct Rig {
     source: Registrations,
-    told: Receiver<Message>,
+    told: Detached,
     orders: Receiver<Order>,
     _seen: Receiver<Seen>,
 }
