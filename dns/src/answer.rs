@@ -3,16 +3,18 @@
 //! - [`query`]: what the bytes ask, or which error they deserve
 //! - [`edns`]: the OPT record, kept in every response to a query that has one
 //! - [`encode`]: whole records up to the limit, truth about the rest
+//! - [`foreign`]: which questions other servers are asked
 //!
 //! A faster way for common questions belongs in front of [`Query::read`](query::Query::read) in [`answer`], and must give
 //! the same bytes; everything else takes the way through hickory.
 
 pub mod edns;
 pub mod encode;
+pub mod foreign;
 pub mod query;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
 use crate::zone::{Found, Lookup, Rng, Zone};
 use edns::{Edns, ExtendedError};
@@ -28,6 +30,15 @@ pub enum Transport {
     Tcp,
 }
 
+/// What becomes of names that the catalog does not answer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// REFUSED.
+    Refused,
+    /// Other servers are asked.
+    Forwarded,
+}
+
 /// What was answered, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -39,41 +50,82 @@ pub struct Summary {
     pub truncated: bool,
 }
 
-/// Answers `query` into `out`, which is cleared first. `None`: no answer may be given to these bytes, because they are
-/// shorter than a header, or a response themselves.
-pub fn answer(query: &[u8], transport: Transport, zone: &Zone, rng: &mut Rng, out: &mut Vec<u8>) -> Option<Summary> {
-    out.clear();
-    let response = match Query::read(query) {
-        Read::Ignore => return None,
-        Read::Refuse(response) => response,
-        Read::Query(query) => respond(query, transport, zone, rng),
-    };
-    let limit = Edns::limit(response.edns.as_ref(), transport);
-    let truncated = response.encode(limit, out);
-    let rtype = response.question.as_ref().map(hickory_proto::op::Query::query_type);
-    Some(Summary { rtype, rcode: response.rcode, truncated })
+/// What became of a query.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The answer is written.
+    Answered(Summary),
+    /// Another server is to be asked.
+    Foreign(Box<Foreign>),
+    /// No answer may be given to these bytes, because they are shorter than a header, or a response themselves.
+    Ignored,
 }
 
-fn respond(query: Query, transport: Transport, zone: &Zone, rng: &mut Rng) -> Response {
+/// A question for another server.
+#[derive(Debug)]
+pub struct Foreign {
+    /// As received.
+    pub query: Query,
+    /// What to ask for: the name of the query, or the one that its chain of CNAMEs leads to.
+    pub name: Name,
+    /// That chain, in the order to be given.
+    pub chain: Vec<Record>,
+}
+
+/// Answers `query` into `out`, which is cleared first.
+pub fn answer(
+    query: &[u8],
+    transport: Transport,
+    zone: &Zone,
+    outside: Outside,
+    rng: &mut Rng,
+    out: &mut Vec<u8>,
+) -> Outcome {
+    out.clear();
+    let response = match Query::read(query) {
+        Read::Ignore => return Outcome::Ignored,
+        Read::Refuse(response) => response,
+        Read::Query(query) => match respond(query, transport, zone, outside, rng) {
+            Ok(response) => response,
+            Err(foreign) => return Outcome::Foreign(foreign),
+        },
+    };
+    Outcome::Answered(response.write(transport, out))
+}
+
+/// The response, or the question for another server.
+fn respond(
+    query: Query,
+    transport: Transport,
+    zone: &Zone,
+    outside: Outside,
+    rng: &mut Rng,
+) -> Result<Response, Box<Foreign>> {
     let response = query.response();
     let question = &query.question;
     if query.edns.as_ref().is_some_and(|edns| edns.version > 0) {
-        return response.with_code(ResponseCode::BADVERS); // RFC 6891 §6.1.3
+        return Ok(response.with_code(ResponseCode::BADVERS)); // RFC 6891 §6.1.3
     }
     // Zone transfers are for nobody here; other classes are for other servers.
     let transfer = matches!(question.query_type(), RecordType::AXFR | RecordType::IXFR);
     if transfer || question.query_class() != DNSClass::IN {
-        return response.with_code(ResponseCode::Refused);
+        return Ok(response.with_code(ResponseCode::Refused));
     }
     let most = usize::from(Edns::limit(query.edns.as_ref(), transport)) / RECORD_BYTES_MIN + 1;
-    match zone.lookup(question.name(), question.query_type(), rng, most) {
+    let found = zone.lookup(question.name(), question.query_type(), rng, most);
+    if outside == Outside::Forwarded
+        && let Some((name, chain)) = foreign::of(question, &found)
+    {
+        return Err(Box::new(Foreign { name, chain, query }));
+    }
+    Ok(match found {
         Lookup::NotReady => response.with_error(ResponseCode::ServFail, ExtendedError::NotReady),
         Lookup::OutOfZone => response.with_error(ResponseCode::Refused, ExtendedError::NotAuthoritative),
         Lookup::Found(found) => {
             let rcode = if found.nx_domain { ResponseCode::NXDomain } else { ResponseCode::NoError };
             Response { authoritative: true, found, ..response.with_code(rcode) }
         }
-    }
+    })
 }
 
 // === impl Response ===
@@ -83,11 +135,19 @@ impl Response {
         Self { rcode, ..self }
     }
 
-    fn with_error(mut self, rcode: ResponseCode, error: ExtendedError) -> Self {
+    /// A response that says no more than this.
+    pub(crate) fn with_error(mut self, rcode: ResponseCode, error: ExtendedError) -> Self {
         if let Some(edns) = &mut self.edns {
             edns.error = Some(error);
         }
         Self { rcode, found: Found::default(), ..self }
+    }
+
+    /// Writes it behind what is in `out`, which is nothing, as long as its transport allows.
+    pub(crate) fn write(&self, transport: Transport, out: &mut Vec<u8>) -> Summary {
+        let truncated = self.encode(Edns::limit(self.edns.as_ref(), transport), out);
+        let rtype = self.question.as_ref().map(hickory_proto::op::Query::query_type);
+        Summary { rtype, rcode: self.rcode, truncated }
     }
 }
 

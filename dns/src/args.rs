@@ -1,19 +1,35 @@
 //! Flags, each with its environment variable.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use rollcall_admin::logs::Format;
+use rollcall_admin::{Filter, traces};
+
+use crate::check;
+use crate::forward::target::Target;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "rollcall-dns", version)]
 pub struct Args {
-    /// Catalog server, such as `http://rollcall:18000`. Repeat it for more: they are tried in this order.
+    /// Catalog server, such as `https://rollcall-controller.rollcall-system:18000`. Repeat it for more: they are tried in
+    /// this order. With `https` its certificate must be for that host; `http` is without TLS.
     #[arg(long = "catalog", env = "ROLLCALL_CATALOG", value_name = "URL", required = true, value_delimiter = ',')]
     #[arg(value_parser = catalog_url)]
     pub catalog: Vec<String>,
+
+    /// With `https`: the authorities that may have signed the certificate of a catalog server, as PEM. May appear later,
+    /// and is read again when it changes.
+    #[arg(long = "catalog-ca-file", env = "ROLLCALL_CATALOG_CA_FILE", value_name = "PATH")]
+    pub catalog_ca_file: Option<PathBuf>,
+
+    /// With `https`: the name that the certificates must be for, if not the host of the URL: where that is an address
+    /// which nobody knew when the certificates were made, such as a Service's.
+    #[arg(long = "catalog-server-name", env = "ROLLCALL_CATALOG_SERVER_NAME", value_name = "NAME")]
+    pub catalog_server_name: Option<String>,
 
     /// Address for DNS over UDP and TCP. Repeat it for more; `0.0.0.0` and `[::]` are given apart.
     #[arg(long = "listen", env = "ROLLCALL_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:1053")]
@@ -29,6 +45,13 @@ pub struct Args {
     #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub ttl: u32,
 
+    /// Server that is asked for names outside of the cluster: an address, or a resolv.conf that names some.
+    ///
+    /// Such as 192.0.2.53, [2001:db8::53]:5353 or /etc/resolv.conf, which is read again when it changes. Repeat it for
+    /// more: they are asked in this order. Without it such names are REFUSED.
+    #[arg(long = "forward", env = "ROLLCALL_FORWARD", value_name = "ADDR[:PORT]|PATH", value_delimiter = ',')]
+    pub forward: Vec<Target>,
+
     /// Threads that answer UDP, for each address. Default: one for each CPU.
     #[arg(long, env = "ROLLCALL_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: Option<u16>,
@@ -37,23 +60,57 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_LOG_FORMAT", value_name = "FORMAT", default_value_t = Format::Text)]
     pub log_format: Format,
 
+    /// What is logged: a level, or levels by target such as info,rollcall_dns::subscription=debug. RUST_LOG goes before
+    /// it; PUT /debug/log-level changes it for a time.
+    #[arg(long, env = "ROLLCALL_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: Filter,
+
+    /// OTLP collector (gRPC) that traces are sent to, such as http://collector:4317. Default: no traces.
+    #[arg(long, env = "ROLLCALL_OTLP_ENDPOINT", value_name = "URL", value_parser = traces::endpoint)]
+    pub otlp_endpoint: Option<String>,
+
     /// How long to answer on after SIGTERM, not ready, so that resolvers turn to another server: 5s, 500ms or 1m.
     #[arg(long, env = "ROLLCALL_LAME_DUCK", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub lame_duck: Duration,
 }
 
+/// Answers DNS for the services of a cluster from Rollcall's catalog, or checks a server that does.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "rollcall-dns", version, subcommand_negates_reqs = true)]
+#[command(override_usage = "rollcall-dns --catalog <URL> [OPTIONS]\n       rollcall-dns check [OPTIONS]")]
+pub struct CommandLine {
+    /// Without a subcommand the program is the server.
+    #[command(flatten)]
+    pub serve: Args,
+    /// Something else.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does besides being the server.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Asks a DNS server for names, and readiness pages, until all answer as they should: 0 if they do, else 1.
+    Check(check::Options),
+}
+
 const LAME_DUCK_MAX: Duration = Duration::from_secs(300);
 
+/// An IPv6 address may come without brackets: so Kubernetes gives it to pods, and in a pod's flags nobody can add them.
 fn catalog_url(text: &str) -> Result<String, String> {
-    // The stream's client has no TLS yet; https would be accepted here and fail for ever.
-    let host = text.strip_prefix("http://").and_then(|rest| rest.trim_end_matches('/').rsplit_once(':'));
-    match host {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
-        Some(_) | None => Err("give a URL with scheme http, host and port, such as http://127.0.0.1:18000".to_owned()),
+    let wrong = || "give a URL with scheme http or https, host and port, such as https://rollcall:18000".to_owned();
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(wrong)?;
+    if !["http", "https"].contains(&scheme) || host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+        return Err(wrong());
+    }
+    match host.parse::<Ipv6Addr>() {
+        Ok(address) => Ok(format!("{scheme}://[{address}]:{port}")),
+        Err(_) => Ok(text.to_owned()),
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("", 1000)];
     let read = |(unit, factor): (&str, u64)| {
         let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
@@ -66,15 +123,46 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Transport;
 
     fn parse(args: &[&str]) -> Result<Args, String> {
         Args::try_parse_from([&["rollcall-dns"], args].concat()).map_err(|error| error.to_string())
     }
 
     #[test]
+    fn the_server_needs_its_flags_and_a_check_none() {
+        let line = |args: &[&str]| CommandLine::try_parse_from([&["rollcall-dns"], args].concat());
+        assert!(line(&["--catalog", "http://a:1"]).unwrap().command.is_none());
+        assert!(line(&[]).unwrap_err().to_string().contains("--catalog"));
+        let Some(Command::Check(options)) = line(&["check"]).unwrap().command else { panic!("a check") };
+        assert_eq!(
+            (options.names, options.transport),
+            (vec!["kubernetes.default.svc".to_owned()], Transport::ALL.to_vec())
+        );
+        let error = line(&["check", "--transport", "quic"]).unwrap_err().to_string();
+        assert!(error.contains("use udp, tcp or udp,tcp"), "{error}");
+    }
+
+    #[test]
+    fn the_help_of_the_server_names_the_check_and_that_of_the_check_its_flags() {
+        use clap::CommandFactory;
+        let mut line = CommandLine::command();
+        let help = line.render_help().to_string();
+        assert!(
+            ["--catalog", "--forward", "check", "Answers DNS for"].iter().all(|part| help.contains(part)),
+            "{help}"
+        );
+        let help = line.find_subcommand_mut("check").unwrap().render_help().to_string();
+        assert!(["--server", "--ready", "--timeout"].iter().all(|part| help.contains(part)), "{help}");
+        assert!(!help.contains("--catalog"), "{help}");
+    }
+
+    #[test]
     fn defaults_need_the_catalog_alone_and_lists_may_be_repeated() {
         let args = parse(&["--catalog", "http://a:1", "--catalog", "http://b:2"]).unwrap();
         assert_eq!(args.catalog, ["http://a:1", "http://b:2"]);
+        let args_of_a_pod = parse(&["--catalog", "https://fd00::a:18000", "--catalog", "https://[fd00::b]:18000"]).unwrap();
+        assert_eq!(args_of_a_pod.catalog, ["https://[fd00::a]:18000", "https://[fd00::b]:18000"]);
         assert_eq!((args.ttl, args.lame_duck, args.listen.len()), (5, Duration::from_secs(5), 1));
         let args =
             parse(&["--catalog", "http://a:1", "--listen", "127.0.0.1:53,[::1]:53", "--lame-duck", "250ms"]).unwrap();
@@ -84,12 +172,13 @@ mod tests {
     #[test]
     fn a_bad_flag_is_named_with_what_is_allowed() {
         let cases = [
-            (&["--catalog", "a:1"][..], ["--catalog", "scheme http, host and port"]),
-            (&["--catalog", "https://a:1"], ["--catalog", "scheme http"]),
+            (&["--catalog", "a:1"][..], ["--catalog", "scheme http or https, host and port"]),
+            (&["--catalog", "https://a"], ["--catalog", "host and port"]),
             (&["--catalog", "http://a:1", "--ttl", "9999"], ["--ttl", "0..=3600"]),
             (&["--catalog", "http://a:1", "--listen", "53"], ["--listen", "ADDR:PORT"]),
             (&["--catalog", "http://a:1", "--log-format", "xml"], ["--log-format", "use text or json"]),
             (&["--catalog", "http://a:1", "--lame-duck", "1h"], ["--lame-duck", "up to 5m"]),
+            (&["--catalog", "http://a:1", "--forward", "dns.example.com"], ["--forward", "give the IP address"]),
             (&[], ["--catalog", "required"]),
         ];
         for (args, expected) in cases {

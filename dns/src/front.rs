@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::answer::{Transport, answer};
+use crate::answer::{Foreign, Outcome, Outside, Transport, answer};
+use crate::forward::Forwarder;
 use crate::metrics::{DropReason, Metrics};
 use crate::zone::{Rng, Zone};
 
@@ -23,6 +24,18 @@ pub struct Responder {
     zone: Arc<Zone>,
     metrics: Arc<Metrics>,
     rng: Rng,
+    forwarder: Option<Forwarder>,
+}
+
+/// What is to be done about a query.
+#[derive(Debug)]
+enum Reply {
+    /// The answer is there.
+    Answer,
+    /// Others are asked.
+    Forward(Forwarder, Box<Foreign>),
+    /// Nothing.
+    None,
 }
 
 // === impl Responder ===
@@ -30,23 +43,35 @@ pub struct Responder {
 impl Responder {
     /// A responder for a zone.
     pub fn new(zone: Arc<Zone>, metrics: Arc<Metrics>) -> Self {
-        Self { zone, metrics, rng: Rng::from_entropy() }
+        Self { zone, metrics, rng: Rng::from_entropy(), forwarder: None }
     }
 
-    /// Writes the answer to `query` into `out`, which is cleared first. Returns whether there is one.
-    fn respond(&mut self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> bool {
+    /// Has names outside of the zone answered by others, if there are any.
+    pub fn forwarding(self, forwarder: Option<Forwarder>) -> Self {
+        Self { forwarder, ..self }
+    }
+
+    /// Writes the answer to `query` into `out`, which is cleared first, or says what else to do.
+    fn respond(&mut self, query: &[u8], transport: Transport, out: &mut Vec<u8>) -> Reply {
         let begin = Instant::now();
-        let summary = answer(query, transport, &self.zone, &mut self.rng, out);
-        match summary {
-            Some(summary) => self.metrics.answered(transport, summary, begin.elapsed()),
-            None => self.metrics.dropped(transport, DropReason::NotAQuery),
+        let outside = if self.forwarder.is_some() { Outside::Forwarded } else { Outside::Refused };
+        let outcome = answer(query, transport, &self.zone, outside, &mut self.rng, out);
+        match (outcome, &self.forwarder) {
+            (Outcome::Answered(summary), _) => {
+                self.metrics.answered(transport, summary, begin.elapsed());
+                Reply::Answer
+            }
+            (Outcome::Foreign(foreign), Some(forwarder)) => Reply::Forward(forwarder.clone(), foreign),
+            (Outcome::Foreign(_), None) | (Outcome::Ignored, _) => {
+                self.metrics.dropped(transport, DropReason::NotAQuery);
+                Reply::None
+            }
         }
-        summary.is_some()
     }
 }
 
 impl Clone for Responder {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.zone), Arc::clone(&self.metrics))
+        Self::new(Arc::clone(&self.zone), Arc::clone(&self.metrics)).forwarding(self.forwarder.clone())
     }
 }

@@ -7,12 +7,16 @@
 //! - [`subscription`]: keeps the zone in step with the stream; the protobufs end there
 //! - [`zone`]: the index of names, pure
 //! - [`answer`]: a query's bytes in, the response's bytes out, pure
+//! - [`forward`]: questions for other servers, when there are any to ask
 //! - [`front`]: sockets and connections, with their limits
+//! - [`check`]: `rollcall-dns check`, which asks a server as clients do
 //! - [`metrics`], [`args`], [`start`], [`clock`]: what operators see and set, how the parts are joined, the time
 
 pub mod answer;
 pub mod args;
+pub mod check;
 pub mod clock;
+pub mod forward;
 pub mod front;
 pub mod metrics;
 pub mod start;

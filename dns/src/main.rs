@@ -3,24 +3,51 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rollcall_admin::{Readiness, logs, shutdown};
-use rollcall_dns::args::Args;
+use rollcall_admin::server::ServerError;
+use rollcall_admin::{Notices, Readiness, Telemetry, shutdown};
+use rollcall_dns::args::{Args, Command, CommandLine};
+use rollcall_dns::check;
 use rollcall_dns::start::Prepared;
+
+/// musl's own allocator has one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            drop(error.print());
+            // A person's slip in `kubectl exec … check` is no fault of this pod's.
+            if error.use_stderr() && std::env::args().nth(1).is_none_or(|first| first != "check") {
+                Notices::of_this_pod("dns").fatal("BadFlags", &error.to_string()).await;
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    if let Some(Command::Check(options)) = line.command {
+        return if check::run(options).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    match run(line.serve).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("rollcall-dns: {error:#}");
+            let fault = error.chain().find_map(|cause| Some(cause.downcast_ref::<ServerError>()?.fault()));
+            Notices::of_this_pod("dns").fatal(fault.unwrap_or("CannotStart"), &format!("{error:#}")).await;
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    logs::init(args.log_format, "info")?;
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    let endpoint = args.otlp_endpoint.as_deref();
+    let telemetry = Telemetry::start(args.log_format, &args.log_level, endpoint, name, version)?;
     let readiness = Readiness::default();
     let stop = shutdown::on_signal(readiness.clone(), args.lame_duck)?;
-    Prepared::new(args).await?.serve(readiness, stop).await
+    let ended = Prepared::new(args).await?.with_telemetry(telemetry.clone()).serve(readiness, stop).await;
+    telemetry.flush().await;
+    ended
 }

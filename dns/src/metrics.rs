@@ -1,5 +1,6 @@
 //! What operators see: names begin with `rollcall_dns_`.
 
+mod forward;
 mod labels;
 
 use std::sync::OnceLock;
@@ -12,10 +13,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use rollcall_admin::{Readiness, Telemetry, build_info, process};
+
 use crate::answer::{Summary, Transport};
 use crate::zone::writer::Size;
 use labels::{Code, DropLabels, QueryLabels, ResourceLabels, TransportLabels, Type};
 
+pub use forward::{FailureReason, Forward};
 pub use labels::{DropReason, ResourceKind};
 
 /// All metrics of the server.
@@ -40,6 +44,8 @@ pub struct Metrics {
     updates: Family<ResourceLabels, Counter>,
     refused: Family<ResourceLabels, Counter>,
     apply: Histogram,
+    /// What is forwarded to other servers.
+    pub forward: Forward,
 }
 
 // === impl Metrics ===
@@ -66,43 +72,73 @@ impl Default for Metrics {
             refused: Family::default(),
             // 10 µs to 2.6 s.
             apply: Histogram::new((0..10).map(|n| 1e-5 * f64::from(1_u32 << (2 * n)))),
+            forward: Forward::default(),
         }
     }
 }
 
 impl Metrics {
+    /// All metrics of the DNS server.
+    pub fn registry(&self, readiness: &Readiness, telemetry: &Telemetry) -> Registry {
+        let mut registry = Registry::default();
+        self.register(&mut registry);
+        process::register(&mut registry);
+        build_info::register(&mut registry, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        readiness.register(&mut registry);
+        telemetry.register(&mut registry);
+        registry
+    }
+
     /// Registers everything under `rollcall_dns_`. `registry` has no prefix of its own.
-    pub fn register(&self, registry: &mut Registry) {
+    fn register(&self, registry: &mut Registry) {
         let to = registry.sub_registry_with_prefix("rollcall_dns");
-        to.register("queries", "Answered queries by transport, type and response code", self.queries.clone());
-        let help = "Time from a query's arrival at a worker to its encoded answer";
+        let help = "Queries answered from the catalog, by transport, type and response code. NXDOMAIN is normal: resolvers try search \
+                    domains one after the other. SERVFAIL is not, but before the catalog is there";
+        to.register("queries", help, self.queries.clone());
+        let help = "Time from a query's arrival at a worker to its encoded answer; microseconds";
         to.register_with_unit("answer", help, Unit::Seconds, self.answers.clone());
-        to.register("truncated_answers", "Answers sent with TC because not all fitted", self.truncated.clone());
-        to.register("dropped", "Queries, answers and connections dropped, by reason", self.dropped.clone());
-        to.register("tcp_connections", "Open TCP connections", self.tcp_connections.clone());
-        to.register("services", "Services held", self.services.clone());
-        to.register("endpoints", "Endpoints held, ready or not", self.endpoints.clone());
+        to.register(
+            "truncated_answers",
+            "Answers sent with TC because not all fitted: large services over UDP, asked for again over TCP",
+            self.truncated.clone(),
+        );
+        let help = "Queries, answers and connections dropped, by reason: no query at all, a forged source, an answer \
+                    that could not be sent, too many connections. 0 is normal";
+        to.register("dropped", help, self.dropped.clone());
+        to.register("tcp_connections", "Open TCP connections, of 150 for each address", self.tcp_connections.clone());
+        to.register(
+            "services",
+            "Services held; the controllers' rollcall_catalog_services when all is well",
+            self.services.clone(),
+        );
+        to.register(
+            "endpoints",
+            "Endpoints held, ready or not; the controllers' rollcall_catalog_endpoints when all is well",
+            self.endpoints.clone(),
+        );
         to.register("names", "Names of services, endpoints and ports that are answered", self.names.clone());
+        self.forward.register(to);
         self.register_stream(to);
     }
 
     fn register_stream(&self, to: &mut Registry) {
-        let help = "Whether the catalog's stream is connected (1) or the last data is served without it (0)";
+        let help = "1 while the catalog's stream is connected, 0 while the last data is served without it: at most seconds, as when a \
+                    controller restarts";
         to.register("stream_connected", help, self.stream_connected.clone());
         to.register(
             "stream_disconnects",
-            "Times that the catalog's stream ended or could not be opened",
+            "Times that the catalog's stream ended or could not be opened; some when controllers restart",
             self.disconnects.clone(),
         );
-        let help = "When the last update of the catalog was applied, in unix time";
+        let help = "When the last update of the catalog was applied, in unix time. In a quiet cluster that is long ago";
         to.register_with_unit("last_update_timestamp", help, Unit::Seconds, self.last_update.clone());
         to.register("resource_updates", "Resources of the catalog set or removed, by type", self.updates.clone());
         to.register(
             "resource_errors",
-            "Resources of the catalog that could not be used, by type",
+            "Resources of the catalog that could not be used and were refused, by type; the log names them. 0 is normal",
             self.refused.clone(),
         );
-        let help = "Time from the receipt of an update to the moment when queries are answered from it";
+        let help = "Time from the receipt of an update to the moment when queries are answered from it; milliseconds, more for the first";
         to.register_with_unit("update_apply", help, Unit::Seconds, self.apply.clone());
     }
 

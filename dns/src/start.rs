@@ -2,45 +2,57 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use prometheus_client::registry::Registry;
-use rollcall_admin::{Readiness, Routes, Server, build_info, process};
+use rollcall_admin::{Gate, Notices, Readiness, Routes, Server, Telemetry, ports};
 use rollcall_xds::client::{self, Config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::args::Args;
-use crate::front::bind::{Bound, bind};
+use crate::forward::keeper::{self, Keeper};
+use crate::forward::target::Target;
+use crate::forward::upstreams::Upstreams;
+use crate::forward::{self, Forwarder};
+use crate::front::bind::Front;
 use crate::front::{Responder, tcp, udp};
 use crate::metrics::Metrics;
 use crate::subscription::{Subscriber, TYPES};
 use crate::zone::{Settings, ZoneWriter};
 
-/// A server with its addresses taken, which does not answer yet.
+/// A server with its addresses taken, as far as they can be had, which does not answer yet.
 #[derive(Debug)]
 pub struct Prepared {
     args: Args,
-    fronts: Vec<Bound>,
+    fronts: Vec<Front>,
     admin: Server,
+    telemetry: Telemetry,
 }
 
 // === impl Prepared ===
 
 impl Prepared {
-    /// Takes all addresses, so that whatever is wrong with them is said before anything runs.
+    /// Takes the addresses. That of the admin pages must be free; for one of DNS that is not, `serve` waits.
     pub async fn new(args: Args) -> anyhow::Result<Self> {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = args.workers.map_or_else(cpus, usize::from);
-        let fronts = args.listen.iter().map(|addr| bind(*addr, workers)).collect::<Result<_, _>>()?;
         let admin = Server::bind(args.http_listen).await?;
-        Ok(Self { args, fronts, admin })
+        let fronts = args.listen.iter().map(|addr| Front::new(*addr, workers)).collect();
+        let prepared = Self { args, fronts, admin, telemetry: Telemetry::default() };
+        keeper::refuse_own(&prepared.args.forward, &prepared.dns_addrs().collect::<Vec<_>>())?;
+        Ok(prepared)
+    }
+
+    /// Has logs and traces shown on the admin pages.
+    pub fn with_telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// Where DNS is answered, in the order of the flags.
     pub fn dns_addrs(&self) -> impl Iterator<Item = SocketAddr> {
-        self.fronts.iter().map(|bound| bound.addr)
+        self.fronts.iter().map(|front| front.addr)
     }
 
     /// Where the admin pages are.
@@ -53,46 +65,86 @@ impl Prepared {
         let (dns, http) = (self.dns_addrs().collect::<Vec<_>>(), self.http_addr());
         let metrics = Arc::<Metrics>::default();
         let writer = ZoneWriter::new(Settings { ttl: self.args.ttl, name_servers: name_servers(&dns) });
-        let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics));
+        let (forwarder, keeper) = forward(self.args.forward, &dns, &readiness, &metrics).unzip();
+        let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics)).forwarding(forwarder.clone());
         let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog"));
 
         let tasks = TaskTracker::new();
-        let admin = self.admin.serve(readiness, registry(&metrics), Routes::default(), stop.clone());
-        let stream = subscribe(self.args.catalog, subscriber, stop.clone())?;
+        let (gate, registry) = (readiness.gate("listen"), Arc::new(metrics.registry(&readiness, &self.telemetry)));
+        tasks.spawn(Notices::of_this_pod("dns").watch(readiness.clone(), stop.clone()));
+        let admin = self.admin.serve(readiness, registry, self.telemetry.on(Routes::default()), stop.clone());
+        let stream = subscribe(
+            self.args.catalog,
+            self.args.catalog_ca_file,
+            self.args.catalog_server_name,
+            subscriber,
+            stop.clone(),
+        )?;
         tasks.spawn(admin);
-        for bound in self.fronts {
-            for socket in bound.udp {
-                tasks.spawn(udp::serve(socket, responder.clone(), stop.clone()));
-            }
-            tasks.spawn(tcp::serve(bound.tcp, responder.clone(), stop.clone()));
+        if let Some(keeper) = keeper {
+            tasks.spawn(keeper.run(stop.clone()));
         }
-        tracing::info!(?dns, %http, "answering");
+        tasks.spawn(listen(self.fronts, gate, responder, tasks.clone(), stop));
+        tracing::info!(?dns, %http, "started");
         stream.await?;
         tasks.close();
         tasks.wait().await;
+        if let Some(forwarder) = forwarder {
+            forwarder.finished().await;
+        }
         tracing::info!("ended");
         Ok(())
     }
 }
 
+/// Answers on each address as soon as it can be had; the gate opens with the last of them.
+async fn listen(mut fronts: Vec<Front>, gate: Gate, responder: Responder, tasks: TaskTracker, stop: CancellationToken) {
+    let answer = |front: &mut Front| {
+        let bound = front.take()?;
+        tracing::info!(dns = %bound.addr, "answering");
+        for socket in bound.udp {
+            tasks.spawn(udp::serve(socket, responder.clone(), stop.clone()));
+        }
+        tasks.spawn(tcp::serve(bound.tcp, responder.clone(), stop.clone()));
+        Ok(())
+    };
+    let all = || {
+        let mut missing = Ok(());
+        fronts.retain_mut(|front| {
+            let refused = answer(front).map_err(|error| missing = Err(error));
+            refused.is_err()
+        });
+        missing
+    };
+    ports::bind_when_free(&gate, &stop, all).await;
+}
+
+/// What answers names outside of the cluster; `None` when nobody is to be asked.
+fn forward(
+    targets: Vec<Target>,
+    listen: &[SocketAddr],
+    readiness: &Readiness,
+    metrics: &Arc<Metrics>,
+) -> Option<(Forwarder, Keeper)> {
+    let upstreams = Arc::<Upstreams>::default();
+    let gate = || readiness.gate("forward");
+    let keeper = |targets| Keeper::new(targets, listen.to_vec(), Arc::clone(&upstreams), Arc::clone(metrics), gate());
+    let forwarder = || Forwarder::new(Arc::clone(&upstreams), forward::in_flight_max(), Arc::clone(metrics));
+    (!targets.is_empty()).then(|| (forwarder(), keeper(targets)))
+}
+
 fn subscribe(
     servers: Vec<String>,
+    ca_file: Option<PathBuf>,
+    server_name: Option<String>,
     mut subscriber: Subscriber,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let node_id = std::env::var("HOSTNAME").unwrap_or_else(|_| "rollcall-dns".to_owned());
-    let config = Config { types: TYPES.to_vec(), ..Config::new(servers, node_id) };
+    let config = Config { types: TYPES.to_vec(), ca_file, server_name, ..Config::new(servers, node_id) };
     let sink = move |event| subscriber.on_event(event);
     let stream = tokio::spawn(client::run(config, sink, stop.cancelled_owned()));
     Ok(async move { stream.await.context("the subscription ended by itself")?.context("--catalog") })
-}
-
-fn registry(metrics: &Metrics) -> Arc<Registry> {
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
-    process::register(&mut registry);
-    build_info::register(&mut registry, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-    Arc::new(registry)
 }
 
 /// What the zone's name server resolves to: the addresses given, without those that stand for all of a machine's.

@@ -71,6 +71,13 @@ impl Subscriber {
 
     fn on_update(&mut self, update: Update) -> Result<(), String> {
         let begin = Instant::now();
+        let _span = tracing::info_span!(
+            "apply",
+            r#type = update.ty.type_url(),
+            set = update.upserts.len(),
+            removed = update.removed.len()
+        )
+        .entered();
         let Some(kind) = kind(update.ty) else { return Err(format!("{} was not subscribed to", update.ty)) };
         let total = update.upserts.len() + update.removed.len();
         let refusals = match kind {

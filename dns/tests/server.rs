@@ -198,11 +198,40 @@ async fn a_server_follows_the_catalog_and_keeps_the_last_answers_without_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_port_in_use_ends_the_start_with_the_remedy() {
-    let dns = Dns::start("127.0.0.1:1".parse().unwrap()).await;
-    let listen = dns.addr.to_string();
-    let flags =
-        ["rollcall-dns", "--catalog", "http://127.0.0.1:1", "--listen", &listen, "--http-listen", "127.0.0.1:0"];
+async fn a_port_in_use_is_said_with_the_remedy_and_taken_when_it_is_free() {
+    let mut catalog = Catalog::start().await;
+    catalog.set(&[[10, 1, 0, 1]]);
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = other.local_addr().unwrap();
+    let (url, listen) = (format!("http://{}", catalog.addr), format!("{addr},127.0.0.2:0"));
+    let flags = ["rollcall-dns", "--catalog", &url, "--listen", &listen, "--http-listen", "127.0.0.1:0"];
+    let prepared = Prepared::new(Args::try_parse_from(flags).unwrap()).await.unwrap();
+    let (free, http) = (prepared.dns_addrs().nth(1).unwrap(), prepared.http_addr());
+    let (readiness, stop) = (Readiness::default(), CancellationToken::new());
+    let task = tokio::spawn(prepared.serve(readiness.clone(), stop.clone()));
+    let dns = Dns { addr: free, http, readiness, stop, task };
+
+    dns.wait_for(&[[10, 1, 0, 1]]).await;
+    let page = dns.http("/readyz").await;
+    let said = format!("not ready: listen: port {} on 127.0.0.1 is in use by another process", addr.port());
+    assert!(page.starts_with("HTTP/1.1 503 ") && page.contains(&said), "{page}");
+    assert!(page.contains("set --listen (dns.listenPort in the chart)"), "{page}");
+    assert_eq!(sample(&dns.http("/metrics").await, r#"rollcall_ready{gate="listen"}"#), "0");
+
+    drop(other);
+    let begin = Instant::now();
+    while !dns.readiness.is_ready() {
+        assert!(begin.elapsed() < SECONDS, "{:?}", dns.readiness.gates());
+        sleep(Duration::from_millis(10)).await;
+    }
+    Dns { addr, ..dns }.wait_for(&[[10, 1, 0, 1]]).await;
+}
+
+#[tokio::test]
+async fn an_admin_port_in_use_ends_the_start_with_the_remedy() {
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let http = other.local_addr().unwrap().to_string();
+    let flags = ["rollcall-dns", "--catalog", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--http-listen", &http];
     let error = Prepared::new(Args::try_parse_from(flags).unwrap()).await.unwrap_err().to_string();
-    assert!(error.contains(&format!("TCP {listen} is in use")), "{error}");
+    assert!(error.contains(&format!("admin address {http} is in use")) && error.contains("--http-listen"), "{error}");
 }

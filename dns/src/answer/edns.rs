@@ -25,14 +25,23 @@ pub struct Edns {
 /// Extended DNS errors (RFC 8914 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtendedError {
+    /// 0: what the other codes do not say; here, too many questions at once for other servers.
+    Other,
     /// 14: not ready to answer yet.
     NotReady,
     /// 20: not this server's zone.
     NotAuthoritative,
+    /// 22: none of the servers that the question was forwarded to answered.
+    NoReachableAuthority,
+    /// 23: the servers that the question was forwarded to cannot be reached, or talk nonsense.
+    NetworkError,
 }
 
-const OPT_TYPE: u16 = 41;
-const EXTENDED_ERROR_OPTION: u16 = 15;
+/// The type of an OPT record.
+pub const OPT_TYPE: u16 = 41;
+/// The option that carries an extended error (RFC 8914 §2).
+pub const EXTENDED_ERROR_OPTION: u16 = 15;
+/// DO in the third byte of an OPT record's TTL.
 const DNSSEC_OK: u8 = 0x80;
 
 // === impl Edns ===
@@ -51,20 +60,20 @@ impl Edns {
     /// The response's OPT record as bytes. It never shares a name with the rest, so it can be put at the end of a
     /// response that was cut.
     pub fn encode(&self, rcode: ResponseCode) -> Vec<u8> {
-        let error = self.error.map(ExtendedError::code);
-        let mut opt = vec![0]; // the root
-        opt.extend(OPT_TYPE.to_be_bytes());
-        opt.extend(UDP_PAYLOAD_MAX.to_be_bytes());
-        opt.extend([rcode.high(), 0, if self.dnssec_ok { DNSSEC_OK } else { 0 }, 0]);
-        match error {
-            None => opt.extend([0, 0]),
-            Some(code) => {
-                let option = [6_u16, EXTENDED_ERROR_OPTION, 2, code];
-                opt.extend(option.into_iter().flat_map(u16::to_be_bytes));
-            }
-        }
-        opt
+        let option = |error: ExtendedError| [EXTENDED_ERROR_OPTION, 2, error.code()].map(u16::to_be_bytes).concat();
+        opt_record(rcode.high(), self.dnssec_ok, &self.error.map(option).unwrap_or_default())
     }
+}
+
+/// An OPT record that invites [`UDP_PAYLOAD_MAX`] bytes; `options` are as on the wire, at most 65,535 bytes.
+pub fn opt_record(rcode_high: u8, dnssec_ok: bool, options: &[u8]) -> Vec<u8> {
+    let mut opt = vec![0]; // the root
+    opt.extend(OPT_TYPE.to_be_bytes());
+    opt.extend(UDP_PAYLOAD_MAX.to_be_bytes());
+    opt.extend([rcode_high, 0, if dnssec_ok { DNSSEC_OK } else { 0 }, 0]);
+    opt.extend((options.len() as u16).to_be_bytes());
+    opt.extend(options);
+    opt
 }
 
 impl From<&hickory_proto::op::Edns> for Edns {
@@ -80,8 +89,11 @@ impl ExtendedError {
     /// The number on the wire.
     pub fn code(self) -> u16 {
         match self {
+            Self::Other => 0,
             Self::NotReady => 14,
             Self::NotAuthoritative => 20,
+            Self::NoReachableAuthority => 22,
+            Self::NetworkError => 23,
         }
     }
 }

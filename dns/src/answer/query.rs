@@ -13,7 +13,8 @@ pub struct Query {
     pub question: Question,
     /// Its OPT record.
     pub edns: Option<Edns>,
-    header: Header,
+    /// The rest.
+    pub header: Header,
 }
 
 /// What to do with some bytes.
@@ -30,11 +31,17 @@ pub enum Read {
 /// The fields of a query's header (RFC 1035 §4.1.1) that decide about the rest. They are read before anything else:
 /// counts from the network size nothing.
 #[derive(Clone, Copy, Debug)]
-struct Header {
-    id: u16,
+pub struct Header {
+    /// The sender's.
+    pub id: u16,
     is_response: bool,
     opcode: u8,
-    recursion_desired: bool,
+    /// RD.
+    pub recursion_desired: bool,
+    /// AD: the sender understands the bit (RFC 6840 §5.7).
+    pub authentic_data: bool,
+    /// CD (RFC 4035 §3.1.6).
+    pub checking_disabled: bool,
     questions: u16,
 }
 
@@ -80,6 +87,8 @@ impl Header {
             is_response: header[2] & 0x80 != 0,
             opcode: header[2] >> 3 & 0x0f,
             recursion_desired: header[2] & 0x01 != 0,
+            authentic_data: header[3] & 0x20 != 0,
+            checking_disabled: header[3] & 0x10 != 0,
             questions: u16::from_be_bytes([header[4], header[5]]),
         })
     }

@@ -1,5 +1,6 @@
 //! The specification at the wire: bytes in, hickory's parser out.
 
+mod forwarded;
 mod hostile;
 mod specification;
 mod wire;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use hickory_proto::op::{Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 
-use super::{Transport, answer};
+use super::{Outcome, Outside, Transport, answer};
 use crate::zone::label::endpoint_label;
 use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service};
 use crate::zone::writer::{BucketName, Change};
@@ -107,7 +108,11 @@ fn ask(zone: &Zone, query: &Message, transport: Transport) -> Message {
 
 fn ask_bytes(zone: &Zone, query: &[u8], transport: Transport) -> Option<Message> {
     let mut out = vec![0xff; 7]; // left over from the query before
-    answer(query, transport, zone, &mut Rng::with_seed(1), &mut out)?;
+    match answer(query, transport, zone, Outside::Refused, &mut Rng::with_seed(1), &mut out) {
+        Outcome::Answered(_) => {}
+        Outcome::Foreign(foreign) => panic!("not to be forwarded: {foreign:?}"),
+        Outcome::Ignored => return None,
+    }
     Some(Message::from_vec(&out).unwrap_or_else(|error| panic!("unreadable answer {out:02x?}: {error}")))
 }
 

@@ -3,40 +3,20 @@
 use std::io;
 use std::net::SocketAddr;
 
+use rollcall_admin::ports::{PortError, Setting};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
-/// An address could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// Another process has it.
-    #[error(
-        "{protocol} {addr} is in use; stop the DNS server that listens there (ss -lnp finds it) or give another --listen"
-    )]
-    InUse {
-        /// UDP or TCP.
-        protocol: &'static str,
-        /// As given.
-        addr: SocketAddr,
-    },
-    /// A port below 1024 needs a capability.
-    #[error("{protocol} {addr} is not permitted; grant CAP_NET_BIND_SERVICE or give --listen a port from 1024 on")]
-    NotPermitted {
-        /// UDP or TCP.
-        protocol: &'static str,
-        /// As given.
-        addr: SocketAddr,
-    },
-    /// Anything else.
-    #[error("cannot listen on {protocol} {addr}: {error}; give --listen an address of this machine")]
-    Other {
-        /// UDP or TCP.
-        protocol: &'static str,
-        /// As given.
-        addr: SocketAddr,
-        /// What the system says.
-        error: io::Error,
-    },
+/// How people set the addresses.
+pub const SETTING: Setting = Setting { flag: "--listen", value: "dns.listenPort" };
+
+/// One address to answer on, and its sockets once they could be had.
+#[derive(Debug)]
+pub struct Front {
+    /// As asked for; with port 0 the one that was found.
+    pub addr: SocketAddr,
+    bound: Option<Bound>,
+    workers: usize,
 }
 
 /// The sockets of one address.
@@ -57,29 +37,43 @@ const BACKLOG: i32 = 512;
 /// Attempts to find a port that is free for both protocols, when any will do.
 const ATTEMPTS: usize = 16;
 
+// === impl Front ===
+
+impl Front {
+    /// Tries once to take the address. Must be called within a runtime.
+    pub fn new(addr: SocketAddr, workers: usize) -> Self {
+        let bound = bind(addr, workers).ok();
+        Self { addr: bound.as_ref().map_or(addr, |bound| bound.addr), bound, workers }
+    }
+
+    /// Its sockets, once; tries again when there are none yet.
+    pub fn take(&mut self) -> Result<Bound, PortError> {
+        self.bound.take().map_or_else(|| bind(self.addr, self.workers), Ok)
+    }
+}
+
 /// Takes an address for both protocols. With port 0 a port that is free for both. An IPv6 address is for IPv6 alone, so
 /// that `0.0.0.0:53` and `[::]:53` can be given together. Must be called within a runtime.
 ///
 /// UDP sockets share the port with each other and with another process of the same user that allows it; the TCP listener
 /// does not, so that a second server by mistake is found out.
-pub fn bind(addr: SocketAddr, workers: usize) -> Result<Bound, BindError> {
+pub fn bind(addr: SocketAddr, workers: usize) -> Result<Bound, PortError> {
     let mut result = bind_once(addr, workers);
     for _ in 0..ATTEMPTS {
         match result {
-            Err(BindError::InUse { .. }) if addr.port() == 0 => result = bind_once(addr, workers),
+            Err(PortError::InUse(..)) if addr.port() == 0 => result = bind_once(addr, workers),
             Ok(_) | Err(_) => break,
         }
     }
     result
 }
 
-fn bind_once(addr: SocketAddr, workers: usize) -> Result<Bound, BindError> {
-    let first = udp(addr).map_err(|error| refused("UDP", addr, error))?;
-    let bound = first.local_addr().map_err(|error| refused("UDP", addr, error))?;
-    let others = (1..workers).map(|_| udp(bound));
-    let sockets = std::iter::once(Ok(first)).chain(others).collect::<io::Result<_>>();
-    let udp = sockets.map_err(|error| refused("UDP", bound, error))?;
-    let tcp = tcp(bound).map_err(|error| refused("TCP", bound, error))?;
+fn bind_once(addr: SocketAddr, workers: usize) -> Result<Bound, PortError> {
+    // TCP first: while another process has the port, no query is taken from it by a UDP socket that shares it.
+    let tcp = tcp(addr).map_err(|error| PortError::new(addr, SETTING, error))?;
+    let bound = tcp.local_addr().map_err(|error| PortError::new(addr, SETTING, error))?;
+    let sockets = (0..workers.max(1)).map(|_| udp(bound)).collect::<io::Result<_>>();
+    let udp = sockets.map_err(|error| PortError::new(bound, SETTING, error))?;
     Ok(Bound { udp, tcp, addr: bound })
 }
 
@@ -109,14 +103,6 @@ fn socket(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket
     Ok(socket)
 }
 
-fn refused(protocol: &'static str, addr: SocketAddr, error: io::Error) -> BindError {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => BindError::InUse { protocol, addr },
-        io::ErrorKind::PermissionDenied => BindError::NotPermitted { protocol, addr },
-        _ => BindError::Other { protocol, addr, error },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +112,8 @@ mod tests {
         let bound = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
         assert_eq!((bound.udp.len(), bound.tcp.local_addr().unwrap()), (3, bound.addr));
         let error = bind(bound.addr, 1).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("TCP {} is in use", bound.addr)) && error.contains("--listen"), "{error}");
+        let port = format!("port {} on 127.0.0.1 is in use by another process", bound.addr.port());
+        assert!(error.starts_with(&port) && error.contains("--listen (dns.listenPort"), "{error}");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Responder;
+use super::{Reply, Responder};
 use crate::answer::Transport;
 use crate::metrics::DropReason;
 
@@ -73,8 +73,17 @@ pub async fn connection(
             Some(Ok(Err(error))) => return Err(error),
             Some(Ok(Ok(false)) | Err(_)) | None => break,
         }
-        if !responder.respond(&query, Transport::Tcp, &mut answer) {
-            break;
+        match responder.respond(&query, Transport::Tcp, &mut answer) {
+            Reply::Answer => {}
+            Reply::Forward(forwarder, foreign) => {
+                // Another server may take seconds: the answers before this one do not wait for it.
+                timeout(IDLE_TIMEOUT, stream.flush()).await??;
+                answer = match forwarder.begin(foreign, Transport::Tcp) {
+                    Ok(forwarding) => forwarding.finish().await,
+                    Err(answer) => answer,
+                };
+            }
+            Reply::None => break,
         }
         let flush = !holds_message(stream.buffer());
         match timeout(IDLE_TIMEOUT, send(&mut stream, &answer, flush)).await {

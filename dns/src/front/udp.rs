@@ -1,15 +1,18 @@
-//! The UDP front: one socket for each worker, one task for each socket, no task and no queue for each query.
+//! The UDP front: one socket for each worker, one task for each socket. Answers from the catalog need no task and no
+//! queue; a question for another server has a task of its own while it waits.
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::Responder;
-use crate::answer::Transport;
-use crate::metrics::DropReason;
+use super::{Reply, Responder};
+use crate::answer::{Foreign, Transport};
+use crate::forward::Forwarder;
+use crate::metrics::{DropReason, Metrics};
 
 /// Longer queries are cut, and then malformed. None that a resolver makes comes near.
 const QUERY_BYTES_MAX: usize = 4096;
@@ -20,7 +23,8 @@ const LAST_BATCHES: usize = 64;
 
 /// Answers until `shutdown`, then what has arrived by then.
 pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: CancellationToken) {
-    let mut worker = Worker { socket, responder, query: vec![0; QUERY_BYTES_MAX], answer: Vec::new() };
+    let mut worker =
+        Worker { socket: Arc::new(socket), responder, query: vec![0; QUERY_BYTES_MAX], answer: Vec::new() };
     while let Some(ready) = shutdown.run_until_cancelled(worker.socket.readable()).await {
         match ready {
             Ok(()) => worker.batch(),
@@ -37,7 +41,7 @@ pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: Cancellati
 }
 
 struct Worker {
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     responder: Responder,
     query: Vec<u8>,
     answer: Vec<u8>,
@@ -63,14 +67,26 @@ impl Worker {
         if from.port() == 0 {
             return self.responder.metrics.dropped(Transport::Udp, DropReason::Source);
         }
-        if !self.responder.respond(&self.query[..len], Transport::Udp, &mut self.answer) {
-            return;
+        match self.responder.respond(&self.query[..len], Transport::Udp, &mut self.answer) {
+            Reply::Answer => send(&self.socket, &self.answer, from, &self.responder.metrics),
+            Reply::Forward(forwarder, foreign) => self.forward(forwarder, foreign, from),
+            Reply::None => {}
         }
-        // A full send buffer drops the answer, as the network might: the resolver asks again. Waiting would hold up all
-        // others.
-        if let Err(error) = self.socket.try_send_to(&self.answer, from) {
-            tracing::trace!(%error, %from, "answer not sent");
-            self.responder.metrics.dropped(Transport::Udp, DropReason::NotSent);
+    }
+
+    fn forward(&self, forwarder: Forwarder, foreign: Box<Foreign>, from: SocketAddr) {
+        let (socket, metrics) = (Arc::clone(&self.socket), Arc::clone(&self.responder.metrics));
+        match forwarder.begin(foreign, Transport::Udp) {
+            Ok(forwarding) => forwarder.spawn(async move { send(&socket, &forwarding.finish().await, from, &metrics) }),
+            Err(answer) => send(&socket, &answer, from, &metrics),
         }
+    }
+}
+
+/// A full send buffer drops the answer, as the network might: the resolver asks again. Waiting would hold up all others.
+fn send(socket: &UdpSocket, answer: &[u8], to: SocketAddr, metrics: &Metrics) {
+    if let Err(error) = socket.try_send_to(answer, to) {
+        tracing::trace!(%error, %to, "answer not sent");
+        metrics.dropped(Transport::Udp, DropReason::NotSent);
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct ResourceLabels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Type(u8);
 
-/// Response codes that are given.
+/// Response codes that are told apart: all that this server gives, and the ones that others give often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Code(u8);
 
@@ -79,14 +79,15 @@ const TYPES: [(Option<RecordType>, &str); 13] = [
     (Some(RecordType::TXT), "TXT"),
 ];
 
-const CODES: [(ResponseCode, &str); 7] = [
-    (ResponseCode::NoError, "NOERROR"),
-    (ResponseCode::FormErr, "FORMERR"),
-    (ResponseCode::ServFail, "SERVFAIL"),
-    (ResponseCode::NXDomain, "NXDOMAIN"),
-    (ResponseCode::NotImp, "NOTIMP"),
-    (ResponseCode::Refused, "REFUSED"),
-    (ResponseCode::BADVERS, "BADVERS"),
+const CODES: [(Option<ResponseCode>, &str); 8] = [
+    (None, "other"),
+    (Some(ResponseCode::NoError), "NOERROR"),
+    (Some(ResponseCode::FormErr), "FORMERR"),
+    (Some(ResponseCode::ServFail), "SERVFAIL"),
+    (Some(ResponseCode::NXDomain), "NXDOMAIN"),
+    (Some(ResponseCode::NotImp), "NOTIMP"),
+    (Some(ResponseCode::Refused), "REFUSED"),
+    (Some(ResponseCode::BADVERS), "BADVERS"),
 ];
 
 // === impl QueryLabels ===
@@ -118,9 +119,8 @@ impl EncodeLabelValue for Type {
 impl Code {
     pub(super) const COUNT: usize = CODES.len();
 
-    /// Codes that are not in the list are never given; they would count as the first.
     pub(super) fn of(rcode: ResponseCode) -> Self {
-        Self(CODES.iter().position(|(known, _)| *known == rcode).unwrap_or(0) as u8)
+        Self(CODES.iter().position(|(known, _)| *known == Some(rcode)).unwrap_or(0) as u8)
     }
 }
 

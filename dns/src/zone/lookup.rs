@@ -1,5 +1,6 @@
 //! A question in, records out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, PTR, SRV, TXT};
@@ -34,6 +35,9 @@ pub struct Found {
     pub authorities: Vec<Record>,
     /// What the asker would ask next; may be left out.
     pub additionals: Vec<Record>,
+    /// The name that another server may know more about: the target of the last CNAME, outside of the zones here, or a
+    /// reverse name that the catalog does not know.
+    pub elsewhere: Option<Name>,
 }
 
 /// CNAMEs followed within the own zone. Deeper chains, and loops, end there: the asker sees the chain so far.
@@ -52,8 +56,16 @@ impl Zone {
         for _ in 0..CHAIN_MAX {
             let Some((zone, node)) = self.node(apex, &owner) else {
                 // A CNAME out of the zone: the asker goes on elsewhere.
-                return if asking.found.answers.is_empty() { Lookup::OutOfZone } else { Lookup::Found(asking.found) };
+                if asking.found.answers.is_empty() {
+                    return Lookup::OutOfZone;
+                }
+                asking.found.elsewhere = Some(owner);
+                return Lookup::Found(asking.found);
             };
+            // Only reverse zones are made for the question.
+            if matches!(zone, Cow::Owned(_)) && !matches!(node, Node::Address(_)) {
+                asking.found.elsewhere = Some(owner.clone());
+            }
             match asking.answer(&zone, &owner, node) {
                 Some(target) if !asking.has_asked(&target) => owner = target,
                 Some(_) | None => break,

@@ -1,0 +1,238 @@
+//! Questions for other servers: those for names that are not the cluster's, so that this server can be the one that pods
+//! are given.
+//!
+//! ```text
+//!  front --foreign question--> Forwarder --fresh id, fresh port--> upstream
+//!    <-----relayed answer----------'                          keeper: resolv.conf, health, loops
+//! ```
+//!
+//! - [`target`], [`resolv_conf`]: who is asked, as operators give it
+//! - [`upstreams`]: the servers in force, their order and their health; [`keeper`] keeps them up to date
+//! - [`message`]: the question as sent, and what counts as its answer (RFC 5452); [`answer`]: what is passed on; pure
+//! - [`exchange`]: one question to one server, over UDP or TCP
+//!
+//! Nothing is cached: each question is asked again, and TTLs pass through untouched.
+
+pub mod answer;
+pub mod exchange;
+pub mod keeper;
+pub mod message;
+pub mod resolv_conf;
+pub mod target;
+pub mod upstreams;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::edns::ExtendedError;
+use crate::answer::{Foreign, Transport};
+use crate::metrics::{FailureReason, Metrics};
+use answer::Answer;
+use exchange::Failure;
+use message::Asked;
+use upstreams::{Upstream, Upstreams};
+
+/// For one server to answer one try.
+pub const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+/// For all tries of a question: what resolvers wait for an answer (resolv.conf(5), `timeout`).
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Questions under way at once. Each holds a socket and about 2 KiB.
+pub const IN_FLIGHT_MAX: usize = 1024;
+
+/// Asks other servers. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Forwarder {
+    upstreams: Arc<Upstreams>,
+    permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+}
+
+/// A question that may be asked.
+#[derive(Debug)]
+pub struct Forwarding {
+    forwarder: Forwarder,
+    foreign: Box<Foreign>,
+    transport: Transport,
+    begin: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+// === impl Forwarder ===
+
+impl Forwarder {
+    /// Asks `upstreams`, at most `in_flight_max` questions at once.
+    pub fn new(upstreams: Arc<Upstreams>, in_flight_max: usize, metrics: Arc<Metrics>) -> Self {
+        Self { upstreams, permits: Arc::new(Semaphore::new(in_flight_max)), metrics, tasks: TaskTracker::new() }
+    }
+
+    /// Lets a question in, or gives its answer at once.
+    pub fn begin(&self, foreign: Box<Foreign>, transport: Transport) -> Result<Forwarding, Vec<u8>> {
+        let begin = Instant::now();
+        if self.upstreams.is_own_question(&foreign.name) {
+            return Err(self.refuse(
+                &foreign,
+                transport,
+                ResponseCode::Refused,
+                ExtendedError::NotAuthoritative,
+                begin,
+            ));
+        }
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            self.metrics.forward.failed(FailureReason::TooMany);
+            return Err(self.refuse(&foreign, transport, ResponseCode::ServFail, ExtendedError::Other, begin));
+        };
+        self.metrics.forward.in_flight.inc();
+        Ok(Forwarding { forwarder: self.clone(), foreign, transport, begin, _permit: permit })
+    }
+
+    /// Runs what waits for an answer; [`Forwarder::finished`] waits for it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits until nothing is under way, which takes no longer than [`TOTAL_TIMEOUT`] after the last question.
+    pub async fn finished(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn refuse(
+        &self,
+        foreign: &Foreign,
+        transport: Transport,
+        rcode: ResponseCode,
+        error: ExtendedError,
+        begin: Instant,
+    ) -> Vec<u8> {
+        let mut out = Vec::new();
+        let summary = foreign.query.response().with_error(rcode, error).write(transport, &mut out);
+        self.metrics.forward.answered(transport, summary.rcode, begin.elapsed());
+        out
+    }
+
+    /// Asks one server after the other until one answers to the point. Those that were silent, not those that are known
+    /// to fail, get a second try: a datagram may be lost.
+    async fn ask(&self, foreign: &Foreign, transport: Transport) -> Result<Answer, ExtendedError> {
+        let deadline = Instant::now() + TOTAL_TIMEOUT;
+        let mut candidates = self.upstreams.in_order();
+        if candidates.is_empty() {
+            self.metrics.forward.failed(FailureReason::NoUpstream);
+            return Err(ExtendedError::NotReady);
+        }
+        let (mut refusal, mut error) = (None, ExtendedError::NoReachableAuthority);
+        for _ in 0..2 {
+            let mut silent = Vec::new();
+            for upstream in candidates {
+                let patience = TRY_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+                if patience.is_zero() {
+                    break;
+                }
+                match self.ask_one(&upstream, foreign, transport, patience).await {
+                    Ok(answer) if answer.is_to_the_point() => return Ok(answer),
+                    Ok(answer) => refusal = refusal.or(Some(answer)),
+                    Err(Failure::Silent) if !upstream.is_held_down() => silent.push(upstream),
+                    Err(Failure::Silent) => {}
+                    Err(Failure::Unreachable | Failure::Malformed | Failure::NoSocket) => {
+                        error = ExtendedError::NetworkError;
+                    }
+                }
+            }
+            if refusal.is_some() {
+                break;
+            }
+            candidates = silent;
+        }
+        refusal.ok_or(error)
+    }
+
+    async fn ask_one(
+        &self,
+        upstream: &Upstream,
+        foreign: &Foreign,
+        transport: Transport,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
+        let result = self.exchange(upstream, foreign, transport, Instant::now() + patience).await;
+        match &result {
+            Ok(_) => upstream.answered(),
+            Err(failure) => {
+                self.metrics.forward.failed(FailureReason::from(*failure));
+                // That this machine has no socket left says nothing about the server.
+                if *failure != Failure::NoSocket && upstream.failed() {
+                    tracing::warn!(upstream = %upstream.addr, ?failure, "held down until it answers again");
+                }
+            }
+        }
+        result
+    }
+
+    async fn exchange(
+        &self,
+        upstream: &Upstream,
+        foreign: &Foreign,
+        transport: Transport,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        let stranger = || self.metrics.forward.failed(FailureReason::Stranger);
+        let mut asked = Asked::new(&self.upstreams.ids, &foreign.query, &foreign.name);
+        let mut answer = exchange::udp(upstream.addr, &asked, deadline, stranger).await?;
+        if answer.knows_no_edns() {
+            asked = Asked::without_edns(&self.upstreams.ids, &foreign.query, &foreign.name);
+            answer = exchange::udp(upstream.addr, &asked, deadline, stranger).await?;
+        }
+        // Who asks over UDP is told so and comes back over TCP.
+        if answer.is_truncated() && transport == Transport::Tcp {
+            answer = exchange::tcp(upstream.addr, &asked, deadline).await?;
+        }
+        Ok(answer)
+    }
+}
+
+// === impl Forwarding ===
+
+impl Forwarding {
+    /// Asks, and gives the answer to pass on: SERVFAIL within [`TOTAL_TIMEOUT`] when nobody answers.
+    pub async fn finish(self) -> Vec<u8> {
+        let Self { forwarder, foreign, transport, begin, .. } = &self;
+        let mut out = Vec::new();
+        let rcode = match forwarder.ask(foreign, *transport).await {
+            Ok(answer) => answer.pass_on(foreign, *transport, &mut out),
+            Err(error) => Err(error),
+        };
+        match rcode {
+            Ok(rcode) => forwarder.metrics.forward.answered(*transport, rcode, begin.elapsed()),
+            Err(error) => out = forwarder.refuse(foreign, *transport, ResponseCode::ServFail, error, *begin),
+        }
+        out
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        self.forwarder.metrics.forward.in_flight.dec();
+    }
+}
+
+/// [`IN_FLIGHT_MAX`], or half of the files that this process may open, when that is less: connections and the catalog's
+/// stream need some as well.
+pub fn in_flight_max() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    open_files(&limits).map_or(IN_FLIGHT_MAX, |files| IN_FLIGHT_MAX.min((files / 2).max(1)))
+}
+
+/// The soft limit in the text of proc(5), `/proc/PID/limits`.
+fn open_files(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;

@@ -1,0 +1,239 @@
+//! Another server's answer: read as far as is needed to pass it on, the rest as it came. Pure.
+//!
+//! The records are not decoded: types that this server does not know, and TTLs, pass through byte for byte. Pointers in
+//! names only lead back (RFC 1035 §4.1.4), so whole records can be left out from the end.
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::Record;
+
+use super::message::HEADER_BYTES;
+use crate::answer::edns::{EXTENDED_ERROR_OPTION, Edns, ExtendedError, OPT_TYPE, opt_record};
+use crate::answer::encode::Response;
+use crate::answer::{Foreign, Transport};
+use crate::zone::Found;
+
+/// A response to our question, all of it readable.
+#[derive(Debug)]
+pub struct Answer {
+    bytes: Vec<u8>,
+    question_end: usize,
+    /// The records up to OPT: section (1 to 3) and end of each.
+    records: Vec<(usize, usize)>,
+    opt: Option<Opt>,
+}
+
+/// What the other server's OPT record says.
+#[derive(Debug, Default)]
+struct Opt {
+    rcode_high: u8,
+    /// Its extended errors (RFC 8914), as on the wire.
+    errors: Vec<u8>,
+}
+
+/// Where a record lies.
+struct Span {
+    rtype: u16,
+    ttl: [u8; 4],
+    data: usize,
+    end: usize,
+}
+
+const ADDITIONAL: usize = 3;
+const FLAG_AA: u8 = 0x04;
+const FLAG_TC: u8 = 0x02;
+const FLAG_RA: u8 = 0x80;
+const FLAG_AD: u8 = 0x20;
+
+// === impl Answer ===
+
+impl Answer {
+    /// Reads a response whose header and question have been compared already. `None` when it is broken.
+    pub(super) fn read(bytes: Vec<u8>, question_end: usize) -> Option<Self> {
+        let (mut records, mut opt, mut at) = (Vec::new(), None, question_end);
+        for section in 1..=ADDITIONAL {
+            let count = u16::from_be_bytes([*bytes.get(4 + 2 * section)?, *bytes.get(5 + 2 * section)?]);
+            for _ in 0..count {
+                let record = span(&bytes, at)?;
+                at = record.end;
+                if record.rtype != OPT_TYPE {
+                    // What follows OPT, such as a signature, was for this server.
+                    if opt.is_none() {
+                        records.push((section, at));
+                    }
+                } else if section == ADDITIONAL && opt.is_none() {
+                    let errors = extended_errors(bytes.get(record.data..record.end)?)?;
+                    opt = Some(Opt { rcode_high: record.ttl[0], errors });
+                } else {
+                    return None; // RFC 6891 §6.1.1
+                }
+            }
+        }
+        Some(Self { bytes, question_end, records, opt })
+    }
+
+    /// TC.
+    pub fn is_truncated(&self) -> bool {
+        self.bytes[2] & FLAG_TC != 0
+    }
+
+    /// All bits of the code.
+    pub fn rcode(&self) -> ResponseCode {
+        ResponseCode::from(self.opt.as_ref().map_or(0, |opt| opt.rcode_high), self.bytes[3] & 0x0f)
+    }
+
+    /// All of it, decoded; `None` when its data are broken.
+    pub fn decode(&self) -> Option<Message> {
+        Message::from_vec(&self.bytes).ok()
+    }
+
+    /// Whether it is about the name, rather than about the server that could not or would not say.
+    pub fn is_to_the_point(&self) -> bool {
+        use ResponseCode::{FormErr, NotImp, Refused, ServFail};
+        !matches!(self.rcode(), FormErr | ServFail | NotImp | Refused)
+    }
+
+    /// FORMERR without OPT, to a question with it.
+    pub(super) fn knows_no_edns(&self) -> bool {
+        self.opt.is_none() && self.rcode() == ResponseCode::FormErr
+    }
+
+    /// Writes the answer for the client into `out`, which is empty: the client's id, question and OPT, cut to what it
+    /// can take, behind the chain of CNAMEs that led to the question. The error is for answers that cannot be passed on.
+    pub fn pass_on(
+        &self,
+        foreign: &Foreign,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Result<ResponseCode, ExtendedError> {
+        if foreign.chain.is_empty() {
+            self.relay(foreign, transport, out)
+        } else {
+            self.continue_chain(foreign, transport, out)
+        }
+    }
+
+    fn relay(&self, foreign: &Foreign, transport: Transport, out: &mut Vec<u8>) -> Result<ResponseCode, ExtendedError> {
+        let edns = foreign.query.edns.as_ref();
+        let opt = self.client_opt(edns)?;
+        let limit = usize::from(Edns::limit(edns, transport)).saturating_sub(opt.len());
+        out.extend_from_slice(&self.bytes[..self.question_end]);
+        let fits = self.records.partition_point(|(_, end)| *end <= limit);
+        let mut counts = [0_u16; ADDITIONAL];
+        for (section, _) in &self.records[..fits] {
+            counts[section - 1] += 1;
+        }
+        // Records that nobody asked for may be missing without a word (RFC 2181 §9).
+        let cut = self.records.get(fits).is_some_and(|(section, _)| *section < ADDITIONAL);
+        if let Some((_, end)) = self.records[..fits].last() {
+            out.extend_from_slice(&self.bytes[self.question_end..*end]);
+        }
+        if !opt.is_empty() {
+            counts[ADDITIONAL - 1] += 1;
+            out.extend(opt);
+        }
+        for (place, count) in out[6..HEADER_BYTES].chunks_exact_mut(2).zip(counts) {
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+        self.client_header(foreign, cut, out);
+        Ok(self.rcode())
+    }
+
+    /// The id, the flags and the spelling of the question.
+    fn client_header(&self, foreign: &Foreign, cut: bool, out: &mut [u8]) {
+        let header = foreign.query.header;
+        let wants_ad = header.authentic_data || foreign.query.edns.is_some_and(|edns| edns.dnssec_ok);
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        out[..2].copy_from_slice(&header.id.to_be_bytes());
+        out[2] = 0x80 | self.bytes[2] & (FLAG_AA | FLAG_TC) | bit(cut, FLAG_TC) | bit(header.recursion_desired, 0x01);
+        out[3] = self.bytes[3] & (FLAG_RA | 0x0f)
+            | bit(wants_ad, self.bytes[3] & FLAG_AD) // RFC 6840 §5.8
+            | bit(header.checking_disabled, 0x10);
+        let mut at = HEADER_BYTES;
+        for label in foreign.name.iter() {
+            out[at + 1..=at + label.len()].copy_from_slice(label);
+            at += 1 + label.len();
+        }
+    }
+
+    /// The OPT record for the client, or nothing for one that sent none.
+    fn client_opt(&self, edns: Option<&Edns>) -> Result<Vec<u8>, ExtendedError> {
+        let (high, errors) = self.opt.as_ref().map_or((0, &[][..]), |opt| (opt.rcode_high, &opt.errors[..]));
+        match edns {
+            Some(edns) => Ok(opt_record(high, edns.dnssec_ok, errors)),
+            None if high == 0 => Ok(Vec::new()),
+            // Without its high bits the code would be another.
+            None => Err(ExtendedError::NetworkError),
+        }
+    }
+
+    /// Names in two messages point to different places: here the records are decoded and written anew.
+    fn continue_chain(
+        &self,
+        foreign: &Foreign,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Result<ResponseCode, ExtendedError> {
+        let message = self.decode().ok_or(ExtendedError::NetworkError)?;
+        let answers: Vec<Record> = foreign.chain.iter().cloned().chain(message.answers).collect();
+        let found = Found { answers, authorities: message.authorities, ..Found::default() };
+        let rcode = ResponseCode::from(0, self.bytes[3] & 0x0f);
+        // The first name is ours: so is the authority (RFC 1035 §4.1.1).
+        let response = Response { authoritative: true, rcode, found, ..foreign.query.response() };
+        response.write(transport, out);
+        out[2] |= self.bytes[2] & FLAG_TC;
+        out[3] |= self.bytes[3] & FLAG_RA;
+        Ok(rcode)
+    }
+}
+
+/// The record at `at`.
+fn span(bytes: &[u8], at: usize) -> Option<Span> {
+    let fields = name_end(bytes, at)?;
+    let fixed: &[u8; 10] = bytes.get(fields..)?.first_chunk()?;
+    let [type_0, type_1, _, _, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1] = *fixed;
+    let data = fields + fixed.len();
+    let end = data + usize::from(u16::from_be_bytes([len_0, len_1]));
+    let rtype = u16::from_be_bytes([type_0, type_1]);
+    (end <= bytes.len()).then_some(Span { rtype, ttl: [ttl_0, ttl_1, ttl_2, ttl_3], data, end })
+}
+
+/// Where the name at `start` ends: at a root, or at a pointer, which must lead back (RFC 1035 §4.1.4).
+fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            len @ 1..=63 => at += 1 + usize::from(len),
+            high @ 0xc0.. => {
+                let to = usize::from(u16::from_be_bytes([high & 0x3f, *bytes.get(at + 1)?]));
+                return (HEADER_BYTES..start).contains(&to).then_some(at + 2);
+            }
+            _ => return None,
+        }
+        if at - start > 254 {
+            return None;
+        }
+    }
+}
+
+/// The extended errors among the options of an OPT record, as they are.
+fn extended_errors(mut options: &[u8]) -> Option<Vec<u8>> {
+    let mut errors = Vec::new();
+    while !options.is_empty() {
+        let [code_0, code_1, len_0, len_1] = *options.first_chunk()?;
+        let len = 4 + usize::from(u16::from_be_bytes([len_0, len_1]));
+        let option = options.get(..len)?;
+        if u16::from_be_bytes([code_0, code_1]) == EXTENDED_ERROR_OPTION && errors.len() + len <= ERRORS_BYTES_MAX {
+            errors.extend_from_slice(option);
+        }
+        options = &options[len..];
+    }
+    Some(errors)
+}
+
+/// Of extended errors that are passed on: their texts must leave room for the answer.
+const ERRORS_BYTES_MAX: usize = 128;
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

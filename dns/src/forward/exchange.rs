@@ -1,0 +1,77 @@
+//! One question to one server.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::Answer;
+use super::message::{Asked, Verdict};
+
+/// Why a server gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It said nothing in time.
+    Silent,
+    /// Nothing listens there, or there is no way to it.
+    Unreachable,
+    /// It answered with what cannot be read.
+    Malformed,
+    /// This machine has no socket to ask from.
+    NoSocket,
+}
+
+/// What is invited is 1,232 bytes; a server that sends more than it was invited to is read all the same.
+const DATAGRAM_BYTES_MAX: usize = 4096;
+
+/// Asks over UDP, from a socket and so from a random port of its own, that takes datagrams of this server alone (RFC 5452
+/// §9.2). `on_stranger` is told of each that is not the answer; waiting goes on.
+pub async fn udp(
+    server: SocketAddr,
+    asked: &Asked,
+    deadline: Instant,
+    on_stranger: impl Fn(),
+) -> Result<Answer, Failure> {
+    let exchange = async {
+        let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.map_err(|_| Failure::NoSocket)?;
+        socket.connect(server).await.map_err(|_| Failure::Unreachable)?;
+        socket.send(asked.wire()).await.map_err(|_| Failure::Unreachable)?;
+        loop {
+            let mut bytes = Vec::with_capacity(DATAGRAM_BYTES_MAX);
+            // An ICMP error: nothing listens there.
+            socket.recv_buf(&mut bytes).await.map_err(|_| Failure::Unreachable)?;
+            match asked.judge(bytes) {
+                Verdict::Answer(answer) => return Ok(answer),
+                Verdict::Stranger => on_stranger(),
+                Verdict::Malformed => return Err(Failure::Malformed),
+            }
+        }
+    };
+    timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::Silent))
+}
+
+/// Asks over TCP, on a connection of its own.
+pub async fn tcp(server: SocketAddr, asked: &Asked, deadline: Instant) -> Result<Answer, Failure> {
+    let exchange = async {
+        let bytes = stream(server, asked).await.map_err(|_| Failure::Unreachable)?;
+        match asked.judge(bytes) {
+            Verdict::Answer(answer) => Ok(answer),
+            Verdict::Stranger | Verdict::Malformed => Err(Failure::Malformed),
+        }
+    };
+    timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::Silent))
+}
+
+async fn stream(server: SocketAddr, asked: &Asked) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(server).await?;
+    // A question has at most 12 + 255 + 4 + 11 bytes.
+    let len = asked.wire().len() as u16;
+    stream.write_all(&[&len.to_be_bytes()[..], asked.wire()].concat()).await?;
+    let len = stream.read_u16().await?;
+    let mut bytes = vec![0; usize::from(len)];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}

@@ -1,0 +1,206 @@
+//! The servers that are asked, their order and their health.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hickory_proto::rr::Name;
+use tokio::time::Instant;
+
+use super::message::Ids;
+
+/// Servers beyond these are left out.
+pub const UPSTREAMS_MAX: usize = 8;
+/// Failures in a row that hold a server down.
+const FAILURES_MAX: u32 = 2;
+
+/// The servers in force. Readers take no lock to have them.
+#[derive(Debug, Default)]
+pub struct Upstreams {
+    set: ArcSwap<Vec<Arc<Upstream>>>,
+    /// Of questions.
+    pub ids: Ids,
+}
+
+/// One server.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Where it is.
+    pub addr: SocketAddr,
+    /// A name that only this process asks this server for: whoever asks us for it was sent by that server.
+    pub own_question: Name,
+    own_question_came: AtomicBool,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug)]
+struct Health {
+    standing: Standing,
+    /// In a row.
+    failures: u32,
+    /// When the last look was begun; `None` before the first.
+    checked: Option<Instant>,
+    checking: bool,
+}
+
+/// What is known of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// It answers.
+    Usable,
+    /// It does not; it is asked when no other is left.
+    HeldDown,
+    /// Nothing yet: it might lead back here, so it is not asked.
+    Unchecked,
+    /// It leads back to this server: it is not asked.
+    Looping,
+}
+
+/// What a look at a server showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// An answer, whatever it says.
+    Answered,
+    /// None.
+    Silent,
+}
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    /// Replaces the servers. Those that stay keep what is known of them.
+    pub fn set(&self, addrs: &[SocketAddr]) {
+        let held = self.set.load();
+        let known = |addr: SocketAddr| held.iter().find(|upstream| upstream.addr == addr).cloned();
+        let new = |addr: SocketAddr| Arc::new(Upstream::new(addr, self.ids.token()));
+        self.set.store(Arc::new(addrs.iter().map(|addr| known(*addr).unwrap_or_else(|| new(*addr))).collect()));
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Arc<Vec<Arc<Upstream>>> {
+        self.set.load_full()
+    }
+
+    /// Those to ask: as given, the ones that are held down last.
+    pub fn in_order(&self) -> Vec<Arc<Upstream>> {
+        let set = self.set.load();
+        let of = |standing: Standing| set.iter().filter(move |upstream| upstream.standing() == standing).cloned();
+        of(Standing::Usable).chain(of(Standing::HeldDown)).collect()
+    }
+
+    /// Whether a question is one of our own that came back. Its server is not asked any more.
+    pub fn is_own_question(&self, name: &Name) -> bool {
+        let set = self.set.load();
+        let own = set.iter().find(|upstream| upstream.own_question == *name);
+        own.inspect(|upstream| upstream.own_question_came.store(true, Ordering::Relaxed)).is_some()
+    }
+
+    /// How many there are of each standing.
+    pub fn count(&self) -> BTreeMap<Standing, i64> {
+        let mut counts: BTreeMap<_, _> = Standing::ALL.map(|standing| (standing, 0)).into();
+        for upstream in self.set.load().iter() {
+            *counts.entry(upstream.standing()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    fn new(addr: SocketAddr, token: u64) -> Self {
+        let labels = [format!("{token:016x}"), "rollcall-loop-check".to_owned()];
+        let mut own_question = Name::from_labels(labels.iter().map(String::as_bytes)).unwrap_or_default();
+        own_question.set_fqdn(true);
+        let health = Health { standing: Standing::Unchecked, failures: 0, checked: None, checking: false };
+        Self { addr, own_question, own_question_came: AtomicBool::new(false), health: Mutex::new(health) }
+    }
+
+    /// What is known of it.
+    pub fn standing(&self) -> Standing {
+        self.health().standing
+    }
+
+    /// Whether it failed of late.
+    pub fn is_held_down(&self) -> bool {
+        self.standing() == Standing::HeldDown
+    }
+
+    /// It answered a client's question.
+    pub fn answered(&self) {
+        let mut health = self.health();
+        health.failures = 0;
+        if health.standing == Standing::HeldDown {
+            health.standing = Standing::Usable;
+        }
+    }
+
+    /// It did not answer a client's question. True when it is held down from now on.
+    pub fn failed(&self) -> bool {
+        let mut health = self.health();
+        health.failures = health.failures.saturating_add(1);
+        let falls = health.standing == Standing::Usable && health.failures >= FAILURES_MAX;
+        if falls {
+            health.standing = Standing::HeldDown;
+        }
+        falls
+    }
+
+    /// Whether it is time for a look at it, which is then begun.
+    pub fn begin_check(&self, now: Instant) -> bool {
+        let mut health = self.health();
+        let due = health.checked.is_none_or(|checked| now >= checked + health.standing.check_interval());
+        let begin = due && !health.checking;
+        if begin {
+            health.checking = true;
+            health.checked = Some(now);
+            self.own_question_came.store(false, Ordering::Relaxed);
+        }
+        begin
+    }
+
+    /// The look is over. Returns the standing before and after.
+    pub fn end_check(&self, seen: Seen) -> (Standing, Standing) {
+        let mut health = self.health();
+        let before = health.standing;
+        health.checking = false;
+        health.standing = match (self.own_question_came.load(Ordering::Relaxed), seen) {
+            (true, _) => Standing::Looping,
+            (false, Seen::Answered) => Standing::Usable,
+            // Clients' questions say whether it is to be held down.
+            (false, Seen::Silent) if before == Standing::Usable => Standing::Usable,
+            (false, Seen::Silent) => Standing::HeldDown,
+        };
+        if seen == Seen::Answered {
+            health.failures = 0;
+        }
+        (before, health.standing)
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Usable, Self::HeldDown, Self::Unchecked, Self::Looping];
+
+    /// Between two looks. A loop may come about later: a Service's address turns into ours when its selector does.
+    fn check_interval(self) -> Duration {
+        match self {
+            Self::HeldDown | Self::Unchecked => Duration::from_secs(1),
+            Self::Looping => Duration::from_secs(30),
+            Self::Usable => Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "upstreams_tests.rs"]
+mod tests;

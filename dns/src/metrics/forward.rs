@@ -1,0 +1,164 @@
+//! What is forwarded to other servers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::labels::Code;
+use crate::answer::Transport;
+use crate::forward::exchange::Failure;
+use crate::forward::upstreams::Standing;
+
+/// The metrics of forwarding.
+#[derive(Debug)]
+pub struct Forward {
+    queries: Family<ForwardedLabels, Counter>,
+    duration: Histogram,
+    /// Questions under way.
+    pub in_flight: Gauge,
+    failures: Family<FailureLabels, Counter>,
+    upstreams: Family<StandingLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ForwardedLabels {
+    transport: Transport,
+    rcode: Code,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    reason: FailureReason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StandingLabels {
+    state: Standing,
+}
+
+/// Why a try, or a question, came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureReason {
+    /// No answer in time.
+    Timeout,
+    /// Nothing listens there, or there is no way to it.
+    Unreachable,
+    /// An answer that cannot be read.
+    Malformed,
+    /// A datagram with another id or question, which is ignored.
+    Stranger,
+    /// No socket left in this process.
+    NoSocket,
+    /// More questions at once than are allowed.
+    TooMany,
+    /// No server that may be asked.
+    NoUpstream,
+}
+
+// === impl Forward ===
+
+impl Default for Forward {
+    fn default() -> Self {
+        Self {
+            queries: Family::default(),
+            // 0.25 ms to 8 s.
+            duration: Histogram::new((0..16).map(|n| 0.000_25 * f64::from(1_u32 << n))),
+            in_flight: Gauge::default(),
+            failures: Family::default(),
+            upstreams: Family::default(),
+        }
+    }
+}
+
+impl Forward {
+    pub(super) fn register(&self, to: &mut Registry) {
+        let help = "Answered queries for names outside of the cluster, by transport and response code. NXDOMAIN is \
+                    normal; SERVFAIL that rises is not";
+        to.register("forwarded_queries", help, self.queries.clone());
+        let help = "Time from the arrival of a query for a name outside of the cluster to its answer: that of the \
+                    server that is asked, 5 s at most";
+        to.register_with_unit("forward", help, Unit::Seconds, self.duration.clone());
+        let help = "Queries that wait for another server's answer, of 1,024 at most";
+        to.register("forward_in_flight", help, self.in_flight.clone());
+        let help = "Tries to have a query answered by another server that failed, by reason: timeout, unreachable, \
+                    malformed, no_socket; and stranger (a datagram with another id or question, ignored), too_many \
+                    (more at once than the bound), no_upstream. 0 is normal";
+        to.register("forward_failures", help, self.failures.clone());
+        let help = "Servers that queries are forwarded to, by state: usable, held_down (fails; asked last), unchecked, \
+                    looping (leads back here; never asked)";
+        to.register("forward_upstreams", help, self.upstreams.clone());
+    }
+
+    /// A query was answered with what another server said, or with SERVFAIL in its place.
+    pub fn answered(&self, transport: Transport, rcode: ResponseCode, took: Duration) {
+        self.queries.get_or_create(&ForwardedLabels { transport, rcode: Code::of(rcode) }).inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    /// Something failed.
+    pub fn failed(&self, reason: FailureReason) {
+        self.failures.get_or_create(&FailureLabels { reason }).inc();
+    }
+
+    /// How often something failed.
+    pub fn failures(&self, reason: FailureReason) -> u64 {
+        self.failures.get_or_create(&FailureLabels { reason }).get()
+    }
+
+    /// How many servers there are of each standing.
+    pub fn upstreams(&self, count: &BTreeMap<Standing, i64>) {
+        for (state, number) in count {
+            self.upstreams.get_or_create(&StandingLabels { state: *state }).set(*number);
+        }
+    }
+}
+
+// === impl FailureReason ===
+
+impl From<Failure> for FailureReason {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Silent => Self::Timeout,
+            Failure::Unreachable => Self::Unreachable,
+            Failure::Malformed => Self::Malformed,
+            Failure::NoSocket => Self::NoSocket,
+        }
+    }
+}
+
+impl EncodeLabelValue for FailureReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Malformed => "malformed",
+            Self::Stranger => "stranger",
+            Self::NoSocket => "no_socket",
+            Self::TooMany => "too_many",
+            Self::NoUpstream => "no_upstream",
+        };
+        name.encode(encoder)
+    }
+}
+
+// === impl Standing ===
+
+impl EncodeLabelValue for Standing {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Usable => "usable",
+            Self::HeldDown => "held_down",
+            Self::Unchecked => "unchecked",
+            Self::Looping => "looping",
+        };
+        name.encode(encoder)
+    }
+}

@@ -1,0 +1,149 @@
+//! Servers that are silent, gone or talk nonsense.
+
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep};
+
+use crate::server::{Catalog, Dns, SECONDS, addresses, codes, query, query_with_edns};
+use crate::upstream::{Upstream, answer};
+
+const NAME: &str = "www.example.com.";
+
+/// An address where nothing listens.
+async fn nobody() -> String {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_server_is_passed_over_and_then_held_down_until_it_answers() {
+    let (silent, good) = (Upstream::start(|_| Vec::new()).await, Upstream::with_address([192, 0, 2, 1]).await);
+    let dns = Dns::start(&[&silent.addr.to_string(), &good.addr.to_string()]).await;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        assert_eq!(addresses(&dns.udp(&query(NAME)).await), ["192.0.2.1"]);
+        let took = begin.elapsed();
+        assert!((1900..2900).contains(&took.as_millis()), "the next one is asked after 2 s: {took:?}");
+    }
+    let begin = Instant::now();
+    assert_eq!(addresses(&dns.udp(&query(NAME)).await), ["192.0.2.1"]);
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert_eq!(silent.asked().len(), 2);
+    assert_eq!(dns.metric(r#"rollcall_dns_forward_failures_total{reason="timeout"}"#).await, 2.0);
+    // It answers the looks that are taken at it.
+    let begin = Instant::now();
+    while dns.metric(r#"rollcall_dns_forward_upstreams{state="usable"}"#).await < 2.0 {
+        assert!(begin.elapsed() < SECONDS, "{}", dns.metrics().await);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_datagram_is_sent_again_to_the_only_server() {
+    let times = std::sync::atomic::AtomicU32::new(0);
+    let upstream = Upstream::start(move |asked| {
+        let first = times.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        if first { Vec::new() } else { vec![answer(asked, |_| {})] }
+    })
+    .await;
+    let dns = Dns::start(&[&upstream.addr.to_string()]).await;
+    assert_eq!(codes(&dns.udp(&query(NAME)).await).0, ResponseCode::NoError);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_are_silent_the_answer_is_servfail_within_five_seconds() {
+    let silent = [Upstream::start(|_| Vec::new()).await, Upstream::start(|_| Vec::new()).await];
+    let targets = silent.each_ref().map(|upstream| upstream.addr.to_string());
+    let dns = Dns::start(&targets.each_ref().map(String::as_str)).await;
+    let begin = Instant::now();
+    let answer = dns.udp(&query_with_edns(NAME, 1232)).await;
+    assert_eq!(codes(&answer), (ResponseCode::ServFail, Some(22)));
+    let took = begin.elapsed();
+    assert!((4900..6000).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_nothing_listens_the_answer_is_servfail_at_once() {
+    let (first, second) = (nobody().await, nobody().await);
+    let dns = Dns::start(&[&first, &second]).await;
+    let begin = Instant::now();
+    assert_eq!(codes(&dns.udp(&query_with_edns(NAME, 1232)).await), (ResponseCode::ServFail, Some(23)));
+    assert_eq!(codes(&dns.tcp(&[query(NAME)]).await[0]), (ResponseCode::ServFail, None));
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_is_servfail_and_the_server_goes_on() {
+    let upstream = Upstream::start(|asked| {
+        let mut bytes = answer(asked, |message| crate::upstream::add_addresses(message, &[[192, 0, 2, 1]]));
+        match asked.message.queries[0].name().to_ascii().as_str() {
+            "cut.example.com." => bytes.truncate(bytes.len() - 20),
+            "counts.example.com." => bytes[6] = 0xff,
+            "pointer.example.com." => {
+                let at = bytes.windows(2).rposition(|pair| pair == [0xc0, 12]).unwrap();
+                bytes[at + 1] = 0xff;
+            }
+            "empty.example.com." => {
+                bytes.truncate(12);
+                bytes[4..12].fill(0);
+            }
+            _ => {}
+        }
+        vec![bytes]
+    })
+    .await;
+    let dns = Dns::start(&[&upstream.addr.to_string()]).await;
+    for name in ["cut.example.com.", "counts.example.com.", "pointer.example.com.", "empty.example.com."] {
+        assert_eq!(codes(&dns.udp(&query_with_edns(name, 1232)).await), (ResponseCode::ServFail, Some(23)), "{name}");
+    }
+    assert_eq!(addresses(&dns.udp(&query(NAME)).await), ["192.0.2.1"]);
+    assert_eq!(dns.metric(r#"rollcall_dns_forward_failures_total{reason="malformed"}"#).await, 4.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_refuses_is_passed_over_and_its_refusal_is_the_last_word_if_all_do() {
+    let code =
+        |code| Upstream::start(move |asked| vec![answer(asked, |message| message.metadata.response_code = code)]);
+    let (refusing, failing) = (code(ResponseCode::Refused).await, code(ResponseCode::ServFail).await);
+    let good = Upstream::with_address([192, 0, 2, 1]).await;
+    let [refusing, failing, good] = [refusing, failing, good].map(|upstream| (upstream.addr.to_string(), upstream));
+    let dns = Dns::start(&[&refusing.0, &failing.0, &good.0]).await;
+    assert_eq!(addresses(&dns.udp(&query(NAME)).await), ["192.0.2.1"]);
+    let dns = Dns::start(&[&refusing.0, &failing.0]).await;
+    assert_eq!(codes(&dns.udp(&query(NAME)).await).0, ResponseCode::Refused);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_for_silent_servers_stays_within_the_bound_and_local_answers_go_on() {
+    const FLOOD: usize = 3000;
+    let silent = Upstream::start(|_| Vec::new()).await;
+    let catalog = Catalog::start().await;
+    let dns = Dns::start_unready(&catalog.url, &[&silent.addr.to_string()]).await;
+    catalog.publish("api.example.com");
+    for gate in ["forward", "catalog"] {
+        dns.wait_for_gate(gate, |closed| closed.is_none()).await;
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for n in 0..FLOOD {
+        socket.send_to(&query(&format!("n{n}.example.com.")).to_vec().unwrap(), dns.addr).await.unwrap();
+        if n % 50 == 0 {
+            sleep(Duration::from_millis(2)).await; // what overflows a receive buffer is not seen at all
+        }
+    }
+    let begin = Instant::now();
+    assert_eq!(addresses(&dns.udp(&query("db.shop.svc.cluster.local.")).await), ["10.1.0.1"]);
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    let most = rollcall_dns::forward::in_flight_max() as f64;
+    let too_many = r#"rollcall_dns_forward_failures_total{reason="too_many"}"#;
+    while dns.metric(too_many).await < FLOOD as f64 - most {
+        assert!(begin.elapsed() < SECONDS, "{}", dns.metrics().await);
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(dns.metric("rollcall_dns_forward_in_flight").await <= most);
+    while dns.metric("rollcall_dns_forward_in_flight").await > 0.0 {
+        assert!(begin.elapsed() < SECONDS, "{}", dns.metrics().await);
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(dns.metric(too_many).await, FLOOD as f64 - most);
+}

@@ -1,0 +1,8 @@
+//! Names outside of the cluster, on real sockets, with other servers that do what they should and what they should not.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod failures;
+mod loops;
+mod relay;
+mod server;
+mod upstream;
