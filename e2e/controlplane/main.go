@@ -1,4 +1,5 @@
-// Command controlplane is a whole Kubernetes control plane in one binary: the first argument names the component.
+// Command controlplane is a whole Kubernetes control plane in one binary, and what runs on its nodes beside containerd:
+// the first argument names the component.
 //
 // It exists because neither a container registry nor a release download is needed to build it: everything comes as Go
 // modules. `controlplane pki DIR` writes the keys and certificates that the components share; `controlplane load` fills a
@@ -6,6 +7,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -19,13 +21,15 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"rollcall.dev/e2e/controlplane/load"
 	"rollcall.dev/e2e/controlplane/pki"
 )
 
-const usage = "usage: controlplane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubectl|pki|load [ARGS]"
+const usage = "usage: controlplane etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kube-proxy|kubectl|pki|load [ARGS]"
 
 func main() {
 	if len(os.Args) < 2 {
@@ -43,6 +47,10 @@ func main() {
 		run(controllermanager.NewControllerManagerCommand())
 	case "kube-scheduler":
 		run(scheduler.NewSchedulerCommand())
+	case "kubelet":
+		run(kubelet.NewKubeletCommand(context.Background()))
+	case "kube-proxy":
+		run(proxy.NewProxyCommand())
 	case "kubectl":
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			util.CheckErr(err)

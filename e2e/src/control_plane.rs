@@ -3,7 +3,8 @@
 //!
 //! Each component can be stopped, killed, frozen and started again, on the same port and data.
 
-mod components;
+pub mod audit;
+pub(crate) mod components;
 mod nodes;
 
 use std::net::SocketAddr;
@@ -156,8 +157,17 @@ impl ControlPlane {
         Self::start_from(Binaries::find()?, folder)
     }
 
+    /// Starts one that records what Rollcall's ServiceAccounts ask of its API server, for [`audit::read`].
+    pub fn start_audited(folder: &Path) -> Result<Self> {
+        Self::start_with(Binaries::find()?, folder, audit::flags(folder)?)
+    }
+
     /// Starts one from given binaries.
     pub fn start_from(binaries: Binaries, folder: &Path) -> Result<Self> {
+        Self::start_with(binaries, folder, Vec::new())
+    }
+
+    fn start_with(binaries: Binaries, folder: &Path, api_server_flags: Vec<String>) -> Result<Self> {
         make_pki(&binaries, folder)?;
         let (etcd, etcd_peer) = (net::free_loopback()?, net::free_loopback()?);
         let api_server = net::free_loopback()?;
@@ -166,7 +176,8 @@ impl ControlPlane {
         let kubectl = Kubectl::new(binaries.kubectl(), admin);
         let mut plane = Self { folder: folder.to_path_buf(), binaries, kubectl, etcd, components: Vec::new() };
         plane.launch(Component::Etcd, components::etcd(folder, etcd, etcd_peer))?;
-        plane.launch(Component::ApiServer, components::api_server(folder, etcd, api_server))?;
+        let flags = [components::api_server(folder, etcd, api_server), api_server_flags].concat();
+        plane.launch(Component::ApiServer, flags)?;
         plane.wait_ready(Component::Etcd)?;
         plane.wait_ready(Component::ApiServer)?;
         plane.launch(Component::ControllerManager, components::controller_manager(folder))?;

@@ -8,6 +8,7 @@
 //! rollcall       controllers and DNS servers
 //! envoy, dns     clients: what do callers see?
 //! backend        HTTP servers to register, that fail on request
+//! node           a cluster with real nodes instead: images run as pods
 //! kubectl, http, net, process, clock   what the above stand on
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod layout;
 pub mod net;
+pub mod node;
 pub mod process;
 pub mod rollcall;
 pub mod tools;

@@ -14,9 +14,6 @@ use crate::{http, layout, net};
 /// The domain of the test cluster's names.
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
-/// The addresses of Services, which registrations may not claim: the control plane's, and kubeadm's default.
-const SERVICE_RANGES: &str = "10.96.0.0/16,fd00:96::/112";
-
 /// How long a program may take until `/readyz` says yes.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
@@ -163,7 +160,7 @@ impl Controller {
         let program = Program::new(identity, &binaries.controller, folder)
             .args(["--grpc-listen", &grpc.to_string(), "--http-listen", &http.to_string()])
             .args(["--cluster-domain", CLUSTER_DOMAIN, "--identity", identity, "--namespace", NAMESPACE])
-            .args(["--log-format", "text", "--reserved-cidr", SERVICE_RANGES])
+            .args(["--log-format", "text"])
             .args(more.iter().copied())
             .env("KUBECONFIG", installation.controller.display().to_string());
         Ok(Self { process: program.start()?, grpc, http })

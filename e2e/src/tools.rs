@@ -3,9 +3,14 @@
 //! Each built tool has a stamp beside it: the text of everything that it was built from. It is built again when that
 //! changes. Every failure says what to try next.
 
+mod debian;
 mod envoy;
 mod go;
+mod helm;
 mod kdig;
+mod node;
+mod operator_crds;
+mod prometheus;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +20,11 @@ use anyhow::{Context, Result, anyhow, bail};
 
 pub use envoy::envoy;
 pub use go::{controlplane, kwok, pki};
+pub use helm::{helm, helm4};
 pub use kdig::kdig;
+pub use node::{NodeTools, node, workload};
+pub use operator_crds::operator_crds;
+pub use prometheus::{prometheus, promtool};
 
 use crate::{clock, layout};
 
@@ -24,6 +33,10 @@ pub fn all() -> Result<()> {
     crate::control_plane::Binaries::find()?;
     envoy()?;
     kdig()?;
+    helm()?;
+    helm4()?;
+    operator_crds()?;
+    promtool()?;
     Ok(())
 }
 

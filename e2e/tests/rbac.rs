@@ -1,231 +1,294 @@
-//! The rules in `manifests/rbac.yaml` are enough, as every other test shows, and none of them is too many: without any
-//! one of them something fails, and says so.
+//! The rules of the controller are enough, and none of them is too many: the API server's audit log shows that each is
+//! used and nothing beside is asked for, and without any one of them something fails and says which.
+//!
+//! The rules are read from the roles that stand in the API server, wherever those came from.
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail, ensure};
+use rollcall_e2e::control_plane::audit;
+use rollcall_e2e::install::{self, Installation};
 use rollcall_e2e::rollcall::Controller;
-use rollcall_e2e::{Kubectl, clock, http};
-use serde_json::{Value, json};
+use rollcall_e2e::{clock, http};
+use serde_json::json;
 use support::page::{metric, readyz};
+use support::roles::{self, ACCOUNT, DNS_ACCOUNT, Right, Role};
 use support::shop::{STEADY, With, unchecked};
 use support::{BOUND, Shop, step};
 
-const ACCOUNT: &str = "system:serviceaccount:rollcall-system:rollcall-controller";
-const DNS_ACCOUNT: &str = "system:serviceaccount:rollcall-system:rollcall-dns";
-
-/// One rule of a role: what may be done to what.
-#[derive(Debug)]
-struct Rule {
-    verb: String,
-    group: String,
-    resource: String,
-}
+/// A ServiceAccount with Roles in single namespaces and no ClusterRole.
+const SCOPED: &str = "rollcall-scoped";
+const AUTHORITY: [&str; 4] = ["--tls", "authority", "--tls-dns-name", "localhost"];
 
 #[test]
 fn the_rules_are_enough_and_none_is_too_many() -> Result<()> {
-    Shop::run("rbac", With::NoEnvoy, |shop| {
+    Shop::run("rbac", With::Audit, |shop| {
         step("everything is there and written with the rules of the manifests", || shop.await_written("203.0.113.10"))?;
         step("the accounts may do what their rules say, and nothing beside", || only_the_rules(shop))?;
-        step("without a rule to read, a controller is not ready and says which", || without_reading(shop))?;
-        step("without a rule to write, the write fails and is counted, and made up for", || without_writing(shop))?;
-        step("without a rule to delete, too", || without_deleting(shop))?;
-        step("without a rule for Events, the log says so and the status is written", || without_events(shop))?;
-        step("without a rule for the Lease, nobody writes", || without_lease(shop))
+        step("no registration may claim an address of the ServiceCIDR", || service_addresses_are_kept(shop))?;
+        step("the rest of what a controller does is done once", || everything_else(shop))?;
+        step("the audit log has each rule in use, and nothing that was forbidden", || each_is_used(shop))?;
+        for (what, verbs, role) in [
+            ("without a right to list or watch, a controller is not ready and says which", READS, Role::Cluster),
+            ("without a right to write, the write fails and says which, and is made up for", WRITES, Role::Cluster),
+            ("without a right in its own namespace, it says which", ALL, Role::Own),
+        ] {
+            step(what, || without_each(shop, verbs, role))?;
+        }
+        step("without the right to renew the Lease, nobody writes", || nobody_leads(shop))?;
+        step("in one namespace, Roles are enough", || in_one_namespace(shop))
     })
 }
 
-fn rules(role: &Value) -> Vec<Rule> {
-    let words = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
-    };
-    let of_rule = |rule: &Value| {
-        let (groups, resources, verbs) = (words(&rule["apiGroups"]), words(&rule["resources"]), words(&rule["verbs"]));
-        let mut all = Vec::new();
-        for group in &groups {
-            for resource in &resources {
-                let rule =
-                    |verb: &String| Rule { verb: verb.clone(), group: group.clone(), resource: resource.clone() };
-                all.extend(verbs.iter().map(rule));
-            }
-        }
-        all
-    };
-    role["rules"].as_array().into_iter().flatten().flat_map(of_rule).collect()
-}
-
-fn may(kubectl: &Kubectl, account: &str, rule: &Rule, namespace: &str) -> bool {
-    let (resource, sub) = rule.resource.split_once('/').unwrap_or((&rule.resource, ""));
-    let target = if rule.group.is_empty() { resource.to_owned() } else { format!("{resource}.{}", rule.group) };
-    // It ends with 1 for no.
-    let ask = ["auth", "can-i", &rule.verb, &target, "--subresource", sub, "--as", account, "-n", namespace, "--quiet"];
-    kubectl.run(&ask).is_ok()
-}
+const READS: &[&str] = &["list", "watch"];
+const WRITES: &[&str] = &["create", "patch", "update", "delete", "get"];
+const ALL: &[&str] = &["list", "watch", "create", "patch", "update", "delete", "get"];
 
 fn only_the_rules(shop: &Shop) -> Result<()> {
-    let role = shop.kubectl.get(&["clusterrole", "rollcall-controller"])?;
-    for rule in rules(&role) {
-        ensure!(may(&shop.kubectl, ACCOUNT, &rule, "shop"), "the controller may not {rule:?}");
+    let rights = roles::all(&shop.kubectl)?;
+    let may = |namespace| -> Result<Vec<bool>> {
+        let questions: Vec<_> = rights.iter().map(|right| right.question(ACCOUNT, namespace)).collect();
+        roles::answers(&shop.kubectl, &questions)
+    };
+    for ((right, here), elsewhere) in rights.iter().zip(may(None)?).zip(may(Some("default"))?) {
+        ensure!(here, "the controller may not {right}");
+        ensure!(elsewhere == (right.role == Role::Cluster), "the controller may {right} elsewhere: {elsewhere}");
+        ensure!(ALL.contains(&right.verb.as_str()), "a verb that this test does not know: {right}");
     }
-    let lease = shop.kubectl.get(&["role", "rollcall-controller", "-n", "rollcall-system"])?;
-    let leases = rules(&lease);
-    ensure!(leases.len() == 3, "the Role has other rules than those of the Lease: {leases:?}");
-    for rule in leases {
-        ensure!(may(&shop.kubectl, ACCOUNT, &rule, "rollcall-system"), "the controller may not {rule:?} where it is");
-        ensure!(!may(&shop.kubectl, ACCOUNT, &rule, "shop"), "the controller may {rule:?} in other namespaces");
-    }
-    let refused = [
+    let beside = [
         ("get", "", "secrets"),
+        ("list", "", "secrets"),
         ("list", "", "configmaps"),
         ("update", "", "services"),
         ("delete", "", "pods"),
         ("patch", "rollcall.dev", "serviceregistrations"),
         ("delete", "rollcall.dev", "serviceregistrations"),
+        ("delete", "coordination.k8s.io", "leases"),
     ];
-    for (verb, group, resource) in refused {
-        let rule = Rule { verb: verb.into(), group: group.into(), resource: resource.into() };
-        ensure!(!may(&shop.kubectl, ACCOUNT, &rule, "shop"), "the controller may {rule:?}");
-        ensure!(!may(&shop.kubectl, DNS_ACCOUNT, &rule, "shop"), "the DNS server may {rule:?}");
-    }
-    Ok(())
-}
-
-/// Does something while the ClusterRole lacks `verb` on `resource`.
-fn without<T>(shop: &Shop, verb: &str, resource: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let whole = shop.kubectl.get(&["clusterrole", "rollcall-controller"])?["rules"].take();
-    let mut less = whole.clone();
-    for rule in less.as_array_mut().into_iter().flatten() {
-        let of_it = rule["resources"].as_array().is_some_and(|resources| resources.iter().any(|its| its == resource));
-        if of_it && let Some(verbs) = rule["verbs"].as_array_mut() {
-            verbs.retain(|its| its != verb);
+    let mut questions = Vec::new();
+    for (verb, group, resource) in beside {
+        for (account, namespace) in
+            [ACCOUNT, DNS_ACCOUNT].iter().flat_map(|its| [(its, "shop"), (its, install::NAMESPACE)])
+        {
+            questions.push(roles::question(account, verb, group, resource, None, namespace));
         }
     }
-    // A rule without verbs is refused.
-    if let Some(rules) = less.as_array_mut() {
-        rules.retain(|rule| rule["verbs"] != json!([]));
-    }
-    ensure!(less != whole, "no rule of the ClusterRole says {verb} {resource}");
-    let patch = |rules: &Value| {
-        let patch = json!({"rules": rules}).to_string();
-        shop.kubectl.run(&["patch", "clusterrole", "rollcall-controller", "--type", "merge", "--patch", &patch])
-    };
-    patch(&less)?;
-    let outcome = await_rule(shop, verb, resource, false).and_then(|()| body());
-    patch(&whole)?;
-    await_rule(shop, verb, resource, true)?;
-    outcome
-}
-
-/// The authorizer learns of a changed role by a watch, a moment later.
-fn await_rule(shop: &Shop, verb: &str, resource: &str, holds: bool) -> Result<()> {
-    let group = match resource {
-        "services" | "pods" | "nodes" => "",
-        "endpointslices" => "discovery.k8s.io",
-        "events" => "events.k8s.io",
-        _ => "rollcall.dev",
-    };
-    let rule = Rule { verb: verb.into(), group: group.into(), resource: resource.into() };
-    let what = format!("{rule:?} to be {}", if holds { "back" } else { "gone" });
-    clock::wait_until(&what, BOUND, || Ok((may(&shop.kubectl, ACCOUNT, &rule, "shop") == holds).then_some(())))
-}
-
-/// A new controller for each rule that is taken away: those that run have listed already.
-fn without_reading(shop: &Shop) -> Result<()> {
-    for resource in ["services", "pods", "nodes", "endpointslices", "serviceregistrations"] {
-        without(shop, "list", resource, || {
-            let name = format!("controller-without-{resource}");
-            let mut blind = Controller::start(&shop.binaries, &shop.installation, &name, shop.folder(), &[])?;
-            let admin = blind.http;
-            blind.process.wait_until(&format!("/readyz to say that {resource} cannot be listed"), BOUND, || {
-                let (status, text) = readyz(admin)?;
-                let said = text.contains(&format!("not ready: {resource}: listing {resource} fails"))
-                    && text.contains("forbidden");
-                if status != 200 && said { Ok(Some(())) } else { bail!("{status}: {text}") }
-            })
-        })?;
-    }
+    let answers = roles::answers(&shop.kubectl, &questions)?;
+    let wrong = questions.iter().zip(answers).find(|(_, allowed)| *allowed);
+    ensure!(wrong.is_none(), "beside the rules: {wrong:?}");
     Ok(())
 }
 
-fn without_writing(shop: &Shop) -> Result<()> {
-    let cases = [
-        ("create", "endpointslices", "endpointslice"),
-        ("patch", "endpointslices", "endpointslice"),
-        ("create", "catalogentries", "catalogentry"),
-        ("patch", "catalogentries", "catalogentry"),
-        ("patch", "serviceregistrations/status", "status"),
-    ];
-    for (index, (verb, resource, object)) in cases.into_iter().enumerate() {
-        let service = format!("new-{index}");
-        without(shop, verb, resource, || {
-            let before = refused(shop, object)?;
-            write_something(shop, &service)?;
-            await_refused(shop, object, before).with_context(|| format!("without {verb} {resource}"))
-        })?;
-        // With the rule back it is made up for.
-        shop.api.await_condition(&service, "Published", &["True Published"])?;
-        clock::wait_until(&format!("the CatalogEntry of {service}"), BOUND, || {
-            Ok((!shop.entry(&service)?.is_empty()).then_some(()))
-        })?;
-    }
-    ensure!(!shop.entry(STEADY)?.is_empty(), "something else was harmed");
-    Ok(())
+/// Nobody gave `--reserved-cidr`.
+fn service_addresses_are_kept(shop: &Shop) -> Result<()> {
+    let address = shop.kubectl.get(&["service", "payments", "-n", "shop"])?["spec"]["clusterIP"].clone();
+    let endpoints = json!([{"name": "thief", "addresses": [address]}]);
+    shop.kubectl.apply(&unchecked("thief", "thief", &endpoints).to_string())?;
+    shop.api.await_condition(
+        "thief",
+        "Accepted",
+        &["False", "the Services of this cluster (ServiceCIDR kubernetes)"],
+    )?;
+    shop.kubectl.delete(&["serviceregistration", "thief", "-n", "shop"])
 }
 
-fn without_deleting(shop: &Shop) -> Result<()> {
-    // Slices go with the registration while the Service stays, and the CatalogEntry when both are gone.
-    let cases = [
-        ("new-0", "serviceregistration", "endpointslices", "endpointslice"),
-        ("new-1", "serviceregistration,service", "catalogentries", "catalogentry"),
-    ];
-    for (service, deleted, resource, object) in cases {
-        without(shop, "delete", resource, || {
-            let before = refused(shop, object)?;
-            shop.kubectl.delete(&[deleted, service, "-n", "shop"])?;
-            await_refused(shop, object, before).with_context(|| format!("without delete {resource}"))
-        })?;
-        clock::wait_until(&format!("what nobody may delete of {service} to be gone"), BOUND, || {
-            let gone = if object == "catalogentry" { shop.api.entry(service).is_err() } else { true };
-            Ok((gone && shop.api.our_slices(service)?.is_empty()).then_some(()))
-        })?;
-    }
-    Ok(())
-}
-
-fn without_events(shop: &Shop) -> Result<()> {
-    without(shop, "create", "events", || {
-        let log = shop.rollcall.controllers[shop.leader()?].process.log().to_path_buf();
-        let path =
-            json!([{"op": "add", "path": "/spec/maintenance", "value": {"reason": "rules are tested"}}]).to_string();
-        let patch = ["patch", "serviceregistration", STEADY, "-n", "shop", "--type", "json", "--patch", &path];
-        shop.kubectl.run(&patch)?;
-        clock::wait_until("the log to say that an Event could not be published", BOUND, || {
-            let log = std::fs::read_to_string(&log)?;
-            Ok(log
-                .lines()
-                .any(|line| line.contains("event could not be published") && line.contains("forbidden"))
-                .then_some(()))
-        })
+/// Deletions, Events and the authority: what a start and a first write do not need.
+fn everything_else(shop: &Shop) -> Result<()> {
+    write_something(shop, "gone")?;
+    shop.api.await_condition("gone", "Published", &["True Published"])?;
+    maintenance(shop, "gone", "rights are tested")?;
+    clock::wait_until("the Event of it", BOUND, || {
+        Ok(shop.api.events("gone")?.iter().any(|event| event.contains("rights are tested")).then_some(()))
     })?;
-    // The status, which Events only retell, says it all the same.
-    shop.api.await_condition(STEADY, "Ready", &["False Maintenance", "rules are tested"]).map(drop)
+    shop.kubectl.delete(&["serviceregistration,service", "gone", "-n", "shop"])?;
+    clock::wait_until("what was written of it to be gone", BOUND, || {
+        Ok((shop.api.entry("gone").is_err() && shop.api.our_slices("gone")?.is_empty()).then_some(()))
+    })?;
+    if has_authority(shop)? {
+        empty_authority(shop)?;
+        Controller::start(&shop.binaries, &shop.installation, "controller-authority", shop.folder(), &AUTHORITY)?
+            .wait_ready()?;
+    }
+    Ok(())
 }
 
-/// The Role of the Lease. Whoever cannot renew it stops writing before it runs out.
-fn without_lease(shop: &Shop) -> Result<()> {
-    let patch = |verbs: &Value| {
-        let rules = json!([{"op": "replace", "path": "/rules/0/verbs", "value": verbs}]).to_string();
-        let role =
-            ["patch", "role", "rollcall-controller", "-n", "rollcall-system", "--type", "json", "--patch", &rules];
-        shop.kubectl.run(&role)
+fn each_is_used(shop: &Shop) -> Result<()> {
+    let rights = roles::all(&shop.kubectl)?;
+    clock::wait_until("each right to be in the audit log", BOUND, || {
+        let asked = audit::read(shop.folder())?;
+        let used = |right: &Right| {
+            asked.iter().filter(|request| request.user == ACCOUNT && !request.is_forbidden()).any(|request| {
+                request.verbs().contains(&right.verb.as_str())
+                    && (&request.group, &request.resource) == (&right.group, &right.resource)
+                    && right.name.as_ref().is_none_or(|name| *name == request.name)
+            })
+        };
+        let unused: Vec<_> = rights.iter().filter(|right| !used(right)).map(ToString::to_string).collect();
+        if unused.is_empty() { Ok(Some(())) } else { bail!("never used: {unused:?}") }
+    })?;
+    let asked = audit::read(shop.folder())?;
+    let forbidden: Vec<_> = asked.iter().filter(|request| request.is_forbidden()).map(ToString::to_string).collect();
+    ensure!(forbidden.is_empty(), "forbidden: {forbidden:#?}");
+    let of_dns = asked.iter().filter(|request| request.user == DNS_ACCOUNT).map(ToString::to_string).next();
+    ensure!(of_dns.is_none(), "the DNS server asked the API server: {of_dns:?}");
+    println!("    {} rights, {} requests", rights.len(), asked.len());
+    Ok(())
+}
+
+/// Takes away one right at a time, does what needs it, and waits until somebody complains.
+fn without_each(shop: &Shop, verbs: &[&str], role: Role) -> Result<()> {
+    for right in roles::all(&shop.kubectl)? {
+        if right.role == role && verbs.contains(&right.verb.as_str()) {
+            let start = clock::now();
+            without_one(shop, &right).with_context(|| format!("without {right}"))?;
+            println!("    {right}: {:.1} s", start.elapsed().as_secs_f32());
+        }
+    }
+    Ok(())
+}
+
+fn without_one(shop: &Shop, right: &Right) -> Result<()> {
+    let service = format!("without-{}", label(right));
+    match (right.resource.as_str(), right.verb.as_str()) {
+        (_, "list" | "watch") => right.without(&shop.kubectl, || a_new_controller_complains(shop, right, &[]))?,
+        ("endpointslices" | "catalogentries", "create" | "patch") | ("serviceregistrations/status", "patch") => {
+            somebody_complains(shop, right, || write_something(shop, &service))?;
+            // With the right back it is made up for.
+            shop.api.await_condition(&service, "Published", &["True Published"])?;
+            clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry(&service)?.is_empty()).then_some(())))?;
+        }
+        ("endpointslices" | "catalogentries", "delete") => {
+            write_something(shop, &service)?;
+            shop.api.await_condition(&service, "Published", &["True Published"])?;
+            clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry(&service)?.is_empty()).then_some(())))?;
+            // Slices go with the registration while the Service stays, and the CatalogEntry when both are gone.
+            let kinds =
+                if right.resource == "endpointslices" { "serviceregistration" } else { "serviceregistration,service" };
+            somebody_complains(shop, right, || shop.kubectl.delete(&[kinds, &service, "-n", "shop"]))?;
+            clock::wait_until("what nobody might delete to be gone", BOUND, || {
+                let entry_is_right = right.resource == "endpointslices" || shop.api.entry(&service).is_err();
+                Ok((entry_is_right && shop.api.our_slices(&service)?.is_empty()).then_some(()))
+            })?;
+        }
+        ("events", "create") => {
+            somebody_complains(shop, right, || maintenance(shop, STEADY, "rules are tested"))?;
+            // The status, which Events only retell, says it all the same.
+            shop.api.await_condition(STEADY, "Ready", &["False Maintenance", "rules are tested"])?;
+        }
+        ("leases", "get" | "update") => somebody_complains(shop, right, || Ok(()))?,
+        ("leases", "create") => somebody_complains(shop, right, || {
+            shop.kubectl.delete(&["lease", "rollcall-controller", "-n", install::NAMESPACE])
+        })?,
+        ("secrets" | "configmaps", "get" | "update") => {
+            empty_authority(shop)?;
+            right.without(&shop.kubectl, || a_new_controller_complains(shop, right, &AUTHORITY))?;
+        }
+        _ => bail!("this test does not know what the right is for: add what makes the controller use it"),
+    }
+    if right.resource == "leases" { shop.leader().map(drop) } else { Ok(()) }
+}
+
+fn label(right: &Right) -> String {
+    format!("{}-{}", right.verb, right.resource.replace('/', "-"))
+}
+
+/// Those that run have listed already, and have their certificate.
+fn a_new_controller_complains(shop: &Shop, right: &Right, flags: &[&str]) -> Result<()> {
+    let name = format!("controller-without-{}", label(right));
+    let mut blind = Controller::start(&shop.binaries, &shop.installation, &name, shop.folder(), flags)?;
+    let (admin, log) = (blind.http, blind.process.log().to_path_buf());
+    // What only the write-back needs keeps nobody from serving.
+    let serves = right.resource == "catalogentries";
+    blind.process.wait_until(&format!("{name} to complain"), BOUND, || {
+        let (status, text) = readyz(admin)?;
+        let said = if serves { std::fs::read_to_string(&log)? } else { text.clone() };
+        if right.is_missed_in(&said)? && (status == 200) == serves { Ok(Some(())) } else { bail!("{status}: {text}") }
+    })
+}
+
+/// Waits for a line in the log of one of the controllers that run, and for the counter of refused writes.
+fn somebody_complains(shop: &Shop, right: &Right, body: impl FnOnce() -> Result<()>) -> Result<()> {
+    let logs: Vec<PathBuf> =
+        shop.rollcall.controllers.iter().map(|controller| controller.process.log().to_path_buf()).collect();
+    let read = |log: &PathBuf| std::fs::read_to_string(log).with_context(|| log.display().to_string());
+    let before = logs.iter().map(|log| Ok(read(log)?.len())).collect::<Result<Vec<_>>>()?;
+    let counted = match right.resource.as_str() {
+        "endpointslices" => Some("endpointslice"),
+        "catalogentries" => Some("catalogentry"),
+        "serviceregistrations/status" => Some("status"),
+        _ => None,
     };
+    let refused_before = counted.map(|object| refused(shop, object)).transpose()?.unwrap_or(0.0);
+    right.without(&shop.kubectl, || {
+        body()?;
+        clock::wait_until(&format!("a log to say that {} is forbidden", right.complaint()?), BOUND, || {
+            for (log, before) in logs.iter().zip(&before) {
+                if right.is_missed_in(read(log)?.get(*before..).unwrap_or_default())? {
+                    return Ok(Some(()));
+                }
+            }
+            Ok(None)
+        })?;
+        let Some(object) = counted else { return Ok(()) };
+        ensure!(refused(shop, object)? > refused_before, "the refused write of a {object} was not counted");
+        Ok(())
+    })
+}
+
+/// Whoever cannot renew the Lease stops writing before it runs out.
+fn nobody_leads(shop: &Shop) -> Result<()> {
     let leaders = || -> Result<f64> {
         shop.rollcall.controllers.iter().map(|controller| metric(controller.http, "rollcall_leader", "")).sum()
     };
-    patch(&json!(["get", "create"]))?;
-    clock::wait_until("nobody to lead without update leases", BOUND, || Ok((leaders()? == 0.0).then_some(())))?;
-    patch(&json!(["get", "create", "update"]))?;
+    let rights = roles::all(&shop.kubectl)?;
+    let renew = rights.iter().find(|right| right.resource == "leases" && right.verb == "update").context("no rule")?;
+    renew.without(&shop.kubectl, || {
+        clock::wait_until("nobody to lead", BOUND, || Ok((leaders()? == 0.0).then_some(())))
+    })?;
     clock::wait_until("one to lead again", BOUND, || Ok((leaders()? == 1.0).then_some(())))
+}
+
+/// `--watch-namespace`, with Roles alone: it serves and writes there, and asks for nothing else.
+fn in_one_namespace(shop: &mut Shop) -> Result<()> {
+    shop.kubectl.run(&["create", "namespace", "billing"])?;
+    roles::scoped_account(&shop.kubectl, SCOPED, &["shop"])?;
+    let kubeconfig = install::service_account(&shop.kubectl, SCOPED, shop.folder())?;
+    let installation = Installation { controller: kubeconfig, ..shop.installation.clone() };
+    let start = |name: &str, namespaces: &str| {
+        let flags = ["--watch-namespace", namespaces, "--node-zones", "false", "--service-cidrs", "false"];
+        Controller::start(&shop.binaries, &installation, name, shop.folder(), &flags)
+    };
+    let mut two = start("scoped-two", "shop,billing")?;
+    let admin = two.http;
+    two.process.wait_until("/readyz to name the namespace without a Role", BOUND, || {
+        let (_, text) = readyz(admin)?;
+        let said = ["pods/billing: listing pods in namespace billing is forbidden", "take billing off"];
+        let others = text.lines().filter(|line| line.contains("/shop")).count();
+        if said.iter().all(|said| text.contains(said)) && others == 0 { Ok(Some(())) } else { bail!("{text}") }
+    })?;
+    drop(two);
+    let mut one = start("scoped-one", "shop")?;
+    one.wait_ready()?;
+    let killed = shop.rollcall.stop()?;
+    ensure!(killed.is_empty(), "did not end on SIGTERM: {killed:?}");
+    write_something(shop, "scoped")?;
+    shop.api.await_condition("scoped", "Published", &["True Published"])?;
+    clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry("scoped")?.is_empty()).then_some(())))?;
+    ensure!(metric(one.http, "rollcall_source_objects", "namespace=\"shop\"")? > 0.0, "it holds nothing");
+    one.process.stop()?;
+    let user = format!("system:serviceaccount:{}:{SCOPED}", install::NAMESPACE);
+    let mut asked = BTreeMap::new();
+    for request in audit::read(shop.folder())?.into_iter().filter(|request| request.user == user) {
+        let is_fine = !request.is_forbidden() && ["shop", install::NAMESPACE].contains(&request.namespace.as_str());
+        // The other one asked for the namespace that it was told to watch.
+        ensure!(is_fine || request.namespace == "billing", "it went beyond its namespaces: {request}");
+        *asked.entry(request.namespace).or_insert(0) += 1;
+    }
+    println!("    requests by namespace: {asked:?}");
+    Ok(())
 }
 
 /// Writes of a kind that the API server has refused to the leader.
@@ -238,12 +301,6 @@ fn refused(shop: &Shop, object: &str) -> Result<f64> {
     Ok(value.transpose().context("a metric that is no number")?.unwrap_or(0.0))
 }
 
-fn await_refused(shop: &Shop, object: &str, before: f64) -> Result<()> {
-    clock::wait_until(&format!("a refused write of a {object}"), BOUND, || {
-        Ok((refused(shop, object)? > before).then_some(()))
-    })
-}
-
 /// A Service with a registration: all kinds of objects are written for it.
 fn write_something(shop: &Shop, service: &str) -> Result<()> {
     let of_it = json!({
@@ -252,7 +309,28 @@ fn write_something(shop: &Shop, service: &str) -> Result<()> {
         "metadata": {"name": service, "namespace": "shop"},
         "spec": {"ports": [{"name": "http", "port": 80}]},
     });
-    shop.kubectl.apply(&of_it.to_string())?;
     let endpoints = json!([{"name": "only", "addresses": ["203.0.113.40"]}]);
-    shop.kubectl.apply(&unchecked(service, service, &endpoints).to_string()).map(drop)
+    let both = [of_it, unchecked(service, service, &endpoints)];
+    shop.kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": both}).to_string()).map(drop)
+}
+
+fn maintenance(shop: &Shop, registration: &str, reason: &str) -> Result<()> {
+    let patch = json!({"spec": {"maintenance": {"reason": reason}}}).to_string();
+    let args = ["patch", "serviceregistration", registration, "-n", "shop", "--type", "merge", "--patch", &patch];
+    shop.kubectl.run(&args).map(drop)
+}
+
+fn has_authority(shop: &Shop) -> Result<bool> {
+    Ok(roles::all(&shop.kubectl)?.iter().any(|right| right.resource == "secrets"))
+}
+
+/// The two objects of the authority as an installation makes them: there, without data.
+fn empty_authority(shop: &Shop) -> Result<()> {
+    for (kind, name) in [("Secret", "rollcall-authority"), ("ConfigMap", "rollcall-ca")] {
+        shop.kubectl.delete(&[kind, name, "-n", install::NAMESPACE])?;
+        let object =
+            json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": install::NAMESPACE}});
+        shop.kubectl.apply(&object.to_string())?;
+    }
+    Ok(())
 }

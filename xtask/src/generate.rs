@@ -5,13 +5,27 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use rollcall_e2e::layout;
 
-use crate::terminal;
+use crate::{chart, terminal};
 
-/// Writes `manifests/crds`.
+/// Writes everything: first what the chart's files are made from.
 pub(crate) fn generate() -> Result<()> {
-    let step = terminal::begin("generating manifests/crds from crds/");
+    by_test("manifests/crds from crds/", &["--package", "rollcall-crds", "--test", "generated"])?;
+    by_test("docs/metrics.md from controller/", &["--package", "rollcall-controller", "--lib", "docs_metrics_md"])?;
+    by_test("docs/metrics.md from dns/", &["--package", "rollcall-dns", "--lib", "docs_metrics_md"])?;
+    let step = terminal::begin("generating charts/rollcall from its values.yaml and manifests/crds");
+    if let Err(error) = chart::generate() {
+        step.failed();
+        return Err(error);
+    }
+    step.done();
+    by_test("manifests/rbac.yaml from charts/rollcall", &["--package", "rollcall-e2e", "--test", "chart", "manifests"])
+}
+
+fn by_test(what: &str, test: &[&str]) -> Result<()> {
+    let step = terminal::begin(&format!("generating {what}"));
     let output = Command::new(terminal::cargo())
-        .args(["test", "--quiet", "--package", "rollcall-crds", "--test", "generated"])
+        .args(["test", "--quiet"])
+        .args(test)
         .env("UPDATE", "1")
         .current_dir(layout::root())
         .output()?;

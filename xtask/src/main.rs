@@ -1,7 +1,10 @@
 //! The project's chores, as `cargo xtask …`: try it, test it, measure it, generate what is generated.
 
 mod bench;
+mod chart;
+mod dashboard;
 mod generate;
+mod image;
 mod serve_http;
 mod terminal;
 mod test;
@@ -30,7 +33,11 @@ enum Task {
     Test(test::Options),
     /// Measure: the core, start-up, memory, and how long a change takes to callers.
     Bench(bench::Options),
-    /// Write the files that are made from the code, such as the CRDs.
+    /// Draw the Grafana dashboard from what Prometheus scrapes of real programs while things happen to them.
+    Dashboard(dashboard::Options),
+    /// Build the container images: static programs, OCI layouts and archives, SBOMs.
+    Image(image::Options),
+    /// Write the files that are made from others: the CRDs, and what of the chart is generated.
     Generate,
     /// Serve HTTP as a machine outside the cluster would. Started by `up`.
     #[command(hide = true)]
@@ -48,6 +55,8 @@ fn main() -> ExitCode {
         Task::Down => up::down(),
         Task::Test(options) => test::test(&options),
         Task::Bench(options) => bench::bench(&options),
+        Task::Dashboard(options) => dashboard::dashboard(&options),
+        Task::Image(options) => image::image(&options),
         Task::Generate => generate::generate(),
         Task::ServeHttp { name, address } => serve_http::serve(&name, address),
     };

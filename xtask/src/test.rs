@@ -1,5 +1,7 @@
 //! `cargo xtask test`: one line for each step, and the log of what failed.
 
+mod node;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -41,13 +43,16 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         }
     }
     outcome.step("unit and property tests", &|| {
-        let mut command = run_cargo(&["test", "--workspace", "--exclude", "rollcall-e2e", "--no-fail-fast"]);
+        let exclude = ["--exclude", "rollcall-e2e", "--exclude", "rollcall-e2e-node"];
+        let mut command = run_cargo(&["test", "--workspace", "--no-fail-fast"]);
+        command.args(exclude);
         command.args(&options.filter);
         Ok(command)
     });
     if !options.no_e2e {
         outcome.step("what the end-to-end tests run", &prepare);
         outcome.step("end-to-end tests", &|| end_to_end(options.filter.as_deref()));
+        node::stage(&mut outcome, options.filter.as_deref());
     }
     if let Some(filter) = options.filter.as_ref().filter(|_| outcome.failed.is_empty() && outcome.tests == 0) {
         bail!("no test has {filter:?} in its name");

@@ -7,6 +7,7 @@ mod cluster;
 mod detach;
 mod example;
 mod fill;
+mod node;
 mod resolve;
 mod show;
 mod state;
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     /// Use the cluster of this context of your kubeconfig instead of a control plane of this machine.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+    /// On a real node: the images run as pods of the chart, beside a kubelet. Needs root.
+    #[arg(long, conflicts_with_all = ["context", "endpoints", "services"])]
+    node: bool,
     /// Go to the background when everything is up; `cargo xtask down` ends it.
     #[arg(long)]
     detach: bool,
@@ -56,7 +60,7 @@ pub(crate) fn up(options: &Options) -> Result<()> {
         return detach::start();
     }
     on_signals()?;
-    let outcome = supervise(options);
+    let outcome = if options.node { node::supervise(options.supervised) } else { supervise(options) };
     if clock::is_interrupted() {
         println!("{}", paint("Everything has ended.", Paint::Good));
         return state::clear();

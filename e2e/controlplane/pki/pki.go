@@ -16,54 +16,86 @@ import (
 	"time"
 )
 
-// Write writes ca.crt, apiserver.crt, apiserver.key and sa.key (the ServiceAccount signing key) into one folder.
-// The serving certificate is valid for loopback, the given extra addresses and the in-cluster name.
+// authority signs certificates and writes them into a folder.
+type authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// Write writes ca.crt, apiserver.crt, apiserver.key, kubelet-client.crt, kubelet-client.key (the API server towards
+// kubelets) and sa.key (the ServiceAccount signing key) into one folder. The serving certificate is valid for loopback,
+// the in-cluster names, and the given extra addresses and names.
 func Write(args []string) error {
 	if len(args) < 1 {
-		return errors.New("usage: pki DIR [IP...]")
+		return errors.New("usage: pki DIR [IP|NAME...]")
 	}
-	dir := args[0]
-	ips := []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP("::1"), net.ParseIP("10.96.0.1")}
-	for _, arg := range args[1:] {
-		ip := net.ParseIP(arg)
-		if ip == nil {
-			return errors.New(arg + " is not an IP address")
-		}
-		ips = append(ips, ip)
-	}
-	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := newAuthority(args[0])
 	if err != nil {
 		return err
 	}
-	ca := template("rollcall-e2e-ca")
-	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
-	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
-	if err != nil {
-		return err
-	}
-	servingKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	serving := template("kube-apiserver")
-	serving.IPAddresses = ips
-	serving.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
-	serving.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	servingDER, err := x509.CreateCertificate(rand.Reader, serving, ca, servingKey.Public(), caKey)
-	if err != nil {
-		return err
-	}
-	saKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	saKey, err := newKey()
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		writePEM(dir, "ca.crt", "CERTIFICATE", caDER),
-		writePEM(dir, "apiserver.crt", "CERTIFICATE", servingDER),
-		writeKey(dir, "apiserver.key", servingKey),
-		writeKey(dir, "sa.key", saKey),
+		ca.issue("apiserver", serving(args[1:])),
+		ca.issue("kubelet-client", kubeletClient()),
+		writeKey(ca.dir, "sa.key", saKey),
 	)
 }
+
+func newAuthority(dir string) (*authority, error) {
+	key, err := newKey()
+	if err != nil {
+		return nil, err
+	}
+	cert := template("rollcall-e2e-ca")
+	cert.IsCA, cert.BasicConstraintsValid, cert.KeyUsage = true, true, x509.KeyUsageCertSign|x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return &authority{dir, cert, key}, writePEM(dir, "ca.crt", "CERTIFICATE", der)
+}
+
+// issue writes NAME.crt and NAME.key.
+func (ca *authority) issue(name string, cert *x509.Certificate) error {
+	key, err := newKey()
+	if err != nil {
+		return err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, ca.cert, key.Public(), ca.key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writePEM(ca.dir, name+".crt", "CERTIFICATE", der), writeKey(ca.dir, name+".key", key))
+}
+
+func serving(extra []string) *x509.Certificate {
+	cert := template("kube-apiserver")
+	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	cert.IPAddresses = []net.IP{net.ParseIP("127.0.0.1"), net.ParseIP("::1"), net.ParseIP("10.96.0.1")}
+	cert.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	for _, arg := range extra {
+		if ip := net.ParseIP(arg); ip != nil {
+			cert.IPAddresses = append(cert.IPAddresses, ip)
+		} else {
+			cert.DNSNames = append(cert.DNSNames, arg)
+		}
+	}
+	return cert
+}
+
+// kubeletClient is whom a kubelet asks the API server about before it shows logs: the API server itself.
+func kubeletClient() *x509.Certificate {
+	cert := template("kube-apiserver-kubelet-client")
+	cert.Subject.Organization = []string{"system:masters"}
+	cert.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	return cert
+}
+
+func newKey() (*ecdsa.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
 func template(name string) *x509.Certificate {
 	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))

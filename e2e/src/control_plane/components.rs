@@ -8,15 +8,15 @@ use crate::layout;
 /// Both families, IPv4 first: a Service gets IPv4 unless it asks for more.
 const SERVICE_RANGES: &str = "10.96.0.0/16,fd00:96::/112";
 
-fn flag(name: &str, value: impl std::fmt::Display) -> String {
+pub(crate) fn flag(name: &str, value: impl std::fmt::Display) -> String {
     format!("--{name}={value}")
 }
 
-fn file(name: &str, folder: &Path, file: &str) -> String {
+pub(crate) fn file(name: &str, folder: &Path, file: &str) -> String {
     flag(name, folder.join(file).display())
 }
 
-pub(super) fn etcd(folder: &Path, client: SocketAddr, peer: SocketAddr) -> Vec<String> {
+pub(crate) fn etcd(folder: &Path, client: SocketAddr, peer: SocketAddr) -> Vec<String> {
     vec![
         file("data-dir", folder, "etcd"),
         flag("listen-client-urls", format_args!("http://{client}")),
@@ -31,7 +31,7 @@ pub(super) fn etcd(folder: &Path, client: SocketAddr, peer: SocketAddr) -> Vec<S
     ]
 }
 
-pub(super) fn api_server(folder: &Path, etcd: SocketAddr, listen: SocketAddr) -> Vec<String> {
+pub(crate) fn api_server(folder: &Path, etcd: SocketAddr, listen: SocketAddr) -> Vec<String> {
     vec![
         flag("etcd-servers", format_args!("http://{etcd}")),
         flag("bind-address", listen.ip()),
@@ -52,7 +52,7 @@ pub(super) fn api_server(folder: &Path, etcd: SocketAddr, listen: SocketAddr) ->
     ]
 }
 
-pub(super) fn controller_manager(folder: &Path) -> Vec<String> {
+pub(crate) fn controller_manager(folder: &Path) -> Vec<String> {
     vec![
         file("kubeconfig", folder, "kubeconfig"),
         file("service-account-private-key-file", folder, "sa.key"),
@@ -70,7 +70,7 @@ pub(super) fn controller_manager(folder: &Path) -> Vec<String> {
     ]
 }
 
-pub(super) fn scheduler(folder: &Path) -> Vec<String> {
+pub(crate) fn scheduler(folder: &Path) -> Vec<String> {
     vec![
         file("kubeconfig", folder, "kubeconfig"),
         flag("leader-elect", false),
@@ -80,7 +80,7 @@ pub(super) fn scheduler(folder: &Path) -> Vec<String> {
     ]
 }
 
-pub(super) fn kwok(folder: &Path) -> Vec<String> {
+pub(crate) fn kwok(folder: &Path) -> Vec<String> {
     vec![
         file("kubeconfig", folder, "kubeconfig"),
         file("config", &layout::root(), "e2e/kwok/stages.yaml"),

@@ -15,15 +15,16 @@ const KWOK: &str = "v0.8.0";
 const REMEDY: &str = "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY). \
                       Instead, KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl";
 
-/// etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl in one binary: the first argument chooses.
+/// etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl in one binary: the first
+/// argument chooses.
 pub fn controlplane() -> Result<PathBuf> {
     let source = layout::root().join("e2e/controlplane");
     let recipe = Recipe {
         name: "controlplane",
         binary: "controlplane",
         inputs: inputs(&source, &linker_flags())?,
-        doing: "building etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kubectl from Go modules",
-        takes: "about 7 minutes on two cores",
+        doing: "building Kubernetes (control plane, kubelet, kube-proxy, kubectl) and etcd from Go modules",
+        takes: "about 8 minutes on two cores",
         remedy: REMEDY,
     };
     recipe.ready(|folder| build(&source, ".", &folder.join("controlplane"), &linker_flags()))
@@ -61,7 +62,7 @@ pub fn kwok() -> Result<PathBuf> {
     })
 }
 
-fn build(source: &Path, package: &str, binary: &Path, linker_flags: &str) -> Result<()> {
+pub(super) fn build(source: &Path, package: &str, binary: &Path, linker_flags: &str) -> Result<()> {
     // Under another name first: the old binary may be running, and a broken build must not take its place.
     let fresh = binary.with_extension("new");
     let mut build = Command::new("go");
@@ -90,7 +91,7 @@ fn linker_flags() -> String {
 }
 
 /// All Go sources under a folder, `go.mod` and `go.sum` included, and the linker's flags.
-fn inputs(source: &Path, linker_flags: &str) -> Result<Vec<u8>> {
+pub(super) fn inputs(source: &Path, linker_flags: &str) -> Result<Vec<u8>> {
     let mut files = Vec::new();
     collect(source, &mut files).with_context(|| format!("listing {}", source.display()))?;
     files.sort();

@@ -1,11 +1,10 @@
 //! kdig, the DNS client of Knot DNS: it shows every flag and section, and speaks JSON.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::{on_path, run};
+use super::{debian, on_path};
 
 const REMEDY: &str = "kdig is missing: install the package knot-dnsutils (Debian, Ubuntu), knot-utils (Fedora) or knot \
                       (Homebrew, Arch)";
@@ -15,15 +14,6 @@ pub fn kdig() -> Result<PathBuf> {
     if let Some(kdig) = on_path("kdig") {
         return Ok(kdig);
     }
-    let may_install = rustix::process::getuid().is_root() && Path::new("/etc/debian_version").exists();
-    if !may_install {
-        bail!(REMEDY);
-    }
-    eprintln!("installing kdig with apt-get: some seconds …");
-    apt_get(&["update"]).and_then(|()| apt_get(&["install", "--yes", "knot-dnsutils"])).context(REMEDY)?;
+    debian::install(&["knot-dnsutils"], REMEDY)?;
     on_path("kdig").context(REMEDY)
-}
-
-fn apt_get(args: &[&str]) -> Result<()> {
-    run(Command::new("apt-get").args(["--quiet", "--quiet"]).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
 }

@@ -6,6 +6,7 @@
 //! views    the four stations at which a caller may ask: slices, DNS, Envoy, CatalogEntry
 //! vigil    a thread that asks all the time, while something is stopped
 //! page     metrics and readiness of a program
+//! roles    the rules that the controller runs with, right by right
 //! ```
 
 // Each test file is a crate of its own and uses a part of this.
@@ -13,6 +14,7 @@
 
 pub(crate) mod api;
 pub(crate) mod page;
+pub(crate) mod roles;
 pub(crate) mod shop;
 pub(crate) mod views;
 pub(crate) mod vigil;

@@ -68,11 +68,12 @@ pub(crate) struct Callers {
     envoy: Option<Arc<Envoy>>,
 }
 
-/// Whether a shop has an Envoy: tests that ask none start faster.
+/// Whether a shop has an Envoy: tests that ask none start faster. Or a recorder of what Rollcall asks of the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum With {
     Envoy,
     NoEnvoy,
+    Audit,
 }
 
 // === impl Shop ===
@@ -95,7 +96,10 @@ impl Shop {
         let binaries = Binaries::build(Profile::Dev)?;
         let scratch = Scratch::new(name)?;
         let folder = scratch.path().to_path_buf();
-        let plane = ControlPlane::start(&folder)?;
+        let plane = match with {
+            With::Envoy | With::NoEnvoy => ControlPlane::start(&folder)?,
+            With::Audit => ControlPlane::start_audited(&folder)?,
+        };
         let kubectl = plane.kubectl().clone();
         let installation = install::install(&kubectl, &folder)?;
         let api = Api::start(&kubectl, &folder)?;
@@ -103,7 +107,7 @@ impl Shop {
         stock(&kubectl, &machines)?;
         let rollcall = Rollcall::start(&binaries, &installation, 2, &folder)?;
         let envoy = match with {
-            With::NoEnvoy => None,
+            With::NoEnvoy | With::Audit => None,
             With::Envoy => {
                 let route = |prefix: &str, service: &str| Route { prefix: prefix.into(), cluster: cluster(service) };
                 let routes = [route(OUTSIDE_PATH, OUTSIDE), route("/payments", PAYMENTS)];

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use rollcall_e2e::process::{Process, Program};
-use rollcall_e2e::{http, layout, net};
+use rollcall_e2e::{Kubectl, http, layout, net};
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
@@ -16,7 +16,8 @@ pub(super) const NAMESPACE: &str = "shop";
 /// Its service.
 pub(super) const SERVICE: &str = "payments";
 
-const MACHINES: [&str; 2] = ["vm-1", "vm-2"];
+/// Its machines outside the cluster.
+pub(super) const MACHINES: [&str; 2] = ["vm-1", "vm-2"];
 
 /// Starts the two machines' HTTP servers and applies `manifests/examples/shop.yaml` with their addresses.
 pub(super) fn start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
@@ -33,7 +34,12 @@ fn try_start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
         processes.push(serve(name, address, folder)?);
         machines.push((name, address));
     }
-    let kubectl = cluster.kubectl();
+    apply(cluster.kubectl(), &machines, |_| {})?;
+    Ok(processes)
+}
+
+/// Applies `manifests/examples/shop.yaml` with the addresses of these machines, each object after `adjust`.
+pub(super) fn apply(kubectl: &Kubectl, machines: &[(&str, SocketAddr)], adjust: impl Fn(&mut Value)) -> Result<()> {
     let file = layout::root().join("manifests/examples/shop.yaml").display().to_string();
     // kubectl reads YAML; what it prints is one JSON object after the other.
     let objects = kubectl.run(&["create", "--dry-run=client", "--output", "json", "-f", &file])?;
@@ -43,12 +49,13 @@ fn try_start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
         let items = object.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
         for mut item in items.unwrap_or_else(|| vec![object]) {
             if item["kind"] == "ServiceRegistration" {
-                put_addresses(&mut item, &machines)?;
+                put_addresses(&mut item, machines)?;
             }
+            adjust(&mut item);
             kubectl.apply(&item.to_string())?;
         }
     }
-    Ok(processes)
+    Ok(())
 }
 
 fn serve(name: &str, address: SocketAddr, folder: &Path) -> Result<Process> {

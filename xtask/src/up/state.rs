@@ -76,6 +76,11 @@ impl State {
         Ok(Self { supervisor: own()?, processes })
     }
 
+    /// With processes that are all that is up.
+    pub(super) fn of<'a>(processes: impl Iterator<Item = &'a mut Process>) -> Result<Self> {
+        Ok(Self { supervisor: own()?, processes: processes.filter_map(|process| process.identity()).collect() })
+    }
+
     /// What the last `up` wrote, if anything.
     pub(super) fn read() -> Result<Option<Self>> {
         let path = folder().join("state.json");
@@ -103,10 +108,16 @@ impl State {
         }
         lines.push(export("ROLLCALL_PIDS", pids.join(" ")));
         if tools::on_path("kubectl").is_none() {
-            let bin = write_kubectl(&folder, kubectl)?;
-            lines.push(format!("export PATH='{}':\"$PATH\"", bin.display()));
+            lines.push(put_on_path(&[("kubectl", kubectl.words())])?);
         }
         std::fs::write(folder.join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
+        self.write_json()
+    }
+
+    /// Writes `state.json`, and `env` with these programs (a name, and the words that start it) in place of the user's.
+    pub(super) fn write_with_programs(&self, kubectl: &Kubectl, programs: &[(&str, String)]) -> Result<()> {
+        let lines = [export("KUBECONFIG", kubectl.kubeconfig().display()), put_on_path(programs)?];
+        std::fs::write(folder().join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
         self.write_json()
     }
 
@@ -126,14 +137,16 @@ fn export(name: &str, value: impl std::fmt::Display) -> String {
     format!("export {name}='{value}'")
 }
 
-/// A `kubectl` for those who have none.
-fn write_kubectl(folder: &Path, kubectl: &Kubectl) -> Result<PathBuf> {
+/// Writes programs into a folder, and returns the line that puts that on the search path.
+fn put_on_path(programs: &[(&str, String)]) -> Result<String> {
     use std::os::unix::fs::PermissionsExt;
 
-    let bin = folder.join("bin");
+    let bin = folder().join("bin");
     std::fs::create_dir_all(&bin).with_context(|| format!("making {}", bin.display()))?;
-    let script = bin.join("kubectl");
-    std::fs::write(&script, format!("#!/bin/sh\nexec {} \"$@\"\n", kubectl.words()))?;
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
-    Ok(bin)
+    for (name, words) in programs {
+        let script = bin.join(name);
+        std::fs::write(&script, format!("#!/bin/sh\nexec {words} \"$@\"\n"))?;
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(format!("export PATH='{}':\"$PATH\"", bin.display()))
 }

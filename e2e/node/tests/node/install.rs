@@ -1,0 +1,62 @@
+//! From `helm install` to a pod that resolves what was registered, and back to nothing.
+
+use anyhow::{Context, Result, ensure};
+use rollcall_e2e::clock;
+use rollcall_e2e::node::{CLUSTER_DNS, MACHINE_PORT, NodeCluster};
+use serde_json::{Value, json};
+
+use crate::release::{Part, Release, SYSTEM};
+use crate::runner::{Scenario, scenarios};
+use crate::workload::{BOUND, Namespace};
+
+pub(crate) const SCENARIOS: &[Scenario] =
+    scenarios![an_install_takes_less_than_two_minutes_to_the_first_answer_in_a_pod,];
+
+/// The bound that users are promised.
+const FIRST_ANSWER_SECONDS: u64 = 120;
+
+/// A registration of machines outside of the cluster, checked each second.
+pub(crate) fn registration(service: &str, machines: &[(&str, std::net::IpAddr)]) -> Value {
+    let endpoints: Vec<Value> =
+        machines.iter().map(|(name, address)| json!({"name": name, "addresses": [address]})).collect();
+    json!({
+        "apiVersion": "rollcall.dev/v1alpha1", "kind": "ServiceRegistration",
+        "metadata": {"name": format!("{service}-vm")},
+        "spec": {
+            "service": service,
+            "ports": [{"name": "http", "port": MACHINE_PORT}],
+            "endpoints": endpoints,
+            "checks": [{"name": "healthz", "http": {"path": "/healthz"}, "interval": "1s"}],
+        },
+    })
+}
+
+fn an_install_takes_less_than_two_minutes_to_the_first_answer_in_a_pod(cluster: &mut NodeCluster) -> Result<()> {
+    let machine = cluster.machine("vm-1", 0)?;
+    let shop = Namespace::create(cluster.kubectl(), "first-answer")?;
+    let start = clock::now();
+    let clustered = ["--set", "dns.mode=clusterDNS", "--set", &format!("dns.service.clusterIP={CLUSTER_DNS}")];
+    let release = Release::install(cluster, &clustered)?;
+    println!("  all pods of the chart ready after {:.1} s", start.elapsed().as_secs_f32());
+    shop.apply([registration("payments", &[("vm-1", cluster.outside_address(0))])])?;
+    clock::wait_until("a pod that resolves the registered service and calls it", BOUND, || {
+        let url = format!("http://payments:{MACHINE_PORT}/");
+        Ok(shop.run_once("first", &["get", &url])?.contains("vm-1").then_some(()))
+    })?;
+    let took = start.elapsed();
+    println!("  helm install to the first answer in a pod: {:.1} s", took.as_secs_f32());
+    ensure!(took.as_secs() < FIRST_ANSWER_SECONDS, "{took:?}");
+    let told = release.helm(&["test", "rollcall"]).map_err(|error| release.explain(error))?;
+    ensure!(told.contains("Succeeded"), "{told}");
+    for part in [Part::Controller, Part::Dns] {
+        for (pod, page) in release.pages(part, "/readyz")? {
+            ensure!(page.status == 200, "{pod}: {}", page.body);
+        }
+    }
+    let table = cluster.kubectl().run(&["get", "serviceregistrations,catalogentries", "--namespace", shop.name])?;
+    println!("{table}");
+    ensure!(table.contains("payments-vm") && table.contains("1/1"), "{table}");
+    drop(machine);
+    let said = cluster.kubectl().run(&["get", "namespace", SYSTEM, "--output", "yaml"])?;
+    said.contains("enforce: restricted").then_some(()).context("the namespace is not restricted")
+}

@@ -1,0 +1,147 @@
+//! Callers that must not notice: what changes under traffic changes without a lost call or query.
+
+use std::net::IpAddr;
+
+use anyhow::{Result, ensure};
+use rollcall_e2e::clock;
+use rollcall_e2e::node::{CLUSTER_DNS, NodeCluster};
+
+use crate::install::registration;
+use crate::release::{Part, Release, chart};
+use crate::runner::{Scenario, scenarios};
+use crate::workload::{BOUND, Namespace, Report, pod, web};
+
+pub(crate) const SCENARIOS: &[Scenario] = scenarios![
+    a_registered_machine_is_called_at_the_cluster_ip_of_a_service_that_has_pods,
+    a_rolling_deployment_under_traffic_loses_no_call,
+    dns_servers_are_replaced_under_queries_and_none_is_lost,
+    a_dns_server_on_each_node_is_replaced_under_queries_and_none_is_lost,
+    names_outside_of_the_cluster_are_asked_of_the_nodes_resolver,
+];
+
+/// Calls or queries that must have been made before and after the change, so that the change was under traffic.
+const BEFORE_AND_AFTER: u64 = 150;
+
+/// The flags of an installation that is the cluster's DNS.
+pub(crate) fn as_cluster_dns(mode: &str) -> Vec<String> {
+    let settings = [format!("dns.mode={mode}"), format!("dns.service.clusterIP={CLUSTER_DNS}")];
+    settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect()
+}
+
+/// Installs Rollcall as the cluster's DNS.
+pub(crate) fn install_as_cluster_dns<'a>(cluster: &'a NodeCluster, mode: &str) -> Result<Release<'a>> {
+    let flags = as_cluster_dns(mode);
+    Release::install(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Starts a pod that calls or resolves in a loop, and returns when it has begun to succeed.
+pub(crate) fn load(namespace: &Namespace<'_>, name: &str, args: &[&str]) -> Result<()> {
+    namespace.apply([pod(name, args)])?;
+    go_on(namespace, name, BEFORE_AND_AFTER).map(drop)
+}
+
+/// Waits until a loop has made so many attempts more.
+pub(crate) fn go_on(namespace: &Namespace<'_>, name: &str, more: u64) -> Result<Report> {
+    let mut first = None;
+    clock::wait_until(&format!("{more} attempts more of pod {name}"), BOUND, || {
+        let report = namespace.report(name)?;
+        let begun = *first.get_or_insert(report.sent);
+        Ok((report.sent >= begun + more).then_some(report))
+    })
+}
+
+/// What a loop has come to, which must be without a fault.
+pub(crate) fn expect_no_loss(namespace: &Namespace<'_>, name: &str) -> Result<Report> {
+    let report = go_on(namespace, name, BEFORE_AND_AFTER)?;
+    ensure!(report.failed == 0, "{} of {} attempts of {name} failed: {}", report.failed, report.sent, report.errors);
+    Ok(report)
+}
+
+fn a_registered_machine_is_called_at_the_cluster_ip_of_a_service_that_has_pods(
+    cluster: &mut NodeCluster,
+) -> Result<()> {
+    let machine: IpAddr = cluster.outside_address(1);
+    let _machine = cluster.machine("vm-1", 1)?;
+    let _release = install_as_cluster_dns(cluster, "clusterDNS")?;
+    let shop = Namespace::create(cluster.kubectl(), "mixed")?;
+    shop.apply(web("web", 2))?;
+    shop.apply([registration("web", &[("vm-1", machine)])])?;
+    let ready = shop.ready("web", 3)?;
+    ensure!(ready.contains(&machine.to_string()), "{ready:?}");
+    shop.apply([pod("caller", &["call", "--rate=100", "http://web/"])])?;
+    let shares = clock::wait_until("calls of a pod by name to reach both pods and the machine", BOUND, || {
+        let report = shop.report("caller")?;
+        let answers = report.answers.as_object().cloned().unwrap_or_default();
+        ensure!(report.failed == 0, "{}", report.errors);
+        Ok((answers.len() == 3 && answers.contains_key("vm-1")).then_some(report.answers))
+    })?;
+    println!("  answers at the ClusterIP: {shares}");
+    Ok(())
+}
+
+fn a_rolling_deployment_under_traffic_loses_no_call(cluster: &mut NodeCluster) -> Result<()> {
+    let _machine = cluster.machine("vm-1", 1)?;
+    let _release = install_as_cluster_dns(cluster, "clusterDNS")?;
+    let shop = Namespace::create(cluster.kubectl(), "rolling")?;
+    shop.apply(web("web", 3))?;
+    shop.apply([registration("web", &[("vm-1", cluster.outside_address(1))])])?;
+    shop.ready("web", 4)?;
+    load(&shop, "caller", &["call", "--rate=100", "http://web/"])?;
+    shop.kubectl(&["rollout", "restart", "deployment", "web"])?;
+    shop.kubectl(&["rollout", "status", "deployment", "web", "--timeout=60s"])?;
+    let report = expect_no_loss(&shop, "caller")?;
+    let answered = report.answers.as_object().map_or(0, serde_json::Map::len);
+    ensure!(answered == 7, "not three pods, their successors and a machine: {}", report.answers);
+    println!("  {} calls while three pods were replaced, none lost: {}", report.sent, report.answers);
+    Ok(())
+}
+
+fn dns_servers_are_replaced_under_queries_and_none_is_lost(cluster: &mut NodeCluster) -> Result<()> {
+    replace_under_queries(cluster, "clusterDNS", "replaced")
+}
+
+fn a_dns_server_on_each_node_is_replaced_under_queries_and_none_is_lost(cluster: &mut NodeCluster) -> Result<()> {
+    replace_under_queries(cluster, "nodeLocal", "replaced-on-nodes")
+}
+
+/// The resolver of a pod asks again only after 5 s, and an attempt is given up before that: a lost query counts.
+pub(crate) const RESOLVE: &[&str] = &["resolve", "--rate=50", "--timeout=4s"];
+
+fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static str) -> Result<()> {
+    let release = install_as_cluster_dns(cluster, mode)?;
+    let shop = Namespace::create(cluster.kubectl(), namespace)?;
+    shop.apply(web("web", 1))?;
+    shop.ready("web", 1)?;
+    load(&shop, "resolver", &["resolve", "--rate=200", "web"])?;
+    let before = names(&release)?;
+    let flags = as_cluster_dns(mode);
+    let flags: Vec<&str> =
+        flags.iter().map(String::as_str).chain(["--set", "dns.podAnnotations.turn=second"]).collect();
+    release.apply(&chart(), &flags)?;
+    let after = clock::wait_until("the old DNS servers to have gone", BOUND, || {
+        let names = names(&release)?;
+        Ok(names.iter().all(|name| !before.contains(name)).then_some(names))
+    })?;
+    ensure!(after.len() == before.len(), "{before:?} became {after:?}");
+    let report = expect_no_loss(&shop, "resolver")?;
+    println!("  {} queries while {} DNS servers were replaced, none lost", report.sent, before.len());
+    Ok(())
+}
+
+fn names(release: &Release<'_>) -> Result<Vec<String>> {
+    let pods = release.pods(Part::Dns)?;
+    Ok(pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(String::from)).collect())
+}
+
+fn names_outside_of_the_cluster_are_asked_of_the_nodes_resolver(cluster: &mut NodeCluster) -> Result<()> {
+    let machine = cluster.outside_address(2);
+    let _resolver = cluster.name_server(&[("bank.example", machine)])?;
+    let _machine = cluster.machine("bank", 2)?;
+    let _release = install_as_cluster_dns(cluster, "clusterDNS")?;
+    let shop = Namespace::create(cluster.kubectl(), "outside-names")?;
+    let said = shop.run_once("caller", &["get", "http://bank.example:8080/"])?;
+    ensure!(said.contains("bank "), "{said}");
+    let unknown = shop.run_once("stranger", &["get", "http://nobody.example/"]);
+    ensure!(unknown.is_err_and(|error| format!("{error:#}").contains("no such host")), "a name that nobody has");
+    Ok(())
+}

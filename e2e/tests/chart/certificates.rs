@@ -1,0 +1,84 @@
+//! Where the certificate of the stream comes from, and what the DNS servers see of it.
+
+use serde_json::{Value, json};
+
+use super::rendered::{Rendered, render};
+
+fn args<'a>(rendered: &'a Rendered, name: &str) -> Vec<&'a str> {
+    let args = &rendered.get("Deployment", name)["spec"]["template"]["spec"]["containers"][0]["args"];
+    args.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn volumes<'a>(rendered: &'a Rendered, name: &str) -> &'a Value {
+    &rendered.get("Deployment", name)["spec"]["template"]["spec"]["volumes"]
+}
+
+#[test]
+fn the_authority_gets_two_empty_objects_and_may_touch_no_others() {
+    let rendered = render("");
+    for object in [rendered.get("Secret", "rollcall-authority"), rendered.get("ConfigMap", "rollcall-ca")] {
+        assert!(object["data"].is_null() && object["stringData"].is_null(), "{object:#}");
+    }
+    let controller = args(&rendered, "rollcall-controller");
+    assert!(
+        controller.contains(&"--tls=authority") && controller.contains(&"--tls-authority-secret=rollcall-authority")
+    );
+    assert!(controller.contains(&"--tls-dns-name=rollcall-controller.rollcall-system.svc"), "{controller:?}");
+    let dns = args(&rendered, "rollcall-dns");
+    assert!(dns.contains(&"--catalog-server-name=rollcall-controller.rollcall-system.svc"), "{dns:?}");
+    assert_eq!(
+        volumes(&rendered, "rollcall-dns")[0]["configMap"]["items"],
+        json!([{"key": "ca.crt", "path": "ca.crt"}])
+    );
+    assert!(volumes(&rendered, "rollcall-controller").is_null());
+}
+
+#[test]
+fn cert_manager_signs_with_a_ca_of_ours_or_with_the_issuer_that_is_given() {
+    let own = render("certificates: {source: certManager, extraNames: [a.example.org, 192.0.2.1]}");
+    let certificate = &own.get("Certificate", "rollcall-tls")["spec"];
+    assert_eq!(certificate["issuerRef"], json!({"name": "rollcall-ca", "kind": "Issuer", "group": "cert-manager.io"}));
+    assert_eq!(own.get("Issuer", "rollcall-ca")["spec"]["ca"]["secretName"], "rollcall-ca");
+    assert_eq!(own.get("Certificate", "rollcall-ca")["spec"]["issuerRef"]["name"], "rollcall-self-signed");
+    let names = certificate["dnsNames"].as_array().expect("names");
+    assert!(
+        names.contains(&json!("rollcall-controller.rollcall-system.svc")) && names.contains(&json!("a.example.org"))
+    );
+    assert_eq!(certificate["ipAddresses"], json!(["192.0.2.1"]));
+
+    let given =
+        render("certificates: {source: certManager, certManager: {issuerRef: {name: corp, kind: ClusterIssuer}}}");
+    assert!(given.of("Issuer").is_empty() && given.of("Certificate").len() == 1);
+    let issuer = &given.get("Certificate", "rollcall-tls")["spec"]["issuerRef"];
+    assert_eq!(issuer, &json!({"name": "corp", "kind": "ClusterIssuer", "group": "cert-manager.io"}));
+    assert!(given.find("Secret", "rollcall-authority").is_none());
+}
+
+#[test]
+fn of_a_given_secret_the_dns_servers_see_the_authorities_alone() {
+    for values in [
+        "certificates: {source: secret, secret: {name: stream}}",
+        "certificates: {source: secret, secret: {name: stream}, caBundle: {secretName: roots, key: pem}}",
+    ] {
+        let rendered = render(values);
+        let items = &volumes(&rendered, "rollcall-dns")[0]["secret"]["items"];
+        let keys: Vec<_> = items.as_array().into_iter().flatten().map(|item| &item["key"]).collect();
+        assert!(keys == ["ca.crt"] || keys == ["pem"], "{values}: {keys:?}");
+        let server = &volumes(&rendered, "rollcall-controller")[0]["secret"];
+        assert_eq!((&server["secretName"], &server["optional"]), (&json!("stream"), &json!(true)));
+        assert!(args(&rendered, "rollcall-controller").contains(&"--tls-cert-file=/etc/rollcall/tls/tls.crt"));
+    }
+    let bundle = render("certificates: {source: secret, secret: {name: stream}, caBundle: {configMapName: cas}}");
+    assert_eq!(volumes(&bundle, "rollcall-dns")[0]["configMap"]["name"], "cas");
+}
+
+#[test]
+fn off_is_off_however_yaml_reads_it() {
+    for values in ["certificates: {source: off}", "certificates: {source: 'off'}"] {
+        let rendered = render(values);
+        assert!(args(&rendered, "rollcall-controller").contains(&"--tls=off"));
+        let dns = args(&rendered, "rollcall-dns");
+        assert!(dns[0].starts_with("--catalog=http://") && !dns.iter().any(|arg| arg.starts_with("--catalog-ca")));
+        assert!(volumes(&rendered, "rollcall-dns").is_null());
+    }
+}

@@ -1,0 +1,86 @@
+//! The three ways to run the DNS server.
+
+use serde_json::{Value, json};
+
+use super::rendered::{Rendered, render};
+
+fn pod<'a>(rendered: &'a Rendered, kind: &str) -> &'a Value {
+    &rendered.get(kind, "rollcall-dns")["spec"]["template"]["spec"]
+}
+
+fn forwards(pod: &Value) -> Vec<&str> {
+    let args = pod["containers"][0]["args"].as_array().expect("flags");
+    args.iter().filter_map(|arg| arg.as_str()?.strip_prefix("--forward=")).collect()
+}
+
+#[test]
+fn beside_another_server_it_refuses_other_names() {
+    let rendered = render("");
+    assert!(forwards(pod(&rendered, "Deployment")).is_empty());
+    let service = &rendered.get("Service", "rollcall-dns")["spec"];
+    assert!(service["clusterIP"].is_null() && service["internalTrafficPolicy"].is_null());
+    let ports: Vec<_> =
+        service["ports"].as_array().into_iter().flatten().map(|port| (&port["port"], &port["targetPort"])).collect();
+    assert_eq!(ports, [(&json!(53), &json!("dns")), (&json!(53), &json!("dns-tcp")), (&json!(9153), &json!("http"))]);
+}
+
+#[test]
+fn as_the_clusters_dns_it_has_its_address_and_asks_the_nodes_servers() {
+    let rendered = render("dns: {mode: clusterDNS, service: {clusterIP: 10.96.0.10}}");
+    assert_eq!(rendered.get("Service", "rollcall-dns")["spec"]["clusterIP"], "10.96.0.10");
+    assert_eq!(forwards(pod(&rendered, "Deployment")), ["/etc/resolv.conf"]);
+    let rendered = render("dns: {mode: clusterDNS, forward: [192.0.2.1], service: {clusterIP: 10.96.0.10}}");
+    assert_eq!(forwards(pod(&rendered, "Deployment")), ["192.0.2.1"]);
+}
+
+#[test]
+fn on_each_node_means_on_tainted_ones_and_is_kept_there() {
+    let rendered = render("dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}}");
+    let set = rendered.get("DaemonSet", "rollcall-dns");
+    assert_eq!(set["spec"]["updateStrategy"]["rollingUpdate"], json!({"maxUnavailable": 0, "maxSurge": 1}));
+    let pod = pod(&rendered, "DaemonSet");
+    assert_eq!(pod["tolerations"], json!([{"operator": "Exists"}]));
+    assert_eq!(pod["priorityClassName"], "system-node-critical");
+    assert!(pod["topologySpreadConstraints"].is_null() && pod["hostNetwork"].is_null());
+    assert_eq!(rendered.get("Service", "rollcall-dns")["spec"]["internalTrafficPolicy"], "Local");
+    assert!(rendered.find("Deployment", "rollcall-dns").is_none());
+    assert!(rendered.find("PodDisruptionBudget", "rollcall-dns").is_none());
+}
+
+#[test]
+fn in_no_mode_does_it_need_dns_to_find_the_controller() {
+    for (mode, kind) in [("stubDomain", "Deployment"), ("clusterDNS", "Deployment"), ("nodeLocal", "DaemonSet")] {
+        let rendered = render(&format!("dns: {{mode: {mode}, service: {{clusterIP: 10.96.0.10}}}}"));
+        let pod = pod(&rendered, kind);
+        assert_eq!(pod["dnsPolicy"], "Default", "{mode}");
+        assert_eq!(pod["enableServiceLinks"], true, "{mode}");
+        assert_eq!(
+            pod["containers"][0]["args"][0], "--catalog=https://$(ROLLCALL_CONTROLLER_SERVICE_HOST):18000",
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn a_low_port_needs_no_privilege() {
+    let rendered = render("dns: {listenPort: 53}");
+    let pod = pod(&rendered, "Deployment");
+    let sysctl = json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "53"}]);
+    assert_eq!(pod["securityContext"]["sysctls"], sysctl);
+    assert_eq!(pod["containers"][0]["ports"][0]["containerPort"], 53);
+}
+
+#[test]
+fn with_autoscaling_helm_does_not_set_the_number_of_replicas() {
+    let rendered = render("dns: {autoscaling: {enabled: true, maxReplicas: 5}}");
+    assert!(rendered.get("Deployment", "rollcall-dns")["spec"]["replicas"].is_null());
+    assert_eq!(rendered.get("HorizontalPodAutoscaler", "rollcall-dns")["spec"]["maxReplicas"], 5);
+}
+
+#[test]
+fn without_it_nothing_of_it_is_there() {
+    let rendered = render("dns: {enabled: false}");
+    let left: Vec<_> =
+        rendered.names().into_iter().filter(|name| name.contains("dns") || name.starts_with("Pod/")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -1,0 +1,96 @@
+//! A release from its installation to its end, as the API server sees it: what Helm keeps, and what it leaves. There are no
+//! images here, so nothing of Rollcall runs; the test writes what the controller would.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use rollcall_e2e::layout::Scratch;
+use rollcall_e2e::{ControlPlane, Kubectl, tools};
+use serde_json::{Value, json};
+
+use super::rendered::{NAMESPACE, chart, helm};
+
+const KINDS: &str = "all,serviceaccounts,secrets,configmaps,leases,roles,rolebindings,clusterroles,clusterrolebindings,\
+                     poddisruptionbudgets,networkpolicies";
+
+/// A helm and the cluster that it talks to.
+struct Release<'a> {
+    program: PathBuf,
+    kubectl: &'a Kubectl,
+}
+
+// === impl Release ===
+
+impl Release<'_> {
+    fn run(&self, words: &[&str]) -> Result<String> {
+        let kubeconfig = self.kubectl.kubeconfig().display().to_string();
+        let more = ["--namespace", NAMESPACE, "--kubeconfig", &kubeconfig];
+        helm(&self.program, &[words, &more].concat(), "").with_context(|| format!("helm {}", words.join(" ")))
+    }
+
+    fn has_authority(&self, when: &str) -> Result<()> {
+        for (kind, name) in [("secret", "rollcall-authority"), ("configmap", "rollcall-ca")] {
+            let object = self.kubectl.get(&[kind, name, "-n", NAMESPACE])?;
+            ensure!(object["data"]["key"].is_string(), "{when}, {kind} {name} has lost its data");
+        }
+        let lease = self.kubectl.get(&["lease", "rollcall-controller", "-n", NAMESPACE])?;
+        ensure!(lease["spec"]["holderIdentity"] == "a", "{when}, the Lease has lost its holder: {lease:#}");
+        Ok(())
+    }
+
+    fn replicas(&self) -> Result<Value> {
+        let deployment = self.kubectl.get(&["deployment", "rollcall-controller", "-n", NAMESPACE])?;
+        Ok(deployment["spec"]["replicas"].clone())
+    }
+
+    /// What carries the release's label.
+    fn objects(&self) -> Result<String> {
+        self.kubectl.run(&["get", KINDS, "-A", "-l", "app.kubernetes.io/instance=rollcall", "-o", "name"])
+    }
+
+    fn crds(&self) -> Result<String> {
+        self.kubectl.run(&["get", "crds", "-l", "app.kubernetes.io/part-of=rollcall", "-o", "name"])
+    }
+
+    fn whole_life(&self) -> Result<()> {
+        let chart = chart().display().to_string();
+        self.run(&["install", "rollcall", &chart, "--create-namespace"])?;
+        let patch = |kind: &str, name: &str, patch: Value| {
+            let words = ["patch", kind, name, "-n", NAMESPACE, "--type", "merge", "--patch", &patch.to_string()];
+            self.kubectl.run(&words)
+        };
+        patch("secret", "rollcall-authority", json!({"data": {"key": "a2V5"}}))?;
+        patch("configmap", "rollcall-ca", json!({"data": {"key": "value"}}))?;
+        patch("lease", "rollcall-controller", json!({"spec": {"holderIdentity": "a"}}))?;
+
+        let set = ["--set", "controller.replicaCount=3,commonLabels.team=platform"];
+        self.run(&[&["upgrade", "rollcall", &chart], &set[..]].concat())?;
+        self.has_authority("after an upgrade")?;
+        ensure!(self.replicas()? == 3, "the upgrade changed nothing");
+        self.run(&["rollback", "rollcall"])?;
+        self.has_authority("after a rollback")?;
+        ensure!(self.replicas()? == 2, "the rollback changed nothing");
+
+        self.run(&["uninstall", "rollcall", "--wait"])?;
+        let left = self.objects()?;
+        ensure!(left.trim().is_empty(), "left behind: {left}");
+        ensure!(self.crds()?.lines().count() == 2, "the CRDs, and all registrations with them, are gone");
+
+        self.run(&["install", "rollcall", &chart, "--set", "crds.keep=false"])?;
+        self.run(&["uninstall", "rollcall", "--wait"])?;
+        ensure!(self.crds()?.trim().is_empty(), "CRDs are left that were not to be kept");
+        Ok(())
+    }
+}
+
+#[test]
+fn upgrades_keep_what_the_controller_wrote_and_an_uninstall_leaves_the_crds_alone() -> Result<()> {
+    let scratch = Scratch::new("chart-lifecycle")?;
+    let plane = ControlPlane::start(scratch.path())?;
+    for program in [tools::helm()?, tools::helm4()?] {
+        let release = Release { program, kubectl: plane.kubectl() };
+        release.whole_life().with_context(|| release.program.display().to_string())?;
+    }
+    drop(plane);
+    scratch.remove()
+}

@@ -1,0 +1,62 @@
+use super::rendered::{chart, render};
+
+#[test]
+fn services_or_pods_are_scraped_on_ports_that_are_there() {
+    let services = render("serviceMonitor: {enabled: true, additionalLabels: {release: prometheus}}");
+    let pods = render("podMonitor: {enabled: true, interval: 15s}");
+    for name in ["rollcall-controller", "rollcall-dns"] {
+        let monitor = services.get("ServiceMonitor", name);
+        assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+        let port = &monitor["spec"]["endpoints"][0]["port"];
+        let service = services.get("Service", name);
+        let selector = monitor["spec"]["selector"]["matchLabels"].as_object().expect("labels");
+        assert!(selector.iter().all(|(label, value)| service["metadata"]["labels"][label] == *value), "{selector:?}");
+        assert!(service["spec"]["ports"].as_array().expect("ports").iter().any(|its| its["name"] == *port));
+
+        let endpoint = &pods.get("PodMonitor", name)["spec"]["podMetricsEndpoints"][0];
+        assert_eq!(endpoint["interval"], "15s");
+        let container = &pods.get("Deployment", name)["spec"]["template"]["spec"]["containers"][0];
+        assert!(container["ports"].as_array().expect("ports").iter().any(|its| its["name"] == endpoint["port"]));
+    }
+}
+
+#[test]
+fn every_alert_has_a_runbook_where_the_values_say() {
+    let rendered = render("prometheusRule: {enabled: true, runbookBaseURL: 'https://runbooks.example.org/r'}");
+    let groups = &rendered.get("PrometheusRule", "rollcall")["spec"]["groups"];
+    let rules: Vec<_> =
+        groups.as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten().collect();
+    let alerts: Vec<_> = rules.into_iter().filter(|rule| rule["alert"].is_string()).collect();
+    assert!(alerts.len() >= 5, "{} alerts", alerts.len());
+    for alert in alerts {
+        let runbook = alert["annotations"]["runbook_url"].as_str().unwrap_or_default();
+        assert!(runbook.starts_with("https://runbooks.example.org/r/"), "{}: {runbook:?}", alert["alert"]);
+    }
+}
+
+#[test]
+fn every_dashboard_is_in_a_config_map_as_it_is() {
+    let rendered = render("dashboards: {enabled: true, label: dash, labelValue: 'yes'}");
+    let mut count = 0;
+    for entry in std::fs::read_dir(chart().join("files/dashboards")).expect("the folder") {
+        let file = entry.expect("a file").path();
+        let name = file.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        let map = rendered.get("ConfigMap", &format!("rollcall-dashboard-{}", name.trim_end_matches(".json")));
+        assert_eq!(map["metadata"]["labels"]["dash"], "yes");
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+        let text = std::fs::read_to_string(&file).expect("a dashboard");
+        assert_eq!(read(map["data"][&name].as_str().expect("text")), read(&text));
+        count += 1;
+    }
+    assert!(count > 0, "no dashboard");
+}
+
+#[test]
+fn nothing_of_it_is_there_unasked() {
+    let names = render("").names();
+    let found: Vec<_> = names
+        .iter()
+        .filter(|name| name.contains("Monitor") || name.contains("Rule/") || name.contains("dashboard"))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}

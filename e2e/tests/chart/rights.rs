@@ -1,0 +1,105 @@
+//! RBAC: cluster-wide, in named namespaces, and not at all.
+
+use serde_json::{Value, json};
+
+use super::rendered::{NAMESPACE, Rendered, render};
+
+/// `verb resource` of all rules of a role, with the object's name if it is bound to one.
+fn rights(role: &Value) -> Vec<String> {
+    let words = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let mut rights = Vec::new();
+    for rule in role["rules"].as_array().into_iter().flatten() {
+        for (verb, resource) in words(&rule["verbs"])
+            .iter()
+            .flat_map(|verb| words(&rule["resources"]).into_iter().map(move |resource| (verb, resource)))
+        {
+            let name = words(&rule["resourceNames"]).join(",");
+            rights.push(format!("{verb} {resource} {name}").trim_end().to_owned());
+        }
+    }
+    rights
+}
+
+fn all(rendered: &Rendered) -> Vec<String> {
+    rendered.of("Role").into_iter().chain(rendered.of("ClusterRole")).flat_map(rights).collect()
+}
+
+#[test]
+fn nothing_is_a_wildcard_and_no_other_secret_is_in_reach() {
+    for values in ["", "watchNamespaces: [shop]"] {
+        let all = all(&render(values));
+        assert!(all.iter().all(|right| !right.contains('*')), "{all:?}");
+        let secrets: Vec<_> = all.iter().filter(|right| right.contains("secrets")).collect();
+        assert_eq!(secrets, ["get secrets rollcall-authority", "update secrets rollcall-authority"]);
+    }
+    let without = all(&render("certificates: {source: off}"));
+    assert!(without.iter().all(|right| !right.contains("secrets") && !right.contains("configmaps")), "{without:?}");
+}
+
+#[test]
+fn with_named_namespaces_the_rules_hold_in_these_alone() {
+    let cluster = render("");
+    let named = render("watchNamespaces: [shop, billing]");
+    let of = |rendered: &Rendered, kind: &str, name: &str| rights(rendered.get(kind, name));
+    let everywhere = of(&named, "ClusterRole", "rollcall-controller");
+    assert_eq!(everywhere, ["list nodes", "watch nodes", "list servicecidrs", "watch servicecidrs"]);
+    let mut moved = of(&named, "Role", "rollcall-controller-source");
+    moved.extend(everywhere);
+    assert_eq!(moved, of(&cluster, "ClusterRole", "rollcall-controller"));
+    let namespaces: Vec<_> = named
+        .of("RoleBinding")
+        .into_iter()
+        .filter(|binding| binding["metadata"]["name"] == "rollcall-controller-source")
+        .map(|binding| {
+            assert_eq!(
+                binding["subjects"],
+                json!([{"kind": "ServiceAccount", "name": "rollcall-controller", "namespace": NAMESPACE}])
+            );
+            binding["metadata"]["namespace"].clone()
+        })
+        .collect();
+    assert_eq!(namespaces, ["shop", "billing"]);
+    assert!(
+        of(&named, "Role", "rollcall-controller").contains(&"create events".to_owned()),
+        "Events about its own pod"
+    );
+    assert!(
+        !of(&cluster, "Role", "rollcall-controller").contains(&"create events".to_owned()),
+        "they are in the ClusterRole"
+    );
+}
+
+#[test]
+fn nothing_is_left_in_the_cluster_if_nothing_of_it_is_read() {
+    let values = "{watchNamespaces: [rollcall-system], controller: {nodeZones: false, serviceCIDRs: false}}";
+    let rendered = render(values);
+    assert!(rendered.find("ClusterRole", "rollcall-controller").is_none());
+    assert!(rendered.of("ClusterRoleBinding").is_empty());
+    assert!(!rights(rendered.get("Role", "rollcall-controller")).contains(&"create events".to_owned()), "twice");
+}
+
+#[test]
+fn the_dns_server_may_tell_of_itself_and_nothing_else() {
+    assert_eq!(rights(render("").get("Role", "rollcall-dns")), ["create events"]);
+}
+
+#[test]
+fn users_roles_are_aggregated_unless_told_not_to() {
+    let label = |rendered: &Rendered, role: &str, to: &str| {
+        rendered.get("ClusterRole", role)["metadata"]["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{to}")]
+            .clone()
+    };
+    let rendered = render("");
+    assert_eq!(
+        (label(&rendered, "rollcall-view", "view"), label(&rendered, "rollcall-edit", "edit")),
+        (json!("true"), json!("true"))
+    );
+    let rendered = render("rbac: {aggregateToEdit: false}");
+    assert_eq!(
+        (label(&rendered, "rollcall-view", "view"), label(&rendered, "rollcall-edit", "edit")),
+        (json!("true"), Value::Null)
+    );
+    assert!(all(&render("rbac: {create: false}")).is_empty());
+}

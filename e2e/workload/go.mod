@@ -1,0 +1,3 @@
+module rollcall.dev/e2e/workload
+
+go 1.26.0

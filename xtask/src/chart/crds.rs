@@ -1,0 +1,42 @@
+//! The CRDs as templates: Helm installs what is in `crds/` once and never upgrades it.
+
+use anyhow::{Context, Result};
+
+const HEADER: &str = "{{- /* Generated from manifests/crds by `cargo xtask generate`; edit the types in crds/. */}}\n\
+                      {{- if .Values.crds.enabled }}\n";
+const FOOTER: &str = "{{- end }}\n";
+
+/// The metadata of the chart's other objects, and what makes an uninstall keep this one.
+const METADATA: &str = r#"  {{- $keep := ternary (dict "helm.sh/resource-policy" "keep") dict .Values.crds.keep }}
+  {{- include "rollcall.metadata" (dict "root" . "name" "NAME" "cluster" true "annotations" $keep) | nindent 2 }}
+"#;
+
+/// The template of a definition, as `cargo xtask generate` writes those.
+pub(super) fn template(definition: &str) -> Result<String> {
+    let body: String = definition.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
+    let (before, rest) = body.split_once("metadata:\n").context("the definition has no metadata")?;
+    let (name, after) = rest.split_once('\n').context("the definition ends with its metadata")?;
+    let name = name.trim().strip_prefix("name: ").context("its metadata begin with another field than the name")?;
+    let metadata = METADATA.replace("NAME", name);
+    Ok(format!("{HEADER}{}metadata:\n{metadata}{}\n{FOOTER}", literal(before), literal(after).trim_end()))
+}
+
+/// Braces in descriptions and rules, kept from Helm.
+fn literal(text: &str) -> String {
+    text.replace("{{", "{{ \"{{\" }}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_becomes_a_template_of_the_same_object() {
+        let definition = "# Generated.\nkind: X\nmetadata:\n  name: xs.example\nspec:\n  text: a {{ b\n";
+        let template = template(definition).unwrap();
+        let lines: Vec<&str> = template.lines().collect();
+        assert_eq!(lines[1..4], ["{{- if .Values.crds.enabled }}", "kind: X", "metadata:"]);
+        assert!(lines[5].contains(r#""name" "xs.example" "cluster" true"#), "{}", lines[5]);
+        assert_eq!(lines[6..], ["spec:", r#"  text: a {{ "{{" }} b"#, "{{- end }}"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! What callers in pods are told, and what to try next.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hickory_proto::rr::RecordType;
+use rollcall_e2e::node::{CLUSTER_DNS, NodeCluster};
+use rollcall_e2e::{clock, install};
+use serde_json::Value;
+
+use crate::terminal::{self, Paint, paint};
+use crate::up::example::{MACHINES, NAMESPACE, SERVICE};
+use crate::up::{resolve, state};
+
+/// The Deployment that calls the service.
+pub(super) const CALLER: &str = "caller";
+
+const BOUND: Duration = Duration::from_secs(120);
+const COMPLETE_BOUND: Duration = Duration::from_secs(30);
+
+/// Waits until a pod has called the service by its name and got answers.
+pub(super) fn wait_for_calls(cluster: &NodeCluster) -> Result<()> {
+    clock::wait_until("a pod that finds and calls the service", BOUND, || {
+        Ok((calls(cluster)?["ok"].as_u64() > Some(0)).then_some(()))
+    })
+}
+
+/// Prints the endpoints, what DNS answers, and what the caller got.
+pub(super) fn example(cluster: &NodeCluster) -> Result<()> {
+    let mut rows = Vec::new();
+    let complete = clock::wait_until("all endpoints", COMPLETE_BOUND, || {
+        rows = endpoints(cluster)?;
+        let ready = rows.iter().filter(|row| row[2] == "ready").count();
+        Ok((ready >= 2 + MACHINES.len()).then_some(()))
+    });
+    clock::check_interrupt()?;
+    println!("\n{}", paint(&format!("Service {NAMESPACE}/{SERVICE}, as its callers find it:"), Paint::Bold));
+    print!("{}", terminal::table(&["ENDPOINT", "FROM", "ENDPOINTSLICES"], &rows));
+    if complete.is_err() {
+        terminal::note("  Not every endpoint is ready yet; see kubectl describe and the logs in target/up.");
+    }
+    println!();
+    print!("{}", terminal::table(&["DNS QUESTION", "ANSWER"], &dns(cluster)));
+    let calls = calls(cluster)?;
+    println!("\n{}", paint("A pod that calls it by its name:", Paint::Bold));
+    println!("  {} calls, {} failed, answered by {}", calls["sent"], calls["failed"], calls["answers"]);
+    Ok(())
+}
+
+/// Prints commands that are worth a try.
+pub(super) fn commands(foreign: &str) {
+    let system = install::NAMESPACE;
+    println!("{}", paint("To try:", Paint::Bold));
+    println!("  source {}", state::shown(&state::folder().join("env")));
+    println!("  kubectl get pods --all-namespaces");
+    println!("  kubectl get rollcall --all-namespaces");
+    println!("  helm test rollcall --namespace {system}");
+    println!("  kubectl logs deployment/{CALLER} --namespace {NAMESPACE} --follow");
+    println!("  kubectl rollout restart deployment/{SERVICE} --namespace {NAMESPACE}    # and no call fails");
+    println!("  kubectl logs deployment/rollcall-controller --namespace {system}");
+    println!(
+        "  inside kdig @{CLUSTER_DNS} {SERVICE}.{NAMESPACE}.svc.cluster.local    # inside: in the cluster's network"
+    );
+    println!("  inside kdig @{CLUSTER_DNS} {foreign}");
+}
+
+/// The latest report of the caller.
+fn calls(cluster: &NodeCluster) -> Result<Value> {
+    let pod = format!("deployment/{CALLER}");
+    let line = cluster.kubectl().run(&["logs", &pod, "--namespace", NAMESPACE, "--tail=1"])?;
+    serde_json::from_str(&line).with_context(|| format!("the caller says: {line}"))
+}
+
+fn endpoints(cluster: &NodeCluster) -> Result<Vec<Vec<String>>> {
+    let of_service = format!("kubernetes.io/service-name={SERVICE}");
+    let slices = cluster.kubectl().list(&["endpointslices", "--namespace", NAMESPACE, "--selector", &of_service])?;
+    let mut rows: Vec<Vec<String>> = slices.iter().flat_map(rows_of).collect();
+    rows.sort();
+    Ok(rows)
+}
+
+fn rows_of(slice: &Value) -> Vec<Vec<String>> {
+    let port = &slice["ports"][0]["port"];
+    let row = |endpoint: &Value| {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let target = &endpoint["targetRef"];
+        let from = format!("{} {}", text(&target["kind"]), text(&target["name"]));
+        let state = if endpoint["conditions"]["ready"] == true { "ready" } else { "not ready" };
+        vec![format!("{}:{port}", text(&endpoint["addresses"][0])), from.trim().to_owned(), state.to_owned()]
+    };
+    slice["endpoints"].as_array().into_iter().flatten().map(row).collect()
+}
+
+fn dns(cluster: &NodeCluster) -> Vec<Vec<String>> {
+    let service = format!("{SERVICE}.{NAMESPACE}.svc.cluster.local.");
+    let questions = [(service.clone(), RecordType::A), (format!("_http._tcp.{service}"), RecordType::SRV)];
+    let ask = |name: &str, kind| -> Result<String> {
+        let server: SocketAddr = format!("{CLUSTER_DNS}:53").parse()?;
+        cluster.inside(|| resolve::resolve(server, name, kind))
+    };
+    let row = |(name, kind): (String, RecordType)| {
+        let answer = ask(&name, kind).unwrap_or_else(|error| format!("{error:#}"));
+        vec![format!("{name} {kind}"), answer]
+    };
+    questions.into_iter().map(row).collect()
+}
