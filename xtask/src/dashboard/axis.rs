@@ -30,7 +30,7 @@ impl Axis {
         let pad = if high > low { (high - low) * 0.1 } else { high.abs() * 0.1 };
         let pad = if pad == 0.0 { 0.5 } else { pad };
         let bottom = defaults.min.unwrap_or(low - pad);
-        let top = defaults.max.unwrap_or(high.max(bottom + pad * 2.0));
+        let top = defaults.max.unwrap_or_else(|| high.max(bottom + pad * 2.0));
         let (factor, _) = scale(&defaults.unit, top.abs().max(bottom.abs()));
         let whole = if defaults.decimals == Some(0) || is_counted(panel) { 1.0 } else { 0.0 };
         let step = round_step((top - bottom) / factor / LINES).max(whole) * factor;
@@ -58,13 +58,9 @@ pub(super) fn alone(panel: &Panel, value: f64) -> String {
     let defaults = &panel.field_config.defaults;
     let (factor, _) = scale(&defaults.unit, value.abs());
     let digits = (value / factor).abs().max(1.0).log10().floor() as usize;
-    let whole = value.fract() == 0.0 && defaults.unit == "short";
-    format(
-        &defaults.unit,
-        factor,
-        value,
-        defaults.decimals.unwrap_or(if whole { 0 } else { 2_usize.saturating_sub(digits) }),
-    )
+    let is_whole = value.fract() == 0.0 && defaults.unit == "short";
+    let decimals = if is_whole { 0 } else { 2_usize.saturating_sub(digits) };
+    format(&defaults.unit, factor, value, defaults.decimals.unwrap_or(decimals))
 }
 
 /// Whether the panel counts things of which there are no halves.
@@ -76,7 +72,7 @@ fn is_counted(panel: &Panel) -> bool {
 fn scale(unit: &str, magnitude: f64) -> Scale {
     let best = |scales: &[Scale]| {
         let fits = scales.iter().rev().find(|(factor, _)| magnitude >= *factor * 0.999);
-        *fits.or(scales.first()).unwrap_or(&(1.0, ""))
+        *fits.or_else(|| scales.first()).unwrap_or(&(1.0, ""))
     };
     match unit {
         "s" => best(&SECONDS),

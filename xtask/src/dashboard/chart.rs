@@ -66,7 +66,7 @@ fn lines<'a>(panel: &'a Panel, series: &'a [Series]) -> Vec<Line<'a>> {
             *below = bottom + value;
             (*time, bottom, bottom + value)
         };
-        let colour = panel.colour_of(&series.name).map_or(colour::of_index(index), colour::named);
+        let colour = panel.colour_of(&series.name).map_or_else(|| colour::of_index(index), colour::named);
         lines.push(Line { name: &series.name, colour, points: series.points.iter().map(&mut place).collect() });
     }
     lines

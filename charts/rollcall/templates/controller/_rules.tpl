@@ -1,0 +1,80 @@
+{{/*
+What the controller may do in the namespaces that it watches: in a ClusterRole for all, or in a Role in each.
+A new source or write adds its rule here, with the reason, and to `manifests/rbac.yaml` by `cargo xtask generate`.
+*/}}
+{{- define "rollcall.controller.rules" -}}
+# Sources. Services: names, types, ports and traffic distribution. Pods: tags, host names, early notice of deletion.
+# No `get`: informers list and watch, and never ask for single objects.
+- apiGroups: [""]
+  resources: [services, pods]
+  verbs: [list, watch]
+# Source as well: which pods are ready. And the write-back: slices for endpoints outside the cluster. Server-side apply
+# needs `patch`, and `create` for the first time. RBAC cannot say "only those of our managed-by value"; the code does.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch, create, patch, delete]
+# Source: what users registered. Their spec is theirs: no write.
+- apiGroups: [rollcall.dev]
+  resources: [serviceregistrations]
+  verbs: [list, watch]
+# Conditions and the health of each endpoint.
+- apiGroups: [rollcall.dev]
+  resources: [serviceregistrations/status]
+  verbs: [patch]
+# The catalog for people and tools. Read back, so that nothing is written that changes nothing.
+- apiGroups: [rollcall.dev]
+  resources: [catalogentries]
+  verbs: [list, watch, create, patch, delete]
+# Transitions of endpoints, in the namespace of the registration: each is an Event of its own, with its own reason.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
+
+{{/* What it may read outside of namespaces. Empty if it is to read neither. */}}
+{{- define "rollcall.controller.clusterRules" -}}
+{{- if .Values.controller.nodeZones -}}
+# Nodes: zones, and the address blocks of pods. Not needed with `--node-zones false`.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [list, watch]
+{{- end }}
+{{- if .Values.controller.serviceCIDRs }}
+# The address blocks of Services, which no registration may claim. Not needed with `--service-cidrs false`.
+- apiGroups: [networking.k8s.io]
+  resources: [servicecidrs]
+  verbs: [list, watch]
+{{- end }}
+{{- end }}
+
+{{/* What it may do where it is installed, whatever it watches. */}}
+{{- define "rollcall.controller.ownRules" -}}
+# Leadership: one replica writes. Only in this namespace, so that no other Lease of the cluster (nodes have theirs) is
+# in reach. `update` and not `patch`: each renewal is guarded by the resourceVersion. What is created has no name yet when
+# RBAC is asked, so `create` cannot be bound to one.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [rollcall-controller]
+  verbs: [get, update]
+{{- if eq (include "rollcall.certificates.source" .) "authority" }}
+# The stream's own certificate authority (`--tls authority`): its keys and what clients trust. Both objects are there
+# already, empty, so that no other Secret or ConfigMap can be read or made.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [{{ include "rollcall.certificates.authoritySecret" . }}]
+  verbs: [get, update]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "rollcall.certificates.authorityConfigMap" . }}]
+  verbs: [get, update]
+{{- end }}
+{{- if and .Values.watchNamespaces (not (has (include "rollcall.namespace" .) .Values.watchNamespaces)) }}
+# What is wrong with the controller itself, about its pod.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
+{{- end }}

@@ -1,0 +1,105 @@
+{{/* The pod template of the DNS server, the same in a Deployment and a DaemonSet. */}}
+{{- define "rollcall.dns.pod" -}}
+{{- $values := .Values.dns }}
+{{- $tls := ne (include "rollcall.certificates.source" .) "off" }}
+{{- $spread := ne $values.mode "nodeLocal" -}}
+metadata:
+  labels:
+    {{- include "rollcall.pod.labels" (dict "root" . "component" "dns" "values" $values) | nindent 4 }}
+  annotations:
+    kubectl.kubernetes.io/default-container: dns
+    {{- with $values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  {{- include "rollcall.pod.placement" (dict "root" . "component" "dns" "values" $values "spread" $spread "priorityClassName" (include "rollcall.dns.priorityClassName" .) "tolerations" (include "rollcall.dns.tolerations" . | fromYamlArray)) | trim | nindent 2 }}
+  serviceAccountName: {{ include "rollcall.dns.serviceAccountName" . }}
+  automountServiceAccountToken: {{ $values.serviceAccount.automountServiceAccountToken }}
+  # Where the controller is: see --catalog.
+  enableServiceLinks: true
+  # The node's resolv.conf. This pod may be what the cluster's own names.
+  dnsPolicy: Default
+  terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds | default (add $values.lameDuckSeconds 10) }}
+  securityContext:
+    {{- $port := dict }}
+    {{- if lt (int $values.listenPort) 1024 }}
+    {{- $port = dict "sysctls" (list (dict "name" "net.ipv4.ip_unprivileged_port_start" "value" (toString $values.listenPort))) }}
+    {{- end }}
+    {{- toYaml (merge (dict) $values.podSecurityContext $port) | nindent 4 }}
+  containers:
+  - name: dns
+    image: {{ include "rollcall.image" (list . $values.image) }}
+    imagePullPolicy: {{ $values.image.pullPolicy }}
+    args:
+    {{- range include "rollcall.dns.catalogs" . | fromYamlArray }}
+    - --catalog={{ . }}
+    {{- end }}
+    {{- if $tls }}
+    - --catalog-ca-file=/etc/rollcall/ca/ca.crt
+    {{- if not $values.catalogs }}
+    - --catalog-server-name={{ include "rollcall.certificates.serverName" . }}
+    {{- end }}
+    {{- end }}
+    {{- range .Values.listenAddresses }}
+    - --listen={{ . }}:{{ $values.listenPort }}
+    {{- end }}
+    - --http-listen={{ first .Values.listenAddresses }}:9153
+    - --ttl={{ $values.ttl }}
+    {{- range include "rollcall.dns.forward" . | fromYamlArray }}
+    - --forward={{ . }}
+    {{- end }}
+    {{- with $values.workers }}
+    - --workers={{ . }}
+    {{- end }}
+    - --lame-duck={{ $values.lameDuckSeconds }}s
+    {{- include "rollcall.pod.args" . | nindent 4 }}
+    {{- with $values.extraArgs }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    env:
+    {{- include "rollcall.pod.env" . | nindent 4 }}
+    {{- with $values.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    ports:
+    - name: dns
+      containerPort: {{ $values.listenPort }}
+      protocol: UDP
+    - name: dns-tcp
+      containerPort: {{ $values.listenPort }}
+    - name: http
+      containerPort: 9153
+    startupProbe:
+      {{- include "rollcall.pod.probe" (list "/livez" $values.startupProbe) | nindent 6 }}
+    livenessProbe:
+      {{- include "rollcall.pod.probe" (list "/livez" $values.livenessProbe) | nindent 6 }}
+    readinessProbe:
+      {{- include "rollcall.pod.probe" (list "/readyz" $values.readinessProbe) | nindent 6 }}
+    resources:
+      {{- toYaml $values.resources | nindent 6 }}
+    securityContext:
+      {{- toYaml $values.securityContext | nindent 6 }}
+    {{- if or $tls $values.extraVolumeMounts }}
+    volumeMounts:
+    {{- if $tls }}
+    - name: catalog-ca
+      mountPath: /etc/rollcall/ca
+      readOnly: true
+    {{- end }}
+    {{- with $values.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- end }}
+  {{- with $values.extraContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- if or $tls $values.extraVolumes }}
+  volumes:
+  {{- if $tls }}
+  - {{ include "rollcall.certificates.bundleVolume" . | nindent 4 | trim }}
+  {{- end }}
+  {{- with $values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- end }}
+{{- end }}
