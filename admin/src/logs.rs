@@ -62,9 +62,12 @@ pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<
         Format::Json => traced.with(logs.json().flatten_event(true).with_filter(to_lines.and(events))).try_init(),
     };
     done.map_err(|error| LogsError::Twice(error.to_string()))?;
+    // Without traces their filter went unused, and cannot be changed.
+    let spans = traces.map(|_| spans);
     Ok(LogLevel::new(base, move |text| {
         let (for_lines, for_spans) = (Filter::compile(text)?, Filter::compile(text)?);
-        lines.reload(for_lines).and_then(|()| spans.reload(for_spans)).map_err(|error| error.to_string())
+        let reload_spans = || spans.as_ref().map_or(Ok(()), |spans| spans.reload(for_spans));
+        lines.reload(for_lines).and_then(|()| reload_spans()).map_err(|error| error.to_string())
     }))
 }
 

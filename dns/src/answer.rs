@@ -120,6 +120,10 @@ fn respond(
     }
     Ok(match found {
         Lookup::NotReady => response.with_error(ResponseCode::ServFail, ExtendedError::NotReady),
+        // A short name that no search domain completed. A resolver takes a refusal for a fault that passes, and asks again.
+        Lookup::OutOfZone if outside == Outside::Forwarded && question.name().num_labels() == 1 => {
+            response.with_code(ResponseCode::NXDomain)
+        }
         Lookup::OutOfZone => response.with_error(ResponseCode::Refused, ExtendedError::NotAuthoritative),
         Lookup::Found(found) => {
             let rcode = if found.nx_domain { ResponseCode::NXDomain } else { ResponseCode::NoError };

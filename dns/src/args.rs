@@ -161,7 +161,8 @@ mod tests {
     fn defaults_need_the_catalog_alone_and_lists_may_be_repeated() {
         let args = parse(&["--catalog", "http://a:1", "--catalog", "http://b:2"]).unwrap();
         assert_eq!(args.catalog, ["http://a:1", "http://b:2"]);
-        let args_of_a_pod = parse(&["--catalog", "https://fd00::a:18000", "--catalog", "https://[fd00::b]:18000"]).unwrap();
+        let args_of_a_pod =
+            parse(&["--catalog", "https://fd00::a:18000", "--catalog", "https://[fd00::b]:18000"]).unwrap();
         assert_eq!(args_of_a_pod.catalog, ["https://[fd00::a]:18000", "https://[fd00::b]:18000"]);
         assert_eq!((args.ttl, args.lame_duck, args.listen.len()), (5, Duration::from_secs(5), 1));
         let args =

@@ -1,4 +1,4 @@
-//! A GET over HTTP/1.1, no more than the harness needs to read admin pages and to call backends.
+//! GET and PUT over HTTP/1.1, no more than the harness needs to read admin pages and to call backends.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,16 +22,26 @@ pub fn get(server: SocketAddr, path: &str) -> Result<Response> {
 
 /// Gets a page; the connection, each read and each write within `bound`.
 pub fn get_within(server: SocketAddr, path: &str, bound: Duration) -> Result<Response> {
+    ask(server, "GET", path, "", bound)
+}
+
+/// Puts a body to a page, within the bounds of [`get`].
+pub fn put(server: SocketAddr, path: &str, body: &str) -> Result<Response> {
+    ask(server, "PUT", path, body, Duration::from_secs(5))
+}
+
+fn ask(server: SocketAddr, method: &str, path: &str, body: &str, bound: Duration) -> Result<Response> {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&server, bound)?;
         stream.set_read_timeout(Some(bound))?;
         stream.set_write_timeout(Some(bound))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n")?;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
+        write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)
     };
-    let answer = ask().with_context(|| format!("GET http://{server}{path}"))?;
+    let answer = ask().with_context(|| format!("{method} http://{server}{path}"))?;
     parse(&answer).with_context(|| format!("the answer of http://{server}{path}"))
 }
 

@@ -108,7 +108,9 @@ impl NodeCluster {
     /// cluster administrator; with the files of this machine.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.space.network_command(program);
-        command.env("KUBECONFIG", self.kubectl.kubeconfig());
+        let kubeconfig = self.kubectl.kubeconfig();
+        // Other clusters have the same address, and other resources.
+        command.env("KUBECONFIG", kubeconfig).env("KUBECACHEDIR", kubeconfig.with_extension("cache"));
         command
     }
 

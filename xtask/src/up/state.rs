@@ -116,7 +116,13 @@ impl State {
 
     /// Writes `state.json`, and `env` with these programs (a name, and the words that start it) in place of the user's.
     pub(super) fn write_with_programs(&self, kubectl: &Kubectl, programs: &[(&str, String)]) -> Result<()> {
-        let lines = [export("KUBECONFIG", kubectl.kubeconfig().display()), put_on_path(programs)?];
+        let cache = kubectl.kubeconfig().with_extension("cache");
+        let lines = [
+            export("KUBECONFIG", kubectl.kubeconfig().display()),
+            // The next cluster has the same address, and other resources.
+            export("KUBECACHEDIR", cache.display()),
+            put_on_path(programs)?,
+        ];
         std::fs::write(folder().join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
         self.write_json()
     }

@@ -54,6 +54,7 @@ fn the_target_of_an_external_name_leaves_with_the_chain_that_led_there() {
 
 #[test]
 fn what_is_refused_without_forwarding_for_its_form_is_refused_with_it() {
-    assert_eq!(asked(&zone(), "web.", RecordType::A), Err(ResponseCode::Refused));
+    assert_eq!(asked(&zone(), "web.", RecordType::A), Err(ResponseCode::NXDomain));
+    assert_eq!(asked(&zone(), ".", RecordType::NS), Err(ResponseCode::Refused));
     assert_eq!(asked(&zone(), "example.com.", RecordType::AXFR), Err(ResponseCode::Refused));
 }

@@ -87,7 +87,7 @@ fn wrong_values_are_refused_by_name_and_nothing_is_installed(cluster: &mut NodeC
 fn a_missing_certificate_is_told_with_its_remedy_and_taken_up_when_it_comes(cluster: &mut NodeCluster) -> Result<()> {
     let flags = ["--set", "certificates.source=secret", "--set", "certificates.secret.name=stream-tls"];
     let release = install_broken(cluster, &flags)?;
-    expect_told(&release, Part::Controller, &["certificate", "tls.crt", "stream-tls"])?;
+    expect_told(&release, Part::Controller, &["certificate", "tls.crt", "Secret"])?;
     expect_told(&release, Part::Dns, &["catalog", "ca.crt"])?;
     let pair = rcgen::generate_simple_self_signed(["rollcall-controller.rollcall-system.svc".to_owned()])?;
     let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
@@ -126,17 +126,15 @@ fn a_wrong_cluster_domain_is_told_with_its_remedy(cluster: &mut NodeCluster) -> 
 }
 
 fn a_port_in_use_is_told_with_its_remedy(cluster: &mut NodeCluster) -> Result<()> {
-    // Another container of the same pod has the ports.
-    let squatter = |name: &str, port: u16| {
+    let release = install_broken(cluster, &[])?;
+    for (part, port, words) in [(Part::Controller, 18000, ["18000", "in use"]), (Part::Dns, 1053, ["1053", "in use"])] {
+        // As an injected sidecar would: it starts before the program, in the same network.
         let mut squatter = container(&["serve", &format!("--listen=:{port}")]);
-        squatter["name"] = json!(name);
-        squatter
-    };
-    let controller = json!([squatter("squatter", 18000)]).to_string();
-    let dns = json!([squatter("squatter", 1053)]).to_string();
-    let controller = format!("controller.extraContainers={controller}");
-    let dns = format!("dns.extraContainers={dns}");
-    let release = install_broken(cluster, &["--set-json", &controller, "--set-json", &dns])?;
-    expect_told(&release, Part::Controller, &["18000", "in use"])?;
-    expect_told(&release, Part::Dns, &["1053", "in use"])
+        squatter["name"] = json!("squatter");
+        squatter["restartPolicy"] = json!("Always");
+        let patch = json!({"spec": {"template": {"spec": {"initContainers": [squatter]}}}}).to_string();
+        release.kubectl(&["patch", "deployment", &part.fullname(), "--type=strategic", "--patch", &patch])?;
+        expect_told(&release, part, &words)?;
+    }
+    Ok(())
 }

@@ -38,7 +38,13 @@ fn an_upgrade_with_changed_crds_and_its_rollback_lose_no_answer_and_an_uninstall
     let written = slices(cluster)?;
     ensure!(!written.is_empty(), "no slice of ours");
 
-    step(&release, &shop, "upgrade", &[&flags[..], &["--set", "controller.podAnnotations.turn=2"]].concat(), &written)?;
+    step(
+        &release,
+        &shop,
+        "upgrade",
+        &[&flags[..], &["--set", "controller.podAnnotations.turn=second"]].concat(),
+        &written,
+    )?;
     let printed = cluster.kubectl().run(&["get", "serviceregistrations", "--namespace", shop.name])?;
     ensure!(printed.contains("CALLABLE"), "the CRD was not upgraded: {printed}");
     release.helm(&["test", RELEASE]).map_err(|error| release.explain(error))?;

@@ -4,6 +4,7 @@
 //! runner     starts the cluster, runs the scenarios, ends the cluster
 //! traces     what this machine has before and after: nothing may be left
 //! cluster    the cluster itself: is it a real one?
+//! two_nodes  a cluster of its own with a second node
 //! workload   pods of the image for tests, and what they report
 //!
 //! release        Rollcall as users have it: the chart, by Helm
@@ -11,6 +12,7 @@
 //! traffic        callers that must not notice changes
 //! certificates   rotation under open streams
 //! lifecycle      upgrade, rollback, uninstall
+//! operations     what operators do with it
 //! faults         what is wrong is said, with the remedy
 //! ```
 //!
@@ -21,16 +23,24 @@ mod cluster;
 mod faults;
 mod install;
 mod lifecycle;
+mod operations;
 mod release;
 mod runner;
 mod traces;
 mod traffic;
+mod two_nodes;
 mod workload;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let of_rollcall =
-        [install::SCENARIOS, traffic::SCENARIOS, certificates::SCENARIOS, lifecycle::SCENARIOS, faults::SCENARIOS];
+    let of_rollcall = [
+        install::SCENARIOS,
+        traffic::SCENARIOS,
+        certificates::SCENARIOS,
+        lifecycle::SCENARIOS,
+        operations::SCENARIOS,
+        faults::SCENARIOS,
+    ];
     runner::main(&[&[cluster::SCENARIOS][..], &of_rollcall].concat())
 }

@@ -12,6 +12,7 @@ use rollcall_e2e::node::{self, Config, NodeCluster};
 use rollcall_e2e::process::Program;
 
 use crate::traces::Traces;
+use crate::two_nodes;
 
 /// A test. It leaves the cluster as it found it, in namespaces that it removes.
 pub(crate) struct Scenario {
@@ -33,6 +34,7 @@ const HOLD: &str = "--hold";
 // Tests of the harness, around the scenarios.
 const ENDS: &str = "a_cluster_that_ends_leaves_nothing";
 const KILLED: &str = "a_cluster_whose_owner_is_killed_leaves_nothing";
+const TWO_NODES: &str = "a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back";
 
 #[derive(Default)]
 struct Outcome {
@@ -81,7 +83,7 @@ pub(crate) fn main(groups: &[&[Scenario]]) -> ExitCode {
 
 /// As libtest does.
 fn list(groups: &[&[Scenario]], filter: &str) -> ExitCode {
-    let names = groups.iter().copied().flatten().map(|scenario| scenario.name).chain([ENDS, KILLED]);
+    let names = groups.iter().copied().flatten().map(|scenario| scenario.name).chain([ENDS, KILLED, TWO_NODES]);
     names.filter(|name| name.contains(filter)).for_each(|name| println!("{name}: test"));
     ExitCode::SUCCESS
 }
@@ -90,7 +92,7 @@ fn run_all(groups: &[&[Scenario]], filter: &str, outcome: &mut Outcome) -> Resul
     let wanted = |name: &str| name.contains(filter);
     let (chosen, others): (Vec<_>, Vec<_>) = groups.iter().copied().flatten().partition(|its| wanted(its.name));
     outcome.left_out = others.len();
-    if chosen.is_empty() && !wanted(ENDS) && !wanted(KILLED) {
+    if chosen.is_empty() && ![ENDS, KILLED, TWO_NODES].into_iter().any(wanted) {
         return Ok(());
     }
     rollcall_e2e::tools::node()?;
@@ -113,6 +115,9 @@ fn run_all(groups: &[&[Scenario]], filter: &str, outcome: &mut Outcome) -> Resul
     }
     if wanted(KILLED) {
         outcome.record(KILLED, || kill_owner(&before));
+    }
+    if wanted(TWO_NODES) {
+        outcome.record(TWO_NODES, two_nodes::a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back);
     }
     Ok(())
 }

@@ -11,7 +11,6 @@ pub(crate) struct Traces {
     mounts: BTreeSet<String>,
     groups: BTreeSet<String>,
     links: BTreeSet<String>,
-    /// Network namespaces of processes, and programs that a node runs.
     processes: BTreeSet<String>,
     settings: Vec<(&'static str, String)>,
 }
@@ -82,23 +81,29 @@ fn collect(folder: &Path, depth: u32, found: &mut BTreeSet<String>) {
         if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        if entry.file_name().to_string_lossy().starts_with("rollcall-node-") {
-            found.insert(entry.path().display().to_string());
+        let path = entry.path().display().to_string();
+        if is_of_a_cluster(&path) {
+            found.insert(path);
         } else if depth > 0 {
             collect(&entry.path(), depth - 1, found);
         }
     }
 }
 
-/// Processes in network namespaces other than ours, by program: a node's are all so.
+/// Processes in our control groups: all that a cluster runs is in them.
 fn processes() -> BTreeSet<String> {
-    let own = std::fs::read_link("/proc/self/ns/net").ok();
     let entries = Path::new("/proc").read_dir().into_iter().flatten().flatten();
-    let foreign = entries.filter_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let network = std::fs::read_link(entry.path().join("ns/net")).ok()?;
+    let ours = entries.filter_map(|entry| {
+        let groups = std::fs::read_to_string(entry.path().join("cgroup")).ok()?;
         let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?.replace('\0', " ");
-        (Some(&network) != own.as_ref()).then(|| format!("{pid}: {command}"))
+        is_of_a_cluster(&groups).then(|| format!("{}: {command}", entry.file_name().to_string_lossy()))
     });
-    foreign.collect()
+    ours.collect()
+}
+
+/// Whether a path names a control group of this process, or of one that is gone. Other runs, beside this one, have theirs.
+fn is_of_a_cluster(path: &str) -> bool {
+    let digits = |rest: &str| rest.chars().take_while(char::is_ascii_digit).collect::<String>();
+    let Some(maker) = path.split("rollcall-node-").nth(1).map(digits) else { return false };
+    maker == std::process::id().to_string() || !Path::new("/proc").join(maker).exists()
 }

@@ -1,5 +1,6 @@
 //! What callers in pods are told, and what to try next.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,12 +32,12 @@ pub(super) fn example(cluster: &NodeCluster) -> Result<()> {
     let mut rows = Vec::new();
     let complete = clock::wait_until("all endpoints", COMPLETE_BOUND, || {
         rows = endpoints(cluster)?;
-        let ready = rows.iter().filter(|row| row[2] == "ready").count();
+        let ready = rows.iter().filter(|row| row.iter().any(|cell| cell == "ready")).count();
         Ok((ready >= 2 + MACHINES.len()).then_some(()))
     });
     clock::check_interrupt()?;
     println!("\n{}", paint(&format!("Service {NAMESPACE}/{SERVICE}, as its callers find it:"), Paint::Bold));
-    print!("{}", terminal::table(&["ENDPOINT", "FROM", "ENDPOINTSLICES"], &rows));
+    print!("{}", terminal::table(&["ADDRESS", "NAME", "FROM", "ENDPOINTSLICES", "CATALOG"], &rows));
     if complete.is_err() {
         terminal::note("  Not every endpoint is ready yet; see kubectl describe and the logs in target/up.");
     }
@@ -72,24 +73,37 @@ fn calls(cluster: &NodeCluster) -> Result<Value> {
     serde_json::from_str(&line).with_context(|| format!("the caller says: {line}"))
 }
 
+/// The endpoints of the catalog, each with what it is in EndpointSlices.
 fn endpoints(cluster: &NodeCluster) -> Result<Vec<Vec<String>>> {
+    let kubectl = cluster.kubectl();
     let of_service = format!("kubernetes.io/service-name={SERVICE}");
-    let slices = cluster.kubectl().list(&["endpointslices", "--namespace", NAMESPACE, "--selector", &of_service])?;
-    let mut rows: Vec<Vec<String>> = slices.iter().flat_map(rows_of).collect();
+    let slices = kubectl.list(&["endpointslices", "--namespace", NAMESPACE, "--selector", &of_service])?;
+    let ready: BTreeSet<&str> = slices.iter().flat_map(ready).collect();
+    let entry = kubectl.get(&["catalogentry", SERVICE, "--namespace", NAMESPACE])?;
+    let mut rows: Vec<Vec<String>> = array(&entry["endpoints"]).map(|endpoint| row(endpoint, &ready)).collect();
     rows.sort();
     Ok(rows)
 }
 
-fn rows_of(slice: &Value) -> Vec<Vec<String>> {
-    let port = &slice["ports"][0]["port"];
-    let row = |endpoint: &Value| {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let target = &endpoint["targetRef"];
-        let from = format!("{} {}", text(&target["kind"]), text(&target["name"]));
-        let state = if endpoint["conditions"]["ready"] == true { "ready" } else { "not ready" };
-        vec![format!("{}:{port}", text(&endpoint["addresses"][0])), from.trim().to_owned(), state.to_owned()]
-    };
-    slice["endpoints"].as_array().into_iter().flatten().map(row).collect()
+fn ready(slice: &Value) -> impl Iterator<Item = &str> {
+    let ready = array(&slice["endpoints"]).filter(|endpoint| endpoint["conditions"]["ready"] == true);
+    ready.map(|endpoint| text(&endpoint["addresses"][0]))
+}
+
+fn row(endpoint: &Value, ready: &BTreeSet<&str>) -> Vec<String> {
+    let address = text(&endpoint["addresses"][0]);
+    let slice = if ready.contains(address) { "ready" } else { "not ready" };
+    let words = [&endpoint["name"], &endpoint["origin"], &endpoint["health"]].map(|value| text(value).to_owned());
+    let [name, origin, health] = words;
+    vec![address.to_owned(), name, origin, slice.to_owned(), health]
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn dns(cluster: &NodeCluster) -> Vec<Vec<String>> {
