@@ -155,3 +155,49 @@ impl Programs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::crates::Crate;
+    use super::*;
+
+    fn known(folders: &[(&str, &str)]) -> Crates {
+        let id = |name: &str| Id { name: name.to_owned(), version: "1.0.0".to_owned() };
+        let known = |folder: &str| Crate { folder: folder.into(), ..Crate::default() };
+        let known = folders.iter().map(|(name, folder)| (id(name), known(folder))).collect();
+        Crates { known, target: "/builds/target".into(), ..Crates::default() }
+    }
+
+    #[test]
+    fn folders_of_this_machine_get_names_that_are_alike_everywhere() {
+        let root = std::env::temp_dir();
+        let workshop = Workshop { root: root.clone(), target: None, cargo_home: None, arch: Arch::X86 };
+        let names = |registry: &str| {
+            let own = root.join("own");
+            let crates = known(&[("a", &format!("{registry}/a-1.0.0")), ("own", &own.to_string_lossy())]);
+            let remaps = workshop.remaps(&crates).unwrap();
+            assert!(remaps.contains(&(registry.into(), "/crates".to_owned())), "{remaps:?}");
+            assert!(remaps.contains(&("/builds/target".into(), "/rollcall/target".to_owned())), "{remaps:?}");
+            remaps.into_iter().map(|(_, to)| to).collect::<Vec<_>>()
+        };
+        assert_eq!(names("/home/one/.cargo/registry/src/index-1"), names("/home/two/registry/src/mirror-2"));
+    }
+
+    #[test]
+    fn what_was_compiled_to_run_here_is_not_taken_for_linked() {
+        let mut programs = Programs { binaries: BTreeMap::new(), compiled: BTreeSet::new(), secrets: Vec::new() };
+        let crates = known(&[("linked", "/crates/linked"), ("script", "/crates/script")]);
+        let mut note = |name: &str, file: &str| {
+            let line = format!(
+                r#"{{"reason": "compiler-artifact", "manifest_path": "/crates/{name}/Cargo.toml",
+                     "filenames": ["{file}"], "executable": null, "fresh": true}}"#
+            );
+            programs.note(&serde_json::from_str(&line).unwrap(), Path::new("/builds/target/musl"), &crates).unwrap();
+        };
+        note("linked", "/builds/target/musl/dist/deps/liblinked.rlib");
+        note("script", "/builds/target/dist/deps/libscript.rlib");
+        let names: Vec<&str> = programs.compiled.iter().map(|id| id.name.as_str()).collect();
+        assert_eq!(names, ["linked"]);
+        assert!(serde_json::from_str::<Message>(r#"{"reason": "build-finished", "success": true}"#).is_ok());
+    }
+}
