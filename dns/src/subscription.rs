@@ -56,7 +56,10 @@ impl Subscriber {
             }
             Event::Disconnected { reason, retry_in } => {
                 self.metrics.disconnected();
-                self.waiting(format!("no catalog server: {reason}; trying again in {} ms", retry_in.as_millis()));
+                let again = retry_in.as_millis();
+                self.missing(format!(
+                    "no catalog server: {reason}; trying again in {again} ms. Are controllers ready, and is --catalog right?"
+                ));
                 Ok(())
             }
             Event::Update(update) => self.on_update(update),
@@ -66,6 +69,13 @@ impl Subscriber {
     fn waiting(&self, reason: String) {
         if !self.writer.zone().is_synced() {
             self.gate.close(reason);
+        }
+    }
+
+    /// As [`Self::waiting`], when it will not end by itself.
+    fn missing(&self, reason: String) {
+        if !self.writer.zone().is_synced() {
+            self.gate.close_for("NoCatalogServer", reason);
         }
     }
 

@@ -88,7 +88,7 @@ fn a_missing_certificate_is_told_with_its_remedy_and_taken_up_when_it_comes(clus
     let flags = ["--set", "certificates.source=secret", "--set", "certificates.secret.name=stream-tls"];
     let release = install_broken(cluster, &flags)?;
     expect_told(&release, Part::Controller, &["certificate", "tls.crt", "Secret"])?;
-    expect_told(&release, Part::Dns, &["catalog", "ca.crt"])?;
+    expect_told(&release, Part::Dns, &["catalog", "refused"])?;
     let pair = rcgen::generate_simple_self_signed(["rollcall-controller.rollcall-system.svc".to_owned()])?;
     let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
     let secret = json!({
