@@ -29,6 +29,7 @@ use rollcall_e2e::layout;
 use crate::terminal;
 use compile::Workshop;
 pub(crate) use component::Component;
+use oci::Digest;
 use platform::Arch;
 use source::Source;
 use verify::Elsewhere;
@@ -78,6 +79,8 @@ pub(crate) struct Image {
     /// The digest of its manifest.
     pub(crate) digest: String,
     layer: String,
+    /// The digest of all that was written.
+    everything: Digest,
     binary_bytes: usize,
     download_bytes: usize,
 }

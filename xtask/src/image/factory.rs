@@ -9,7 +9,7 @@ use super::assemble::{Assembled, Parts};
 use super::compile::{Programs, Workshop};
 use super::component::Component;
 use super::crates::{Crates, Id};
-use super::oci::Layout;
+use super::oci::{Digest, Layout};
 use super::platform::{self, Arch};
 use super::sbom::{About, Sbom};
 use super::scan::{self, Expected};
@@ -116,9 +116,17 @@ impl Product {
             sbom,
             digest: self.assembled.digest.to_string(),
             layer: self.assembled.layer.to_string(),
+            everything: self.everything(),
             binary_bytes: self.binary_bytes,
             download_bytes: self.assembled.size,
         })
+    }
+
+    /// The digest of all that is written.
+    pub(super) fn everything(&self) -> Digest {
+        let files = self.assembled.layout.files.values().chain([&self.assembled.archive]);
+        let digests: Vec<String> = files.map(|bytes| Digest::of(bytes).to_string()).collect();
+        Digest::of((digests.join("\n") + &Digest::of(self.sbom.bytes()).to_string()).as_bytes())
     }
 
     fn scan(&self, layout: &Path) -> Result<()> {

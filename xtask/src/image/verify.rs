@@ -8,7 +8,6 @@ use rollcall_e2e::layout;
 
 use super::compile::Workshop;
 use super::factory::{self, Product};
-use super::oci::Layout;
 use super::source::{Source, git};
 use super::{Image, Images, Options};
 use crate::terminal;
@@ -72,10 +71,7 @@ fn compare(here: &Image, there: &Product) -> Result<()> {
             here.layer
         );
     }
-    let same = Layout::read(&here.layout)? == there.assembled.layout
-        && std::fs::read(&here.archive)? == there.assembled.archive
-        && std::fs::read(&here.sbom)? == there.sbom.bytes();
-    if !same {
+    if here.everything != there.everything() {
         bail!("{name} is the same program with other words around it: {} and {}", here.digest, there.assembled.digest);
     }
     Ok(())

@@ -10,6 +10,7 @@
 //! release        Rollcall as users have it: the chart, by Helm
 //! install        from nothing to the first answer
 //! traffic        callers that must not notice changes
+//! takeover       in the place of kube-dns, and back
 //! certificates   rotation under open streams
 //! lifecycle      upgrade, rollback, uninstall
 //! operations     what operators do with it
@@ -26,6 +27,7 @@ mod lifecycle;
 mod operations;
 mod release;
 mod runner;
+mod takeover;
 mod traces;
 mod traffic;
 mod two_nodes;
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let of_rollcall = [
         install::SCENARIOS,
         traffic::SCENARIOS,
+        takeover::SCENARIOS,
         certificates::SCENARIOS,
         lifecycle::SCENARIOS,
         operations::SCENARIOS,
