@@ -74,8 +74,6 @@ pub(crate) struct Image {
     pub(crate) archive: PathBuf,
     /// The OCI layout, a folder.
     pub(crate) layout: PathBuf,
-    /// What it is made from, as SPDX.
-    pub(crate) sbom: PathBuf,
     /// The digest of its manifest.
     pub(crate) digest: String,
     layer: String,

@@ -113,7 +113,6 @@ impl Product {
             reference: self.reference.clone(),
             archive,
             layout,
-            sbom,
             digest: self.assembled.digest.to_string(),
             layer: self.assembled.layer.to_string(),
             everything: self.everything(),
