@@ -190,7 +190,7 @@ async fn over_tcp_the_answers_before_a_slow_one_do_not_wait_for_it() {
     }
     let begin = tokio::time::Instant::now();
     stream.read_u16().await.unwrap();
-    assert!(begin.elapsed().as_secs() < 1, "{:?}", begin.elapsed());
+    assert!(begin.elapsed().as_secs() < 4, "it waited for the one that nobody answers: {:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
