@@ -22,7 +22,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) const SECONDS: Duration = Duration::from_secs(10);
+/// For what takes milliseconds on a machine that is idle.
+pub(crate) const SECONDS: Duration = Duration::from_secs(30);
 
 pub(crate) struct Dns {
     pub(crate) addr: SocketAddr,
@@ -93,6 +94,14 @@ impl Dns {
         let page = self.metrics().await;
         let line = page.lines().find(|line| line.starts_with(sample));
         line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    }
+
+    pub(crate) async fn wait_for_metric(&self, sample: &str, least: f64) {
+        let begin = Instant::now();
+        while self.metric(sample).await < least {
+            assert!(begin.elapsed() < SECONDS, "{sample} below {least}: {}", self.metrics().await);
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn metrics(&self) -> String {

@@ -1,6 +1,7 @@
 //! A server that does what a test says.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -37,6 +38,15 @@ impl Upstream {
         Self::start_raw(move |asked| match is_look(&asked.message) {
             true => vec![answer(asked, |message| message.metadata.response_code = ResponseCode::NXDomain)],
             false => script(asked),
+        })
+        .await
+    }
+
+    /// Answers looks while this is false, and nothing else.
+    pub(crate) async fn silenced_by(silenced: Arc<AtomicBool>) -> Self {
+        Self::start_raw(move |asked| match is_look(&asked.message) && !silenced.load(Ordering::Relaxed) {
+            true => vec![answer(asked, |message| message.metadata.response_code = ResponseCode::NXDomain)],
+            false => Vec::new(),
         })
         .await
     }
