@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::filter::Filter;
@@ -34,6 +35,8 @@ struct Shared {
 #[derive(Default)]
 struct Changed {
     now: Option<(Filter, Instant)>,
+    /// Ends it. The end of one that was replaced is not waited for.
+    end: Option<AbortHandle>,
     /// Counts changes, so that the end of one does not end a later one.
     number: u64,
 }
@@ -60,10 +63,13 @@ impl LogLevel {
         changed.now = Some((filter, until));
         changed.number += 1;
         let (number, level) = (changed.number, self.clone());
-        tokio::spawn(async move {
+        let end = tokio::spawn(async move {
             tokio::time::sleep_until(until).await;
             level.fall_back(number);
         });
+        if let Some(earlier) = changed.end.replace(end.abort_handle()) {
+            earlier.abort();
+        }
         Ok(())
     }
 

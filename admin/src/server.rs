@@ -1,8 +1,10 @@
-//! The admin server: HTTP/1.1, GET and HEAD, small answers; PUT where a route takes it, from loopback only.
+//! The admin server: HTTP/1.1, GET and HEAD, small answers. Probes and metrics are for everybody; what a process adds below
+//! `/debug/`, and PUT, for loopback only, where `kubectl port-forward` arrives.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +19,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::readiness::{Readiness, Standing};
 use crate::routes::{Reply, Routes};
 
-/// Connections served at a time; further ones wait in the kernel's backlog.
+/// Connections served at a time. For a further one, the client that has most gives up its oldest.
 pub const CONNECTIONS_MAX: usize = 64;
 /// Time a client has for the headers of a request, the first and each later one.
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub const BODY_BYTES_MAX: usize = 4 * 1024;
 /// Time a client has for the body of a PUT.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Paths below it are answered to loopback only.
+const DEBUG: &str = "/debug/";
 /// What [`prometheus_client`] writes: OpenMetrics text.
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -68,6 +72,10 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
 }
+
+/// Connections by client, oldest first. Some may have ended.
+#[derive(Debug, Default)]
+struct Open(VecDeque<(IpAddr, AbortHandle)>);
 
 #[derive(Debug)]
 struct Pages {
@@ -111,21 +119,14 @@ impl Server {
 }
 
 async fn accept(listener: TcpListener, pages: Arc<Pages>, shutdown: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open = Open::default();
     let connections = TaskTracker::new();
-    loop {
-        let next = async {
-            let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
-            Some((listener.accept().await, permit))
-        };
-        let Some(Some((accepted, permit))) = shutdown.run_until_cancelled(next).await else { break };
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, Arc::clone(&pages), shutdown.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+                open.make_room();
+                let connection = connections.spawn(connection(stream, peer, Arc::clone(&pages), shutdown.clone()));
+                open.0.push_back((peer.ip(), connection.abort_handle()));
             }
             Err(error) => {
                 // Out of file descriptors, most often: wait for some to come back.
@@ -144,7 +145,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, pages: Arc<Pages>, shut
         async move {
             Ok::<_, std::convert::Infallible>(match *request.method() {
                 Method::PUT => pages.put(request, peer).await,
-                _ => pages.respond(request.method(), request.uri().path(), request.uri().query().unwrap_or("")),
+                _ => pages.respond(&request, peer),
             })
         }
     });
@@ -167,12 +168,38 @@ async fn connection(stream: TcpStream, peer: SocketAddr, pages: Arc<Pages>, shut
     }
 }
 
+// === impl Open ===
+
+impl Open {
+    /// Forgets those that have ended. When there is no room, ends one: a client that holds many never keeps another one
+    /// out, least of all the kubelet, whose probes are short.
+    fn make_room(&mut self) {
+        self.0.retain(|(_, connection)| !connection.is_finished());
+        if self.0.len() < CONNECTIONS_MAX {
+            return;
+        }
+        let held = |client: IpAddr| self.0.iter().filter(|(other, _)| *other == client).count();
+        // Of clients that hold as many, the last in this order: the one of the oldest connection.
+        let greediest = self.0.iter().map(|(client, _)| *client).rev().max_by_key(|client| held(*client));
+        let oldest = self.0.iter().position(|(client, _)| Some(*client) == greediest);
+        if let Some((client, connection)) = oldest.and_then(|at| self.0.remove(at)) {
+            tracing::debug!(%client, "admin connection closed to make room");
+            connection.abort();
+        }
+    }
+}
+
 // === impl Pages ===
 
 impl Pages {
-    fn respond(&self, method: &Method, path: &str, query: &str) -> Response<Full<Bytes>> {
+    fn respond(&self, request: &Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let (method, path) = (request.method(), request.uri().path());
+        let query = request.uri().query().unwrap_or("");
         if method != Method::GET && method != Method::HEAD {
             return self.not_allowed(method, path);
+        }
+        if path.starts_with(DEBUG) && !is_local(peer) {
+            return response(self.from_loopback("", path));
         }
         response(match path {
             "/livez" => Reply::text("ok\n"),
@@ -182,15 +209,15 @@ impl Pages {
         })
     }
 
-    /// Changes the process. `kubectl port-forward` arrives as loopback, and asks the API server who may use it.
+    /// Changes the process. `kubectl port-forward` arrives as loopback, and asks the API server who may do that.
     async fn put(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
         if !self.routes.takes_put(path) {
             return self.not_allowed(&Method::PUT, path);
         }
-        if !peer.ip().to_canonical().is_loopback() {
-            return response(Reply::text(from_loopback(path, self.port)).with_status(StatusCode::FORBIDDEN));
+        if !is_local(peer) {
+            return response(self.from_loopback(" -X PUT --data VALUE", path));
         }
         let body = Limited::new(body, BODY_BYTES_MAX).collect();
         let reply = match tokio::time::timeout(BODY_TIMEOUT, body).await {
@@ -213,6 +240,18 @@ impl Pages {
         let mut response = response(Reply::text(sentence).with_status(StatusCode::METHOD_NOT_ALLOWED));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
         response
+    }
+
+    /// The refusal with the commands that work. The pod's name and namespace are known where the chart has set them.
+    fn from_loopback(&self, options: &str, path: &str) -> Reply {
+        let known = |name: &str, else_: &str| std::env::var(name).unwrap_or_else(|_| else_.to_owned());
+        let (namespace, pod) = (known("POD_NAMESPACE", "NAMESPACE"), known("POD_NAME", "POD"));
+        let port = self.port;
+        let sentence = format!(
+            "this is answered to loopback only; run `kubectl -n {namespace} port-forward {pod} {port}` and then \
+             `curl{options} http://127.0.0.1:{port}{path}`\n"
+        );
+        Reply::text(sentence).with_status(StatusCode::FORBIDDEN)
     }
 
     fn readyz(&self) -> Reply {
@@ -240,14 +279,8 @@ impl Pages {
     }
 }
 
-/// The pod's name and namespace are known where the chart has set them.
-fn from_loopback(path: &str, port: u16) -> String {
-    let known = |name: &str, else_: &str| std::env::var(name).unwrap_or_else(|_| else_.to_owned());
-    let (namespace, pod) = (known("POD_NAMESPACE", "NAMESPACE"), known("POD_NAME", "POD"));
-    format!(
-        "PUT is answered to loopback only; run `kubectl -n {namespace} port-forward {pod} {port}` and then \
-         `curl -X PUT --data VALUE http://127.0.0.1:{port}{path}`\n"
-    )
+fn is_local(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 fn response(reply: Reply) -> Response<Full<Bytes>> {

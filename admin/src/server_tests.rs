@@ -112,7 +112,7 @@ async fn a_put_reaches_its_route_with_a_bounded_body_and_no_other_path() {
 }
 
 #[tokio::test]
-async fn a_put_from_another_machine_is_refused_with_the_command_that_works() {
+async fn what_is_for_loopback_is_refused_to_others_with_the_command_that_works() {
     // An address of this machine that is not loopback: the one that packets to elsewhere would carry. None is sent.
     let probe = tokio::net::UdpSocket::bind("0.0.0.0:0").await.unwrap();
     let Ok(()) = probe.connect("192.0.2.1:9").await else { return eprintln!("this machine has loopback only") };
@@ -121,7 +121,38 @@ async fn a_put_from_another_machine_is_refused_with_the_command_that_works() {
     let port = server.addr.port();
     let answer = server.ask("PUT /debug/plain").await;
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-    assert!(answer.contains(&format!("port-forward POD {port}`")), "{answer}");
+    assert!(answer.contains(&format!("port-forward POD {port}`")) && answer.contains("-X PUT"), "{answer}");
+    let answer = server.ask("GET /debug/plain").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 403 ") && answer.contains(&format!("`curl http://127.0.0.1:{port}/debug/plain`")),
+        "{answer}"
+    );
+    for open in ["/livez", "/metrics"] {
+        assert!(server.ask(&format!("GET {open}")).await.starts_with("HTTP/1.1 200 "), "{open}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_holds_many_connections_loses_its_own_and_keeps_no_other_out() {
+    let server = start().await;
+    let from = async |client: [u8; 4]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((client, 0).into()).unwrap();
+        socket.connect(server.addr).await.unwrap()
+    };
+    let mut patient = from([127, 0, 0, 2]).await;
+    patient.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..3 * CONNECTIONS_MAX {
+        idle.push(from([127, 0, 0, 3]).await);
+    }
+    assert!(server.ask("GET /livez").await.ends_with("\r\n\r\nok\n"));
+    let ended = tokio::time::timeout(Duration::from_secs(60), idle[0].read(&mut [0])).await.expect("the oldest ends");
+    assert!(!matches!(ended, Ok(1..)));
+    patient.write_all(b"connection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    patient.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -150,8 +150,10 @@ async fn serve_streams(
 
 /// A client of the cluster: in a pod by its ServiceAccount, elsewhere by KUBECONFIG.
 async fn client() -> anyhow::Result<Client> {
-    let config = kube::Config::infer()
+    let mut config = kube::Config::infer()
         .await
         .context("no cluster to talk to: set KUBECONFIG, or run as a pod with a ServiceAccount")?;
+    // Whoever asks has a timeout and tries again by itself, and says what the server answered: a retry below would hide it.
+    config.default_retry = false;
     Client::try_from(config).context("the kubeconfig cannot be used")
 }

@@ -83,6 +83,9 @@ const STARTS_BEFORE_RELIST: u32 = 5;
 /// Between two looks for an optional kind that the API server does not serve: it may be upgraded.
 const NOT_SERVED_PAUSE: Duration = Duration::from_secs(30);
 
+/// The longest pause before the list is read anew: a list is the dearest thing to ask an API server for.
+const RELIST_PAUSE_MAX: Duration = Duration::from_secs(30);
+
 /// Why a watch ended.
 enum End {
     /// As it should: go on from this version.
@@ -131,13 +134,16 @@ where
     pub async fn run(mut self) {
         let mut known = HashSet::new();
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        let mut relist = Backoff::new(Duration::from_millis(200), RELIST_PAUSE_MAX);
         loop {
             match self.list(&mut known).await {
                 Ok(version) => {
                     backoff.reset();
-                    self.watch(version, &mut known).await;
-                    // A server that ends every watch at once must not be listed without pause.
-                    tokio::time::sleep(backoff.pause()).await;
+                    if self.watch(version, &mut known).await {
+                        relist.reset();
+                    }
+                    // A server that ends every watch at once, or allows none, must not be listed again and again.
+                    tokio::time::sleep(relist.pause()).await;
                 }
                 Err(error) if self.freshness.source.is_optional() && is_not_served(&error) => {
                     self.not_served(&Trouble::of("listing", &self.freshness, &error)).await;
@@ -216,23 +222,27 @@ where
         }
     }
 
-    /// Watches from `version` on, until a new list is needed.
-    async fn watch(&mut self, mut version: String, known: &mut HashSet<ObjectKey>) {
+    /// Watches from `version` on, until a new list is needed. Whether a watch told anything or came to its regular end.
+    async fn watch(&mut self, mut version: String, known: &mut HashSet<ObjectKey>) -> bool {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut broken = 0;
+        let mut went_well = false;
         loop {
+            let listed = version.clone();
             match self.watch_once(version, known).await {
                 End::Resume(at) => {
                     version = at;
                     broken = 0;
+                    went_well = true;
                     backoff.reset();
                 }
-                End::Relist => return,
+                End::Relist => return went_well,
                 End::Broken(at, trouble) => {
+                    went_well |= at != listed;
                     broken += 1;
                     self.failed("watching", trouble);
                     if broken >= STARTS_BEFORE_RELIST {
-                        return;
+                        return went_well;
                     }
                     version = at;
                     tokio::time::sleep(backoff.pause()).await;

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Node;
 use rollcall_catalog::Input;
 use rollcall_catalog::input::NodeFacts;
 use rollcall_catalog::model::Name;
+use tracing::warn;
 
 use super::freshness::Source;
 use super::informer::Handler;
@@ -16,6 +17,9 @@ use crate::writer::{Inbox, Message};
 pub struct Nodes {
     inbox: Inbox,
     names: Names,
+    /// Of the first list: how many there were, and how many with addresses for pods.
+    listed: usize,
+    with_addresses: usize,
 }
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -25,7 +29,7 @@ const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 impl Nodes {
     /// A handler that speaks to `inbox`.
     pub fn new(inbox: Inbox) -> Self {
-        Self { inbox, names: Names::default() }
+        Self { inbox, names: Names::default(), listed: 0, with_addresses: 0 }
     }
 
     fn facts(&mut self, node: &Node) -> NodeFacts {
@@ -42,6 +46,8 @@ impl Nodes {
 impl Handler<Node> for Nodes {
     async fn apply(&mut self, node: Node) {
         let facts = self.facts(&node);
+        self.listed += 1;
+        self.with_addresses += usize::from(!facts.pod_cidrs.is_empty());
         let name = ObjectKey::of(&node.metadata).name;
         self.inbox.send(Message::Say(Input::Node(name, Some(Arc::new(facts))))).await;
     }
@@ -51,6 +57,13 @@ impl Handler<Node> for Nodes {
     }
 
     async fn synced(&mut self) {
+        if self.listed > 0 && self.with_addresses == 0 {
+            warn!(
+                nodes = self.listed,
+                "no node names the addresses of its pods (spec.podCIDRs), as with some network plug-ins: a registration \
+                 may claim them; give their range by --reserved-cidr (controller.reservedCIDRs)"
+            );
+        }
         self.inbox.send(Message::Synced(Source::Nodes)).await;
     }
 }

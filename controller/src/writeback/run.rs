@@ -295,9 +295,7 @@ impl WriteBack {
         if let Target::Slices(service) = &target {
             match &result {
                 Ok(()) => self.refused.remove(service),
-                Err(Failure::Kube(error @ kube::Error::Api(status)))
-                    if (400..500).contains(&status.code) && status.code != 409 =>
-                {
+                Err(Failure::Kube(error @ kube::Error::Api(status))) if is_refusal(status.code) => {
                     self.refused.insert(service.clone(), words(error))
                 }
                 Err(_) => None,
@@ -324,4 +322,9 @@ impl WriteBack {
             }
         }
     }
+}
+
+/// Whether the object is refused as it is. Who asks, how often and in what turn is another matter.
+fn is_refusal(code: u16) -> bool {
+    (400..500).contains(&code) && !matches!(code, 401 | 408 | 409 | 429)
 }

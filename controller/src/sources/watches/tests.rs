@@ -172,6 +172,23 @@ async fn a_list_that_cannot_be_followed_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_cannot_be_followed_is_asked_for_more_and_more_seldom() {
+    let lists = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&lists);
+    let mut rig = rig(&["billing"], move |verb, path| match verb {
+        "watch" => forbidden(verb),
+        _ => {
+            *counted.lock().expect("not poisoned") += 1;
+            services(path, &[])
+        }
+    });
+    rig.watch_services();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let lists = *lists.lock().expect("not poisoned");
+    assert!((10..60).contains(&lists), "{lists} lists in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cluster_without_service_cidrs_holds_up_nobody_and_one_without_nodes_does() {
     let mut rig = rig(&[], |_, _| refusal(404, "404 page not found"));
     rig.watches.of_cluster::<ServiceCIDR, _>(Source::ServiceCidrs, ServiceCidrs::new(rig.inbox.clone()));

@@ -24,6 +24,8 @@ fn log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else(clus
     let address: SocketAddr = format!("{}:18080", pod["status"]["podIP"].as_str().context("no address")?).parse()?;
     let refused = cluster.inside(|| http::put(address, "/debug/log-level", "debug"))?;
     ensure!(refused.status == 403 && refused.body.contains("port-forward"), "{refused:?}");
+    let hidden = cluster.inside(|| http::get(address, "/debug/catalog/"))?;
+    ensure!(hidden.status == 403 && hidden.body.contains("port-forward"), "{hidden:?}");
     let name = pod["metadata"]["name"].as_str().context("no name")?;
     let args = ["port-forward", "--namespace", SYSTEM, name, "18081:18080"];
     let _forward = cluster.kubectl().program("port-forward", &args, cluster.folder())?.start()?;
@@ -31,7 +33,7 @@ fn log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else(clus
         cluster.inside(|| http::put(FORWARDED, "/debug/log-level?for=10m", "debug")).map(Some)
     })?;
     ensure!(changed.status == 200, "{changed:?}");
-    let said = cluster.inside(|| http::get(address, "/debug/log-level"))?;
+    let said = cluster.inside(|| http::get(FORWARDED, "/debug/log-level"))?;
     ensure!(said.body.contains("debug"), "{said:?}");
     clock::wait_until("a line at that level", BOUND, || {
         Ok(release.log(Part::Controller)?.contains(" DEBUG ").then_some(()))
