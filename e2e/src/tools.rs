@@ -15,6 +15,7 @@ mod prometheus;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -38,6 +39,20 @@ pub fn all() -> Result<()> {
     operator_crds()?;
     promtool()?;
     Ok(())
+}
+
+/// Takes over what is said while tools are made: from then on `say` is called with it, from whatever thread.
+pub fn say_by(say: fn(&str)) {
+    let _ = SAY.set(say); // The first one counts.
+}
+
+static SAY: OnceLock<fn(&str)> = OnceLock::new();
+
+fn say(text: &str) {
+    match SAY.get() {
+        Some(say) => say(text),
+        None => eprintln!("{text}"),
+    }
 }
 
 /// The program `name` of the search path.
@@ -85,14 +100,14 @@ impl Recipe<'_> {
         if fresh() {
             return Ok(binary);
         }
-        eprintln!("{}: {} the first time …", self.doing, self.takes);
+        say(&format!("{}: {} the first time …", self.doing, self.takes));
         let start = clock::now();
         make(&folder).with_context(|| format!("{} failed. {}", self.doing, self.remedy))?;
         if !binary.is_file() {
             bail!("{} left no {}. {}", self.doing, binary.display(), self.remedy);
         }
         std::fs::write(&stamp, &self.inputs).with_context(|| format!("writing {}", stamp.display()))?;
-        eprintln!("{}: done in {:.0} s", self.doing, start.elapsed().as_secs_f32());
+        say(&format!("{}: done in {:.0} s", self.doing, start.elapsed().as_secs_f32()));
         Ok(binary)
     }
 }

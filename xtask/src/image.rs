@@ -96,8 +96,14 @@ pub(crate) fn image(options: &Options) -> Result<()> {
     elsewhere.map_or(Ok(()), |elsewhere| elsewhere.compare(options, &images))
 }
 
-/// Builds the images, or finds them built: what users get is what the tests run.
+/// Builds the images, or finds them built, under a line of its own.
 pub(crate) fn build(options: &Options) -> Result<Images> {
+    let step = terminal::begin("building images (some minutes the first time)");
+    step.outcome(made(options))
+}
+
+/// The images, built or found built: what users get is what the tests run.
+pub(crate) fn made(options: &Options) -> Result<Images> {
     let folder = folder();
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     // Two runs at once: the second waits, and has little to do.
@@ -105,11 +111,10 @@ pub(crate) fn build(options: &Options) -> Result<Images> {
     lock.lock().context("locking target/image")?;
     let source = Source::of(&layout::root(), options)?;
     if !source.is_known() {
-        terminal::note("(no git here: the images say revision unknown; --revision and SOURCE_DATE_EPOCH tell them)");
+        terminal::interject("no git here: the images say revision unknown; --revision and SOURCE_DATE_EPOCH tell them");
     }
     let workshop = Workshop { root: layout::root(), target: None, cargo_home: None, arch: options.arch()? };
-    let step = terminal::begin("building images (some minutes the first time)");
-    let products = step.outcome(factory::products(&workshop, &source, options))?;
+    let products = factory::products(&workshop, &source, options)?;
     let images = products.iter().map(|product| product.write(&folder)).collect::<Result<_>>()?;
     Ok(Images { images })
 }

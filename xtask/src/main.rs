@@ -50,6 +50,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    rollcall_e2e::tools::say_by(terminal::interject);
     let outcome = match Arguments::parse().task {
         Task::Up(options) => up::up(&options),
         Task::Down => up::down(),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rollcall_e2e::clock;
@@ -27,6 +28,16 @@ pub(crate) struct Step {
     start: Instant,
 }
 
+/// The line of a step that has begun.
+struct Line {
+    what: String,
+    /// Something else was said since, so the name is gone from where the outcome goes.
+    is_broken: bool,
+}
+
+/// At most one step has a line at a time.
+static LINE: Mutex<Option<Line>> = Mutex::new(None);
+
 /// Whether colours are wanted (<https://no-color.org>).
 pub(crate) fn is_coloured() -> bool {
     std::env::var_os("CLICOLOR_FORCE").is_some()
@@ -50,14 +61,42 @@ pub(crate) fn paint(text: &str, paint: Paint) -> String {
 
 /// Starts the line of a step.
 pub(crate) fn begin(what: &str) -> Step {
+    let mut line = line();
     print!("{what} … ");
     flush();
+    *line = Some(Line { what: what.to_owned(), is_broken: false });
     Step { start: clock::now() }
+}
+
+/// Says something while a step may have its line, from whatever thread.
+pub(crate) fn interject(text: &str) {
+    let mut line = line();
+    let text = paint(&format!("  {text}"), Paint::Faint);
+    match line.as_mut() {
+        None => println!("{text}"),
+        Some(line) if can_rewrite() => print!("\r{CLEAR}{text}\n{} … ", line.what),
+        Some(line) => {
+            println!("{}{text}", if line.is_broken { "" } else { "\n" });
+            line.is_broken = true;
+        }
+    }
+    flush();
 }
 
 /// A line that is not a step.
 pub(crate) fn note(text: &str) {
     println!("{}", paint(text, Paint::Warn));
+}
+
+/// Clears the terminal's line.
+const CLEAR: &str = "\u{1b}[2K";
+
+fn can_rewrite() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn line() -> MutexGuard<'static, Option<Line>> {
+    LINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The last line of a failed task.
@@ -105,6 +144,15 @@ impl Step {
         self.end("FAILED", Paint::Bad);
     }
 
+    /// On a terminal, how far it has come; nothing elsewhere.
+    pub(crate) fn progress(&self, text: &str) {
+        let line = line();
+        if let Some(line) = line.as_ref().filter(|_| can_rewrite()) {
+            print!("\r{CLEAR}{} … {}", line.what, paint(text, Paint::Faint));
+            flush();
+        }
+    }
+
     /// Ends the line by the outcome.
     pub(crate) fn outcome<T, E>(self, result: Result<T, E>) -> Result<T, E> {
         match result {
@@ -116,6 +164,12 @@ impl Step {
 
     fn end(self, outcome: &str, colour: Paint) {
         let seconds = format!("({:.1} s)", self.start.elapsed().as_secs_f32());
+        let line = line().take();
+        match &line {
+            Some(line) if can_rewrite() => print!("\r{CLEAR}{} … ", line.what),
+            Some(line) if line.is_broken => print!("{} … ", line.what),
+            _ => {}
+        }
         println!("{} {}", paint(outcome, colour), paint(&seconds, Paint::Faint));
         flush();
     }

@@ -1,6 +1,8 @@
 //! `cargo xtask test`: one line for each step, and the log of what failed.
 
+mod ahead;
 mod node;
+mod run;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -11,6 +13,7 @@ use clap::Args;
 use rollcall_e2e::{layout, net, tools};
 
 use crate::terminal::{self, Paint, Step, cargo, paint};
+use ahead::Ahead;
 
 /// What to check.
 #[derive(Args)]
@@ -32,6 +35,8 @@ struct Outcome {
 /// Runs all steps, also after one has failed, and fails at the end if any did.
 pub(crate) fn test(options: &Options) -> Result<()> {
     let mut outcome = Outcome::default();
+    let node = node::Stage::of(options.filter.as_deref());
+    let ahead = (!options.no_e2e).then(|| Ahead::begin(node.is_wanted()));
     if options.filter.is_none() {
         outcome.step("format", &|| Ok(run_cargo(&["fmt", "--all", "--check"])));
         let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];
@@ -49,10 +54,13 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         command.args(&options.filter);
         Ok(command)
     });
-    if !options.no_e2e {
-        outcome.step("what the end-to-end tests run", &prepare);
-        outcome.step("end-to-end tests", &|| end_to_end(options.filter.as_deref()));
-        node::stage(&mut outcome, options.filter.as_deref());
+    if let Some(ahead) = &ahead {
+        outcome.step("what the end-to-end tests run", &|| prepare(ahead));
+        match network() {
+            Some(network) => outcome.step("end-to-end tests", &|| end_to_end(&network, options.filter.as_deref())),
+            None => terminal::note(&no_network()),
+        }
+        node.run(&mut outcome, ahead);
     }
     if let Some(filter) = options.filter.as_ref().filter(|_| outcome.failed.is_empty() && outcome.tests == 0) {
         bail!("no test has {filter:?} in its name");
@@ -68,9 +76,8 @@ pub(crate) fn test(options: &Options) -> Result<()> {
 impl Outcome {
     /// Runs a step: `make` prepares its command.
     fn step(&mut self, name: &str, make: &dyn Fn() -> Result<Command>) {
-        let command = make();
         let line = terminal::begin(name);
-        match command.and_then(|mut command| command.output().context("cannot be started")) {
+        match make().and_then(|command| run::with_progress(command, &line)) {
             Ok(output) if output.status.success() => {
                 line.done();
                 self.tests += count(&output);
@@ -88,11 +95,12 @@ impl Outcome {
     }
 }
 
-/// Makes the tools ready and builds Rollcall, while there is a network; the command builds the tests.
-fn prepare() -> Result<Command> {
-    tools::all()?;
-    let packages = ["--package", "rollcall-controller", "--package", "rollcall-dns"];
-    let built = run_cargo(&["build", "--quiet"]).args(packages).output()?;
+/// Waits for the tools and builds Rollcall, while there is a network; the command builds the tests.
+fn prepare(ahead: &Ahead) -> Result<Command> {
+    ahead.end_to_end()?;
+    // With the features of the unit tests, which have built all but the last step of it.
+    let exclude = ["--exclude", "rollcall-e2e", "--exclude", "rollcall-e2e-node"];
+    let built = run_cargo(&["build", "--quiet", "--workspace", "--bins", "--tests"]).args(exclude).output()?;
     if !built.status.success() {
         bail!("{}", log(&built));
     }
@@ -109,9 +117,37 @@ fn in_workspace(mut command: Command, args: &[&str]) -> Command {
     command
 }
 
-/// The end-to-end tests, in a network of their own where that is allowed: it has addresses to register that are not
-/// loopback, and nothing of this machine disturbs it.
-fn end_to_end(filter: Option<&str>) -> Result<Command> {
+/// Where the end-to-end tests find addresses to register that are not loopback.
+enum Network {
+    /// In a network of their own, where nothing of this machine disturbs them: the arguments of `unshare`.
+    Own(&'static [&'static str]),
+    /// Somebody has named addresses of this machine.
+    Given,
+}
+
+/// What those read who have neither.
+fn no_network() -> String {
+    let addresses = address_words();
+    format!(
+        "end-to-end tests … skipped, since network namespaces are refused here. One of these will do:
+  - run this as root
+  - let users make namespaces: sysctl --write kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), \
+     kernel.unprivileged_userns_clone=1 (Debian)
+  - let root add addresses to this machine, and name them:
+      export {variable}='{addresses}'
+      for address in ${variable}; do ip address add $address dev lo; done",
+        variable = net::ADDRESSES,
+    )
+}
+
+fn network() -> Option<Network> {
+    match own_network() {
+        Some(unshare) => Some(Network::Own(unshare)),
+        None => std::env::var_os(net::ADDRESSES).map(|_| Network::Given),
+    }
+}
+
+fn end_to_end(network: &Network, filter: Option<&str>) -> Result<Command> {
     const SCRIPT: &str = "ip link set lo up && for address in $ROLLCALL_E2E_ADDRESSES; do \
                           ip address add \"$address\" dev lo || exit 1; done && exec \"$@\"";
     let mut words = vec![cargo().into_string().ok().context("the path of cargo is not UTF-8")?];
@@ -120,21 +156,16 @@ fn end_to_end(filter: Option<&str>) -> Result<Command> {
     words.extend(filter.map(String::from));
     words.extend(["--", "--test-threads=1", "--nocapture"].map(String::from));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let binaries = layout::cargo_target().join("debug");
-    let mut command = match own_network() {
-        Some(unshare) => {
+    let mut command = match network {
+        Network::Own(unshare) => {
             let mut command = Command::new("unshare");
-            command.args(unshare).args(["sh", "-c", SCRIPT, "sh"]);
-            let addresses: Vec<String> = addresses().iter().map(ToString::to_string).collect();
-            command.env(net::ADDRESSES, addresses.join(" "));
+            command.args(*unshare).args(["sh", "-c", SCRIPT, "sh"]);
+            command.env(net::ADDRESSES, address_words());
             in_workspace(command, &words)
         }
-        None => {
-            terminal::note("(no network namespaces here: registered endpoints get this machine's own address)");
-            in_workspace(Command::new(words[0]), &words[1..])
-        }
+        Network::Given => in_workspace(Command::new(words[0]), &words[1..]),
     };
-    command.env("ROLLCALL_E2E_BINARIES", binaries);
+    command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
     Ok(command)
 }
 
@@ -148,11 +179,11 @@ fn own_network() -> Option<&'static [&'static str]> {
     WAYS.iter().find(works).copied()
 }
 
-/// Addresses that RFC 5737 and RFC 3849 set aside for examples.
-fn addresses() -> Vec<IpAddr> {
-    let v4 = (11..=16).map(|host| Ipv4Addr::new(198, 51, 100, host).into());
-    let v6 = (0x11..=0x12).map(|host| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host).into());
-    v4.chain(v6).collect()
+/// Addresses that RFC 5737 and RFC 3849 set aside for examples, as [`net::ADDRESSES`] has them.
+fn address_words() -> String {
+    let v4 = (11..=16).map(|host| IpAddr::from(Ipv4Addr::new(198, 51, 100, host)));
+    let v6 = (0x11..=0x12).map(|host| IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host)));
+    v4.chain(v6).map(|address| address.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 /// The closing lines of cargo's tests, which say how many there were.

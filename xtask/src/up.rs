@@ -61,11 +61,13 @@ pub(crate) fn up(options: &Options) -> Result<()> {
     }
     on_signals()?;
     let outcome = if options.node { node::supervise(options.supervised) } else { supervise(options) };
-    if clock::is_interrupted() {
-        println!("{}", paint("Everything has ended.", Paint::Good));
-        return state::clear();
+    match outcome {
+        Err(error) if !clock::is_interrupt(&error) => Err(error),
+        _ => {
+            println!("{}", paint("Everything has ended.", Paint::Good));
+            state::clear()
+        }
     }
-    outcome
 }
 
 /// Ends what `up` started, and checks that it is gone.
@@ -77,12 +79,18 @@ pub(crate) fn down() -> Result<()> {
     let step = terminal::begin("ending everything");
     state.supervisor.terminate();
     let all = || [&state.supervisor].into_iter().chain(&state.processes);
-    let gone = || clock::wait_until("the end of all", Duration::from_secs(30), || Ok(none_alive(all()).then_some(())));
-    if gone().is_err() {
+    // Whoever is removing thousands of objects from the user's cluster must not be stopped in the middle.
+    let bound = if state.context.is_some() { Duration::from_secs(3600) } else { Duration::from_secs(60) };
+    let gone = |bound| clock::wait_until("the end of all", bound, || Ok(none_alive(all()).then_some(())));
+    if gone(bound).is_err() {
         all().for_each(Identity::kill);
-        step.outcome(gone())?;
+        step.outcome(gone(bound))?;
     } else {
         step.done();
+    }
+    // The supervisor clears the folder when it has removed what it installed.
+    if let (Some(context), true) = (&state.context, State::read()?.is_some()) {
+        cluster::remove_after(context, &state::folder())?;
     }
     state::clear()
 }
@@ -104,7 +112,7 @@ fn on_signals() -> Result<()> {
 
 fn supervise(options: &Options) -> Result<()> {
     let start = clock::now();
-    State::begin()?;
+    State::begin(options.context.clone())?;
     let profile = if options.endpoints.is_some() { Profile::Release } else { Profile::Dev };
     let step = terminal::begin(match profile {
         Profile::Dev => "building Rollcall (some minutes the first time)",
@@ -115,7 +123,16 @@ fn supervise(options: &Options) -> Result<()> {
     let mut cluster = Cluster::start(options.context.as_deref(), &folder)?;
     let outcome = run(options, &binaries, &mut cluster, start);
     // Also after a failure: whatever was put into the user's cluster must not stay.
-    cluster.end().and(outcome)
+    cluster.end()?;
+    State::begin(None)?;
+    match outcome {
+        // What was under way when Ctrl-C came has its own words for that.
+        Err(error) if clock::is_interrupted() => {
+            terminal::note(&format!("{error:#}"));
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std::time::Instant) -> Result<()> {
@@ -135,7 +152,7 @@ fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std
 
     let step = terminal::begin("starting two controllers and a DNS server");
     let mut rollcall = step.outcome(Rollcall::start(binaries, &installation, REPLICAS, &folder))?;
-    let state = State::new(cluster, &mut rollcall, &backends)?;
+    let state = State::new(cluster, &mut rollcall, &backends, options.context.clone())?;
     state.write(&kubectl, &rollcall)?;
 
     if options.endpoints.is_some() {

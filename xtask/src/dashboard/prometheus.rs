@@ -30,7 +30,7 @@ pub(super) struct Prometheus {
 
 /// The window of rates, for Grafana's `$__rate_interval`: some scrapes.
 const RATE_INTERVAL: &str = "10s";
-const READY_BOUND: Duration = Duration::from_secs(30);
+const READY_BOUND: Duration = Duration::from_secs(120);
 
 // === impl Prometheus ===
 

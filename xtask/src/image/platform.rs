@@ -8,6 +8,8 @@ use clap::ValueEnum;
 use rollcall_e2e::tools;
 use serde_json::{Value, json};
 
+use crate::terminal;
+
 /// A kind of processor; the system is Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Arch {
@@ -78,7 +80,7 @@ impl Arch {
                  your distribution's package of it"
             );
         }
-        eprintln!("adding the Rust target {target} …");
+        terminal::interject(&format!("adding the Rust target {target} …"));
         let added = Command::new("rustup").args(["--quiet", "target", "add", target]).current_dir(root).status()?;
         if !added.success() || !standard_library_is_there(root, target)? {
             bail!("`rustup target add {target}` failed; it needs a network the first time");

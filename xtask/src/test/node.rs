@@ -3,30 +3,56 @@
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use rollcall_e2e::{node, tools};
+use rollcall_e2e::node;
 
+use super::ahead::Ahead;
 use super::{Outcome, log, run_cargo};
-use crate::image;
 use crate::terminal::{Paint, cargo, paint};
 
 const NAME: &str = "end-to-end tests on a real node";
 const PACKAGE: [&str; 4] = ["test", "--package", "rollcall-e2e-node", "--quiet"];
 
-/// Runs the stage, or says why it is left out.
-pub(super) fn stage(outcome: &mut Outcome, filter: Option<&str>) {
-    let missing = node::missing();
-    if !missing.is_empty() {
-        println!("{NAME} … {}", paint("skipped, since this machine lacks something:", Paint::Warn));
-        missing.iter().for_each(|words| println!("  - {words}"));
-        return;
+/// Whether the stage is run, and which tests of it.
+pub(super) struct Stage<'a> {
+    filter: Option<&'a str>,
+    missing: Vec<String>,
+    has_tests: bool,
+}
+
+// === impl Stage ===
+
+impl<'a> Stage<'a> {
+    /// With tests whose name contains `filter`.
+    pub(super) fn of(filter: Option<&'a str>) -> Self {
+        // A filter is for one test; images take minutes. Tests that cannot be listed fail when they are run.
+        let has_tests = filter.is_none_or(|filter| has_test(filter).unwrap_or(true));
+        Self { filter, missing: node::missing(), has_tests }
     }
-    // A filter is for one test; images take minutes.
-    if let (Some(filter), Ok(false)) = (filter, filter.map_or(Ok(true), has_test)) {
-        println!("{NAME} … {}", paint(&format!("none has {filter:?} in its name"), Paint::Faint));
-        return;
+
+    /// Whether there is something to run, and this machine can.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.missing.is_empty() && self.has_tests
     }
-    outcome.step("what the tests on a real node run", &prepare);
-    outcome.step(NAME, &|| Ok(tests(filter)));
+
+    /// Runs the stage, or says why it is left out.
+    pub(super) fn run(self, outcome: &mut Outcome, ahead: &Ahead) {
+        if !self.has_tests {
+            let filter = self.filter.unwrap_or_default();
+            println!("{NAME} … {}", paint(&format!("none has {filter:?} in its name"), Paint::Faint));
+            return;
+        }
+        if self.missing.is_empty() {
+            outcome.step("what the tests on a real node run", &|| prepare(ahead));
+        }
+        // Once more: programs that were missing may be there now, and the other way about.
+        let missing = if self.missing.is_empty() { node::missing() } else { self.missing };
+        if missing.is_empty() {
+            outcome.step(NAME, &|| Ok(tests(self.filter)));
+        } else {
+            println!("{NAME} … {}", paint("skipped, since this machine lacks something:", Paint::Warn));
+            missing.iter().for_each(|words| println!("  - {words}"));
+        }
+    }
 }
 
 fn has_test(filter: &str) -> Result<bool> {
@@ -37,10 +63,9 @@ fn has_test(filter: &str) -> Result<bool> {
     Ok(!listed.stdout.is_empty())
 }
 
-/// Makes programs and images ready, while there is a network; the command builds the tests.
-fn prepare() -> Result<Command> {
-    tools::node()?;
-    image::build(&image::Options::default())?;
+/// Waits for programs and images, while there is a network; the command builds the tests.
+fn prepare(ahead: &Ahead) -> Result<Command> {
+    ahead.node()?;
     Ok(run_cargo(&[&PACKAGE[..], &["--no-run"]].concat()))
 }
 

@@ -23,6 +23,9 @@ pub(super) enum Cluster {
     },
 }
 
+/// The user's, for one context.
+const KUBECONFIG: &str = "kubeconfig";
+
 // === impl Cluster ===
 
 impl Cluster {
@@ -50,9 +53,8 @@ impl Cluster {
         if !output.status.success() {
             bail!("kubeconfig context {context}: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let path = folder.join("kubeconfig");
-        kubeconfig::write_private(&path, &String::from_utf8_lossy(&output.stdout))?;
-        let kubectl = Kubectl::new([kubectl], path);
+        kubeconfig::write_private(&folder.join(KUBECONFIG), &String::from_utf8_lossy(&output.stdout))?;
+        let kubectl = Kubectl::new([kubectl], folder.join(KUBECONFIG));
         refuse_occupied(&kubectl, context)?;
         terminal::note("pods of the example run only where their image can be pulled, which does not exist");
         Ok(Self::Users { kubectl, dirty: false })
@@ -116,15 +118,34 @@ fn refuse_occupied(kubectl: &Kubectl, context: &str) -> Result<()> {
     Ok(())
 }
 
+/// Removes what an `up` that was killed has left in the user's cluster.
+pub(super) fn remove_after(context: &str, folder: &Path) -> Result<()> {
+    if !folder.join(KUBECONFIG).exists() {
+        return Ok(()); // It had not come that far.
+    }
+    let kubectl = tools::on_path("kubectl").context("removing Rollcall from the cluster needs kubectl on the PATH")?;
+    let step = terminal::begin(&format!("removing Rollcall from the cluster of context {context}"));
+    step.outcome(remove(&Kubectl::new([kubectl], folder.join(KUBECONFIG))))
+}
+
+/// Tries all, also after a failure, and says what is left to do.
 fn remove(kubectl: &Kubectl) -> Result<()> {
     let manifests = layout::root().join("manifests");
     let path = |name: &str| manifests.join(name).display().to_string();
-    kubectl.delete(&["namespace", example::NAMESPACE])?;
+    let mut steps = vec![vec!["namespace".to_owned(), example::NAMESPACE.to_owned()]];
     let loaded = kubectl.run(&["get", "namespaces", "-o", "name"])?;
-    let loaded: Vec<&str> = loaded.lines().filter(|name| name.starts_with("namespace/load-")).collect();
-    if !loaded.is_empty() {
-        kubectl.delete(&loaded)?;
+    let loaded = loaded.lines().filter(|name| name.starts_with("namespace/load-")).map(str::to_owned);
+    steps.extend(Some(loaded.collect::<Vec<_>>()).filter(|loaded| !loaded.is_empty()));
+    steps.extend([path("crds"), path("rbac.yaml")].map(|path| vec!["-f".to_owned(), path]));
+    let mut left = Vec::new();
+    for step in steps {
+        let words: Vec<&str> = step.iter().map(String::as_str).collect();
+        if let Err(error) = kubectl.delete(&words) {
+            left.push(format!("  kubectl delete --ignore-not-found {}\n    {error:#}", words.join(" ")));
+        }
     }
-    kubectl.delete(&["-f", &path("crds")])?;
-    kubectl.delete(&["-f", &path("rbac.yaml")])
+    if left.is_empty() {
+        return Ok(());
+    }
+    bail!("not everything could be removed; `cargo xtask down` tries again, or run these:\n{}", left.join("\n"))
 }

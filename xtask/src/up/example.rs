@@ -61,7 +61,7 @@ pub(super) fn apply(kubectl: &Kubectl, machines: &[(&str, SocketAddr)], adjust: 
 fn serve(name: &str, address: SocketAddr, folder: &Path) -> Result<Process> {
     let us = std::env::current_exe().context("finding this program")?;
     let mut process = Program::new(name, us, folder).args(["serve-http", name, &address.to_string()]).start()?;
-    process.wait_until(&format!("{name} to answer at {address}"), std::time::Duration::from_secs(10), || {
+    process.wait_until(&format!("{name} to answer at {address}"), std::time::Duration::from_secs(60), || {
         Ok((http::get(address, "/healthz")?.status == 200).then_some(()))
     })?;
     Ok(process)

@@ -28,7 +28,7 @@ pub(super) fn supervise(is_detached: bool) -> Result<()> {
         bail!("this machine cannot run a node:\n  - {}", missing.join("\n  - "));
     }
     let start = clock::now();
-    State::begin()?;
+    State::begin(None)?;
     tools::node()?;
     tools::helm()?;
     let images = image::build(&image::Options::default())?;

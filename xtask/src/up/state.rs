@@ -17,6 +17,9 @@ pub(super) struct State {
     pub(super) supervisor: Identity,
     /// The others.
     pub(super) processes: Vec<Identity>,
+    /// The context of the user's cluster, if that is what it runs on.
+    #[serde(default)]
+    pub(super) context: Option<String>,
 }
 
 /// The folder of all that `up` writes.
@@ -24,13 +27,17 @@ pub(super) fn folder() -> PathBuf {
     layout::target().join("up")
 }
 
-/// An error when another `up` is up.
+/// An error when another `up` is up, or has left something in the user's cluster.
 pub(super) fn refuse_second() -> Result<()> {
     match State::read()? {
         Some(state) if state.supervisor.is_alive() => bail!(
             "it is up already (process {}). To use it: source {}. To end it: cargo xtask down",
             state.supervisor.pid,
             shown(&folder().join("env"))
+        ),
+        Some(State { context: Some(context), .. }) => bail!(
+            "the last one was killed before it removed Rollcall from the cluster of context {context}; do that first: \
+             cargo xtask down"
         ),
         _ => Ok(()),
     }
@@ -65,27 +72,36 @@ pub(super) fn shown(path: &Path) -> String {
 
 impl State {
     /// What is known from the beginning, so that a second `up` and `down` find this one.
-    pub(super) fn begin() -> Result<()> {
-        Self { supervisor: own()?, processes: Vec::new() }.write_json()
+    pub(super) fn begin(context: Option<String>) -> Result<()> {
+        Self { supervisor: own()?, processes: Vec::new(), context }.write_json()
     }
 
-    pub(super) fn new(cluster: &mut Cluster, rollcall: &mut Rollcall, backends: &[Process]) -> Result<Self> {
+    pub(super) fn new(
+        cluster: &mut Cluster,
+        rollcall: &mut Rollcall,
+        backends: &[Process],
+        context: Option<String>,
+    ) -> Result<Self> {
         let mut processes: Vec<Identity> = rollcall.processes().filter_map(|process| process.identity()).collect();
         processes.extend(cluster.processes().filter_map(|process| process.identity()));
         processes.extend(backends.iter().filter_map(Process::identity));
-        Ok(Self { supervisor: own()?, processes })
+        Ok(Self { supervisor: own()?, processes, context })
     }
 
     /// With processes that are all that is up.
     pub(super) fn of<'a>(processes: impl Iterator<Item = &'a mut Process>) -> Result<Self> {
-        Ok(Self { supervisor: own()?, processes: processes.filter_map(|process| process.identity()).collect() })
+        let processes = processes.filter_map(|process| process.identity()).collect();
+        Ok(Self { supervisor: own()?, processes, context: None })
     }
 
     /// What the last `up` wrote, if anything.
     pub(super) fn read() -> Result<Option<Self>> {
         let path = folder().join("state.json");
         match std::fs::read_to_string(&path) {
-            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| format!("{} is damaged", path.display())),
+            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
+                let folder = folder();
+                format!("{} is damaged; end what it started by hand, and remove {}", path.display(), folder.display())
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
         }
@@ -131,7 +147,11 @@ impl State {
         let folder = folder();
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let json = serde_json::to_string_pretty(self)?;
-        std::fs::write(folder.join("state.json"), json).context("writing target/up/state.json")
+        // Whole or not at all: `down` may read it at any moment.
+        let fresh = folder.join("state.json.new");
+        std::fs::write(&fresh, json)
+            .and_then(|()| std::fs::rename(&fresh, folder.join("state.json")))
+            .context("writing target/up/state.json")
     }
 }
 

@@ -1,0 +1,53 @@
+//! What later steps need is made while earlier ones run: programs from Go modules, and images. It takes the processor time
+//! that they leave, and they wait for others more than they compute.
+
+use std::sync::mpsc::{Receiver, channel};
+
+use anyhow::{Result, anyhow};
+use rollcall_e2e::tools;
+
+use crate::image;
+
+/// What is being made, in this order.
+pub(super) struct Ahead {
+    end_to_end: Receiver<Result<()>>,
+    node: Receiver<Result<()>>,
+}
+
+// === impl Ahead ===
+
+impl Ahead {
+    /// Begins. Nothing of the second part is made where no node can run.
+    pub(super) fn begin(with_node: bool) -> Self {
+        let ((end_to_end_made, end_to_end), (node_made, node)) = (channel(), channel());
+        std::thread::spawn(move || {
+            // Of this thread, and so of all that it starts. Where it is refused, things take their turns evenly.
+            let _ = rustix::process::nice(19);
+            // Nobody receives when the test was interrupted.
+            let _ = end_to_end_made.send(tools::all());
+            if with_node {
+                let _ = node_made.send(node_tools());
+            }
+        });
+        Self { end_to_end, node }
+    }
+
+    /// Waits for what the end-to-end tests run.
+    pub(super) fn end_to_end(&self) -> Result<()> {
+        received(&self.end_to_end)
+    }
+
+    /// Waits for what the tests on a real node run.
+    pub(super) fn node(&self) -> Result<()> {
+        received(&self.node)
+    }
+}
+
+fn node_tools() -> Result<()> {
+    tools::node()?;
+    image::made(&image::Options::default()).map(drop)
+}
+
+fn received(made: &Receiver<Result<()>>) -> Result<()> {
+    made.recv().unwrap_or_else(|_| Err(anyhow!("the thread that makes it has ended: its message is above")))
+}
