@@ -43,24 +43,26 @@
 {{- $ := first . -}}
 app.kubernetes.io/name: {{ include "rollcall.name" $ }}
 app.kubernetes.io/instance: {{ $.Release.Name }}
-app.kubernetes.io/component: {{ last . }}
-{{- end }}
-
-{{/* Labels of an object. Takes (list . "component"); objects of no component give "". */}}
-{{- define "rollcall.labels" -}}
-{{- $ := first . -}}
-app.kubernetes.io/name: {{ include "rollcall.name" $ }}
-app.kubernetes.io/instance: {{ $.Release.Name }}
 {{- with last . }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
-app.kubernetes.io/version: {{ $.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: rollcall
-app.kubernetes.io/managed-by: {{ $.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" }}
-{{- with merge (dict) $.Values.commonLabels $.Values.global.commonLabels }}
-{{ toYaml . }}
 {{- end }}
+
+{{/*
+Labels of an object. Takes (list . "component"), and a dict of further labels if there are any; objects of no component give
+"". Each label stands once: those by which the chart finds its own win, then further ones, then the user's common ones.
+*/}}
+{{- define "rollcall.labels" -}}
+{{- $ := first . }}
+{{- $component := index . 1 }}
+{{- $more := dict }}
+{{- if gt (len .) 2 }}
+{{- $more = last . | default dict }}
+{{- end }}
+{{- $own := include "rollcall.selectorLabels" (list $ $component) | fromYaml }}
+{{- $chart := dict "app.kubernetes.io/managed-by" $.Release.Service "helm.sh/chart" (printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_") }}
+{{- $usual := dict "app.kubernetes.io/version" $.Chart.AppVersion "app.kubernetes.io/part-of" "rollcall" }}
+{{- toYaml (merge (dict) $own $chart $more ($.Values.commonLabels | default dict) ($.Values.global.commonLabels | default dict) $usual) }}
 {{- end }}
 
 {{/*
@@ -79,11 +81,8 @@ name: {{ .name }}
 namespace: {{ .namespace | default (include "rollcall.namespace" .root) }}
 {{- end }}
 labels:
-  {{- include "rollcall.labels" (list .root (.component | default "")) | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+  {{- include "rollcall.labels" (list .root (.component | default "") .labels) | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -7,3 +7,12 @@
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+
+{{/* The ports of these URLs, each once, as a YAML list. */}}
+{{- define "rollcall.networkPolicy.ports" -}}
+{{- $ports := list }}
+{{- range . }}
+{{- $ports = append $ports (trimSuffix "/" . | splitList ":" | last | int) }}
+{{- end }}
+{{- toYaml (uniq $ports) }}
+{{- end }}

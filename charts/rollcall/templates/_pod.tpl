@@ -7,6 +7,12 @@
 {{- toYaml (merge (dict) $own .values.podLabels $all) }}
 {{- end }}
 
+{{/* How pods are replaced: a type other than RollingUpdate takes nothing of `rollingUpdate`, which the defaults have. */}}
+{{- define "rollcall.pod.strategy" -}}
+{{- $strategy := . | default dict }}
+{{- toYaml (eq ($strategy.type | default "RollingUpdate") "RollingUpdate" | ternary $strategy (omit $strategy "rollingUpdate")) }}
+{{- end }}
+
 {{/*
 Who the pods are and where they run. Takes a dict of root, component, values, and, as they may differ by mode,
 priorityClassName, tolerations and spread (whether to spread at all).
@@ -18,6 +24,9 @@ imagePullSecrets:
 {{- end }}
 {{- with .priorityClassName }}
 priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.runtimeClassName }}
+runtimeClassName: {{ . }}
 {{- end }}
 {{- with .values.nodeSelector }}
 nodeSelector:
@@ -34,6 +43,21 @@ affinity:
 {{- if .spread }}
 topologySpreadConstraints:
   {{- include "rollcall.pod.spread" . | trim | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* How the pods find others by name. Takes the values of the component. */}}
+{{- define "rollcall.pod.names" -}}
+{{- with .dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

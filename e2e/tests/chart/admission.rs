@@ -129,6 +129,14 @@ fn notes(kubectl: &Kubectl) -> Result<()> {
     )?;
     let warnings: BTreeSet<&str> = risky.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
     ensure!(warnings.len() == 5, "{warnings:#?}");
+    let behind = said("dns: {mode: clusterDNS, service: {enabled: false}}")?;
+    ensure!(behind.contains("Another one must select their pods") && !behind.contains("clusterDNS: ["), "{behind}");
+    let adrift = said(
+        "{tracing: {otlpEndpoint: 'http://collector.observability:4317'}, prometheusRule: {enabled: true}, \
+         certificates: {authority: {leafLifetime: 1d}}}",
+    )?;
+    let warnings: Vec<&str> = adrift.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
+    ensure!(warnings.len() == 2, "{warnings:#?}");
     ensure!(risky.contains("clusterDNS: [10.96.0.53]") && !risky.contains("cluster.local:53 {"), "{risky}");
     Ok(())
 }

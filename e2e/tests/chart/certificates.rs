@@ -73,6 +73,19 @@ fn of_a_given_secret_the_dns_servers_see_the_authorities_alone() {
 }
 
 #[test]
+fn catalogs_of_others_are_checked_by_the_bundle_if_any_has_tls() {
+    let values = "{certificates: {source: off, caBundle: {secretName: other-ca}}, \
+                  dns: {catalogs: ['https://a.example.org:18000', 'http://b.example.org:18000']}}";
+    let rendered = render(values);
+    let dns = args(&rendered, "rollcall-dns");
+    assert!(dns.contains(&"--catalog-ca-file=/etc/rollcall/ca/ca.crt"), "{dns:?}");
+    assert!(!dns.iter().any(|arg| arg.starts_with("--catalog-server-name")), "each has a name of its own: {dns:?}");
+    assert_eq!(volumes(&rendered, "rollcall-dns")[0]["secret"]["secretName"], "other-ca");
+    let plain = render("dns: {catalogs: ['http://b.example.org:18000']}");
+    assert!(volumes(&plain, "rollcall-dns").is_null(), "nothing is checked by it");
+}
+
+#[test]
 fn off_is_off_however_yaml_reads_it() {
     for values in ["certificates: {source: off}", "certificates: {source: 'off'}"] {
         let rendered = render(values);

@@ -71,6 +71,46 @@ fn a_low_port_needs_no_privilege() {
 }
 
 #[test]
+fn sysctls_of_ones_own_are_added_to_and_no_security_context_is_one() {
+    let sysctls = |values: &str| pod(&render(values), "Deployment")["securityContext"]["sysctls"].clone();
+    let start = |value: &str| json!({"name": "net.ipv4.ip_unprivileged_port_start", "value": value});
+    let own = json!({"name": "net.ipv4.tcp_fin_timeout", "value": "30"});
+    let both = sysctls(&format!("dns: {{listenPort: 53, podSecurityContext: {{sysctls: [{own}]}}}}"));
+    assert_eq!(both, json!([own, start("53")]));
+    let given = sysctls(&format!("dns: {{listenPort: 53, podSecurityContext: {{sysctls: [{}]}}}}", start("0")));
+    assert_eq!(given, json!([start("0")]), "twice");
+    let alone = render("dns: {listenPort: 53, podSecurityContext: null}");
+    assert_eq!(pod(&alone, "Deployment")["securityContext"], json!({"sysctls": [start("53")]}));
+    let none = render("{controller: {podSecurityContext: null}, dns: {podSecurityContext: null}}");
+    assert_eq!(pod(&none, "Deployment")["securityContext"], json!({}));
+}
+
+#[test]
+fn what_only_a_rolling_update_takes_goes_with_it() {
+    for (values, kind, field, kind_of_update) in [
+        ("dns: {strategy: {type: Recreate}}", "Deployment", "strategy", "Recreate"),
+        (
+            "dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}, strategy: {type: OnDelete}}",
+            "DaemonSet",
+            "updateStrategy",
+            "OnDelete",
+        ),
+    ] {
+        let rendered = render(values);
+        assert_eq!(rendered.get(kind, "rollcall-dns")["spec"][field], json!({"type": kind_of_update}));
+    }
+    let controller = render("controller: {strategy: {type: Recreate}}");
+    assert_eq!(controller.get("Deployment", "rollcall-controller")["spec"]["strategy"], json!({"type": "Recreate"}));
+}
+
+#[test]
+fn beside_another_server_it_may_ask_that_one() {
+    let rendered = render("dns: {dnsPolicy: ClusterFirst, dnsConfig: {options: [{name: ndots, value: '2'}]}}");
+    let pod = pod(&rendered, "Deployment");
+    assert_eq!((&pod["dnsPolicy"], &pod["dnsConfig"]["options"][0]["name"]), (&json!("ClusterFirst"), &json!("ndots")));
+}
+
+#[test]
 fn with_autoscaling_helm_does_not_set_the_number_of_replicas() {
     let rendered = render("dns: {autoscaling: {enabled: true, maxReplicas: 5}}");
     assert!(rendered.get("Deployment", "rollcall-dns")["spec"]["replicas"].is_null());

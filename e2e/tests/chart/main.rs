@@ -22,3 +22,4 @@ mod refused;
 mod rendered;
 mod rights;
 mod sameness;
+mod services;

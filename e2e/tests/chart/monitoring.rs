@@ -1,4 +1,7 @@
-use super::rendered::{chart, render};
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::rendered::{chart, render, render_named};
 
 #[test]
 fn services_or_pods_are_scraped_on_ports_that_are_there() {
@@ -18,6 +21,63 @@ fn services_or_pods_are_scraped_on_ports_that_are_there() {
         let container = &pods.get("Deployment", name)["spec"]["template"]["spec"]["containers"][0];
         assert!(container["ports"].as_array().expect("ports").iter().any(|its| its["name"] == endpoint["port"]));
     }
+}
+
+#[test]
+fn dns_servers_behind_a_service_of_others_are_scraped_too() -> Result<()> {
+    let rendered = render_named("behind-kube-dns-values.yaml")?;
+    ensure!(rendered.find("ServiceMonitor", "rollcall-controller").is_some());
+    ensure!(rendered.find("ServiceMonitor", "rollcall-dns").is_none(), "it would select no Service");
+    let monitor = rendered.get("PodMonitor", "rollcall-dns");
+    ensure!(monitor["metadata"]["labels"]["release"] == "prometheus", "{monitor:#}");
+    let template = &rendered.get("Deployment", "rollcall-dns")["spec"]["template"];
+    let selector = monitor["spec"]["selector"]["matchLabels"].as_object().expect("labels");
+    ensure!(selector.iter().all(|(label, value)| template["metadata"]["labels"][label] == *value), "{selector:?}");
+    let port = &monitor["spec"]["podMetricsEndpoints"][0]["port"];
+    let ports = template["spec"]["containers"][0]["ports"].as_array().expect("ports");
+    ensure!(ports.iter().any(|its| its["name"] == *port), "{port}");
+    Ok(())
+}
+
+#[test]
+fn monitors_say_what_they_were_told_and_select_by_labels_that_none_can_change() -> Result<()> {
+    let rendered = render_named("cluster-dns-values.yaml")?;
+    for name in ["rollcall-controller", "rollcall-dns"] {
+        let monitor = rendered.get("ServiceMonitor", name);
+        ensure!(monitor["metadata"]["labels"]["release"] == "prometheus", "the common label won: {monitor:#}");
+        let spec = &monitor["spec"];
+        ensure!(spec["jobLabel"] == "app.kubernetes.io/component" && spec["endpoints"][0]["honorLabels"] == true);
+        ensure!(spec["targetLabels"] == json!(["app.kubernetes.io/version"]), "{spec:#}");
+        ensure!(spec["podTargetLabels"] == json!(["pod-template-hash"]), "{spec:#}");
+    }
+    let labels =
+        "{app.kubernetes.io/name: other, app.kubernetes.io/component: other, app.kubernetes.io/part-of: other}";
+    let rendered = render(&format!("{{commonLabels: {labels}, serviceMonitor: {{enabled: true}}}}"));
+    for name in ["rollcall-controller", "rollcall-dns"] {
+        let selector = rendered.get("ServiceMonitor", name)["spec"]["selector"]["matchLabels"].clone();
+        let labels = &rendered.get("Service", name)["metadata"]["labels"];
+        let selected = selector.as_object().expect("labels").iter().all(|(label, value)| labels[label] == *value);
+        ensure!(selected && labels["app.kubernetes.io/part-of"] == "other", "{selector} {labels}");
+    }
+    Ok(())
+}
+
+#[test]
+fn alerts_are_left_out_labelled_and_added() -> Result<()> {
+    let rendered = render_named("cluster-dns-values.yaml")?;
+    let groups = rendered.get("PrometheusRule", "rollcall")["spec"]["groups"].as_array().expect("groups");
+    let rules: Vec<_> = groups.iter().flat_map(|group| group["rules"].as_array()).flatten().collect();
+    let find = |name: &str| rules.iter().find(|rule| rule["alert"] == name);
+    ensure!(find("RollcallCertificateExpiring").is_none(), "it is disabled");
+    let stale = find("RollcallAnswersStale").expect("the alert");
+    ensure!(stale["labels"] == json!({"severity": "critical", "team": "platform"}), "{stale:#}");
+    let added = find("RollcallCertificateExpiringSoon").expect("the alert");
+    ensure!(added["annotations"]["summary"] == "{{ $labels.job }} has an hour left", "{added:#}");
+    let all = "[RollcallAnswersStale, RollcallEndpointsLost, RollcallSlicesNotWritten, RollcallCertificateExpiring, \
+               RollcallDnsFailing]";
+    let none = render(&format!("prometheusRule: {{enabled: true, disabled: {all}}}"));
+    ensure!(none.of("PrometheusRule").is_empty(), "a rule without groups");
+    Ok(())
 }
 
 #[test]

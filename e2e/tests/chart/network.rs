@@ -49,3 +49,22 @@ fn everybody_may_ask_the_dns_servers_and_they_reach_what_they_need() {
         render("{networkPolicy: {enabled: true}, dns: {mode: clusterDNS, service: {clusterIP: 10.96.0.10}}}");
     assert_eq!(rules(rendered.get("NetworkPolicy", "rollcall-dns"), "egress", &json!(53)).len(), 1);
 }
+
+#[test]
+fn the_dns_servers_reach_other_catalogs_and_the_collector_and_can_find_them() {
+    let rendered = render(
+        "{networkPolicy: {enabled: true}, dns: {catalogs: ['https://a.example.org:18443', 'https://[fd00::b]:18443/']}}",
+    );
+    let policy = rendered.get("NetworkPolicy", "rollcall-dns");
+    let catalogs = rules(policy, "egress", &json!(18443));
+    assert_eq!((catalogs.len(), &catalogs[0]["ports"]), (1, &json!([{"port": 18443}])));
+    assert!(catalogs[0]["to"].is_null(), "another cluster's are no pods of this one");
+    assert!(rules(policy, "egress", &json!("grpc")).is_empty(), "nothing is asked of this release's controllers");
+    assert_eq!(rules(policy, "egress", &json!(53)).len(), 1, "their names");
+
+    let rendered =
+        render("{networkPolicy: {enabled: true}, tracing: {otlpEndpoint: 'http://collector.example.org:4317'}}");
+    let policy = rendered.get("NetworkPolicy", "rollcall-dns");
+    assert_eq!(rules(policy, "egress", &json!(4317)).len(), 1);
+    assert_eq!(rules(policy, "egress", &json!(53)).len(), 1, "its name");
+}

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use rollcall_e2e::tools;
 use serde_json::{Value, json};
 
-use super::rendered::{files, render, render_file};
+use super::rendered::{files, render, render_file, render_named};
 
 /// The templates of all pods, with the name of what holds them.
 fn pods(objects: &[Value]) -> Vec<(String, &Value)> {
@@ -83,6 +83,38 @@ fn pods_spread_over_nodes_and_matter_to_the_cluster() {
 }
 
 #[test]
+fn for_production_nodes_that_pods_cannot_use_do_not_hold_a_replica_back() -> Result<()> {
+    let rendered = render_named("values-ha.yaml")?;
+    for name in ["rollcall-controller", "rollcall-dns"] {
+        let spread = &rendered.get("Deployment", name)["spec"]["template"]["spec"]["topologySpreadConstraints"];
+        for constraint in spread.as_array().expect("constraints") {
+            ensure!(constraint["nodeTaintsPolicy"] == "Honor", "{constraint:#}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_quota_lets_in_the_classes_that_are_used() {
+    assert!(render("").of("ResourceQuota").is_empty());
+    let values = "{resourceQuotas: {enabled: true, hard: {pods: '20'}}, dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}}}";
+    let rendered = render(values);
+    let quota = &rendered.get("ResourceQuota", "rollcall")["spec"];
+    let classes = json!(["system-cluster-critical", "system-node-critical"]);
+    let scope = json!({"scopeName": "PriorityClass", "operator": "In", "values": classes});
+    assert_eq!(quota, &json!({"hard": {"pods": "20"}, "scopeSelector": {"matchExpressions": [scope]}}));
+}
+
+#[test]
+fn a_runtime_class_is_that_of_all_its_pods() {
+    let rendered = render("{controller: {runtimeClassName: gvisor}, dns: {runtimeClassName: gvisor}}");
+    for name in ["rollcall-controller", "rollcall-dns"] {
+        let pod = &rendered.get("Deployment", name)["spec"]["template"]["spec"];
+        assert_eq!(pod["runtimeClassName"], "gvisor", "{name}");
+    }
+}
+
+#[test]
 fn selectors_select_the_pods_and_know_nothing_that_changes() -> Result<()> {
     for file in files()? {
         let rendered = render_file(&tools::helm()?, &file)?;
@@ -103,14 +135,17 @@ fn selectors_select_the_pods_and_know_nothing_that_changes() -> Result<()> {
 
 #[test]
 fn what_is_given_is_added() -> Result<()> {
-    let file = files()?.into_iter().find(|file| file.ends_with("everything-values.yaml")).expect("the file");
-    let rendered = render_file(&tools::helm()?, &file)?;
+    let rendered = render_named("everything-values.yaml")?;
     for object in &rendered.objects {
         if object["metadata"]["name"].as_str().is_some_and(|name| name.ends_with("-extra") || name.ends_with("-text")) {
             continue;
         }
         let labels = &object["metadata"]["labels"];
         ensure!(labels["team"] == "platform" && labels["cost-center"] == "42", "{object:#}");
+        ensure!(
+            labels["app.kubernetes.io/part-of"] == "platform" && labels["app.kubernetes.io/name"] == "rc",
+            "{object:#}"
+        );
         ensure!(object["metadata"]["annotations"]["example.org/owner"] == "platform", "{object:#}");
     }
     for name in ["rollcall-rc-controller", "rollcall-rc-dns"] {
@@ -123,6 +158,11 @@ fn what_is_given_is_added() -> Result<()> {
         ensure!(pod["imagePullSecrets"] == json!([{"name": "registry"}]));
         ensure!(pod["containers"][1]["name"] == "beside" && pod["terminationGracePeriodSeconds"] == 45);
         ensure!(pod["tolerations"][0]["key"] == "dedicated" && pod["affinity"]["nodeAffinity"].is_object());
+        ensure!(pod["initContainers"][0]["name"] == "before" && pod["hostAliases"][0]["ip"] == "192.0.2.80");
+        ensure!(pod["dnsPolicy"] == "None" && pod["dnsConfig"]["nameservers"] == json!(["192.0.2.53"]));
+        ensure!(container["envFrom"][0]["configMapRef"]["name"] == "more");
+        let spec = &rendered.get("Deployment", name)["spec"];
+        ensure!(spec["minReadySeconds"] == 5 && spec["strategy"] == json!({"type": "Recreate"}), "{spec:#}");
         ensure!(container["env"][3] == json!({"name": "TOKIO_WORKER_THREADS", "value": "2"}));
         ensure!(container["volumeMounts"] == json!([{"name": "more", "mountPath": "/more"}]));
         let args = container["args"].as_array().expect("flags");

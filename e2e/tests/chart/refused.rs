@@ -1,9 +1,9 @@
 use anyhow::{Result, ensure};
 
-use super::rendered::refusal;
+use super::rendered::{refusal, refusal_as};
 
 /// Wrong values, and what the refusal must name.
-const WRONG: [(&str, &[&str]); 22] = [
+const WRONG: [(&str, &[&str]); 56] = [
     ("controler: {replicaCount: 2}", &["additional properties 'controler' not allowed"]),
     ("controller: {replicas: 2}", &["at '/controller'", "'replicas' not allowed"]),
     ("controller: {replicaCount: 0}", &["at '/controller/replicaCount'", "minimum"]),
@@ -20,7 +20,7 @@ const WRONG: [(&str, &[&str]); 22] = [
     ("dns: {mode: clusterDns}", &["at '/dns/mode'", "'stubDomain', 'clusterDNS', 'nodeLocal'"]),
     ("dns: {mode: clusterDNS}", &["dns.service.clusterIP is required with dns.mode clusterDNS", "10.96.0.10"]),
     ("dns: {mode: nodeLocal}", &["dns.service.clusterIP is required with dns.mode nodeLocal"]),
-    ("dns: {mode: clusterDNS, service: {clusterIP: None}}", &["dns.service.clusterIP None does not fit"]),
+    ("dns: {service: {clusterIP: None}}", &["at '/dns/service/clusterIP'", "'None' does not match"]),
     (
         "dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}, autoscaling: {enabled: true}}",
         &["autoscaling.enabled does not fit"],
@@ -35,6 +35,88 @@ const WRONG: [(&str, &[&str]); 22] = [
     ("certificates: {source: secret}", &["certificates.secret.name is required with certificates.source secret"]),
     ("watchNamespaces: [Shop]", &["at '/watchNamespaces/0'", "'Shop' does not match"]),
     ("{serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}", &["exclude each other", "turn one off"]),
+    ("logLevel: verbose", &["at '/logLevel'", "'verbose' does not match"]),
+    ("logLevel: 'info,rollcall_dns=loud'", &["at '/logLevel'", "does not match"]),
+    ("clusterDomain: a..b", &["at '/clusterDomain'", "'a..b' does not match"]),
+    ("fullnameOverride: 9x", &["at '/fullnameOverride'", "'9x' does not match"]),
+    ("tracing: {otlpEndpoint: 'https://collector:4317'}", &["at '/tracing/otlpEndpoint'", "does not match"]),
+    ("tracing: {otlpEndpoint: 'http://collector'}", &["at '/tracing/otlpEndpoint'", "does not match"]),
+    (
+        "certificates: {extraNames: ['https://foo']}",
+        &["at '/certificates/extraNames/0'", "'https://foo' does not match"],
+    ),
+    (
+        "certificates: {authority: {caLifetime: 1d}}",
+        &["caLifetime 1d is too short for leafLifetime 7d", "at least five times as much"],
+    ),
+    ("certificates: {authority: {leafLifetime: 1s}}", &["leafLifetime 1s must be between 10s and 3650d"]),
+    ("certificates: {authority: {caLifetime: 4000d}}", &["caLifetime 4000d", "must be between 10s and 3650d"]),
+    (
+        "{certificates: {source: off}, dns: {catalogs: ['https://other.example.org:18000']}}",
+        &["nothing says whom the DNS servers trust", "in certificates.caBundle"],
+    ),
+    ("controller: {reservedCIDRs: [10.0.0.0/99]}", &["at '/controller/reservedCIDRs/0'", "does not match"]),
+    ("controller: {reservedCIDRs: [10.0.300.0/24]}", &["at '/controller/reservedCIDRs/0'", "does not match"]),
+    ("controller: {service: {clusterIP: None}}", &["at '/controller/service/clusterIP'", "'None' does not match"]),
+    ("controller: {service: {grpcPort: 18080}}", &["grpcPort and httpPort are both 18080", "give one of them another"]),
+    (
+        "controller: {service: {clusterIPs: [10.96.0.9, 'fd00::9'], ipFamilyPolicy: RequireDualStack}}",
+        &["the controller listens on IPv4 alone", "begin listenAddresses with"],
+    ),
+    (
+        "controller: {terminationGracePeriodSeconds: 5}",
+        &["terminationGracePeriodSeconds 5 is not above controller.lameDuckSeconds 5", "leave it out"],
+    ),
+    ("controller: {strategy: {type: Rolling}}", &["at '/controller/strategy/type'", "'RollingUpdate', 'Recreate'"]),
+    (
+        "controller: {strategy: {type: OnDelete}}",
+        &["controller.strategy.type OnDelete", "use RollingUpdate or Recreate"],
+    ),
+    ("dns: {strategy: {type: OnDelete}}", &["dns.strategy.type OnDelete", "use RollingUpdate or Recreate"]),
+    (
+        "dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}, strategy: {type: Recreate}}",
+        &["dns.strategy.type Recreate", "use RollingUpdate or OnDelete"],
+    ),
+    (
+        "dns: {terminationGracePeriodSeconds: 1}",
+        &["terminationGracePeriodSeconds 1 is not above dns.lameDuckSeconds 10"],
+    ),
+    ("dns: {listenPort: 9153}", &["dns.listenPort 9153 is the pods' port of metrics", "such as 1053"]),
+    ("dns: {service: {httpPort: 53}}", &["dns.service.port and httpPort are both 53", "give one of them another"]),
+    (
+        "dns: {service: {clusterIP: 10.96.0.11, clusterIPs: [10.96.0.10]}}",
+        &["clusterIP 10.96.0.11 is not the first of dns.service.clusterIPs", "leave it out"],
+    ),
+    (
+        "dns: {service: {clusterIPs: [10.96.0.10, 'fd00::a']}}",
+        &["dns.service.clusterIPs has two addresses", "ipFamilyPolicy to PreferDualStack or RequireDualStack"],
+    ),
+    (
+        "dns: {service: {clusterIPs: [10.96.0.10, 'fd00::a'], ipFamilyPolicy: RequireDualStack}}",
+        &["listenAddresses one family", "set listenAddresses to [\"[::]\", \"0.0.0.0\"]"],
+    ),
+    (
+        "{watchNamespaces: [shop], dns: {mode: clusterDNS, service: {clusterIP: 10.96.0.10}}}",
+        &["watchNamespaces do not fit dns.mode clusterDNS", "use dns.mode stubDomain"],
+    ),
+    (
+        "{watchNamespaces: [shop], dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}}}",
+        &["watchNamespaces do not fit dns.mode nodeLocal", "use dns.mode stubDomain"],
+    ),
+    (
+        "dns: {mode: clusterDNS, service: {clusterIP: 10.96.0.10}, dnsPolicy: ClusterFirst}",
+        &["dns.dnsPolicy ClusterFirst does not fit", "use Default"],
+    ),
+    ("dns: {forward: ['10.0.0.1:99999']}", &["at '/dns/forward/0'", "'10.0.0.1:99999' does not match"]),
+    ("dns: {catalogs: ['https://other.example.org']}", &["at '/dns/catalogs/0'", "does not match"]),
+    (
+        "{resourceQuotas: {enabled: true}, controller: {priorityClassName: ''}, dns: {priorityClassName: ''}}",
+        &["resourceQuotas.enabled has nothing to admit", "set it to false"],
+    ),
+    (
+        "prometheusRule: {enabled: true, disabled: [RollcallDnsFails]}",
+        &["RollcallDnsFails, which is no alert", "RollcallDnsFailing"],
+    ),
 ];
 
 #[test]
@@ -43,6 +125,17 @@ fn wrong_values_are_refused_by_name() -> Result<()> {
         let said = refusal(values)?;
         let missing = expected.iter().find(|part| !said.contains(**part));
         ensure!(missing.is_none(), "{values}: {missing:?} is not in: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_release_whose_services_could_not_be_named_is_told_what_to_set() -> Result<()> {
+    for (release, prefix) in [("9x", "9x-rollcall"), ("my.release", "my.release-rollcall")] {
+        let said = refusal_as(release, "")?;
+        ensure!(said.contains(prefix) && said.contains("set fullnameOverride"), "{release}: {said}");
+        let said = refusal_as(release, "fullnameOverride: catalog").err().map(|error| error.to_string());
+        ensure!(said.is_some_and(|said| said.contains("are taken")), "{release} is refused whatever the name");
     }
     Ok(())
 }

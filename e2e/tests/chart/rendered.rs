@@ -60,6 +60,12 @@ pub(crate) fn files() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// What the chart's file of values of that name gives.
+pub(crate) fn render_named(name: &str) -> Result<Rendered> {
+    let file = files()?.into_iter().find(|file| file.ends_with(name)).with_context(|| format!("no {name}"))?;
+    render_file(&tools::helm()?, &file)
+}
+
 /// What these values give, as YAML.
 pub(crate) fn render(values: &str) -> Rendered {
     rendered(&tools::helm().expect("helm"), &["--values", "-"], values).expect("values that are good")
@@ -73,7 +79,12 @@ pub(crate) fn render_file(helm: &Path, file: &Path) -> Result<Rendered> {
 
 /// What the user is told about values that are wrong.
 pub(crate) fn refusal(values: &str) -> Result<String> {
-    match rendered(&tools::helm()?, &["--values", "-"], values) {
+    refusal_as("rollcall", values)
+}
+
+/// The same for a release of another name.
+pub(crate) fn refusal_as(release: &str, values: &str) -> Result<String> {
+    match template(&tools::helm()?, release, &["--values", "-"], values) {
         Ok(_) => bail!("these values are taken:\n{values}"),
         Err(error) => Ok(error.to_string()),
     }
@@ -102,13 +113,17 @@ pub(crate) fn helm(helm: &Path, args: &[&str], input: &str) -> Result<String> {
 }
 
 fn rendered(program: &Path, values: &[&str], input: &str) -> Result<Rendered> {
-    let chart = chart();
-    let chart = chart.to_str().context("a path that is not UTF-8")?;
-    let text = helm(program, &[&["template", "rollcall", chart, "--namespace", NAMESPACE], values].concat(), input)?;
+    let text = template(program, "rollcall", values, input)?;
     let objects = text.split("\n---\n").map(|document| document.strip_prefix("---\n").unwrap_or(document));
     let objects = objects.map(|document| serde_saphyr::from_str(document).with_context(|| document.to_owned()));
     let mut objects = objects.collect::<Result<Vec<Value>>>()?;
     // Documents of comments alone.
     objects.retain(Value::is_object);
     Ok(Rendered { text, objects })
+}
+
+fn template(program: &Path, release: &str, values: &[&str], input: &str) -> Result<String> {
+    let chart = chart();
+    let chart = chart.to_str().context("a path that is not UTF-8")?;
+    helm(program, &[&["template", release, chart, "--namespace", NAMESPACE], values].concat(), input)
 }

@@ -1,8 +1,9 @@
 //! RBAC: cluster-wide, in named namespaces, and not at all.
 
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::rendered::{NAMESPACE, Rendered, render};
+use super::rendered::{NAMESPACE, Rendered, render, render_named};
 
 /// `verb resource` of all rules of a role, with the object's name if it is bound to one.
 fn rights(role: &Value) -> Vec<String> {
@@ -102,4 +103,20 @@ fn users_roles_are_aggregated_unless_told_not_to() {
         (json!("true"), Value::Null)
     );
     assert!(all(&render("rbac: {create: false}")).is_empty());
+    let rendered = render("rbac: {userRoles: {create: false}}");
+    assert!(
+        rendered.find("ClusterRole", "rollcall-view").is_none()
+            && rendered.find("ClusterRole", "rollcall-edit").is_none()
+    );
+    assert!(rendered.find("ClusterRole", "rollcall-controller").is_some());
+}
+
+#[test]
+fn who_owns_two_namespaces_alone_needs_nothing_outside_of_them() -> Result<()> {
+    let rendered = render_named("namespaced-values.yaml")?;
+    for object in &rendered.objects {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        ensure!([NAMESPACE, "shop", "billing"].contains(&namespace), "{object:#}");
+    }
+    Ok(())
 }

@@ -1,22 +1,4 @@
-{{/* What differs by `dns.mode`, and what the schema cannot refuse. */}}
-
-{{- define "rollcall.dns.check" -}}
-{{- $dns := .Values.dns }}
-{{- if ne $dns.mode "stubDomain" }}
-{{- if and $dns.service.enabled (not $dns.service.clusterIP) }}
-{{- fail (printf "dns.service.clusterIP is required with dns.mode %s: give the address that kubelets write into the pods' resolv.conf (clusterDNS in their configuration), such as 10.96.0.10" $dns.mode) }}
-{{- end }}
-{{- if eq $dns.service.clusterIP "None" }}
-{{- fail (printf "dns.service.clusterIP None does not fit dns.mode %s: pods need an address that stays" $dns.mode) }}
-{{- end }}
-{{- end }}
-{{- if and (eq $dns.mode "nodeLocal") $dns.autoscaling.enabled }}
-{{- fail "dns.autoscaling.enabled does not fit dns.mode nodeLocal: there is one server on each node" }}
-{{- end }}
-{{- if and $dns.autoscaling.enabled (gt (int $dns.autoscaling.minReplicas) (int $dns.autoscaling.maxReplicas)) }}
-{{- fail "dns.autoscaling.minReplicas is above dns.autoscaling.maxReplicas: swap them" }}
-{{- end }}
-{{- end }}
+{{/* What differs by `dns.mode`. */}}
 
 {{- define "rollcall.dns.priorityClassName" -}}
 {{- if kindIs "invalid" .Values.dns.priorityClassName }}
@@ -54,5 +36,15 @@ DNS there is nobody to ask for a name, and as a stub domain the one to ask may a
 {{- else }}
 {{- $scheme := eq (include "rollcall.certificates.source" .) "off" | ternary "http" "https" -}}
 - {{ $scheme }}://{{ include "rollcall.serviceHost" (include "rollcall.controller.fullname" .) }}:{{ .Values.controller.service.grpcPort }}
+{{- end }}
+{{- end }}
+
+{{/* Whether it checks certificates of catalog servers. */}}
+{{- define "rollcall.dns.tls" -}}
+{{- range include "rollcall.dns.catalogs" . | fromYamlArray }}
+{{- if hasPrefix "https://" . -}}
+true
+{{- break }}
+{{- end }}
 {{- end }}
 {{- end }}

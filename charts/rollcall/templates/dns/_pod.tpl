@@ -1,7 +1,7 @@
 {{/* The pod template of the DNS server, the same in a Deployment and a DaemonSet. */}}
 {{- define "rollcall.dns.pod" -}}
 {{- $values := .Values.dns }}
-{{- $tls := ne (include "rollcall.certificates.source" .) "off" }}
+{{- $tls := include "rollcall.dns.tls" . }}
 {{- $spread := ne $values.mode "nodeLocal" -}}
 metadata:
   labels:
@@ -17,15 +17,15 @@ spec:
   automountServiceAccountToken: {{ $values.serviceAccount.automountServiceAccountToken }}
   # Where the controller is: see --catalog.
   enableServiceLinks: true
-  # The node's resolv.conf. This pod may be what the cluster's own names.
-  dnsPolicy: Default
+  # By default the node's resolv.conf. This pod may be what the cluster's own names.
+  {{- include "rollcall.pod.names" $values | nindent 2 }}
   terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds | default (add $values.lameDuckSeconds 10) }}
   securityContext:
-    {{- $port := dict }}
-    {{- if lt (int $values.listenPort) 1024 }}
-    {{- $port = dict "sysctls" (list (dict "name" "net.ipv4.ip_unprivileged_port_start" "value" (toString $values.listenPort))) }}
-    {{- end }}
-    {{- toYaml (merge (dict) $values.podSecurityContext $port) | nindent 4 }}
+    {{- include "rollcall.dns.podSecurityContext" . | nindent 4 }}
+  {{- with $values.initContainers }}
+  initContainers:
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   containers:
   - name: dns
     image: {{ include "rollcall.image" (list . $values.image) }}
@@ -59,6 +59,10 @@ spec:
     env:
     {{- include "rollcall.pod.env" . | nindent 4 }}
     {{- with $values.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with $values.extraEnvFrom }}
+    envFrom:
     {{- toYaml . | nindent 4 }}
     {{- end }}
     ports:
@@ -102,4 +106,19 @@ spec:
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- end }}
+{{- end }}
+
+{{/* As given, and what lets a process without privileges take a port below 1024, unless that is given as well. */}}
+{{- define "rollcall.dns.podSecurityContext" -}}
+{{- $given := .Values.dns.podSecurityContext | default dict }}
+{{- $sysctls := $given.sysctls | default list }}
+{{- $start := "net.ipv4.ip_unprivileged_port_start" }}
+{{- $known := false }}
+{{- range $sysctls }}
+{{- $known = or $known (eq .name $start) }}
+{{- end }}
+{{- if and (lt (int .Values.dns.listenPort) 1024) (not $known) }}
+{{- $sysctls = append $sysctls (dict "name" $start "value" (toString .Values.dns.listenPort)) }}
+{{- end }}
+{{- toYaml (empty $sysctls | ternary $given (merge (dict "sysctls" $sysctls) $given)) }}
 {{- end }}
