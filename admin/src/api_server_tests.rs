@@ -48,7 +48,7 @@ async fn a_missing_token_is_named_with_its_file_and_remedy() {
 }
 
 /// An API server with a certificate for 127.0.0.1, and a pod's files that trust it.
-async fn over_tls(answer: &'static str) -> (ApiServer, tokio::task::JoinHandle<String>) {
+async fn over_tls(answer: &'static str) -> (ApiServer, tempfile::TempDir, tokio::task::JoinHandle<String>) {
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
@@ -62,10 +62,9 @@ async fn over_tls(answer: &'static str) -> (ApiServer, tokio::task::JoinHandle<S
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let files = std::env::temp_dir().join(format!("rollcall-api-server-{}-{port}", std::process::id()));
-    std::fs::create_dir_all(&files).unwrap();
-    std::fs::write(files.join("ca.crt"), certificate.pem()).unwrap();
-    std::fs::write(files.join("token"), "secret\n").unwrap();
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("ca.crt"), certificate.pem()).unwrap();
+    std::fs::write(files.path().join("token"), "secret\n").unwrap();
     let asked = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = tokio_rustls::TlsAcceptor::from(Arc::new(config)).accept(stream).await.unwrap();
@@ -75,25 +74,22 @@ async fn over_tls(answer: &'static str) -> (ApiServer, tokio::task::JoinHandle<S
         stream.shutdown().await.unwrap();
         String::from_utf8_lossy(&asked[..len]).into_owned()
     });
-    (ApiServer { host: "127.0.0.1".to_owned(), port, files }, asked)
+    (ApiServer { host: "127.0.0.1".to_owned(), port, files: files.path().to_path_buf() }, files, asked)
 }
 
 #[tokio::test]
 async fn the_api_server_is_known_by_the_bundle_of_the_pod() {
-    let (api, asked) = over_tls("HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}").await;
+    let (api, _files, asked) = over_tls("HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}").await;
     api.create("/apis/x", "{}".to_owned()).await.unwrap();
     assert!(asked.await.unwrap().contains("authorization: Bearer secret\r\n"));
-    std::fs::remove_dir_all(api.files).unwrap();
 }
 
 #[tokio::test]
 async fn another_server_in_its_place_is_sent_nothing() {
-    let (trusted, _) = over_tls("").await;
-    let (other, asked) = over_tls("").await;
+    let (trusted, _files, _) = over_tls("").await;
+    let (other, _other_files, asked) = over_tls("").await;
     let fooled = ApiServer { port: other.port, ..trusted.clone() };
     let error = fooled.create("/apis/x", "{}".to_owned()).await.unwrap_err().to_string();
     assert!(error.contains("cannot be reached") && error.contains("certificate"), "{error}");
     assert!(asked.await.is_err(), "the handshake failed before a request");
-    std::fs::remove_dir_all(trusted.files).unwrap();
-    std::fs::remove_dir_all(other.files).unwrap();
 }

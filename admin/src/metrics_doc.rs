@@ -106,8 +106,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "run `cargo xtask generate`")]
     fn drift_names_the_command() {
-        let file = env::temp_dir().join(format!("rollcall-metrics-doc-{}.md", std::process::id()));
+        let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, "<!-- dns: begin -->\nold\n<!-- dns: end -->\n").unwrap();
-        assert_documented(&file, "dns", PAGE);
+        assert_documented(file.path(), "dns", PAGE);
     }
 }

@@ -199,7 +199,7 @@ impl Pages {
             return self.not_allowed(method, path);
         }
         if path.starts_with(DEBUG) && !is_local(peer) {
-            return response(self.from_loopback("", path));
+            return response(self.loopback_only("", path));
         }
         response(match path {
             "/livez" => Reply::text("ok\n"),
@@ -217,7 +217,7 @@ impl Pages {
             return self.not_allowed(&Method::PUT, path);
         }
         if !is_local(peer) {
-            return response(self.from_loopback(" -X PUT --data VALUE", path));
+            return response(self.loopback_only(" -X PUT --data VALUE", path));
         }
         let body = Limited::new(body, BODY_BYTES_MAX).collect();
         let reply = match tokio::time::timeout(BODY_TIMEOUT, body).await {
@@ -243,7 +243,7 @@ impl Pages {
     }
 
     /// The refusal with the commands that work. The pod's name and namespace are known where the chart has set them.
-    fn from_loopback(&self, options: &str, path: &str) -> Reply {
+    fn loopback_only(&self, options: &str, path: &str) -> Reply {
         let known = |name: &str, else_: &str| std::env::var(name).unwrap_or_else(|_| else_.to_owned());
         let (namespace, pod) = (known("POD_NAMESPACE", "NAMESPACE"), known("POD_NAME", "POD"));
         let port = self.port;

@@ -78,16 +78,17 @@ mod tests {
     fn the_gate_closes_for_another_domain_and_opens_where_there_is_no_file() {
         let readiness = rollcall_admin::Readiness::default();
         let gate = readiness.gate("cluster-domain");
-        let file = std::env::temp_dir().join(format!("rollcall-resolv-{}.conf", std::process::id()));
+        let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(&file, POD).expect("written");
-        check(&gate, &file, "cluster.local");
+        check(&gate, file.path(), "cluster.local");
         let closed = readiness.closed();
         assert_eq!(closed[0].fault, Some("WrongClusterDomain"));
         assert!(closed[0].to_string().contains("set clusterDomain=k8s.example"), "{}", closed[0]);
-        check(&gate, &file, "k8s.example");
+        check(&gate, file.path(), "k8s.example");
         assert!(readiness.is_ready());
-        std::fs::remove_file(&file).expect("removed");
-        check(&gate, &file, "cluster.local");
+        let path = file.path().to_path_buf();
+        file.close().expect("removed");
+        check(&gate, &path, "cluster.local");
         assert!(readiness.is_ready());
     }
 

@@ -1,5 +1,5 @@
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, CNAME};
 use hickory_proto::rr::{RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -7,7 +7,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use super::*;
 use crate::forward::exchange::Failure;
 
-const MOMENT: Duration = Duration::from_millis(300);
+/// Long enough for an answer on a busy machine; nobody here is silent.
+const MOMENT: Duration = Duration::from_secs(30);
 
 /// A server over UDP that knows one name, from the `from`th question on.
 async fn server(from: u32) -> Server {
@@ -21,6 +22,11 @@ async fn server(from: u32) -> Server {
             let question = message.queries[0].clone();
             if count < from {
                 message.metadata.response_code = ResponseCode::ServFail;
+            } else if question.name().to_ascii() == "away.shop.svc.cluster.local." {
+                let target = CNAME("gone.example.com.".parse().unwrap());
+                message.answers.push(Record::from_rdata(question.name().clone(), 5, RData::CNAME(target)));
+            } else if question.name().to_ascii() == "large.shop.svc.cluster.local." {
+                message.metadata.truncation = true;
             } else if question.name().to_ascii() != "web.shop.svc.cluster.local." {
                 message.metadata.response_code = ResponseCode::NXDomain;
             } else if question.query_type() == RecordType::A {
@@ -47,6 +53,53 @@ async fn a_short_name_is_found_by_the_search_domains() {
     assert_eq!(ask(&server, "web.shop.svc").await.unwrap(), "web.shop.svc.cluster.local. A 10.1.0.4");
     let problem = ask(&server, "nobody.shop.svc").await.unwrap_err();
     assert_eq!(problem.to_string(), "nobody.shop.svc.cluster.local. does not exist (NXDOMAIN)");
+}
+
+#[tokio::test]
+async fn a_name_that_only_leads_to_another_has_no_data_and_what_was_cut_may_have() {
+    let server = server(0).await;
+    let problem = ask(&server, "away.shop.svc").await.unwrap_err();
+    assert!(matches!(problem, Problem::NoData(_)), "{problem:?}");
+    let answer = ask(&server, "large.shop.svc").await.unwrap();
+    assert!(answer.contains("(cut to the datagram)"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_edns_is_asked_without() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap().into();
+    tokio::spawn(async move {
+        let mut bytes = [0; 1500];
+        loop {
+            let (len, asker) = socket.recv_from(&mut bytes).await.unwrap();
+            let mut message = Message::from_vec(&bytes[..len]).unwrap().into_response();
+            if message.edns.take().is_some() {
+                message.metadata.response_code = ResponseCode::FormErr;
+                message.queries.clear();
+            } else {
+                let data = RData::A(A([10, 1, 0, 4].into()));
+                message.answers.push(Record::from_rdata(message.queries[0].name().clone(), 5, data));
+            }
+            socket.send_to(&message.to_vec().unwrap(), asker).await.unwrap();
+        }
+    });
+    let answer = ask(&server, "web.shop.svc").await.unwrap();
+    assert!(answer.contains("A 10.1.0.4"), "{answer}");
+}
+
+#[test]
+fn the_remedy_for_a_server_that_forwards_to_nobody_names_loops_and_not_the_catalog() {
+    let of = |extended| {
+        let (name, code) = ("web.shop.svc.".parse().unwrap(), ResponseCode::ServFail);
+        let problem = Problem::Code { name, code, extended: Some(extended) };
+        (problem.to_string(), problem.remedy())
+    };
+    for extended in [22, 23] {
+        let (_, remedy) = of(extended);
+        assert!(remedy.contains("lead back to it") && remedy.contains("--forward"), "{extended}: {remedy}");
+    }
+    assert!(of(23).0.contains("lead back to it"), "{}", of(23).0);
+    assert!(of(14).1.contains("waits for the catalog"), "{}", of(14).1);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
-const SECONDS: Duration = Duration::from_secs(10);
+const SECONDS: Duration = Duration::from_secs(60);
 const DB: &str = "db.shop.svc.cluster.local.";
 
 /// A catalog server whose content the test sets.

@@ -52,7 +52,7 @@ impl Kdig {
         Ok(Self { binary: crate::tools::kdig()?, server })
     }
 
-    /// Asks over UDP, and over TCP when that was truncated.
+    /// Asks over UDP, and over TCP when that was truncated; again after 5 s without an answer, three times.
     pub fn ask(&self, name: &str, kind: &str) -> Result<Answer> {
         self.ask_with(name, kind, &[])
     }
@@ -61,7 +61,7 @@ impl Kdig {
     pub fn ask_with(&self, name: &str, kind: &str, options: &[&str]) -> Result<Answer> {
         let output = Command::new(&self.binary)
             .arg(format!("@{}", self.server.ip()))
-            .args(["-p", &self.server.port().to_string(), "+json", "+timeout=2", "+retry=1"])
+            .args(["-p", &self.server.port().to_string(), "+json", "+timeout=5", "+retry=3"])
             .args(options)
             .args(["-q", name, "-t", kind])
             .output()
@@ -76,7 +76,16 @@ impl Kdig {
 
     /// The data of the records of type `kind` in the answer, sorted; an error for any code but NOERROR.
     pub fn data(&self, name: &str, kind: &str) -> Result<Vec<String>> {
-        let answer = self.ask(name, kind)?;
+        self.data_with(name, kind, &[])
+    }
+
+    /// The same, asked once only: a lost question is an error, however busy the machine is.
+    pub fn data_at_once(&self, name: &str, kind: &str) -> Result<Vec<String>> {
+        self.data_with(name, kind, &["+timeout=30", "+retry=0"])
+    }
+
+    fn data_with(&self, name: &str, kind: &str, options: &[&str]) -> Result<Vec<String>> {
+        let answer = self.ask_with(name, kind, options)?;
         if answer.rcode != "NOERROR" {
             bail!("{name} {kind}: {}", answer.rcode);
         }

@@ -37,7 +37,7 @@ pub fn install(kubectl: &Kubectl, folder: &Path) -> Result<Installation> {
 /// Applies the CRDs and waits until the API server serves them.
 pub fn crds(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply_path(&layout::root().join("manifests/crds")).context("applying manifests/crds")?;
-    clock::wait_until("the CRDs to be established", Duration::from_secs(30), || {
+    clock::wait_until("the CRDs to be established", Duration::from_secs(120), || {
         let crds = kubectl.list(&["customresourcedefinitions"])?;
         let mut ours = crds.iter().filter(|crd| crd["spec"]["group"] == "rollcall.dev").peekable();
         Ok((ours.peek().is_some() && ours.all(is_established)).then_some(()))

@@ -57,6 +57,15 @@ pub struct Dns {
     pub http: SocketAddr,
 }
 
+/// Flags beside those that every run has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flags<'a> {
+    /// Of controllers.
+    pub controller: &'a [&'a str],
+    /// Of DNS servers.
+    pub dns: &'a [&'a str],
+}
+
 /// Controllers and DNS servers on one cluster.
 #[derive(Debug)]
 pub struct Rollcall {
@@ -110,10 +119,22 @@ impl Profile {
 impl Rollcall {
     /// Starts replicas of the controller and one DNS server, and waits until all are ready. Logs go to `folder`.
     pub fn start(binaries: &Binaries, installation: &Installation, replicas: usize, folder: &Path) -> Result<Self> {
-        let start = |index| Controller::start(binaries, installation, &format!("controller-{index}"), folder, &[]);
+        Self::start_with(binaries, installation, replicas, folder, Flags::default())
+    }
+
+    /// The same with more flags.
+    pub fn start_with(
+        binaries: &Binaries,
+        installation: &Installation,
+        replicas: usize,
+        folder: &Path,
+        flags: Flags<'_>,
+    ) -> Result<Self> {
+        let start =
+            |index| Controller::start(binaries, installation, &format!("controller-{index}"), folder, flags.controller);
         let mut controllers = (0..replicas).map(start).collect::<Result<Vec<_>>>()?;
         let catalogs: Vec<SocketAddr> = controllers.iter().map(|controller| controller.grpc).collect();
-        let mut dns = Dns::start(binaries, installation, "dns", &catalogs, folder, &[])?;
+        let mut dns = Dns::start(binaries, installation, "dns", &catalogs, folder, flags.dns)?;
         for controller in &mut controllers {
             controller.wait_ready()?;
         }

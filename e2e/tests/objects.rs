@@ -4,7 +4,7 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rollcall_e2e::{clock, install, layout};
 use serde_json::{Value, json};
 use support::page::metric;
@@ -214,21 +214,29 @@ fn undecodable(shop: &mut Shop) -> Result<()> {
             let counted = metric(controller.http, "rollcall_source_undecodable_objects_total", label)?;
             Ok((counted > 0.0).then_some(()))
         })?;
-        let log = std::fs::read_to_string(controller.process.log())?;
-        let line = log.lines().find(|line| line.contains("object cannot be decoded"));
-        let line = line.ok_or_else(|| anyhow!("the log does not tell that an object cannot be decoded"))?;
+        // It counts first.
+        let line = clock::wait_until("the log to tell that an object cannot be decoded", BOUND, || {
+            let log = std::fs::read_to_string(controller.process.log())?;
+            Ok(log.lines().find(|line| line.contains("object cannot be decoded")).map(str::to_owned))
+        })?;
         ensure!(line.contains("namespace=shop name=odd"), "the log does not name the object: {line}");
     }
     // Others go on, also in a controller that starts now and finds the odd object in its first list.
     shop.await_written("203.0.113.30")?;
-    let (leader, standby) = (shop.leader()?, 1 - shop.leader()?);
+    let leader = shop.leader()?;
+    let standby = 1 - leader;
     ensure!(shop.rollcall.controllers[standby].process.stop()?, "the standby did not end on SIGTERM");
     shop.rollcall.controllers[standby].start_again()?;
     shop.rollcall.controllers[standby].wait_ready()?;
     for name in ["rollcall_catalog_services", "rollcall_catalog_endpoints"] {
-        let [old, new] = [leader, standby].map(|index| metric(shop.rollcall.controllers[index].http, name, ""));
-        let (old, new) = (old?, new?);
-        ensure!(old == new, "{name}: {new} in a controller that started with the odd object, {old} in one before it");
+        let what =
+            format!("{name} to be the same in a controller that started with the odd object and in one before it");
+        clock::wait_until(&what, BOUND, || {
+            let [old, new] = [leader, standby].map(|index| metric(shop.rollcall.controllers[index].http, name, ""));
+            let (old, new) = (old?, new?);
+            ensure!(old == new, "{new} in the one that started with it, {old} in the other");
+            Ok(Some(()))
+        })?;
     }
     ensure!(shop.entry(STEADY)? == before, "steady lost something because of the odd object");
     let answer = shop.callers.kdig.data(&name("outside"), "A")?;

@@ -26,11 +26,11 @@ fn an_outage_of_the_kubernetes_api_shrinks_no_answer() -> Result<()> {
             shop.await_written("203.0.113.10")
         })?;
         let before = shop.api.versions()?;
-        let begun = clock::now();
         step("the API server stops, and etcd too; DNS and Envoy go on", || {
             shop.plane.stop(Component::ApiServer)?;
             shop.plane.stop(Component::Etcd)
         })?;
+        let begun = clock::now();
         step("a machine that fails leaves DNS and Envoy all the same, and returns", || fails_meanwhile(shop))?;
         let mut late = step("a controller that starts now waits, not ready, and says why", || starts_meanwhile(shop))?;
         step("for a minute nobody sees less, and the age of the watches tells", || rest_of_outage(shop, begun))?;
@@ -109,7 +109,7 @@ fn rest_of_outage(shop: &Shop, begun: std::time::Instant) -> Result<()> {
         );
         for source in SOURCES {
             let age = metric(controller.http, "rollcall_source_age_seconds", &format!("\"{source}\""))?;
-            // A request of a minute ago may have been answered when the API server began to stop.
+            // Nobody has answered for a minute; what was said before may have been read some seconds later.
             ensure!(age > 50.0, "the watch of {source} claims an age of {age} s after a minute without an API server");
         }
     }

@@ -233,8 +233,9 @@ fn somebody_complains(shop: &Shop, right: &Right, body: impl FnOnce() -> Result<
             Ok(None)
         })?;
         let Some(object) = counted else { return Ok(()) };
-        ensure!(refused(shop, object)? > refused_before, "the refused write of a {object} was not counted");
-        Ok(())
+        clock::wait_until(&format!("the refused write of a {object} to be counted"), BOUND, || {
+            Ok((refused(shop, object)? > refused_before).then_some(()))
+        })
     })
 }
 

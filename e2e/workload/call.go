@@ -44,7 +44,7 @@ func call(args []string) error {
 // get calls a URL once. With --service-account it shows the pod's token and trusts the cluster's authority alone.
 func get(args []string) error {
 	flags := flag.NewFlagSet("get", flag.ExitOnError)
-	timeout := flags.Duration("timeout", 5*time.Second, "of the whole")
+	timeout := flags.Duration("timeout", 30*time.Second, "of the whole")
 	account := flags.Bool("service-account", false, "as this pod's ServiceAccount, by HTTPS")
 	anyone := flags.Bool("trust-anyone", false, "whoever answers by HTTPS")
 	target, err := parseOne(flags, args, "URL")

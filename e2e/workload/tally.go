@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// inFlightMax bounds the attempts under way; what comes on top is counted as failed.
+// inFlightMax bounds the attempts under way. While so many are, none is begun: a machine that stalls loses nothing by
+// that, and what is lost fails at its timeout.
 const inFlightMax = 256
 
 // samplesMax bounds the latencies that are kept, the latest ones.
@@ -20,17 +21,22 @@ const samplesMax = 65536
 
 // tally counts attempts. Every line that it prints holds the whole since the start.
 type tally struct {
-	mutex   sync.Mutex
-	start   time.Time
-	sent    int
-	failed  map[string]int
-	answers map[string]int
-	samples []float64
-	worst   float64
+	mutex sync.Mutex
+	start time.Time
+	begun int
+	// The numbers of attempts that have not ended.
+	underWay map[int]struct{}
+	sent     int
+	failed   map[string]int
+	answers  map[string]int
+	samples  []float64
+	worst    float64
 }
 
 type report struct {
 	Seconds float64        `json:"seconds"`
+	Begun   int            `json:"begun"`
+	Settled int            `json:"settled"`
 	Sent    int            `json:"sent"`
 	OK      int            `json:"ok"`
 	Failed  int            `json:"failed"`
@@ -50,8 +56,8 @@ type pace struct {
 
 func paceFlags(flags *flag.FlagSet) pace {
 	return pace{
-		rate:     flags.Float64("rate", 10, "attempts each second, whether or not earlier ones have ended"),
-		timeout:  flags.Duration("timeout", 2*time.Second, "of one attempt"),
+		rate:     flags.Float64("rate", 10, "attempts each second, whether or not earlier ones have ended, up to 256 of them"),
+		timeout:  flags.Duration("timeout", 30*time.Second, "of one attempt; slow is not lost"),
 		duration: flags.Duration("duration", 0, "how long it goes on; 0: until SIGTERM"),
 	}
 }
@@ -64,7 +70,9 @@ func (p pace) loop(attempt func(context.Context) (string, error)) error {
 		ctx, cancel = context.WithTimeout(ctx, *p.duration)
 		defer cancel()
 	}
-	t := &tally{start: time.Now(), failed: map[string]int{}, answers: map[string]int{}}
+	t := &tally{
+		start: time.Now(), underWay: map[int]struct{}{}, failed: map[string]int{}, answers: map[string]int{},
+	}
 	slots := make(chan struct{}, inFlightMax)
 	var attempts sync.WaitGroup
 	next, reports := time.NewTicker(time.Duration(float64(time.Second) / *p.rate)), time.NewTicker(time.Second)
@@ -76,12 +84,12 @@ func (p pace) loop(attempt func(context.Context) (string, error)) error {
 		case <-next.C:
 			select {
 			case slots <- struct{}{}:
+				number := t.begin()
 				attempts.Go(func() {
 					defer func() { <-slots }()
-					p.once(t, attempt)
+					p.once(t, number, attempt)
 				})
 			default:
-				t.add("", "too many attempts under way", 0)
 			}
 		}
 	}
@@ -90,7 +98,7 @@ func (p pace) loop(attempt func(context.Context) (string, error)) error {
 	return nil
 }
 
-func (p pace) once(t *tally, attempt func(context.Context) (string, error)) {
+func (p pace) once(t *tally, number int, attempt func(context.Context) (string, error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), *p.timeout)
 	defer cancel()
 	start := time.Now()
@@ -99,12 +107,32 @@ func (p pace) once(t *tally, attempt func(context.Context) (string, error)) {
 	if err != nil {
 		failure = err.Error()
 	}
-	t.add(answer, failure, time.Since(start))
+	t.end(number, answer, failure, time.Since(start))
 }
 
-func (t *tally) add(answer, failure string, took time.Duration) {
+func (t *tally) begin() int {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
+	number := t.begun
+	t.underWay[number] = struct{}{}
+	t.begun++
+	return number
+}
+
+// settled is the number of attempts, counted from the first, of which none is under way any more: what was lost among
+// them has been counted.
+func (t *tally) settled() int {
+	settled := t.begun
+	for number := range t.underWay {
+		settled = min(settled, number)
+	}
+	return settled
+}
+
+func (t *tally) end(number int, answer, failure string, took time.Duration) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	delete(t.underWay, number)
 	t.sent++
 	if failure != "" {
 		t.failed[failure]++
@@ -134,8 +162,8 @@ func (t *tally) print() {
 	}
 	// One write: lines of several goroutines and pods do not mix.
 	line, _ := json.Marshal(report{
-		Seconds: time.Since(t.start).Seconds(), Sent: t.sent, OK: t.sent - failed, Failed: failed,
-		Errors: t.failed, Answers: t.answers, P50: at(0.5), P99: at(0.99), Max: t.worst,
+		Seconds: time.Since(t.start).Seconds(), Begun: t.begun, Settled: t.settled(),
+		Sent: t.sent, OK: t.sent - failed, Failed: failed, Errors: t.failed, Answers: t.answers, P50: at(0.5), P99: at(0.99), Max: t.worst,
 	})
 	os.Stdout.Write(append(line, '\n'))
 }

@@ -59,7 +59,7 @@ fn http_listener(listener: SocketAddr, routes: &[Route]) -> Value {
     let route = |route: &Route| {
         json!({
             "match": {"prefix": route.prefix},
-            "route": {"cluster": route.cluster, "prefix_rewrite": "/", "timeout": "5s"},
+            "route": {"cluster": route.cluster, "prefix_rewrite": "/", "timeout": "60s"},
         })
     };
     let routes: Vec<Value> = routes.iter().map(route).collect();

@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::process::Identity;
+
 pub(super) use group::Group;
 
 /// What the kubelet, containerd and runc cannot do without.
 const REQUIRED_V1: [&str; 7] = ["cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"];
 const REQUIRED_V2: [&str; 4] = ["cpu", "cpuset", "memory", "pids"];
 
-/// Our groups begin so; the process that made one follows, so that a later run knows which may go.
+/// Our groups begin so; who made one follows, so that a later run knows which may go.
 const PREFIX: &str = "rollcall-node-";
 
 /// How control groups are mounted on this machine.
@@ -87,7 +89,8 @@ impl Layout {
 
     /// Makes a group of our own in every hierarchy; the name must not be in use.
     pub(super) fn create(&self, name: &str) -> Result<Group> {
-        let name = format!("{PREFIX}{}-{name}", std::process::id());
+        let own = Identity::own("maker").context("this process is not in /proc")?;
+        let name = groups_of(&own) + name;
         match self {
             Self::V1(hierarchies) => Group::v1(hierarchies.iter().map(|hierarchy| hierarchy.own.join(&name)).collect()),
             Self::V2(root) => Group::v2(root.join(&name)),
@@ -101,11 +104,10 @@ impl Layout {
             Self::V2(root) => vec![root],
         };
         let entries = parents.into_iter().filter_map(|parent| parent.read_dir().ok()).flatten().flatten();
-        let is_orphan = |name: &str| maker(name).is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        let is_orphan = |name: &str| maker(name).is_some_and(|maker| !maker.is_alive());
         let orphans = entries.filter(|entry| is_orphan(&entry.file_name().to_string_lossy()));
         let orphans: Vec<PathBuf> = orphans.map(|entry| entry.path()).collect();
-        // What cannot be removed hinders nobody, and is tried again by the next.
-        let _ = group::remove_trees(&orphans);
+        group::sweep(&orphans);
     }
 
     /// Mounts, as arguments of mount(8), that show a fresh control group namespace its own groups in `/sys/fs/cgroup`.
@@ -127,10 +129,16 @@ impl Layout {
     }
 }
 
+/// How the names of all groups of a process begin: with its id and, since ids are used again, its start time.
+pub fn groups_of(maker: &Identity) -> String {
+    format!("{PREFIX}{}-{}-", maker.pid, maker.start_ticks)
+}
+
 /// The process that made a group of this name, if it is one of ours.
-fn maker(name: &str) -> Option<String> {
-    let pid: u32 = name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()?;
-    Some(pid.to_string())
+fn maker(name: &str) -> Option<Identity> {
+    let mut fields = name.strip_prefix(PREFIX)?.split('-');
+    let (pid, start_ticks) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    fields.next().map(|_| Identity { name: name.into(), pid, start_ticks })
 }
 
 // === impl Hierarchy ===

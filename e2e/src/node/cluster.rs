@@ -18,8 +18,8 @@ use crate::process::{Process, Program};
 use crate::tools::{self, NodeTools};
 use crate::{Kubectl, http};
 
-const NODE_BOUND: Duration = Duration::from_secs(60);
-const MACHINE_BOUND: Duration = Duration::from_secs(10);
+const NODE_BOUND: Duration = Duration::from_secs(180);
+const MACHINE_BOUND: Duration = Duration::from_secs(60);
 /// More would need more zones, pod ranges and patience.
 const NODES_MAX: u8 = 2;
 
@@ -46,7 +46,11 @@ impl NodeCluster {
         let tools = tools::node()?;
         let layout = Layout::read()?;
         layout.sweep();
-        let mut space = Space::open(&tools.workload, layout.create(&number())?, &config.folder)?;
+        let group = layout.create(&number())?;
+        let mut space = Space::open(&tools.workload, group.clone(), &config.folder).inspect_err(|_| {
+            // The first error is the one to tell.
+            let _ = group.remove();
+        })?;
         match Self::start_in(&space, &layout, &tools, &config) {
             Ok((kubectl, workers, control)) => Ok(Self { config, tools, kubectl, workers, control, space }),
             Err(error) => {

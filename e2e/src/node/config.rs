@@ -62,7 +62,7 @@ pub(super) fn cni(folder: &Path, index: u8) -> Value {
         "name": "rollcall",
         "plugins": [
             {
-                "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
+                "type": "bridge", "bridge": network::POD_BRIDGE, "isGateway": true, "ipMasq": false, "hairpinMode": true,
                 "ipam": {
                     "type": "host-local",
                     "dataDir": folder.join("addresses"),
@@ -105,6 +105,8 @@ pub(super) fn kubelet(folder: &Path, authority: &Path, cluster_domain: &str, clu
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "nodeStatusUpdateFrequency": "5s",
+        // How soon pods see a Secret or ConfigMap that comes or changes; a minute by default.
+        "syncFrequency": "10s",
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
         "eventRecordQPS": 0,

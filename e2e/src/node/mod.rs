@@ -45,9 +45,10 @@ mod worker;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+pub use cgroups::groups_of;
 pub use cluster::NodeCluster;
 pub use missing::missing;
-pub use network::{OUTSIDE_COUNT, POD_RANGE, SERVICE_RANGE};
+pub use network::{LINK_PREFIX, OUTSIDE_COUNT, POD_RANGE, SERVICE_RANGE};
 
 /// The image of `e2e/workload`: an HTTP server, callers and resolvers for tests. Its user is not root.
 pub const WORKLOAD_IMAGE: &str = "localhost/workload:1";

@@ -16,7 +16,12 @@ pub const POD_RANGE: &str = "10.244.0.0/16";
 /// How many addresses there are for machines outside the cluster.
 pub const OUTSIDE_COUNT: u8 = 20;
 
-const BRIDGE: &str = "rollcall";
+/// How the names of all network devices begin that are made here. Should one escape from its namespace, it is known by it.
+pub const LINK_PREFIX: &str = "rollcall";
+
+const BRIDGE: &str = LINK_PREFIX;
+/// The bridge of a node's pods, which the plugin `bridge` makes.
+pub(super) const POD_BRIDGE: &str = "rollcall-pods";
 
 /// The address of a node; nodes are counted from 1.
 pub(super) fn node(index: u8) -> Ipv4Addr {
@@ -86,7 +91,7 @@ pub(super) fn set_link(control: &Space, index: u8, state: &str) -> Result<()> {
 }
 
 fn cable(index: u8) -> String {
-    format!("node{index}")
+    format!("{LINK_PREFIX}-node{index}")
 }
 
 /// One ip(8) for all lines.

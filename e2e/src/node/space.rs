@@ -21,7 +21,7 @@ use crate::process::{Process, Program};
 /// Writes its process id to each file before `--`, and becomes what comes after it.
 const JOIN: &str = r#"while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@""#;
 
-const OPEN_BOUND: Duration = Duration::from_secs(10);
+const OPEN_BOUND: Duration = Duration::from_secs(60);
 
 /// Namespaces of a cluster, or of one of its nodes.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::tools::NodeTools;
 use crate::{clock, http, kubeconfig};
 
 /// How long a part may take from its start until it answers.
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(120);
 /// The default ports of `/healthz`.
 const KUBELET_HEALTH: u16 = 10248;
 const PROXY_HEALTH: u16 = 10256;

@@ -30,7 +30,7 @@ pub(crate) use views::Stations;
 pub(crate) use vigil::Vigil;
 
 /// How long a condition may take to come true. Generous: what is slower is broken, not loaded.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
 
 /// Does one step of a test, and prints what it was and how long it took.
 pub(crate) fn step<T>(what: &str, body: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -11,7 +11,7 @@ use rollcall_e2e::dns::Kdig;
 use rollcall_e2e::envoy::{Envoy, Route};
 use rollcall_e2e::install::Installation;
 use rollcall_e2e::layout::Scratch;
-use rollcall_e2e::rollcall::{Binaries, Controller, Profile, Rollcall};
+use rollcall_e2e::rollcall::{Binaries, Flags, Profile, Rollcall};
 use rollcall_e2e::{ControlPlane, Kubectl, clock, http, install, layout, net};
 use serde_json::{Value, json};
 
@@ -68,12 +68,18 @@ pub(crate) struct Callers {
     envoy: Option<Arc<Envoy>>,
 }
 
-/// Whether a shop has an Envoy: tests that ask none start faster. Or a recorder of what Rollcall asks of the API server.
+/// What a shop has. Tests that do not ask an Envoy start faster without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum With {
     Envoy,
+    /// An Envoy, and machines that are evicted as soon as those of users. Also when this machine stalls for a second:
+    /// what is expected of a machine that is well must be waited for.
+    EnvoyAndQuickChecks,
     NoEnvoy,
+    /// A recorder of what Rollcall asks of the API server.
     Audit,
+    /// Programs that are asked to end serve on until they are asked again.
+    LongLameDuck,
 }
 
 // === impl Shop ===
@@ -96,19 +102,17 @@ impl Shop {
         let binaries = Binaries::build(Profile::Dev)?;
         let scratch = Scratch::new(name)?;
         let folder = scratch.path().to_path_buf();
-        let plane = match with {
-            With::Envoy | With::NoEnvoy => ControlPlane::start(&folder)?,
-            With::Audit => ControlPlane::start_audited(&folder)?,
-        };
+        let plane =
+            if with == With::Audit { ControlPlane::start_audited(&folder)? } else { ControlPlane::start(&folder)? };
         let kubectl = plane.kubectl().clone();
         let installation = install::install(&kubectl, &folder)?;
         let api = Api::start(&kubectl, &folder)?;
         let machines = [machine("vm-1", 0)?, machine("vm-2", 1)?];
-        stock(&kubectl, &machines)?;
-        let rollcall = Rollcall::start(&binaries, &installation, 2, &folder)?;
+        stock(&kubectl, &machines, &with.check())?;
+        let rollcall = Rollcall::start_with(&binaries, &installation, 2, &folder, with.flags())?;
         let envoy = match with {
-            With::NoEnvoy | With::Audit => None,
-            With::Envoy => {
+            With::NoEnvoy | With::Audit | With::LongLameDuck => None,
+            With::Envoy | With::EnvoyAndQuickChecks => {
                 let route = |prefix: &str, service: &str| Route { prefix: prefix.into(), cluster: cluster(service) };
                 let routes = [route(OUTSIDE_PATH, OUTSIDE), route("/payments", PAYMENTS)];
                 Some(Arc::new(Envoy::start("envoy", &rollcall.catalogs(), &routes, &folder)?))
@@ -211,12 +215,41 @@ impl Shop {
     }
 }
 
+// === impl With ===
+
+impl With {
+    /// How machines are checked, each second.
+    fn check(self) -> Value {
+        let http = json!({"path": "/healthz"});
+        match self {
+            Self::EnvoyAndQuickChecks => json!({"name": "healthz", "http": http, "interval": "1s", "timeout": "500ms"}),
+            // No stall of this machine evicts one that is well. One that fails or refuses is found as quickly as ever, since
+            // failures are repeated at once.
+            Self::Envoy | Self::NoEnvoy | Self::Audit | Self::LongLameDuck => json!({
+                "name": "healthz", "http": http, "interval": "1s", "timeout": "1s", "failureThreshold": 10,
+            }),
+        }
+    }
+
+    fn flags(self) -> Flags<'static> {
+        match self {
+            Self::LongLameDuck => Flags { controller: &["--lame-duck-seconds=120"], dns: &["--lame-duck=2m"] },
+            Self::Envoy | Self::EnvoyAndQuickChecks | Self::NoEnvoy | Self::Audit => Flags::default(),
+        }
+    }
+}
+
 // === impl Callers ===
 
 impl Callers {
     /// The A records of a headless Service of the shop, or of one that is registered only.
     pub(crate) fn dns(&self, service: &str) -> Result<BTreeSet<String>> {
         Ok(self.kdig.data(&name(service), "A")?.into_iter().collect())
+    }
+
+    /// The same, where no question may be lost.
+    pub(crate) fn dns_at_once(&self, service: &str) -> Result<BTreeSet<String>> {
+        Ok(self.kdig.data_at_once(&name(service), "A")?.into_iter().collect())
     }
 
     /// The addresses to which Envoy would send requests for a service.
@@ -251,7 +284,14 @@ pub(crate) fn outside_address(index: usize, family: fn(&IpAddr) -> bool) -> Resu
     let addresses = net::outside_addresses()?;
     let found = addresses.iter().copied().filter(family).nth(index);
     found.with_context(|| {
-        format!("{} names too few addresses ({addresses:?}); run the suite by `cargo xtask test`", net::ADDRESSES)
+        format!(
+            "this test registers more addresses than there are: {addresses:?}. Run `cargo xtask test` as root, or allow \
+             user namespaces (sysctl kernel.unprivileged_userns_clone=1 or, on Ubuntu, \
+             kernel.apparmor_restrict_unprivileged_userns=0): it makes a network that has enough. Or give this machine \
+             some (as root: for n in 1 2 3 4 5 6; do ip address add 198.51.100.1$n dev lo; done; ip address add \
+             2001:db8::11 dev lo) and name them all, separated by spaces, in {}",
+            net::ADDRESSES
+        )
     })
 }
 
@@ -259,8 +299,8 @@ fn machine(name: &str, index: usize) -> Result<Backend> {
     Backend::start(name, SocketAddr::new(outside_address(index, IpAddr::is_ipv4)?, net::free_port()?))
 }
 
-/// A registration of both machines for `service`, checked each second.
-pub(crate) fn registration(name: &str, service: &str, machines: &[Backend]) -> Value {
+/// A registration of both machines for `service`.
+fn registration(name: &str, service: &str, machines: &[Backend], check: &Value) -> Value {
     let endpoint = |machine: &Backend| {
         json!({
             "name": machine.name(),
@@ -269,7 +309,6 @@ pub(crate) fn registration(name: &str, service: &str, machines: &[Backend]) -> V
         })
     };
     let endpoints: Vec<_> = machines.iter().map(endpoint).collect();
-    let check = json!({"name": "healthz", "http": {"path": "/healthz"}, "interval": "1s", "timeout": "500ms"});
     let mut registration = unchecked(name, service, &json!(endpoints));
     registration["spec"]["checks"] = json!([check]);
     registration
@@ -290,13 +329,13 @@ fn marker(address: &str) -> Value {
 }
 
 /// Applies the example, with the addresses of these machines, and what the tests want beside it.
-fn stock(kubectl: &Kubectl, machines: &[Backend]) -> Result<()> {
+fn stock(kubectl: &Kubectl, machines: &[Backend], check: &Value) -> Result<()> {
     kubectl.apply_path(&layout::root().join("manifests/examples/shop.yaml"))?;
     kubectl.apply(HEADLESS)?;
     let registrations = [
-        registration("payments-vm", PAYMENTS, machines),
-        registration("payments-direct-vm", DIRECT, machines),
-        registration("outside", OUTSIDE, machines),
+        registration("payments-vm", PAYMENTS, machines, check),
+        registration("payments-direct-vm", DIRECT, machines, check),
+        registration("outside", OUTSIDE, machines, check),
         unchecked(STEADY, STEADY, &json!([{"name": "only", "addresses": ["203.0.113.1"]}])),
         marker("203.0.113.2"),
     ];

@@ -61,7 +61,7 @@ impl Vigil {
 impl Seen {
     fn look(&mut self, callers: &Callers) {
         self.looks += 1;
-        match callers.dns(DIRECT) {
+        match callers.dns_at_once(DIRECT) {
             Ok(answer) => keep_smallest(&mut self.dns, answer),
             Err(error) => self.failures.push(format!("DNS: {error:#}")),
         }

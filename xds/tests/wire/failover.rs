@@ -107,7 +107,7 @@ async fn a_half_open_connection_is_noticed_and_left() {
     let replica = Replica::start(sender.subscribe()).await;
     let freeze = watch::Sender::new(false);
     let silent = proxy(replica.address.to_string(), freeze.subscribe()).await;
-    let mut reader = Reader::start_with(vec![silent.clone(), replica.uri()], Duration::from_millis(200));
+    let mut reader = Reader::start_with(vec![silent.clone(), replica.uri()], Duration::from_secs(2));
     assert_eq!(reader.connected().await, silent);
     reader.holding("a", "1").await;
     freeze.send_replace(true);

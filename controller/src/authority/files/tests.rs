@@ -10,42 +10,38 @@ use crate::authority::testing::pair;
 
 /// Two files in a folder of their own, swapped as the kubelet does it: by a symbolic link to another folder.
 struct Volume {
-    root: PathBuf,
+    folder: tempfile::TempDir,
     generation: u32,
 }
 
 impl Volume {
-    fn new(test: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("rollcall-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&root).expect("a folder");
-        Self { root, generation: 0 }
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), generation: 0 }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     fn set(&mut self, certificate: &str, key: &str) {
         self.generation += 1;
-        let (folder, link) = (self.root.join(format!("v{}", self.generation)), self.root.join("data"));
+        let (folder, link) = (self.file(&format!("v{}", self.generation)), self.file("data"));
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("tls.crt"), certificate).expect("written");
         std::fs::write(folder.join("tls.key"), key).expect("written");
-        std::os::unix::fs::symlink(&folder, self.root.join("new")).expect("a link");
-        std::fs::rename(self.root.join("new"), link).expect("swapped");
+        std::os::unix::fs::symlink(&folder, self.file("new")).expect("a link");
+        std::fs::rename(self.file("new"), link).expect("swapped");
     }
 
     fn pair(&self) -> Pair {
-        let data = self.root.join("data");
+        let data = self.file("data");
         Pair { certificate: data.join("tls.crt"), key: data.join("tls.key") }
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.root);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pair_is_taken_when_it_is_there_and_again_when_it_changed() {
-    let mut volume = Volume::new("files");
+    let mut volume = Volume::new();
     let (readiness, tally, certificates) =
         (Readiness::default(), Arc::<Tally>::default(), Arc::<Certificates>::default());
     let mut current = Current::new(certificates.clone(), readiness.gate("certificate"), tally.clone());

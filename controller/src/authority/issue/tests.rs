@@ -41,7 +41,7 @@ fn keys_are_not_shown() {
 async fn a_client_that_trusts_the_authority_connects_by_each_name() {
     let now_s = Clock::default().wall_ms() / 1000;
     let ca = authority(now_s, 3600).expect("an authority");
-    let bundle = std::env::temp_dir().join(format!("rollcall-issue-{}.crt", std::process::id()));
+    let bundle = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(&bundle, &ca.certificate).expect("written");
     let certificates = Arc::<Certificates>::default();
     certificates.set(leaf(&ca, &names(), now_s, 600, 0.0).expect("a leaf").identity);
@@ -53,8 +53,10 @@ async fn a_client_that_trusts_the_authority_connects_by_each_name() {
     let server = Server::new(snapshots.subscribe(), server::Limits::default(), Arc::default());
     tokio::spawn(server.into_router().serve_with_incoming(Incoming::tls(listener, acceptor).into_stream()));
     for host in ["localhost", "127.0.0.1"] {
-        let config =
-            Config { ca_file: Some(bundle.clone()), ..Config::new(vec![format!("https://{host}:{port}")], "test") };
+        let config = Config {
+            ca_file: Some(bundle.path().to_path_buf()),
+            ..Config::new(vec![format!("https://{host}:{port}")], "test")
+        };
         let (sender, mut events) = mpsc::unbounded_channel();
         let client = tokio::spawn(client::run(
             config,
@@ -65,5 +67,4 @@ async fn a_client_that_trusts_the_authority_connects_by_each_name() {
         assert!(matches!(event, Some(Event::Connected { .. })), "{host}: {event:?}");
         client.abort();
     }
-    _ = std::fs::remove_file(&bundle);
 }

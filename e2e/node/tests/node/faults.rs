@@ -96,7 +96,7 @@ fn a_missing_certificate_is_told_with_its_remedy_and_taken_up_when_it_comes(clus
         "stringData": {"tls.crt": certificate, "tls.key": key, "ca.crt": certificate},
     });
     cluster.kubectl().run_with_input(&["apply", "--namespace", "rollcall-system", "-f", "-"], &secret.to_string())?;
-    // The kubelet looks at optional volumes about once a minute.
+    // The kubelet looks at optional volumes now and then: here each 10 s, by default about once a minute.
     expect_ready(&release, Part::Controller)?;
     expect_ready(&release, Part::Dns)
 }

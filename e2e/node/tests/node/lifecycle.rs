@@ -50,13 +50,13 @@ fn an_upgrade_with_changed_crds_and_its_rollback_lose_no_answer_and_an_uninstall
     release.helm(&["test", RELEASE]).map_err(|error| release.explain(error))?;
 
     let old = names(&release, Part::Controller)?;
-    release.helm(&["rollback", RELEASE, "1", "--wait", "--timeout=2m"]).map_err(|error| release.explain(error))?;
+    release.helm(&["rollback", RELEASE, "1", "--wait", "--timeout=5m"]).map_err(|error| release.explain(error))?;
     replaced(&release, &old)?;
     expect_undisturbed(cluster, &shop, "rollback", &written)?;
     let printed = cluster.kubectl().run(&["get", "serviceregistrations", "--namespace", shop.name])?;
     ensure!(!printed.contains("CALLABLE"), "the CRD was not rolled back: {printed}");
 
-    release.helm(&["uninstall", RELEASE, "--wait", "--timeout=1m"])?;
+    release.helm(&["uninstall", RELEASE, "--wait", "--timeout=5m"])?;
     expect_gone(cluster)?;
     expect_kept(cluster, &shop, &written)
 }

@@ -60,7 +60,7 @@ impl<'a> Release<'a> {
     /// Installs or upgrades to a chart, and waits until all pods are ready.
     pub(crate) fn apply(&self, chart: &Path, flags: &[&str]) -> Result<String> {
         let chart = chart.to_str().context("the chart's path is not UTF-8")?;
-        let args = ["upgrade", "--install", RELEASE, chart, "--wait", "--timeout=2m"];
+        let args = ["upgrade", "--install", RELEASE, chart, "--wait", "--timeout=5m"];
         self.helm(&[&args, QUICK, flags].concat()).map_err(|error| self.explain(error))
     }
 

@@ -9,10 +9,12 @@ use anyhow::{Context, Result, anyhow};
 use rollcall_e2e::clock;
 use rollcall_e2e::layout::{self, Scratch};
 use rollcall_e2e::node::{self, Config, NodeCluster};
-use rollcall_e2e::process::Program;
+use rollcall_e2e::process::{Identity, Program};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::traces::Traces;
+use crate::traces::{Clusters, Traces};
 use crate::two_nodes;
+use crate::workload::BOUND;
 
 /// A test. It leaves the cluster as it found it, in namespaces that it removes.
 pub(crate) struct Scenario {
@@ -95,31 +97,53 @@ fn run_all(groups: &[&[Scenario]], filter: &str, outcome: &mut Outcome) -> Resul
     if chosen.is_empty() && ![ENDS, KILLED, TWO_NODES].into_iter().any(wanted) {
         return Ok(());
     }
+    on_signals()?;
     rollcall_e2e::tools::node()?;
     let before = Traces::now()?;
     if !chosen.is_empty() || wanted(ENDS) {
         let scratch = Scratch::new("node")?;
         let mut cluster = start(scratch.path())?;
         for scenario in chosen {
+            if clock::is_interrupted() {
+                break;
+            }
             outcome.record(scenario.name, || (scenario.run)(&mut cluster));
         }
         let stopping = clock::now();
         outcome.record(ENDS, || {
             cluster.stop()?;
-            before.expect_same()
+            before.expect_nothing_of(Clusters { makers: &[ourselves()?], folders: &[scratch.path()] })
         });
         println!("  the cluster ended in {:.1} s", stopping.elapsed().as_secs_f32());
         if outcome.failed.is_empty() {
             scratch.remove()?;
         }
     }
+    clock::check_interrupt()?;
     if wanted(KILLED) {
         outcome.record(KILLED, || kill_owner(&before));
     }
+    clock::check_interrupt()?;
     if wanted(TWO_NODES) {
         outcome.record(TWO_NODES, two_nodes::a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back);
     }
     Ok(())
+}
+
+/// From a signal on, all waiting ends, no scenario begins, and the cluster is ended as always: control groups would stay.
+fn on_signals() -> Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).context("listening for Ctrl-C")?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            clock::interrupt();
+        }
+    });
+    Ok(())
+}
+
+/// This process, as a maker of clusters.
+fn ourselves() -> Result<Identity> {
+    Identity::own("runner").context("this process is not in /proc")
 }
 
 /// A cluster with all images that are there.
@@ -147,15 +171,16 @@ fn kill_owner(before: &Traces) -> Result<()> {
     let args = [HOLD.to_owned(), scratch.path().display().to_string()];
     let mut owner = Program::new("owner", us, scratch.path()).args(args).start()?;
     let ready = scratch.path().join("ready");
-    owner.wait_until("its cluster", Duration::from_secs(60), || Ok(ready.exists().then_some(())))?;
+    owner.wait_until("its cluster", BOUND * 2, || Ok(ready.exists().then_some(())))?;
+    let makers = [ourselves()?, owner.identity().context("it has ended by itself")?];
     owner.kill()?;
-    clock::wait_until("the end of all that it had started", Duration::from_secs(10), || {
-        before.expect_same_but_groups().map(Some)
+    clock::wait_until("the end of all that it had started", BOUND, || {
+        before.expect_groups_alone_of(Clusters { makers: &makers, folders: &[scratch.path()] }).map(Some)
     })?;
     // Empty groups cannot end by themselves: the next cluster removes them.
     let next = Scratch::new("node-next")?;
     NodeCluster::start(Config::new(next.path()))?.stop()?;
-    before.expect_same()?;
+    before.expect_nothing_of(Clusters { makers: &makers, folders: &[scratch.path(), next.path()] })?;
     next.remove()?;
     scratch.remove()
 }

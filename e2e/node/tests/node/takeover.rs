@@ -31,7 +31,7 @@ fn rollcall_takes_the_place_of_another_dns_server_and_gives_it_back_without_a_lo
     let web = shop.kubectl(&["get", "service", "web", "--output", "jsonpath={.spec.clusterIP}"])?;
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": [kube_dns(), other(&web)]}).to_string();
     cluster.kubectl().run_with_input(&["apply", "--namespace", SYSTEM, "-f", "-"], &objects)?;
-    release.kubectl(&["rollout", "status", "deployment", "other", "--timeout=60s"])?;
+    release.kubectl(&["rollout", "status", "deployment", "other", "--timeout=180s"])?;
     load(&shop, "resolver", &[RESOLVE, &["web"]].concat())?;
 
     release.apply(&chart(), BEHIND_KUBE_DNS)?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use anyhow::{Result, ensure};
 use rollcall_e2e::clock;
 use rollcall_e2e::node::{CLUSTER_DNS, NodeCluster};
+use serde_json::json;
 
 use crate::install::registration;
 use crate::release::{Part, Release, chart};
@@ -36,17 +37,33 @@ pub(crate) fn install_as_cluster_dns<'a>(cluster: &'a NodeCluster, mode: &str) -
 
 /// Starts a pod that calls or resolves in a loop, and returns when it has begun to succeed.
 pub(crate) fn load(namespace: &Namespace<'_>, name: &str, args: &[&str]) -> Result<()> {
-    namespace.apply([pod(name, args)])?;
+    let mut pod = pod(name, args);
+    // A question is sent once, and its answer awaited longer than an attempt may take: what is lost fails the attempt,
+    // and what is slow does not.
+    let options = json!([{"name": "attempts", "value": "1"}, {"name": "timeout", "value": "30"}]);
+    pod["spec"]["dnsConfig"] = json!({"options": options});
+    namespace.apply([pod])?;
     go_on(namespace, name, BEFORE_AND_AFTER).map(drop)
 }
 
-/// Waits until a loop has made so many attempts more.
+/// Waits until a loop has made so many attempts more, and has seen the end of all before: a loss shows at its timeout.
 pub(crate) fn go_on(namespace: &Namespace<'_>, name: &str, more: u64) -> Result<Report> {
     let mut first = None;
     clock::wait_until(&format!("{more} attempts more of pod {name}"), BOUND, || {
         let report = namespace.report(name)?;
-        let begun = *first.get_or_insert(report.sent);
-        Ok((report.sent >= begun + more).then_some(report))
+        let begun = *first.get_or_insert(report.begun);
+        ensure!(report.settled >= begun + more, "{report:?}");
+        Ok(Some(report))
+    })
+}
+
+/// Waits until so many have answered the calls of a loop.
+fn answered_by(namespace: &Namespace<'_>, name: &str, count: usize) -> Result<()> {
+    clock::wait_until(&format!("{count} to have answered pod {name}"), BOUND, || {
+        let report = namespace.report(name)?;
+        let answered = report.answers.as_object().map_or(0, serde_json::Map::len);
+        ensure!(answered >= count, "{answered} have: {report:?}");
+        Ok(Some(()))
     })
 }
 
@@ -87,8 +104,10 @@ fn a_rolling_deployment_under_traffic_loses_no_call(cluster: &mut NodeCluster) -
     shop.apply([registration("web", &[("vm-1", cluster.outside_address(1))])])?;
     shop.ready("web", 4)?;
     load(&shop, "caller", &["call", "--rate=100", "http://web/"])?;
+    answered_by(&shop, "caller", 4)?;
     shop.kubectl(&["rollout", "restart", "deployment", "web"])?;
-    shop.kubectl(&["rollout", "status", "deployment", "web", "--timeout=60s"])?;
+    shop.kubectl(&["rollout", "status", "deployment", "web", "--timeout=180s"])?;
+    answered_by(&shop, "caller", 7)?;
     let report = expect_no_loss(&shop, "caller")?;
     let answered = report.answers.as_object().map_or(0, serde_json::Map::len);
     ensure!(answered == 7, "not three pods, their successors and a machine: {}", report.answers);
@@ -104,15 +123,15 @@ fn a_dns_server_on_each_node_is_replaced_under_queries_and_none_is_lost(cluster:
     replace_under_queries(cluster, "nodeLocal", "replaced-on-nodes")
 }
 
-/// The resolver of a pod asks again only after 5 s, and an attempt is given up before that: a lost query counts.
-pub(crate) const RESOLVE: &[&str] = &["resolve", "--rate=50", "--timeout=4s"];
+/// An attempt is given up before the pod's resolver would ask again: a lost query counts.
+pub(crate) const RESOLVE: &[&str] = &["resolve", "--rate=50", "--timeout=25s"];
 
 fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static str) -> Result<()> {
     let release = install_as_cluster_dns(cluster, mode)?;
     let shop = Namespace::create(cluster.kubectl(), namespace)?;
     shop.apply(web("web", 1))?;
     shop.ready("web", 1)?;
-    load(&shop, "resolver", &["resolve", "--rate=200", "web"])?;
+    load(&shop, "resolver", &["resolve", "--rate=200", "--timeout=25s", "web"])?;
     let before = names(&release)?;
     let flags = as_cluster_dns(mode);
     let flags: Vec<&str> =
@@ -120,11 +139,12 @@ fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static 
     release.apply(&chart(), &flags)?;
     let after = clock::wait_until("the old DNS servers to have gone", BOUND, || {
         let names = names(&release)?;
-        Ok(names.iter().all(|name| !before.contains(name)).then_some(names))
+        let replaced = names.len() == before.len() && names.iter().all(|name| !before.contains(name));
+        ensure!(replaced, "{before:?} became {names:?}");
+        Ok(Some(names))
     })?;
-    ensure!(after.len() == before.len(), "{before:?} became {after:?}");
     let report = expect_no_loss(&shop, "resolver")?;
-    println!("  {} queries while {} DNS servers were replaced, none lost", report.sent, before.len());
+    println!("  {} queries while {} DNS servers were replaced, none lost", report.sent, after.len());
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use rollcall_e2e::node::WORKLOAD_IMAGE;
 use serde_json::{Value, json};
 
 /// How long a condition may take to come true. Generous: what is slower is broken, not loaded.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
 
 /// A namespace in which pods must be as restricted as Kubernetes can ask for. It goes when dropped.
 pub(crate) struct Namespace<'a> {
@@ -19,6 +19,11 @@ pub(crate) struct Namespace<'a> {
 /// What `workload call` and `workload resolve` report: everything since their start.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// Attempts so far, those under way included.
+    pub(crate) begun: u64,
+    /// So many of them, counted from the first, have ended all: what was lost among them is in `failed`.
+    pub(crate) settled: u64,
+    /// Attempts that have ended.
     pub(crate) sent: u64,
     pub(crate) failed: u64,
     pub(crate) errors: Value,
@@ -47,9 +52,13 @@ pub(crate) fn web(name: &str, replicas: u32) -> Vec<Value> {
     let labels = json!({"app": name});
     let mut container = container(&["serve"]);
     container["ports"] = json!([{"name": "http", "containerPort": 8080}]);
-    let probe = json!({"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "failureThreshold": 2});
-    container["readinessProbe"] = probe.clone();
-    container["startupProbe"] = probe;
+    let probe = |failures: u32| {
+        let get = json!({"path": "/healthz", "port": "http"});
+        json!({"httpGet": get, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": failures})
+    };
+    container["readinessProbe"] = probe(2);
+    // A start on a loaded machine is slow, and no reason to begin anew.
+    container["startupProbe"] = probe(60);
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {
@@ -129,9 +138,12 @@ impl<'a> Namespace<'a> {
     pub(crate) fn report(&self, pod: &str) -> Result<Report> {
         let line = self.kubectl(&["logs", pod, "--tail=1"])?;
         let line: Value = serde_json::from_str(&line).with_context(|| format!("pod {pod} says: {line}"))?;
+        let count = |name: &str| line[name].as_u64().with_context(|| format!("pod {pod} reports no {name}: {line}"));
         Ok(Report {
-            sent: line["sent"].as_u64().unwrap_or_default(),
-            failed: line["failed"].as_u64().unwrap_or_default(),
+            begun: count("begun")?,
+            settled: count("settled")?,
+            sent: count("sent")?,
+            failed: count("failed")?,
             errors: line["errors"].clone(),
             answers: line["answers"].clone(),
         })

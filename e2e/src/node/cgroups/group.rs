@@ -15,7 +15,9 @@ const WANTED_V2: [&str; 6] = ["cpu", "cpuset", "hugetlb", "io", "memory", "pids"
 const LEAF: &str = "processes";
 
 /// How long the kernel may take to let go of a group whose processes were killed.
-const REMOVE_BOUND: Duration = Duration::from_secs(10);
+const REMOVE_BOUND: Duration = Duration::from_secs(60);
+/// The same for groups of others that were killed: what is left then, a later run removes.
+const SWEEP_BOUND: Duration = Duration::from_secs(10);
 
 /// A group of our own. It stays until [`Group::remove`].
 #[derive(Clone, Debug)]
@@ -73,17 +75,22 @@ impl Group {
 
     /// Removes the group and all below, once the kernel has let go of its processes.
     pub(in crate::node) fn remove(&self) -> Result<()> {
-        remove_trees(&self.folders)
+        remove_trees(&self.folders, REMOVE_BOUND)
     }
 }
 
-/// Removes groups and all below, once the kernel has let go of their processes.
-pub(super) fn remove_trees(folders: &[PathBuf]) -> Result<()> {
+/// Removes groups that nobody else will remove, and all below, as far as that can be done soon.
+pub(super) fn sweep(folders: &[PathBuf]) {
+    // What cannot be removed hinders nobody, and is tried again by the next.
+    let _ = remove_trees(folders, SWEEP_BOUND);
+}
+
+fn remove_trees(folders: &[PathBuf], bound: Duration) -> Result<()> {
     let start = clock::now();
     loop {
         folders.iter().for_each(|folder| remove_tree(folder));
         let Some(left) = folders.iter().find(|folder| folder.exists()) else { return Ok(()) };
-        if start.elapsed() > REMOVE_BOUND {
+        if start.elapsed() > bound {
             bail!("the control group {} cannot be removed: see cgroup.procs in it", left.display());
         }
         // Not `wait_until`: an interrupt is often why it shall go.

@@ -88,6 +88,11 @@ fn unified(name: &str, files: &[(&str, &str)]) -> (Scratch, PathBuf) {
     (scratch, root)
 }
 
+/// The name of a group that this process makes.
+fn own_group(name: &str) -> String {
+    groups_of(&Identity::own("test").unwrap()) + name
+}
+
 fn read(file: PathBuf) -> String {
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
@@ -105,7 +110,7 @@ fn on_a_machine_of_version_2_processes_of_others_stay_where_they_are() {
     let group = layout.create("a").unwrap();
     assert_eq!(read(root.join("cgroup.subtree_control")), "+cpu +cpuset +hugetlb +io");
     assert!(!root.join("processes").exists());
-    assert_eq!(group.doors(), [root.join(format!("rollcall-node-{}-a/cgroup.procs", std::process::id()))]);
+    assert_eq!(group.doors(), [root.join(own_group("a")).join("cgroup.procs")]);
     scratch.remove().unwrap();
 }
 
@@ -160,12 +165,16 @@ fn a_group_of_version_1_may_use_the_cpus_of_its_parent() {
 fn groups_of_runs_that_are_gone_are_swept_and_no_others() {
     let (scratch, root) = unified("cgroup-sweep", &[]);
     // No process has an id beyond the kernel's limit of 2^22.
-    let (gone, ours) = ("rollcall-node-4194999-a", format!("rollcall-node-{}-a", std::process::id()));
-    for name in [gone, &ours, "rollcall-node-other", "user.slice"] {
+    let (gone, ours) = ("rollcall-node-4194999-1-a", own_group("a"));
+    // The id of a process that is gone was given to this one.
+    let own = Identity::own("test").unwrap();
+    let before_us = groups_of(&Identity { start_ticks: own.start_ticks - 1, ..own }) + "a";
+    for name in [gone, &before_us, &ours, "rollcall-node-other", "user.slice"] {
         std::fs::create_dir_all(root.join(name).join("below")).unwrap();
     }
     Layout::V2(root.clone()).sweep();
     let left = |name: &str| root.join(name).exists();
-    assert!(!left(gone) && left(&ours) && left("rollcall-node-other") && left("user.slice"));
+    assert!(!left(gone) && !left(&before_us), "of processes that are gone");
+    assert!(left(&ours) && left("rollcall-node-other") && left("user.slice"));
     scratch.remove().unwrap();
 }
