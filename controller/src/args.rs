@@ -13,8 +13,11 @@ use crate::authority::flags::TlsArgs;
 use crate::sources::flags::SourceArgs;
 
 /// The Rollcall controller: watches services, checks registered endpoints, and serves and writes the catalog.
+///
+/// A flag that is given twice counts as it was given last, so that the chart's `controller.extraArgs` can change what the
+/// chart sets. Those that are repeatable add up.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "rollcall-controller", version)]
+#[command(name = "rollcall-controller", version, args_override_self = true)]
 pub struct Args {
     /// Address of the discovery stream (xDS over gRPC).
     #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:18000", value_name = "IP:PORT")]
@@ -132,7 +135,57 @@ fn domain(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
     use super::*;
+
+    /// The words in code quotes in the first two columns of the table of this program's flags in docs/operations.md.
+    fn documented() -> BTreeSet<String> {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operations.md");
+        let text = std::fs::read_to_string(file).expect("docs/operations.md");
+        let (_, section) = text.split_once("\n## Flags of rollcall-controller\n").expect("its section");
+        let section = section.split("\n## ").next().expect("its section");
+        let rows = section.lines().filter(|line| line.starts_with("| `--"));
+        let columns = rows.flat_map(|row| row.split('|').skip(1).take(2));
+        columns.flat_map(|column| column.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+    }
+
+    /// Each flag of `--help`, and its variable.
+    fn offered() -> BTreeSet<String> {
+        let command = Args::command();
+        let flag = |arg: &clap::Arg| arg.get_long().map(|long| format!("--{long}"));
+        let variable = |arg: &clap::Arg| arg.get_env().map(|name| name.to_string_lossy().into_owned());
+        let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+        shown.flat_map(|arg| flag(arg).into_iter().chain(variable(arg))).collect()
+    }
+
+    #[test]
+    fn docs_operations_md_names_each_flag_and_variable() {
+        let (documented, offered) = (documented(), offered());
+        let missing: Vec<_> = offered.difference(&documented).collect();
+        assert!(missing.is_empty(), "not in the table of docs/operations.md: {missing:?}");
+        let stale: Vec<_> = documented.difference(&offered).collect();
+        assert!(stale.is_empty(), "docs/operations.md names what is no flag: {stale:?}");
+        assert!(Args::command().get_arguments().all(|arg| arg.get_env().is_some()), "each has a variable");
+    }
+
+    #[test]
+    fn a_flag_given_twice_counts_as_given_last_and_lists_add_up() {
+        let args = Args::try_parse_from([
+            "rollcall-controller",
+            "--writes-per-second=100",
+            "--tls=files",
+            "--reserved-cidr=10.0.0.0/8",
+            "--writes-per-second=50",
+            "--tls=off",
+            "--reserved-cidr=192.168.0.0/16,172.16.0.0/12",
+        ]);
+        let args = args.expect("accepted");
+        assert_eq!((args.writes_per_second, args.tls.tls), (50, crate::authority::flags::Mode::Off));
+        assert_eq!(args.reserved_cidr.len(), 3);
+    }
 
     #[test]
     fn flags_name_what_is_wrong() {

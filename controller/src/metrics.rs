@@ -324,7 +324,7 @@ impl Readings {
         )?;
         page.counters(
             "rollcall_tls_handshake_failures",
-            "Connections that did not become TLS streams, by reason.",
+            "Connections that failed before HTTP/2 began, by reason: in their TLS handshake, without a preface in time (timeout), or closed because there were too many (crowded).",
             Failure::ALL.map(|reason| ([("reason", reason.as_str())], tls.handshakes.failures(reason))),
         )
     }

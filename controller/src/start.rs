@@ -10,7 +10,7 @@ use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Notices, Readiness, Routes, Telemetry, shutdown};
 use rollcall_catalog::Input;
 use rollcall_xds::server::{Limits, Observer, Server};
-use rollcall_xds::tls::{Acceptor, Incoming};
+use rollcall_xds::tls::{Acceptor, Bounds, Incoming};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -82,10 +82,14 @@ pub async fn run(args: Args, telemetry: Telemetry) -> anyhow::Result<()> {
     let streams = Arc::new(Observer::default());
     let limits = Limits { streams_max: args.streams_max, ..Limits::default() };
     let server = Server::new(published, limits, Arc::clone(&streams));
-    let tls = Arc::default();
+    let tls = Arc::<authority::tally::Tally>::default();
     let acceptor = authority::start(&args.tls, client.clone(), &args.namespace, clock, &readiness, &tls)?;
     let grpc = readiness.gate("grpc");
-    let serving = tokio::spawn(serve_streams(args.grpc_listen, acceptor, server.clone(), grpc, stop.clone()));
+    let bounded = {
+        let (bounds, observer) = (Bounds::for_streams(args.streams_max), Arc::clone(&tls.handshakes));
+        move |incoming: Incoming| incoming.bounded(bounds, observer)
+    };
+    let serving = tokio::spawn(serve_streams(args.grpc_listen, acceptor, bounded, server.clone(), grpc, stop.clone()));
 
     // Out: the API server, by the leader.
     let identity = args.identity();
@@ -134,6 +138,7 @@ pub async fn run(args: Args, telemetry: Telemetry) -> anyhow::Result<()> {
 async fn serve_streams(
     address: SocketAddr,
     acceptor: Option<Acceptor>,
+    bounded: impl FnOnce(Incoming) -> Incoming,
     server: Server,
     gate: Gate,
     stop: CancellationToken,
@@ -145,7 +150,7 @@ async fn serve_streams(
         Some(acceptor) => Incoming::tls(listener, acceptor),
         None => Incoming::plain(listener),
     };
-    server.into_router().serve_with_incoming_shutdown(incoming.into_stream(), stop.cancelled_owned()).await
+    server.into_router().serve_with_incoming_shutdown(bounded(incoming).into_stream(), stop.cancelled_owned()).await
 }
 
 /// A client of the cluster: in a pod by its ServiceAccount, elsewhere by KUBECONFIG.

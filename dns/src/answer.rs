@@ -121,7 +121,9 @@ fn respond(
     Ok(match found {
         Lookup::NotReady => response.with_error(ResponseCode::ServFail, ExtendedError::NotReady),
         // A short name that no search domain completed. A resolver takes a refusal for a fault that passes, and asks again.
-        Lookup::OutOfZone if outside == Outside::Forwarded && question.name().num_labels() == 1 => {
+        Lookup::OutOfZone
+            if outside == Outside::Forwarded && foreign::is_short_host(question.name(), question.query_type()) =>
+        {
             response.with_code(ResponseCode::NXDomain)
         }
         Lookup::OutOfZone => response.with_error(ResponseCode::Refused, ExtendedError::NotAuthoritative),

@@ -12,8 +12,9 @@ use crate::check;
 use crate::forward::target::Target;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
+// A flag that is given twice counts as given last: the chart's `dns.extraArgs` come behind its own flags.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "rollcall-dns", version)]
+#[command(name = "rollcall-dns", version, args_override_self = true)]
 pub struct Args {
     /// Catalog server, such as `https://rollcall-controller.rollcall-system:18000`. Repeat it for more: they are tried in
     /// this order. With `https` its certificate must be for that host; `http` is without TLS.
@@ -168,6 +169,64 @@ mod tests {
         let args =
             parse(&["--catalog", "http://a:1", "--listen", "127.0.0.1:53,[::1]:53", "--lame-duck", "250ms"]).unwrap();
         assert_eq!((args.listen.len(), args.lame_duck), (2, Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_counts_and_lists_grow() {
+        let chart = ["rollcall-dns", "--catalog=http://a:1", "--listen=127.0.0.1:53", "--ttl=5", "--lame-duck=5s"];
+        let extra = ["--ttl=3", "--catalog=http://b:2", "--listen=[::1]:53", "--lame-duck=9s", "--log-format=json"];
+        let both = || chart.iter().chain(&extra);
+        let line = CommandLine::try_parse_from(both()).unwrap().serve;
+        for args in [line, Args::try_parse_from(both()).unwrap()] {
+            assert_eq!((args.ttl, args.lame_duck), (3, Duration::from_secs(9)));
+            assert_eq!((args.catalog.len(), args.listen.len()), (2, 2));
+        }
+        let check = ["rollcall-dns", "check", "--server=10.0.0.1", "--name=a", "--server=[10.0.0.2]:53", "--name=b"];
+        let Some(Command::Check(options)) = CommandLine::try_parse_from(check).unwrap().command else {
+            panic!("a check")
+        };
+        assert_eq!((options.server, options.names.len()), (Some("10.0.0.2:53".parse().unwrap()), 2));
+    }
+
+    /// The text of a section of docs/operations.md.
+    fn section(title: &str) -> String {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (_, rest) = text.split_once(&format!("## {title}\n")).unwrap_or_else(|| panic!("{title} is missing"));
+        rest.split("\n## ").next().unwrap().to_owned()
+    }
+
+    fn flags(command: &clap::Command) -> Vec<(String, String)> {
+        let arguments =
+            command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()));
+        let flag = |argument: &clap::Arg| {
+            let variable = argument.get_env().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Some((format!("`--{}`", argument.get_long()?), format!("`{variable}`")))
+        };
+        arguments.filter_map(flag).collect()
+    }
+
+    #[test]
+    fn docs_operations_md_names_every_flag_with_its_variable_and_no_other() {
+        use clap::CommandFactory;
+        let table = section("Flags of rollcall-dns");
+        let rows = table.lines().filter(|line| line.starts_with("| `--"));
+        let mut documented: Vec<_> = rows
+            .map(|row| {
+                let mut cells = row.split('|').map(|cell| cell.trim().to_owned()).skip(1);
+                (cells.next().unwrap(), cells.next().unwrap())
+            })
+            .collect();
+        let mut command = CommandLine::command();
+        command.build();
+        let mut known = flags(&command);
+        documented.sort();
+        known.sort();
+        assert_eq!(documented, known, "docs/operations.md (left) and --help (right) differ");
+        let check = section("rollcall-dns check");
+        for (flag, _) in flags(command.find_subcommand("check").unwrap()) {
+            assert!(check.contains(flag.trim_matches('`')), "{flag} is missing in the section on rollcall-dns check");
+        }
     }
 
     #[test]

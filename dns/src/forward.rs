@@ -22,6 +22,7 @@ pub mod target;
 pub mod upstreams;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,8 +124,9 @@ impl Forwarder {
         let deadline = Instant::now() + TOTAL_TIMEOUT;
         let mut candidates = self.upstreams.in_order();
         if candidates.is_empty() {
+            // Each leads back here, or has not been looked at yet.
             self.metrics.forward.failed(FailureReason::NoUpstream);
-            return Err(ExtendedError::NotReady);
+            return Err(ExtendedError::NetworkError);
         }
         let (mut refusal, mut error) = (None, ExtendedError::NoReachableAuthority);
         for _ in 0..2 {
@@ -139,7 +141,7 @@ impl Forwarder {
                     Ok(answer) => refusal = refusal.or(Some(answer)),
                     Err(Failure::Silent) if !upstream.is_held_down() => silent.push(upstream),
                     Err(Failure::Silent) => {}
-                    Err(Failure::Unreachable | Failure::Malformed | Failure::NoSocket) => {
+                    Err(Failure::Unreachable | Failure::Malformed | Failure::NoEdns | Failure::NoSocket) => {
                         error = ExtendedError::NetworkError;
                     }
                 }
@@ -165,7 +167,7 @@ impl Forwarder {
             Err(failure) => {
                 self.metrics.forward.failed(FailureReason::from(*failure));
                 // That this machine has no socket left says nothing about the server.
-                if *failure != Failure::NoSocket && upstream.failed() {
+                if *failure != Failure::NoSocket && upstream.failed(*failure) {
                     tracing::warn!(upstream = %upstream.addr, ?failure, "held down until it answers again");
                 }
             }
@@ -182,16 +184,27 @@ impl Forwarder {
     ) -> Result<Answer, Failure> {
         let stranger = || self.metrics.forward.failed(FailureReason::Stranger);
         let mut asked = Asked::new(&self.upstreams.ids, &foreign.query, &foreign.name);
-        let mut answer = exchange::udp(upstream.addr, &asked, deadline, stranger).await?;
-        if answer.knows_no_edns() {
+        let mut result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
+        if matches!(result, Err(Failure::NoEdns)) {
             asked = Asked::without_edns(&self.upstreams.ids, &foreign.query, &foreign.name);
-            answer = exchange::udp(upstream.addr, &asked, deadline, stranger).await?;
+            result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
         }
-        // Who asks over UDP is told so and comes back over TCP.
-        if answer.is_truncated() && transport == Transport::Tcp {
-            answer = exchange::tcp(upstream.addr, &asked, deadline).await?;
+        match result {
+            // Who asks over UDP is told so and comes back over TCP.
+            Ok(cut) if cut.is_truncated() && transport == Transport::Tcp => {
+                Ok(self.whole(upstream.addr, &asked, deadline, cut).await)
+            }
+            other => other,
         }
-        Ok(answer)
+    }
+
+    /// The answer by TCP, or the cut one where TCP does not get through: that server does answer.
+    async fn whole(&self, server: SocketAddr, asked: &Asked, deadline: Instant, cut: Answer) -> Answer {
+        let whole = exchange::tcp(server, asked, deadline).await;
+        whole.unwrap_or_else(|failure| {
+            self.metrics.forward.failed(FailureReason::from(failure));
+            cut
+        })
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
 
 mod observer;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use self::observer::{Nack, Observer, TypeCounters};
 use self::stream::Stream;
@@ -67,8 +69,13 @@ impl Default for Limits {
 // === impl Server ===
 
 impl Server {
-    /// Largest request, in bytes. A client that reconnects names all that it holds in one (envoy #36169: 21 MB).
-    pub const REQUEST_BYTES_MAX: usize = 64 << 20;
+    /// Largest request, in bytes. A client that reconnects names all that it holds of a type in one: 30,000 services with
+    /// the longest names are 5 MiB, and twice as many with names of 30 characters 3 MiB. What has come of a request is held
+    /// in memory before anything is known about its sender, so there is no more room than that.
+    pub const REQUEST_BYTES_MAX: usize = 8 << 20;
+
+    /// Streams on one connection. A client needs one; proxies that carry many clients open more connections.
+    pub const STREAMS_PER_CONNECTION_MAX: u32 = 16;
 
     /// HTTP/2 ping after this long without traffic; a peer that does not answer within [`Self::KEEPALIVE_TIMEOUT`] is
     /// dead, and its streams end.
@@ -93,9 +100,11 @@ impl Server {
         Self::transport().add_service(self.into_service())
     }
 
-    /// A transport that finds dead peers. Small messages are not delayed if it is given [`tls::Incoming`](crate::tls::Incoming).
+    /// A transport that finds dead peers. Small messages are not delayed, and connections are bounded, if it is given
+    /// [`tls::Incoming`](crate::tls::Incoming).
     pub fn transport() -> tonic::transport::Server {
         tonic::transport::Server::builder()
+            .max_concurrent_streams(Self::STREAMS_PER_CONNECTION_MAX)
             .http2_keepalive_interval(Some(Self::KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(Self::KEEPALIVE_TIMEOUT))
     }

@@ -1,14 +1,14 @@
-//! TLS under the stream: certificates that change while streams are open.
+//! What is under the stream: connections in bounded number, and TLS whose certificates change while streams are open.
 //!
 //! ```text
-//! server: Identity --set--> Certificates (ArcSwap) <--resolve-- Incoming (handshakes, bounded) --> tonic
+//! server: Identity --set--> Certificates (ArcSwap) <--resolve-- Incoming (handshakes, bounded) --> Connection --> tonic
 //! client: bundle file --read when it changed--> Trust --> dial (client module) --> tonic
 //! ```
 //!
 //! - [`Identity`]: a certificate with its key, proved to belong together and to be valid now
 //! - [`Certificates`]: the identity that new connections are given; open ones go on with theirs
-//! - [`Incoming`]: what tonic accepts, with TLS or without
-//! - [`Observer`]: handshakes that failed, by reason
+//! - [`Incoming`]: what tonic accepts, with TLS or without, as [`Connection`]s
+//! - [`Observer`]: connections that failed, by reason
 //! - `trust`, `words`: the client's side, and its errors in plain words
 //!
 //! There is one cryptographic provider, ring, named at each use: what a process installs as its default does not matter.
@@ -22,6 +22,7 @@ use tokio_rustls::rustls::{
 };
 
 mod certificates;
+mod connection;
 mod handshakes;
 mod identity;
 mod incoming;
@@ -32,13 +33,14 @@ mod words;
 
 pub use self::{
     certificates::Certificates,
+    connection::Connection,
     handshakes::{Acceptor, Limits},
     identity::{Identity, IdentityError, Validity, date},
-    incoming::Incoming,
-    io::Io,
+    incoming::{Bounds, Incoming},
     observer::{Failure, Observer},
 };
 pub(crate) use self::{
+    io::Io,
     trust::Trust,
     words::{SPEAKS_TLS, handshake_failed},
 };

@@ -60,7 +60,7 @@ pub enum Mode {
 pub const LEAVES_PER_CA_MIN: u32 = 5;
 /// Bounds of lifetimes. Below, clocks and requests take a share that counts; above, certificates outlive their makers.
 const LIFETIME_MIN: Duration = Duration::from_secs(10);
-const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+pub(super) const LIFETIME_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 // === impl TlsArgs ===
 

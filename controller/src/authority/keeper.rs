@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::current::Current;
 use super::issue::{self, Leaf};
-use super::model::{Authority, Ca};
+use super::model::{Authority, Ca, Retired};
 use super::plan::{self, Settings, Step};
 use super::record;
 use super::store::{Found, Store, Trouble};
@@ -26,6 +26,8 @@ pub struct Keeper<S> {
     current: Current,
     clock: Clock,
     leaf: Option<Leaf>,
+    /// Whose leaves are in use, as of the last look: in case the Secret is emptied.
+    remembers: Vec<Retired>,
 }
 
 /// Steps in one go. The longest way is five: publish a new authority, note it, promote it, publish, sign.
@@ -39,7 +41,7 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 impl<S: Store> Keeper<S> {
     /// A keeper without a certificate yet, of leaves for `names`.
     pub fn new(store: S, settings: Settings, names: Vec<String>, current: Current, clock: Clock) -> Self {
-        Self { store, settings, names, current, clock, leaf: None }
+        Self { store, settings, names, current, clock, leaf: None, remembers: Vec::new() }
     }
 
     /// Keeps it for ever.
@@ -85,15 +87,11 @@ impl<S: Store> Keeper<S> {
     async fn take(&self, step: Step, found: Found, before: Option<Authority>, now_s: i64) -> Result<(), Trouble> {
         match (step, before) {
             (Step::Begin, before) => {
-                let authority = plan::begun(before.as_ref(), self.make(now_s)?, now_s, self.settings);
+                let (settings, made) = (self.settings, self.make(now_s)?);
+                let authority = plan::begun(before.as_ref(), &self.remembers, made, now_s, settings);
                 self.record(found, &authority).await?;
                 info!(until = rollcall_xds::tls::date(authority.signing.not_after_s), "made an authority");
-                if before.is_some() {
-                    warn!(
-                        "the authority had run out before another could follow: clients refuse us until they have the new bundle"
-                    );
-                    self.current.authority_rotated();
-                }
+                self.replaced_at_once(before.is_some());
             }
             (Step::Announce, Some(before)) => {
                 let authority = plan::announced(&before, self.make(now_s)?);
@@ -119,6 +117,22 @@ impl<S: Store> Keeper<S> {
         Ok(())
     }
 
+    /// Says what it means that an authority signs without having been announced.
+    fn replaced_at_once(&self, recorded: bool) {
+        if recorded {
+            warn!(
+                "the authority had run out before another could follow: clients refuse us until they have the new bundle"
+            );
+        } else if self.remembers.is_empty() {
+            return;
+        } else {
+            warn!(
+                "the Secret of the authority was emptied: certificates of the one before stay good until they are renewed"
+            );
+        }
+        self.current.authority_rotated();
+    }
+
     async fn record(&self, found: Found, authority: &Authority) -> Result<(), Trouble> {
         self.store.write_authority(found, record::write(authority)).await
     }
@@ -130,7 +144,12 @@ impl<S: Store> Keeper<S> {
     /// Signs a leaf if one is due. Only ever after a look: what signs is what signs now, and clients have its bundle.
     fn sign(&mut self, authority: &Authority, now_s: i64) -> Result<(), String> {
         self.current.authority(authority.signing.not_after_s);
-        let good = |leaf: &Leaf| now_s < leaf.renew_s && authority.trusts(&leaf.signed_by);
+        self.remembers = plan::outgoing(authority, now_s, self.settings);
+        let good = |leaf: &Leaf| {
+            // A clock that was set back leaves a leaf that is not valid yet.
+            let valid_from_s = leaf.identity.validity().not_before_s;
+            (valid_from_s..leaf.renew_s).contains(&now_s) && authority.trusts(&leaf.signed_by)
+        };
         if self.leaf.as_ref().is_some_and(good) {
             return Ok(());
         }

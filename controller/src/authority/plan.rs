@@ -26,7 +26,7 @@ pub struct Settings {
 pub enum Step {
     /// Make an authority that signs at once: there is none, or it has run out with none to follow.
     Begin,
-    /// Make the authority that will follow.
+    /// Make the authority that will follow: there is none, or the one that was to would run out too soon.
     Announce,
     /// Write the authority in this state.
     Record(Authority),
@@ -91,21 +91,35 @@ pub fn step(authority: Option<&Authority>, bundle: Option<&str>, now_s: i64, set
         return Step::Publish(wanted);
     }
     match &authority.next {
+        // Made for a shorter life than the flags ask for now, or left for too long: it would run out as soon as it signs.
+        Some(next) if settings.has_run_out(&next.ca, now_s + settings.overlap_s()) => Step::Announce,
         Some(next) => follow(authority, next, now_s, settings),
         None if settings.turn_s(&authority.signing) <= now_s => Step::Announce,
         None => Step::Sign,
     }
 }
 
-/// With a new authority that signs at once. What signed before stays trusted for what is left of its life.
-pub fn begun(before: Option<&Authority>, ca: Ca, now_s: i64, settings: Settings) -> Authority {
+/// With a new authority that signs at once. What signed before stays trusted for what is left of its life; where there is
+/// no record of it, what this replica `remembers` ([`outgoing`] at its last look) does.
+pub fn begun(before: Option<&Authority>, remembers: &[Retired], ca: Ca, now_s: i64, settings: Settings) -> Authority {
     match before {
         Some(before) => promoted(before, &ca, now_s, settings),
-        None => Authority::fresh(ca, settings.leaf_lifetime_s),
+        None => {
+            let retired = remembers.iter().filter(|retired| retired.until_s > now_s).cloned().collect();
+            Authority { retired, ..Authority::fresh(ca, settings.leaf_lifetime_s) }
+        }
     }
 }
 
-/// With a new authority that is to follow.
+/// What stays trusted when another begins to sign: for what is left of the longest leaf, and the overlap.
+pub fn outgoing(authority: &Authority, now_s: i64, settings: Settings) -> Vec<Retired> {
+    let longest_s = authority.leaf_lifetime_s.max(settings.leaf_lifetime_s);
+    let until_s = authority.signing.not_after_s.min(now_s + longest_s + settings.overlap_s());
+    let old = Retired { certificate: authority.signing.certificate.clone(), until_s };
+    authority.retired.iter().cloned().chain([old]).filter(|retired| retired.until_s > now_s).collect()
+}
+
+/// With a new authority that is to follow, in place of one that was.
 pub fn announced(before: &Authority, ca: Ca) -> Authority {
     Authority { next: Some(Next { ca, published_s: None }), ..before.clone() }
 }
@@ -127,11 +141,12 @@ fn follow(authority: &Authority, next: &Next, now_s: i64, settings: Settings) ->
 }
 
 fn promoted(before: &Authority, ca: &Ca, now_s: i64, settings: Settings) -> Authority {
-    let longest_s = before.leaf_lifetime_s.max(settings.leaf_lifetime_s);
-    let until_s = before.signing.not_after_s.min(now_s + longest_s + settings.overlap_s());
-    let old = Retired { certificate: before.signing.certificate.clone(), until_s };
-    let retired = before.retired.iter().cloned().chain([old]).filter(|retired| retired.until_s > now_s).collect();
-    Authority { signing: ca.clone(), next: None, retired, leaf_lifetime_s: longest_s }
+    Authority {
+        signing: ca.clone(),
+        next: None,
+        retired: outgoing(before, now_s, settings),
+        leaf_lifetime_s: before.leaf_lifetime_s.max(settings.leaf_lifetime_s),
+    }
 }
 
 /// Without what need not be trusted any more, and with the lifetime that leaves are about to have.

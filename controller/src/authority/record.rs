@@ -6,6 +6,7 @@ use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::flags::LIFETIME_MAX;
 use super::issue::{ca_key, parts};
 use super::model::{Authority, Ca, Key, Next, Retired};
 
@@ -21,6 +22,8 @@ pub const SECRET_KEY: &str = "authority.json";
 pub const BUNDLE_KEY: &str = "ca.crt";
 /// Of the document.
 const VERSION: u32 = 1;
+/// The last second of the year 9999: certificates can say no later one (RFC 5280 §4.1.2.5).
+const TIME_MAX_S: i64 = 253_402_300_799;
 
 /// Why the Secret's content cannot be used. It is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,21 +91,23 @@ pub fn read(data: &Data) -> Result<Option<Authority>, RecordError> {
         return if keys.is_empty() { Ok(None) } else { Err(RecordError::Foreign { keys: keys.join(", ") }) };
     };
     let Versioned { version } = serde_json::from_slice(bytes).map_err(not_json)?;
-    if version != VERSION {
+    if version > VERSION {
         return Err(RecordError::Newer { version });
     }
-    let document: Document = serde_json::from_slice(bytes).map_err(not_json)?;
-    let published_s = document.next_published_seconds;
-    let retired = |old: Old| {
-        facts(&old.certificate)?;
-        Ok(Retired { certificate: old.certificate, until_s: old.until_seconds })
-    };
-    Ok(Some(Authority {
+    if version < VERSION {
+        return Err(damaged(&format!("there has never been a version {version}")));
+    }
+    authority(serde_json::from_slice(bytes).map_err(not_json)?).map(Some)
+}
+
+fn authority(document: Document) -> Result<Authority, RecordError> {
+    let published_s = document.next_published_seconds.map(|at_s| time("nextPublishedSeconds", at_s)).transpose()?;
+    Ok(Authority {
         signing: ca(document.signing)?,
         next: document.next.map(ca).transpose()?.map(|ca| Next { ca, published_s }),
         retired: document.retired.into_iter().map(retired).collect::<Result<_, _>>()?,
-        leaf_lifetime_s: document.leaf_lifetime_seconds,
-    }))
+        leaf_lifetime_s: lifetime(document.leaf_lifetime_seconds)?,
+    })
 }
 
 /// What the Secret is to hold.
@@ -129,6 +134,22 @@ fn ca(pair: Pair) -> Result<Ca, RecordError> {
         return Err(damaged(&"a key does not belong to its certificate"));
     }
     Ok(ca)
+}
+
+fn retired(old: Old) -> Result<Retired, RecordError> {
+    facts(&old.certificate)?;
+    Ok(Retired { certificate: old.certificate, until_s: time("untilSeconds", old.until_seconds)? })
+}
+
+/// As the flags allow it; sums with times stay far from overflow then.
+fn lifetime(seconds: i64) -> Result<i64, RecordError> {
+    let allowed = u64::try_from(seconds).is_ok_and(|seconds| (1..=LIFETIME_MAX.as_secs()).contains(&seconds));
+    allowed.then_some(seconds).ok_or_else(|| damaged(&format!("leafLifetimeSeconds of {seconds} is no lifetime")))
+}
+
+fn time(what: &str, at_s: i64) -> Result<i64, RecordError> {
+    let allowed = (0..=TIME_MAX_S).contains(&at_s);
+    allowed.then_some(at_s).ok_or_else(|| damaged(&format!("{what} of {at_s} is no time")))
 }
 
 /// The last second of a certificate's validity, and its public key.

@@ -120,10 +120,11 @@ impl Objects {
 
 impl Store for Objects {
     async fn read(&self) -> Result<Found, Trouble> {
-        let create = self.create("secret generic", &self.secret);
-        let secret = ask("get", &self.secret(), &create, self.secrets.get(&self.secret)).await?;
+        // In this order: a bundle that differs is then older than the Secret, or not the one that a write would go over.
         let create = self.create("configmap", &self.configmap);
         let configmap = ask("get", &self.configmap(), &create, self.configmaps.get(&self.configmap)).await?;
+        let create = self.create("secret generic", &self.secret);
+        let secret = ask("get", &self.secret(), &create, self.secrets.get(&self.secret)).await?;
         Ok(Found { secret, configmap })
     }
 

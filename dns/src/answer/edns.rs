@@ -33,7 +33,7 @@ pub enum ExtendedError {
     NotAuthoritative,
     /// 22: none of the servers that the question was forwarded to answered.
     NoReachableAuthority,
-    /// 23: the servers that the question was forwarded to cannot be reached, or talk nonsense.
+    /// 23: the servers to forward to cannot be reached, talk nonsense, or may not be asked because they lead back here.
     NetworkError,
 }
 

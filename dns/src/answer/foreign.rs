@@ -3,12 +3,10 @@
 //! Never those for names of the cluster, whatever the catalog says about them: another server could only deny them.
 
 use hickory_proto::op::Query as Question;
-use hickory_proto::rr::{Name, Record};
+use hickory_proto::rr::{Name, Record, RecordType};
 
 use crate::zone::Lookup;
 
-/// With fewer labels a name is a host's without its domain, or a top-level domain. Neither is anybody's outside.
-const LABELS_MIN: u8 = 2;
 /// Types that are about the two servers that talk, not about a name (RFC 6895 §3.1): OPT, TKEY, TSIG, IXFR, AXFR.
 const META_TYPES: [u16; 5] = [41, 249, 250, 251, 252];
 
@@ -19,8 +17,15 @@ pub(super) fn of(question: &Question, found: &Lookup) -> Option<(Name, Vec<Recor
         Lookup::Found(found) => (found.elsewhere.as_ref()?, &found.answers[..]),
     };
     let ours = *found == Lookup::NotReady && may_be_ours(name);
-    let asked = name.num_labels() >= LABELS_MIN && !META_TYPES.contains(&question.query_type().into());
-    (asked && !ours).then(|| (name.clone(), chain.to_vec()))
+    let rtype = question.query_type();
+    let stays = ours || is_short_host(name, rtype) || META_TYPES.contains(&rtype.into());
+    (!stays).then(|| (name.clone(), chain.to_vec()))
+}
+
+/// Whether addresses are asked of a single label: a host's name without its domain, or a top-level domain, and neither is
+/// anybody's outside. Other types are asked there, since validators behind this server need those of DNSSEC.
+pub(super) fn is_short_host(name: &Name, rtype: RecordType) -> bool {
+    name.num_labels() == 1 && matches!(rtype, RecordType::A | RecordType::AAAA)
 }
 
 /// Whether a name may turn out to be the cluster's. Its domain comes with the catalog, so until then the names that a
@@ -39,8 +44,6 @@ fn may_be_ours(name: &Name) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_proto::rr::RecordType;
-
     use crate::zone::Found;
 
     fn asked(name: &str, rtype: RecordType, found: &Lookup) -> Option<String> {
@@ -64,12 +67,29 @@ mod tests {
     }
 
     #[test]
-    fn single_labels_and_types_between_servers_are_asked_nowhere() {
-        for name in [".", "com.", "web."] {
-            assert_eq!(asked(name, RecordType::A, &Lookup::OutOfZone), None, "{name}");
+    fn addresses_of_single_labels_and_types_between_servers_are_asked_nowhere() {
+        for (name, rtype) in [("com.", RecordType::A), ("web.", RecordType::AAAA)] {
+            assert_eq!(asked(name, rtype, &Lookup::OutOfZone), None, "{name}");
+            assert_eq!(asked(name, rtype, &Lookup::NotReady), None, "{name}");
         }
         for rtype in [RecordType::OPT, RecordType::TSIG, RecordType::AXFR, RecordType::Unknown(249)] {
             assert_eq!(asked("www.example.com.", rtype, &Lookup::OutOfZone), None, "{rtype}");
+        }
+    }
+
+    #[test]
+    fn what_validators_ask_of_the_root_and_of_top_level_domains_leaves() {
+        for (name, rtype) in [
+            (".", RecordType::DNSKEY),
+            (".", RecordType::NS),
+            (".", RecordType::A),
+            ("com.", RecordType::DS),
+            ("com.", RecordType::DNSKEY),
+            ("com.", RecordType::SOA),
+        ] {
+            for found in [Lookup::OutOfZone, Lookup::NotReady] {
+                assert_eq!(asked(name, rtype, &found).as_deref(), Some(name), "{rtype}");
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::names::Wanted;
 use super::problem::Problem;
 use crate::answer::Transport;
+use crate::forward::answer::Answer;
 use crate::forward::exchange::{self, Failure};
 use crate::forward::message::{Asked, Flags, Ids};
 use crate::forward::target::DNS_PORT;
@@ -42,22 +43,30 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(address.into());
-        }
-        if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        // Without brackets all of it is an address, if it can be one.
+        if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(SocketAddr::new(ip, DNS_PORT).into());
         }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, port.parse().ok()),
-            None => (text, Some(DNS_PORT)),
+        let read = || {
+            let (host, port) = split(text)?;
+            let port = if port.is_empty() { DNS_PORT } else { port.strip_prefix(':')?.parse().ok()? };
+            (port > 0).then_some(Self { host, port })
         };
-        let named = !host.is_empty() && !host.contains([':', '/']);
-        let port = port.filter(|port| named && *port > 0);
-        port.map(|port| Self { host: host.to_owned(), port }).ok_or_else(|| {
+        read().ok_or_else(|| {
             "give an address or a name, with a port if it is not 53, such as 10.96.0.10 or rollcall-dns:1053".to_owned()
         })
     }
+}
+
+/// The host, and the port with the colon before it, if there is one. In brackets stands an address of either family: who
+/// has it from a variable does not know which one it is.
+fn split(text: &str) -> Option<(String, &str)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        return Some((host.parse::<IpAddr>().ok()?.to_string(), port));
+    }
+    let (host, port) = text.split_at(text.rfind(':').unwrap_or(text.len()));
+    (!host.is_empty() && !host.contains([':', '/', '[', ']'])).then(|| (host.to_owned(), port))
 }
 
 impl From<SocketAddr> for Server {
@@ -112,7 +121,8 @@ async fn ask_for(
     for rtype in rtypes {
         let message = exchange(server, name, *rtype, transport, patience).await?;
         match message.metadata.response_code {
-            ResponseCode::NoError => found.extend(told(&message)),
+            ResponseCode::NoError if has_data(&message, *rtype) => found.extend(told(&message)),
+            ResponseCode::NoError => {}
             ResponseCode::NXDomain => return Err(Problem::NoSuchName(name.clone())),
             code => return Err(Problem::Code { name: name.clone(), code, extended: extended_error(&message) }),
         }
@@ -128,15 +138,33 @@ async fn exchange(
     patience: Duration,
 ) -> Result<Message, Problem> {
     let flags = Flags { recursion_desired: true, ..Flags::default() };
+    let plain = Asked::plain(&Ids::default(), name, rtype, flags);
     let mut asked = Asked::plain(&Ids::default(), name, rtype, flags);
     asked.add_edns(false);
     let deadline = Instant::now() + patience;
-    let answer = match transport {
-        Transport::Udp => exchange::udp(server, &asked, deadline, || {}).await,
-        Transport::Tcp => exchange::tcp(server, &asked, deadline).await,
-    };
+    let mut answer = ask_once(server, &asked, transport, deadline).await;
+    if matches!(answer, Err(Failure::NoEdns)) {
+        answer = ask_once(server, &plain, transport, deadline).await;
+    }
     let message = answer.and_then(|answer| answer.decode().ok_or(Failure::Malformed));
     message.map_err(|failure| Problem::Failure { server, transport, failure })
+}
+
+async fn ask_once(
+    server: SocketAddr,
+    asked: &Asked,
+    transport: Transport,
+    deadline: Instant,
+) -> Result<Answer, Failure> {
+    match transport {
+        Transport::Udp => exchange::udp(server, asked, deadline, || {}).await,
+        Transport::Tcp => exchange::tcp(server, asked, deadline).await,
+    }
+}
+
+/// Whether there is a record of the type: a CNAME may lead to a name that has none. What was cut may have had one.
+fn has_data(message: &Message, rtype: RecordType) -> bool {
+    message.metadata.truncation || message.answers.iter().any(|record| record.record_type() == rtype)
 }
 
 /// The records in words; a few of them stand for many.
@@ -172,12 +200,32 @@ mod tests {
             ("10.96.0.10:1053", "10.96.0.10:1053"),
             ("fd00::a", "[fd00::a]:53"),
             ("[fd00::a]:1053", "[fd00::a]:1053"),
+            ("[fd00::a]", "[fd00::a]:53"),
+            ("[10.96.0.1]:1053", "10.96.0.1:1053"),
+            ("[10.96.0.1]", "10.96.0.1:53"),
+            ("fd00::1:53", "[fd00::1:53]:53"),
             ("rollcall-dns", "rollcall-dns:53"),
             ("rollcall-dns.rollcall-system.svc:1053", "rollcall-dns.rollcall-system.svc:1053"),
         ] {
             assert_eq!(text.parse::<Server>().unwrap().to_string(), expected);
         }
-        for bad in ["", ":53", "dns:", "dns:0", "dns:x", "http://dns:53", "a:b:53"] {
+        for bad in [
+            "",
+            ":53",
+            "dns:",
+            "dns:0",
+            "dns:x",
+            "http://dns:53",
+            "a:b:53",
+            "[]:53",
+            "[dns]:53",
+            "[fd00::a",
+            "fd00::a]:53",
+            "[fd00::a]53",
+            "[fd00::a]:",
+            "[10.96.0.1]:0",
+            "10.96.0.1:70000",
+        ] {
             assert!(bad.parse::<Server>().unwrap_err().contains("such as 10.96.0.10"), "{bad}");
         }
     }

@@ -85,7 +85,9 @@ impl Problem {
                  whether a NetworkPolicy lets {} to its port through",
                 transport.name().to_uppercase()
             ),
-            Self::Failure { failure: Failure::Malformed, .. } => "see what listens at that address".to_owned(),
+            Self::Failure { failure: Failure::Malformed | Failure::NoEdns, .. } => {
+                "see what listens at that address".to_owned()
+            }
             Self::Failure { failure: Failure::NoSocket, .. } => "raise this process's limit of open files".to_owned(),
             Self::NoSuchName(_) | Self::NoData(_) => {
                 "see whether the Service exists (kubectl get service -n NAMESPACE NAME) and has ready endpoints, and \
@@ -107,7 +109,8 @@ fn code_remedy(code: ResponseCode, extended: Option<u16>) -> &'static str {
             "the server waits for the catalog: its /readyz says why; see whether it reaches a controller (--catalog)"
         }
         (ResponseCode::ServFail, Some(22 | 23)) => {
-            "the servers that it forwards to do not answer: see its --forward and whether a NetworkPolicy lets it out"
+            "the servers that it forwards to do not answer, or lead back to it: see its --forward, its /readyz, and whether \
+             a NetworkPolicy lets it out"
         }
         (ResponseCode::Refused, _) => {
             "the name is not the cluster's and the server does not forward: give it --forward, or ask for another name"
@@ -121,7 +124,7 @@ fn failure_text(server: SocketAddr, transport: Transport, failure: Failure) -> S
     match failure {
         Failure::Silent => format!("{server} does not answer over {transport}"),
         Failure::Unreachable => format!("nothing listens on {transport} at {server}, or there is no way to it"),
-        Failure::Malformed => format!("{server} answers over {transport} with what is no DNS answer"),
+        Failure::Malformed | Failure::NoEdns => format!("{server} answers over {transport} with what is no DNS answer"),
         Failure::NoSocket => "this process can open no socket".to_owned(),
     }
 }
@@ -132,7 +135,7 @@ fn extended_text(extended: Option<u16>) -> String {
         Some(14) => "not ready",
         Some(20) => "not its zone",
         Some(22) => "no server that it forwards to answers",
-        Some(23) => "the servers that it forwards to cannot be reached",
+        Some(23) => "the servers that it forwards to cannot be reached, or lead back to it",
         Some(other) => return format!(" (extended error {other})"),
     };
     format!(" ({text})")

@@ -6,13 +6,13 @@
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 
-use super::message::HEADER_BYTES;
+use super::message::{HEADER_BYTES, is_without_edns};
 use crate::answer::edns::{EXTENDED_ERROR_OPTION, Edns, ExtendedError, OPT_TYPE, opt_record};
 use crate::answer::encode::Response;
 use crate::answer::{Foreign, Transport};
 use crate::zone::Found;
 
-/// A response to our question, all of it readable.
+/// A response to our question, all of it readable, or cut behind its last whole record.
 #[derive(Debug)]
 pub struct Answer {
     bytes: Vec<u8>,
@@ -40,7 +40,8 @@ struct Span {
 
 const ADDITIONAL: usize = 3;
 const FLAG_AA: u8 = 0x04;
-const FLAG_TC: u8 = 0x02;
+/// TC in the third byte of a header.
+pub(super) const FLAG_TC: u8 = 0x02;
 const FLAG_RA: u8 = 0x80;
 const FLAG_AD: u8 = 0x20;
 
@@ -48,27 +49,47 @@ const FLAG_AD: u8 = 0x20;
 
 impl Answer {
     /// Reads a response whose header and question have been compared already. `None` when it is broken.
+    ///
+    /// With TC set it may end anywhere, and its counts may be those of the whole (RFC 2181 §9): what is whole is kept.
     pub(super) fn read(bytes: Vec<u8>, question_end: usize) -> Option<Self> {
-        let (mut records, mut opt, mut at) = (Vec::new(), None, question_end);
+        let mut answer = Self { bytes, question_end, records: Vec::new(), opt: None };
+        let (mut end, mut counts) = (question_end, [0_u16; ADDITIONAL]);
         for section in 1..=ADDITIONAL {
-            let count = u16::from_be_bytes([*bytes.get(4 + 2 * section)?, *bytes.get(5 + 2 * section)?]);
-            for _ in 0..count {
-                let record = span(&bytes, at)?;
-                at = record.end;
-                if record.rtype != OPT_TYPE {
-                    // What follows OPT, such as a signature, was for this server.
-                    if opt.is_none() {
-                        records.push((section, at));
-                    }
-                } else if section == ADDITIONAL && opt.is_none() {
-                    let errors = extended_errors(bytes.get(record.data..record.end)?)?;
-                    opt = Some(Opt { rcode_high: record.ttl[0], errors });
-                } else {
-                    return None; // RFC 6891 §6.1.1
+            let count = answer.bytes.get(4 + 2 * section..6 + 2 * section)?.first_chunk().copied()?;
+            for _ in 0..u16::from_be_bytes(count) {
+                match answer.read_record(section, end) {
+                    Some(record_end) => end = record_end,
+                    None if answer.is_truncated() => return Some(answer.shortened(end, counts)),
+                    None => return None,
                 }
+                counts[section - 1] += 1;
             }
         }
-        Some(Self { bytes, question_end, records, opt })
+        Some(answer)
+    }
+
+    /// Takes in the record at `at`, and says where it ends.
+    fn read_record(&mut self, section: usize, at: usize) -> Option<usize> {
+        let record = span(&self.bytes, at)?;
+        if record.rtype != OPT_TYPE {
+            // What follows OPT, such as a signature, was for this server.
+            if self.opt.is_none() {
+                self.records.push((section, record.end));
+            }
+        } else if section == ADDITIONAL && self.opt.is_none() {
+            let errors = extended_errors(self.bytes.get(record.data..record.end)?)?;
+            self.opt = Some(Opt { rcode_high: record.ttl[0], errors });
+        } else {
+            return None; // RFC 6891 §6.1.1
+        }
+        Some(record.end)
+    }
+
+    /// The same as if it had been cut at `end`, behind so many records of each section.
+    fn shortened(mut self, end: usize, counts: [u16; ADDITIONAL]) -> Self {
+        self.bytes.truncate(end);
+        write_counts(counts, &mut self.bytes);
+        self
     }
 
     /// TC.
@@ -92,9 +113,9 @@ impl Answer {
         !matches!(self.rcode(), FormErr | ServFail | NotImp | Refused)
     }
 
-    /// FORMERR without OPT, to a question with it.
+    /// FORMERR or NOTIMP without OPT, which to a question with it says that the server knows none.
     pub(super) fn knows_no_edns(&self) -> bool {
-        self.opt.is_none() && self.rcode() == ResponseCode::FormErr
+        self.opt.is_none() && is_without_edns(self.bytes[3])
     }
 
     /// Writes the answer for the client into `out`, which is empty: the client's id, question and OPT, cut to what it
@@ -131,9 +152,7 @@ impl Answer {
             counts[ADDITIONAL - 1] += 1;
             out.extend(opt);
         }
-        for (place, count) in out[6..HEADER_BYTES].chunks_exact_mut(2).zip(counts) {
-            place.copy_from_slice(&count.to_be_bytes());
-        }
+        write_counts(counts, out);
         self.client_header(foreign, cut, out);
         Ok(self.rcode())
     }
@@ -183,6 +202,13 @@ impl Answer {
         out[2] |= self.bytes[2] & FLAG_TC;
         out[3] |= self.bytes[3] & FLAG_RA;
         Ok(rcode)
+    }
+}
+
+/// Writes the counts of records into a message's header.
+fn write_counts(counts: [u16; ADDITIONAL], message: &mut [u8]) {
+    for (place, count) in message[6..HEADER_BYTES].chunks_exact_mut(2).zip(counts) {
+        place.copy_from_slice(&count.to_be_bytes());
     }
 }
 

@@ -181,6 +181,46 @@ fn broken_records_are_found() {
     }
 }
 
+#[test]
+fn an_answer_with_tc_that_ends_inside_a_record_gives_what_is_whole() {
+    let served = |foreign: &Foreign| {
+        served(foreign, |message| {
+            message.metadata.truncation = true;
+            message.answers.extend((0..3).map(a));
+            message.set_edns(WireEdns::new());
+        })
+    };
+    let mut chained = client(Some(1232), false);
+    chained.chain = vec![a(9)];
+    for foreign in [client(Some(1232), false), client(None, false), chained] {
+        let whole = served(&foreign);
+        let ends: Vec<_> = read(&foreign, whole.clone()).unwrap().records.iter().map(|(_, end)| *end).collect();
+        for cut in question_end(&foreign)..whole.len() {
+            let answer = read(&foreign, whole[..cut].to_vec()).unwrap_or_else(|| panic!("cut at {cut}"));
+            let mut out = Vec::new();
+            answer.pass_on(&foreign, Transport::Udp, &mut out).unwrap();
+            let (message, kept) = (Message::from_vec(&out).unwrap(), ends.iter().filter(|end| **end <= cut).count());
+            assert!(message.metadata.truncation, "cut at {cut}");
+            assert_eq!(message.answers.len(), kept + foreign.chain.len(), "cut at {cut}");
+            assert_eq!(message.edns.is_some(), foreign.query.edns.is_some());
+        }
+    }
+}
+
+#[test]
+fn counts_with_tc_may_be_those_of_the_whole() {
+    let foreign = client(None, false);
+    let mut bytes = served(&foreign, |message| {
+        message.metadata.truncation = true;
+        message.answers.extend([a(1), a(2)]);
+    });
+    bytes[6..12].copy_from_slice(&[0xff, 0xff, 0, 7, 0, 7]);
+    let mut out = Vec::new();
+    read(&foreign, bytes).unwrap().pass_on(&foreign, Transport::Udp, &mut out).unwrap();
+    let message = Message::from_vec(&out).unwrap();
+    assert_eq!((message.answers, message.metadata.truncation), (vec![a(1), a(2)], true));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 

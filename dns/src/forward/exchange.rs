@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::Answer;
+use super::answer::{Answer, FLAG_TC};
 use super::message::{Asked, Verdict};
 
 /// Why a server gave no answer.
@@ -19,6 +19,8 @@ pub enum Failure {
     Unreachable,
     /// It answered with what cannot be read.
     Malformed,
+    /// It knows no OPT record (RFC 6891 §7): it is to be asked without one.
+    NoEdns,
     /// This machine has no socket to ask from.
     NoSocket,
 }
@@ -40,17 +42,27 @@ pub async fn udp(
         socket.connect(server).await.map_err(|_| Failure::Unreachable)?;
         socket.send(asked.wire()).await.map_err(|_| Failure::Unreachable)?;
         loop {
-            let mut bytes = Vec::with_capacity(DATAGRAM_BYTES_MAX);
+            let mut bytes = Vec::with_capacity(DATAGRAM_BYTES_MAX + 1);
             // An ICMP error: nothing listens there.
             socket.recv_buf(&mut bytes).await.map_err(|_| Failure::Unreachable)?;
-            match asked.judge(bytes) {
+            match asked.judge(cut(bytes)) {
                 Verdict::Answer(answer) => return Ok(answer),
                 Verdict::Stranger => on_stranger(),
+                Verdict::NoEdns => return Err(Failure::NoEdns),
                 Verdict::Malformed => return Err(Failure::Malformed),
             }
         }
     };
     timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::Silent))
+}
+
+/// A longer datagram is as good as one that its server cut.
+fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() > DATAGRAM_BYTES_MAX {
+        bytes.truncate(DATAGRAM_BYTES_MAX);
+        bytes[2] |= FLAG_TC;
+    }
+    bytes
 }
 
 /// Asks over TCP, on a connection of its own.
@@ -59,6 +71,7 @@ pub async fn tcp(server: SocketAddr, asked: &Asked, deadline: Instant) -> Result
         let bytes = stream(server, asked).await.map_err(|_| Failure::Unreachable)?;
         match asked.judge(bytes) {
             Verdict::Answer(answer) => Ok(answer),
+            Verdict::NoEdns => Err(Failure::NoEdns),
             Verdict::Stranger | Verdict::Malformed => Err(Failure::Malformed),
         }
     };

@@ -14,7 +14,7 @@ use super::exchange::{self, Failure};
 use super::message::{Asked, Flags};
 use super::resolv_conf::ResolvConf;
 use super::target::{Target, is_own};
-use super::upstreams::{Seen, Standing, UPSTREAMS_MAX, Upstream, Upstreams};
+use super::upstreams::{Look, Seen, Standing, UPSTREAMS_MAX, Upstream, Upstreams};
 use crate::metrics::Metrics;
 
 /// Between two looks at files and servers.
@@ -93,11 +93,12 @@ impl Keeper {
     /// the question's return that it leads back.
     fn check(&self) {
         let now = Instant::now();
-        for upstream in self.upstreams.all().iter().filter(|upstream| upstream.begin_check(now)) {
+        for upstream in self.upstreams.all().iter() {
+            let Some(look) = upstream.begin_check(now) else { continue };
             let (upstreams, upstream) = (Arc::clone(&self.upstreams), Arc::clone(upstream));
             tokio::spawn(async move {
-                let seen = look(&upstreams, &upstream).await;
-                log(upstream.addr, upstream.end_check(seen));
+                let seen = take(look, &upstreams, &upstream).await;
+                log(upstream.addr, upstream.end_check(look, seen));
             });
         }
     }
@@ -164,12 +165,27 @@ impl Resolved {
     }
 }
 
-/// Without RD: a resolver answers at once with what it has and asks nobody, while a forwarder like this one passes it on.
-async fn look(upstreams: &Upstreams, upstream: &Upstream) -> Seen {
-    let asked = Asked::plain(&upstreams.ids, &upstream.own_question, RecordType::A, Flags::default());
+/// Without RD a resolver answers at once with what it has and asks nobody, while a forwarder like this one passes it on.
+/// With RD resolvers pass it on as well; one that cannot reach the root's servers is silent then, and is there all the
+/// same: a thorough look asks both ways.
+async fn take(look: Look, upstreams: &Upstreams, upstream: &Upstream) -> Seen {
+    match look {
+        Look::Routine => ask(upstreams, upstream, false).await,
+        Look::Thorough => match tokio::join!(ask(upstreams, upstream, true), ask(upstreams, upstream, false)) {
+            (Seen::Silent, Seen::Silent) => Seen::Silent,
+            (Seen::Answered, _) | (_, Seen::Answered) => Seen::Answered,
+        },
+    }
+}
+
+async fn ask(upstreams: &Upstreams, upstream: &Upstream, recursion_desired: bool) -> Seen {
+    let flags = Flags { recursion_desired, ..Flags::default() };
+    let asked = Asked::plain(&upstreams.ids, &upstream.own_question, RecordType::A, flags);
     match exchange::udp(upstream.addr, &asked, Instant::now() + TRY_TIMEOUT, || {}).await {
         Ok(_) => Seen::Answered,
-        Err(Failure::Silent | Failure::Unreachable | Failure::Malformed | Failure::NoSocket) => Seen::Silent,
+        Err(Failure::Silent | Failure::Unreachable | Failure::Malformed | Failure::NoEdns | Failure::NoSocket) => {
+            Seen::Silent
+        }
     }
 }
 

@@ -9,34 +9,51 @@ fn faults(targets: &[Target], listen: &[SocketAddr], expected: &str) {
     assert!(resolved.faults.iter().any(|fault| fault.contains(expected)), "{expected:?} is not in {resolved:?}");
 }
 
-fn file(name: &str, text: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("rollcall-{name}-{}", std::process::id()));
-    std::fs::write(&path, text).unwrap();
-    path
+/// A file that goes when a test ends, however it ends.
+struct TempFile(std::path::PathBuf);
+
+impl TempFile {
+    fn new(name: &str, text: &str) -> Self {
+        let file = Self(std::env::temp_dir().join(format!("rollcall-{name}-{}", std::process::id())));
+        file.write(text);
+        file
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).unwrap();
+    }
+
+    fn target(&self) -> Target {
+        Target::ResolvConf(self.0.clone())
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 #[test]
 fn addresses_and_files_come_in_the_order_of_the_flags_each_server_once() {
-    let path = file("resolv.conf", "nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
-    let targets = [Target::Address(addr("192.0.2.1:53")), Target::ResolvConf(path.clone())];
+    let file = TempFile::new("resolv.conf", "nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
+    let targets = [Target::Address(addr("192.0.2.1:53")), file.target()];
     let resolved = resolve(&targets, &[]);
-    std::fs::remove_file(path).unwrap();
     assert_eq!(resolved, Resolved { addrs: vec![addr("192.0.2.1:53"), addr("192.0.2.2:53")], faults: Vec::new() });
 }
 
 #[test]
 fn what_is_wrong_with_a_file_is_said_with_the_remedy() {
     faults(&[Target::ResolvConf("/nowhere/resolv.conf".into())], &[], "cannot read /nowhere/resolv.conf");
-    let path = file("bad.conf", "search example.com\nnameserver dns.example.com\n");
-    let targets = [Target::ResolvConf(path.clone())];
+    let file = TempFile::new("bad.conf", "search example.com\nnameserver dns.example.com\n");
+    let targets = [file.target()];
     faults(&targets, &[], "names no server; add a line like");
     faults(&targets, &[], "\"nameserver dns.example.com\" names no address");
-    std::fs::write(&path, "nameserver 127.0.0.1\n").unwrap();
+    file.write("nameserver 127.0.0.1\n");
     faults(&targets, &[addr("0.0.0.0:53")], "127.0.0.1:53, which is this server itself");
     let many: String = (1..=9).map(|n| format!("nameserver 192.0.2.{n}\n")).collect();
-    std::fs::write(&path, many).unwrap();
+    file.write(&many);
     faults(&targets, &[], "192.0.2.9:53 is left out: 8 servers are the most");
-    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 
 use super::answer::Answer;
@@ -41,6 +42,8 @@ pub enum Verdict {
     Answer(Answer),
     /// Not for it: another id or another question. To be ignored: whoever sent it guesses.
     Stranger,
+    /// From a server that knows no OPT record, which the question has (RFC 6891 §7).
+    NoEdns,
     /// From the server, as far as can be told, and not to be read.
     Malformed,
 }
@@ -124,13 +127,28 @@ impl Asked {
         match (bytes.get(4..6), echoed) {
             // Lengths of labels are below the letters.
             (Some([0, 1]), Some(echoed)) if echoed.eq_ignore_ascii_case(question) => {
-                Answer::read(bytes, self.question_end).map_or(Verdict::Malformed, Verdict::Answer)
+                match Answer::read(bytes, self.question_end) {
+                    Some(answer) if self.has_edns() && answer.knows_no_edns() => Verdict::NoEdns,
+                    Some(answer) => Verdict::Answer(answer),
+                    None => Verdict::Malformed,
+                }
             }
-            // An error about a message that could not be read comes without the question.
+            // An error about a message that could not be read comes without the question: a bare header.
+            (Some([0, 0]), _) if self.has_edns() && is_without_edns(bytes[3]) => Verdict::NoEdns,
             (Some([0, 0]), _) | (None, _) => Verdict::Malformed,
             (Some(_), _) => Verdict::Stranger,
         }
     }
+
+    fn has_edns(&self) -> bool {
+        self.wire.len() > self.question_end
+    }
+}
+
+/// Whether a server that knows no OPT record answers a question that has one with this code, in the low bits of a
+/// header's fourth byte (RFC 6891 §7).
+pub(super) fn is_without_edns(flags: u8) -> bool {
+    matches!(ResponseCode::from(0, flags & 0x0f), ResponseCode::FormErr | ResponseCode::NotImp)
 }
 
 #[cfg(test)]

@@ -104,6 +104,32 @@ fn guesses_are_strangers() {
 }
 
 #[test]
+fn an_error_of_a_server_that_knows_no_opt_is_known_with_or_without_the_question() {
+    let query = query(|_| {});
+    let bare = |asked: &Asked, rcode: u8| [&asked.wire()[..2], &[0x81, rcode, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let with_question = |asked: &Asked, rcode: u8| {
+        let mut bytes = answer(asked);
+        bytes[3] |= rcode;
+        bytes
+    };
+    let (with_opt, plain) = (asked(&query), Asked::without_edns(&Ids::default(), &query, query.question.name()));
+    for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
+        for bytes in [bare(&with_opt, code.low()), with_question(&with_opt, code.low())] {
+            assert!(matches!(with_opt.judge(bytes), Verdict::NoEdns), "{code}");
+        }
+        assert!(matches!(plain.judge(bare(&plain, code.low())), Verdict::Malformed), "{code}: it had no OPT");
+        assert!(matches!(plain.judge(with_question(&plain, code.low())), Verdict::Answer(_)), "{code}");
+    }
+    for code in [ResponseCode::NoError, ResponseCode::ServFail, ResponseCode::Refused] {
+        assert!(matches!(with_opt.judge(bare(&with_opt, code.low())), Verdict::Malformed), "{code}");
+        assert!(matches!(with_opt.judge(with_question(&with_opt, code.low())), Verdict::Answer(_)), "{code}");
+    }
+    let mut guess = bare(&with_opt, ResponseCode::FormErr.low());
+    guess[0] ^= 1;
+    assert!(matches!(with_opt.judge(guess), Verdict::Stranger));
+}
+
+#[test]
 fn what_the_server_sends_and_cannot_be_read_is_malformed() {
     let asked = asked(&query(|_| {}));
     let good = answer(&asked);

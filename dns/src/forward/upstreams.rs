@@ -10,11 +10,12 @@ use arc_swap::ArcSwap;
 use hickory_proto::rr::Name;
 use tokio::time::Instant;
 
+use super::exchange::Failure;
 use super::message::Ids;
 
 /// Servers beyond these are left out.
 pub const UPSTREAMS_MAX: usize = 8;
-/// Failures in a row that hold a server down.
+/// Failures in a row that hold a server down without a look at it.
 const FAILURES_MAX: u32 = 2;
 
 /// The servers in force. Readers take no lock to have them.
@@ -39,8 +40,10 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Health {
     standing: Standing,
-    /// In a row.
+    /// Of clients' questions, in a row.
     failures: u32,
+    /// Whether the next look is to be a thorough one: the first, and after a failure.
+    in_doubt: bool,
     /// When the last look was begun; `None` before the first.
     checked: Option<Instant>,
     checking: bool,
@@ -57,6 +60,15 @@ pub enum Standing {
     Unchecked,
     /// It leads back to this server: it is not asked.
     Looping,
+}
+
+/// How a server is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Costs it nothing: it need not ask others.
+    Routine,
+    /// Has it ask others, so that loops through it are found.
+    Thorough,
 }
 
 /// What a look at a server showed.
@@ -115,7 +127,8 @@ impl Upstream {
         let labels = [format!("{token:016x}"), "rollcall-loop-check".to_owned()];
         let mut own_question = Name::from_labels(labels.iter().map(String::as_bytes)).unwrap_or_default();
         own_question.set_fqdn(true);
-        let health = Health { standing: Standing::Unchecked, failures: 0, checked: None, checking: false };
+        let standing = Standing::Unchecked;
+        let health = Health { standing, failures: 0, in_doubt: true, checked: None, checking: false };
         Self { addr, own_question, own_question_came: AtomicBool::new(false), health: Mutex::new(health) }
     }
 
@@ -139,43 +152,51 @@ impl Upstream {
     }
 
     /// It did not answer a client's question. True when it is held down from now on.
-    pub fn failed(&self) -> bool {
+    ///
+    /// Silence may be about the name alone, whose own servers are away: a look shows whether it is about this one.
+    pub fn failed(&self, failure: Failure) -> bool {
         let mut health = self.health();
         health.failures = health.failures.saturating_add(1);
-        let falls = health.standing == Standing::Usable && health.failures >= FAILURES_MAX;
+        health.in_doubt = true;
+        let gone = match failure {
+            Failure::Unreachable => health.failures >= FAILURES_MAX,
+            Failure::Silent | Failure::Malformed | Failure::NoEdns | Failure::NoSocket => false,
+        };
+        let falls = gone && health.standing == Standing::Usable;
         if falls {
             health.standing = Standing::HeldDown;
         }
         falls
     }
 
-    /// Whether it is time for a look at it, which is then begun.
-    pub fn begin_check(&self, now: Instant) -> bool {
+    /// The look that is due at it, if one is, which is then begun.
+    pub fn begin_check(&self, now: Instant) -> Option<Look> {
         let mut health = self.health();
-        let due = health.checked.is_none_or(|checked| now >= checked + health.standing.check_interval());
-        let begin = due && !health.checking;
-        if begin {
-            health.checking = true;
-            health.checked = Some(now);
-            self.own_question_came.store(false, Ordering::Relaxed);
+        let due = health.checked.is_none_or(|checked| now >= checked + health.check_interval());
+        if health.checking || !due {
+            return None;
         }
-        begin
+        health.checking = true;
+        health.checked = Some(now);
+        self.own_question_came.store(false, Ordering::Relaxed);
+        Some(health.next_look())
     }
 
     /// The look is over. Returns the standing before and after.
-    pub fn end_check(&self, seen: Seen) -> (Standing, Standing) {
+    pub fn end_check(&self, look: Look, seen: Seen) -> (Standing, Standing) {
         let mut health = self.health();
         let before = health.standing;
         health.checking = false;
         health.standing = match (self.own_question_came.load(Ordering::Relaxed), seen) {
             (true, _) => Standing::Looping,
             (false, Seen::Answered) => Standing::Usable,
-            // Clients' questions say whether it is to be held down.
-            (false, Seen::Silent) if before == Standing::Usable => Standing::Usable,
+            // A datagram may be lost; with a client's question unanswered too, it is away.
+            (false, Seen::Silent) if before == Standing::Usable && health.failures == 0 => Standing::Usable,
             (false, Seen::Silent) => Standing::HeldDown,
         };
         if seen == Seen::Answered {
             health.failures = 0;
+            health.in_doubt &= look == Look::Routine;
         }
         (before, health.standing)
     }
@@ -185,20 +206,32 @@ impl Upstream {
     }
 }
 
+// === impl Health ===
+
+impl Health {
+    /// A loop may hide behind silence, and one that a thorough look found is lost to a routine one.
+    fn next_look(&self) -> Look {
+        match self.standing {
+            Standing::Usable if !self.in_doubt => Look::Routine,
+            Standing::Usable | Standing::HeldDown | Standing::Unchecked | Standing::Looping => Look::Thorough,
+        }
+    }
+
+    /// Between two looks. A loop may come about later: a Service's address turns into ours when its selector does.
+    fn check_interval(&self) -> Duration {
+        match self.standing {
+            Standing::Looping => Duration::from_secs(30),
+            Standing::Usable if !self.in_doubt => Duration::from_secs(60),
+            Standing::Usable | Standing::HeldDown | Standing::Unchecked => Duration::from_secs(1),
+        }
+    }
+}
+
 // === impl Standing ===
 
 impl Standing {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Usable, Self::HeldDown, Self::Unchecked, Self::Looping];
-
-    /// Between two looks. A loop may come about later: a Service's address turns into ours when its selector does.
-    fn check_interval(self) -> Duration {
-        match self {
-            Self::HeldDown | Self::Unchecked => Duration::from_secs(1),
-            Self::Looping => Duration::from_secs(30),
-            Self::Usable => Duration::from_secs(60),
-        }
-    }
 }
 
 #[cfg(test)]

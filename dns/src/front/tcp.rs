@@ -1,28 +1,30 @@
 //! The TCP front (RFC 7766): persistent connections, pipelined queries answered in order, limits on all of it.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::seats::{Admission, Seat, Seats};
 use super::{Reply, Responder};
 use crate::answer::Transport;
 use crate::metrics::DropReason;
 
-/// Connections per listener. A further one is closed at once, and counted: those that are open go on.
+/// Connections per listener. For a further one that which idles longest is closed, and counted; when none idles, the
+/// further one itself.
 pub const CONNECTIONS_MAX: usize = 150;
 /// For a whole query to come, the first and each later one, and for answers to be taken.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Answers until `shutdown`; connections end at the next query's boundary.
 pub async fn serve(listener: TcpListener, responder: Responder, shutdown: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut seats = Seats::new(CONNECTIONS_MAX);
     let connections = TaskTracker::new();
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let (stream, _) = match accepted {
@@ -34,42 +36,54 @@ pub async fn serve(listener: TcpListener, responder: Responder, shutdown: Cancel
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            responder.metrics.dropped(Transport::Tcp, DropReason::TooManyConnections);
-            continue;
-        };
+        let Some(seat) = admit(&mut seats, &responder) else { continue };
         // Answers are whole writes already; a socket that cannot be told so is slower, not wrong.
         drop(stream.set_nodelay(true));
         let (responder, shutdown) = (responder.clone(), shutdown.clone());
         connections.spawn(async move {
             responder.metrics.tcp_connections.inc();
             let metrics = Arc::clone(&responder.metrics);
-            if let Err(error) = connection(stream, responder, shutdown).await {
+            if let Err(error) = connection(stream, responder, &seat, shutdown).await {
                 tracing::debug!(%error, "TCP connection ended");
             }
             metrics.tcp_connections.dec();
-            drop(permit);
+            drop(seat);
         });
     }
     connections.close();
     connections.wait().await;
 }
 
-/// Serves one stream of queries, each with its length before it, until it ends, idles too long, or sends what is not a
-/// query. A query that was received before `shutdown` is answered.
+/// A seat for a new connection, if there is one; counts the connection that is closed, be it another or this one.
+fn admit(seats: &mut Seats, responder: &Responder) -> Option<Arc<Seat>> {
+    let (seat, one_goes) = match seats.admit(Instant::now()) {
+        Admission::Free(seat) => (Some(seat), false),
+        Admission::InPlaceOfAnother(seat) => (Some(seat), true),
+        Admission::Full => (None, true),
+    };
+    if one_goes {
+        responder.metrics.dropped(Transport::Tcp, DropReason::TooManyConnections);
+    }
+    seat
+}
+
+/// Serves one stream of queries, each with its length before it, until it ends, idles too long, sends what is not a
+/// query, or loses its seat. A query that was received before `shutdown` is answered.
 pub async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     mut responder: Responder,
+    seat: &Seat,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(BufWriter::new(stream));
     let (mut query, mut answer) = (Vec::new(), Vec::new());
     loop {
         let idle = stream.buffer().is_empty();
-        let arriving = timeout(IDLE_TIMEOUT, next(&mut stream, &mut query));
+        let arriving = timeout(IDLE_TIMEOUT, unless_closed(seat, next(&mut stream, &mut query)));
         let arrived = if idle { shutdown.run_until_cancelled(arriving).await } else { Some(arriving.await) };
         match arrived {
-            Some(Ok(Ok(true))) => {}
+            Some(Ok(Ok(true))) if seat.begin() => {}
+            Some(Ok(Ok(true))) => break,
             Some(Ok(Err(error))) => return Err(error),
             Some(Ok(Ok(false)) | Err(_)) | None => break,
         }
@@ -93,8 +107,20 @@ pub async fn connection(
                 return Ok(());
             }
         }
+        if flush {
+            seat.end(Instant::now());
+        }
     }
     timeout(IDLE_TIMEOUT, stream.shutdown()).await.unwrap_or(Ok(()))
+}
+
+/// Waits for a message for as long as the connection has its seat; false when it has lost it.
+async fn unless_closed(seat: &Seat, arriving: impl Future<Output = io::Result<bool>>) -> io::Result<bool> {
+    tokio::select! {
+        biased;
+        arrived = arriving => arrived,
+        () = seat.closed() => Ok(false),
+    }
 }
 
 /// Reads one message; false at the end of the stream.

@@ -1,20 +1,33 @@
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::DuplexStream;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::metrics::Metrics;
 use crate::zone::{Settings, ZoneWriter};
 
-fn start() -> (DuplexStream, CancellationToken, JoinHandle<io::Result<()>>) {
+fn responder() -> Responder {
     let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() });
     writer.sync("cluster.local", 1).unwrap();
-    let responder = Responder::new(Arc::clone(writer.zone()), Arc::default());
+    Responder::new(Arc::clone(writer.zone()), Arc::<Metrics>::default())
+}
+
+fn start() -> (DuplexStream, CancellationToken, JoinHandle<io::Result<()>>) {
+    let responder = responder();
     let (client, server) = tokio::io::duplex(1 << 16);
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(connection(server, responder, shutdown.clone()));
+    let (seat, stop) = (seat(), shutdown.clone());
+    let task = tokio::spawn(async move { connection(server, responder, &seat, stop).await });
     (client, shutdown, task)
+}
+
+fn seat() -> Arc<Seat> {
+    match Seats::new(1).admit(Instant::now()) {
+        Admission::Free(seat) => seat,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn query(id: u16) -> Vec<u8> {
@@ -25,7 +38,7 @@ fn query(id: u16) -> Vec<u8> {
     [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat()
 }
 
-async fn answer_id(client: &mut DuplexStream) -> u16 {
+async fn answer_id(client: &mut (impl AsyncRead + Unpin)) -> u16 {
     let len = client.read_u16().await.unwrap();
     let mut bytes = vec![0; usize::from(len)];
     client.read_exact(&mut bytes).await.unwrap();
@@ -73,22 +86,66 @@ async fn shutdown_answers_what_was_received_and_ends() {
     task.await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_does_not_hold_up_the_end() {
+    let (mut client, shutdown, task) = start();
+    client.write_all(&query(1)).await.unwrap();
+    assert_eq!(answer_id(&mut client).await, 1);
+    let begin = Instant::now();
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
+    assert_eq!(begin.elapsed(), Duration::ZERO, "of the paused clock");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_loses_its_seat_is_closed_at_once_though_a_query_has_begun_to_come() {
+    let mut seats = Seats::new(1);
+    let Admission::Free(seat) = seats.admit(Instant::now()) else { panic!("a free seat") };
+    let (mut client, server) = tokio::io::duplex(1 << 16);
+    let task = tokio::spawn(async move { connection(server, responder(), &seat, CancellationToken::new()).await });
+    client.write_all(&query(1)).await.unwrap();
+    assert_eq!(answer_id(&mut client).await, 1);
+    client.write_all(&query(2)[..9]).await.unwrap();
+    let begin = Instant::now();
+    let other = loop {
+        match seats.admit(Instant::now()) {
+            Admission::InPlaceOfAnother(other) => break other,
+            Admission::Full => tokio::task::yield_now().await, // the answer was read before its end was noted
+            Admission::Free(_) => panic!("the seat is taken"),
+        }
+    };
+    task.await.unwrap().unwrap();
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    assert_eq!(begin.elapsed(), Duration::ZERO, "of the paused clock");
+    assert!(other.begin());
+}
+
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_and_counted() {
+async fn for_a_connection_beyond_the_limit_the_one_that_idles_longest_is_closed_and_counted() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let metrics = Arc::<Metrics>::default();
-    let writer = ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() });
-    let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics));
-    let shutdown = CancellationToken::new();
+    let (responder, shutdown) = (responder(), CancellationToken::new());
+    let metrics = Arc::clone(&responder.metrics);
     let server = tokio::spawn(serve(listener, responder, shutdown.clone()));
     let mut open = Vec::new();
-    for _ in 0..CONNECTIONS_MAX {
-        open.push(tokio::net::TcpStream::connect(addr).await.unwrap());
+    for id in 1..=CONNECTIONS_MAX as u16 {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        if id == 1 || id == CONNECTIONS_MAX as u16 {
+            stream.write_all(&query(id)).await.unwrap();
+            assert_eq!(answer_id(&mut stream).await, id);
+        }
+        open.push(stream);
     }
-    let mut refused = tokio::net::TcpStream::connect(addr).await.unwrap();
-    assert_eq!(refused.read(&mut [0]).await.unwrap_or(0), 0);
+    // All are accepted, since the last one is; the first was idle longest, and now it is the second.
+    open[0].write_all(&query(7)).await.unwrap();
+    assert_eq!(answer_id(&mut open[0]).await, 7);
+    let mut further = TcpStream::connect(addr).await.unwrap();
+    further.write_all(&query(8)).await.unwrap();
+    assert_eq!(answer_id(&mut further).await, 8);
+    assert_eq!(open[1].read(&mut [0]).await.unwrap_or(0), 0, "it is closed");
     assert_eq!(metrics.drops(Transport::Tcp, DropReason::TooManyConnections), 1);
+    open[0].write_all(&query(9)).await.unwrap();
+    assert_eq!(answer_id(&mut open[0]).await, 9);
     shutdown.cancel();
-    tokio::time::timeout(IDLE_TIMEOUT, server).await.expect("idle connections do not hold up the end").unwrap();
+    server.await.unwrap();
 }

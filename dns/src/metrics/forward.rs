@@ -128,7 +128,8 @@ impl From<Failure> for FailureReason {
         match failure {
             Failure::Silent => Self::Timeout,
             Failure::Unreachable => Self::Unreachable,
-            Failure::Malformed => Self::Malformed,
+            // Only where the question has no OPT any more, or over TCP when UDP knew it.
+            Failure::Malformed | Failure::NoEdns => Self::Malformed,
             Failure::NoSocket => Self::NoSocket,
         }
     }

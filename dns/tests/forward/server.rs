@@ -66,11 +66,16 @@ impl Dns {
     }
 
     pub(crate) async fn udp(&self, query: &Message) -> Message {
+        self.udp_within(query, SECONDS).await.expect("an answer over UDP")
+    }
+
+    /// Asks once. `None` when no answer comes in time: it may come later, or a datagram may be lost.
+    pub(crate) async fn udp_within(&self, query: &Message, patience: Duration) -> Option<Message> {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.send_to(&query.to_vec().unwrap(), self.addr).await.unwrap();
         let mut answer = [0; 4096];
-        let len = timeout(SECONDS, socket.recv(&mut answer)).await.expect("an answer over UDP").unwrap();
-        Message::from_vec(&answer[..len]).unwrap()
+        let len = timeout(patience, socket.recv(&mut answer)).await.ok()?.unwrap();
+        Some(Message::from_vec(&answer[..len]).unwrap())
     }
 
     pub(crate) async fn tcp(&self, queries: &[Message]) -> Vec<Message> {

@@ -1,7 +1,8 @@
 use super::SessionError;
 use crate::proto::discovery::DeltaDiscoveryRequest;
 
-/// What one stream may ask for. The defaults fit an Envoy that names each of 100,000 clusters.
+/// What one stream may ask for. The defaults fit an Envoy that names each of 100,000 clusters, if their names are short: a
+/// request is bounded in bytes as well ([`Server::REQUEST_BYTES_MAX`](crate::server::Server::REQUEST_BYTES_MAX)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Names in one request, subscribed and unsubscribed together.
@@ -48,7 +49,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             names_per_request_max: 200_000,
-            versions_per_request_max: 500_000,
+            versions_per_request_max: 200_000,
             names_per_stream_max: 200_000,
             name_bytes_max: 2048,
             unserved_types_max: 16,

@@ -1,13 +1,16 @@
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpStream,
+    sync::OwnedSemaphorePermit,
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, TlsStream, rustls};
 
-use super::{Certificates, Failure, Io, Observer};
+use super::{Certificates, Failure, Io, Observer, incoming::Accepted};
+
+#[cfg(test)]
+mod tests;
 
 /// How connections become TLS streams.
 #[derive(Clone, Debug)]
@@ -33,9 +36,16 @@ pub struct Limits {
 #[derive(Debug)]
 pub(super) struct Handshakes {
     acceptor: Acceptor,
-    running: JoinSet<Option<Io>>,
-    /// Oldest first. May hold some that are done.
+    running: JoinSet<Option<Done>>,
+    /// Oldest first. May hold some that are done, each with the memory of its task.
     begun: VecDeque<(Instant, AbortHandle)>,
+}
+
+/// A handshake that has succeeded.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) io: Io,
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 // === impl Limits ===
@@ -61,16 +71,21 @@ impl Acceptor {
         Ok(Self { config: Arc::new(certificates.server_config()?), certificates, observer, limits })
     }
 
-    async fn accept(self, tcp: TcpStream, peer: SocketAddr) -> Option<Io> {
+    async fn accept(self, accepted: Accepted) -> Option<Done> {
+        let Accepted { tcp, peer, place } = accepted;
         let tls = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp);
         let (reason, error) = match timeout(self.limits.timeout, tls).await {
-            Ok(Ok(tls)) => return Some(Io::Tls(Box::new(TlsStream::Server(tls)))),
+            Ok(Ok(tls)) => return Some(Done { io: Io::Tls(Box::new(TlsStream::Server(tls))), place }),
             Ok(Err(error)) => (self.reason(&error), error.to_string()),
             Err(_) => (Failure::Timeout, format!("not done within {:?}", self.limits.timeout)),
         };
         self.observer.failed(reason);
         tracing::debug!(%peer, error, reason = reason.as_str(), "TLS handshake failed");
         None
+    }
+
+    pub(super) fn observer(&self) -> &Arc<Observer> {
+        &self.observer
     }
 
     fn reason(&self, error: &io::Error) -> Failure {
@@ -93,25 +108,25 @@ impl Handshakes {
         Self { acceptor, running: JoinSet::new(), begun: VecDeque::new() }
     }
 
-    pub(super) fn observer(&self) -> &Observer {
-        &self.acceptor.observer
-    }
-
     pub(super) fn is_full(&self) -> bool {
         self.running.len() >= self.acceptor.limits.handshakes_max
     }
 
-    pub(super) fn begin(&mut self, tcp: TcpStream, peer: SocketAddr) {
-        let handle = self.running.spawn(self.acceptor.clone().accept(tcp, peer));
+    pub(super) fn begin(&mut self, accepted: Accepted) {
+        let handle = self.running.spawn(self.acceptor.clone().accept(accepted));
         self.begun.push_back((Instant::now(), handle));
         while self.begun.front().is_some_and(|(_, handle)| handle.is_finished()) {
             self.begun.pop_front();
+        }
+        // Behind one that does not end, those that did are let go now and then: a constant amount of work for each.
+        if self.begun.len() > 2 * self.acceptor.limits.handshakes_max {
+            self.begun.retain(|(_, handle)| !handle.is_finished());
         }
     }
 
     /// Waits until one has ended: with a stream, or without. For ever when there is none. Nothing is lost when it is given
     /// up and called again.
-    pub(super) async fn next(&mut self) -> Option<Io> {
+    pub(super) async fn next(&mut self) -> Option<Done> {
         let oldest = self.begun.front().map(|(begun, _)| *begun).filter(|_| self.is_full());
         let late = oldest.map(|begun| begun + self.acceptor.limits.patience);
         tokio::select! {

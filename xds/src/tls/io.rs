@@ -9,11 +9,10 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::TlsStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// A connection, with TLS or without. Either side.
+/// The bytes of a connection, with TLS or without. Either side.
 #[derive(Debug)]
-pub enum Io {
+pub(crate) enum Io {
     /// As the network has it.
     Plain(TcpStream),
     /// After the handshake.
@@ -31,6 +30,16 @@ macro_rules! inside {
 }
 
 // === impl Io ===
+
+impl Io {
+    /// What carries it.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -63,17 +72,6 @@ impl AsyncWrite for Io {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
-        }
-    }
-}
-
-impl Connected for Io {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        match self {
-            Self::Plain(io) => io.connect_info(),
-            Self::Tls(io) => io.get_ref().0.connect_info(),
         }
     }
 }

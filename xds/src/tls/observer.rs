@@ -1,13 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Why a connection did not become a TLS stream.
+/// Why a connection carried no stream. Without TLS it is `Accept`, `Crowded` or `Timeout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The operating system gave an error instead of a connection, such as too many open files.
     Accept,
     /// The client closed the connection: a port scan, a TCP probe, or a client that gave up.
     Closed,
-    /// It gave way to others after [`Limits::patience`](super::Limits::patience), when there were too many at a time.
+    /// It came when there were [`Bounds::connections_max`](super::Bounds::connections_max) already; or it gave way to others
+    /// after [`Limits::patience`](super::Limits::patience), when there were too many handshakes at a time.
     Crowded,
     /// No protocol, version or cipher in common.
     Incompatible,
@@ -19,11 +20,12 @@ pub enum Failure {
     Plaintext,
     /// The client refused the certificate: its bundle does not hold our authority, or the names do not match.
     Rejected,
-    /// Not done within [`Limits::timeout`](super::Limits::timeout).
+    /// No handshake within [`Limits::timeout`](super::Limits::timeout), or no HTTP/2 within
+    /// [`Bounds::preface_timeout`](super::Bounds::preface_timeout).
     Timeout,
 }
 
-/// Handshakes that failed, as counters to export.
+/// Connections that failed before they could carry a stream, as counters to export.
 #[derive(Debug, Default)]
 pub struct Observer {
     failures: [AtomicU64; Failure::ALL.len()],

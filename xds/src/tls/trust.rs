@@ -15,11 +15,19 @@ use tokio_rustls::rustls::{
 mod tests;
 
 /// The authorities that a client trusts: a bundle in a file, which is read at each connect and taken up when its content
-/// has changed.
+/// has changed. A file that is gone or cannot be used takes nothing away from what was known.
 #[derive(Debug)]
 pub(crate) struct Trust {
     path: PathBuf,
-    last: Mutex<Option<(Vec<u8>, Arc<ClientConfig>)>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The last good content, and what came of it.
+    last: Option<(Vec<u8>, Arc<ClientConfig>)>,
+    /// What is wrong with the file, so that a fault that lasts is not said at each connect.
+    fault: Option<String>,
 }
 
 /// A ConfigMap holds no more.
@@ -30,7 +38,7 @@ const BUNDLE_BYTES_MAX: u64 = 1 << 20;
 impl Trust {
     /// Nothing is read yet: the file may come later.
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, last: Mutex::new(None) }
+        Self { path, known: Mutex::default() }
     }
 
     /// For people.
@@ -38,19 +46,17 @@ impl Trust {
         self.path.display().to_string()
     }
 
-    /// A client's settings with the bundle as it is now.
+    /// A client's settings with the bundle as it is now, or as it was when it was last good.
     ///
     /// # Errors
-    /// In words that name the remedy.
+    /// When it has never been good, in words that name the remedy.
     pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        let pem = self.read().await.map_err(|error| self.unread(&error))?;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, config)) = last.as_ref().filter(|(known, _)| *known == pem) {
-            return Ok(Arc::clone(config));
+        let read = self.read().await.map_err(|error| self.unread(&error));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match read.and_then(|pem| known.take_up(pem).map_err(|reason| self.unusable(&reason))) {
+            Ok(config) => Ok(config),
+            Err(reason) => known.without(reason),
         }
-        let config = Arc::new(config(roots(&pem).map_err(|reason| self.unusable(&reason))?)?);
-        *last = Some((pem, Arc::clone(&config)));
-        Ok(config)
     }
 
     async fn read(&self) -> io::Result<Vec<u8>> {
@@ -74,6 +80,35 @@ impl Trust {
     fn unusable(&self, reason: &str) -> String {
         let path = self.path();
         format!("the bundle {path} cannot be used: {reason}; give certificates of authorities as PEM, such as ca.crt")
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn take_up(&mut self, pem: Vec<u8>) -> Result<Arc<ClientConfig>, String> {
+        let config = match &self.last {
+            Some((known, config)) if *known == pem => Arc::clone(config),
+            _ => Arc::new(config(roots(&pem)?)?),
+        };
+        self.last = Some((pem, Arc::clone(&config)));
+        self.fault = None;
+        Ok(config)
+    }
+
+    /// What was good before, if anything was.
+    fn without(&mut self, reason: String) -> Result<Arc<ClientConfig>, String> {
+        let Some((_, config)) = &self.last else { return Err(reason) };
+        let config = Arc::clone(config);
+        if self.is_new(&reason) {
+            tracing::warn!(reason, "going on with the bundle that was there before");
+            self.fault = Some(reason);
+        }
+        Ok(config)
+    }
+
+    fn is_new(&self, fault: &str) -> bool {
+        self.fault.as_deref() != Some(fault)
     }
 }
 

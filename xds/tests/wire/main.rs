@@ -12,6 +12,7 @@ use rollcall_xds::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 mod authority;
+mod connections;
 mod envoy;
 mod failover;
 mod reconnect;

@@ -1,15 +1,14 @@
 use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use futures::StreamExt;
 use rollcall_xds::{
     client::Config,
     resource::ResourceType::Service,
     server::Limits as Streams,
-    tls::{Acceptor, Certificates, Failure, Incoming, Io, Limits, Observer},
+    tls::{Acceptor, Certificates, Failure, Limits, Observer},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
 use crate::{
@@ -167,7 +166,13 @@ async fn a_refusal_names_what_is_wrong_and_what_to_do() {
     assert!(said.contains("is for rollcall.svc, not for 127.0.0.1") && said.contains("--tls-dns-name"), "{said}");
 
     assert!(tls.observer.failures(Failure::NoCertificate) >= 1);
-    assert!(tls.observer.failures(Failure::Rejected) >= 3, "{:?}", tls.observer);
+    // The server counts when it reads the client's alert.
+    soon(async {
+        while tls.observer.failures(Failure::Rejected) < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
     replica.stop().await;
 }
 
@@ -239,16 +244,4 @@ async fn a_handshake_ends_at_its_time() {
     assert!(matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     assert_eq!(tls.observer.failures(Failure::Timeout), 1);
     replica.stop().await;
-}
-
-#[tokio::test]
-async fn connections_do_not_delay_small_messages() {
-    let listener = TcpListener::bind(any_port()).await.expect("a port");
-    let address = listener.local_addr().expect("is bound");
-    let mut incoming = std::pin::pin!(Incoming::plain(listener).into_stream());
-    let _client = TcpStream::connect(address).await.expect("a connection");
-    match soon(incoming.next()).await {
-        Some(Ok(Io::Plain(tcp))) => assert!(tcp.nodelay().expect("can be asked")),
-        other => panic!("expected a connection, not {other:?}"),
-    }
 }

@@ -195,12 +195,48 @@ async fn an_api_server_that_is_away_leaves_the_leaf_until_it_expires() {
 }
 
 #[tokio::test]
-async fn a_leaf_of_an_authority_that_is_no_more_is_replaced_at_once() {
-    let store = Memory::default();
+async fn a_leaf_of_an_authority_that_nobody_knows_is_replaced_at_once() {
+    let (store, rival) = (Memory::default(), Memory::default());
     let mut replica = Replica::new(&store);
     let first = replica.look(START_S).await.expect("a leaf");
-    store.0.lock().expect("not poisoned").secret.data = None;
-    let second = replica.look(START_S + 1).await.expect("a leaf");
-    assert_ne!(first, second);
-    assert_eq!(store.bundle(), second);
+    let other = Replica::new(&rival).look(START_S).await.expect("a leaf");
+    store.0.lock().expect("not poisoned").secret.data = rival.data();
+    assert_eq!(replica.look(START_S + 1).await.expect("a leaf"), other);
+    assert_ne!(first, other);
+    assert_eq!(store.bundle(), other);
+}
+
+#[tokio::test]
+async fn an_emptied_secret_takes_no_leaf_from_those_that_clients_know() {
+    let store = Memory::default();
+    let (mut one, mut two) = (Replica::new(&store), Replica::new(&store));
+    let first = one.look(START_S).await.expect("a leaf");
+    two.look(START_S).await.expect("a leaf");
+    {
+        let mut kept = store.0.lock().expect("not poisoned");
+        (kept.secret.data, kept.configmap.data) = (None, None);
+    }
+    for replica in [&mut one, &mut two] {
+        assert_eq!(replica.look(START_S + 60).await.expect("a leaf"), first, "clients have no other bundle yet");
+    }
+    assert!(store.bundle().contains(&first), "who comes now is told to trust it");
+    let renewed = one.look(START_S + 600).await.expect("a leaf");
+    assert!(renewed != first && store.bundle().contains(&renewed), "the next is by the new one");
+    let forgotten_s = START_S + 60 + 600 + 300;
+    two.look(forgotten_s).await.expect("a leaf");
+    assert_eq!(store.bundle(), renewed, "the old one is forgotten when all its leaves have expired");
+}
+
+#[tokio::test]
+async fn a_leaf_that_is_not_valid_yet_is_replaced_when_the_clock_is_set_back() {
+    let store = Memory::default();
+    let mut replica = Replica::new(&store);
+    Replica::new(&store).look(START_S).await.expect("another replica's clock is right");
+    replica.look(START_S + 1000).await.expect("a leaf");
+    let certificates = replica.certificates.clone();
+    let validity = || certificates.current().expect("a certificate").validity();
+    assert!(validity().not_before_s > START_S + 100);
+    replica.look(START_S + 100).await.expect("a leaf");
+    let validity = validity();
+    assert!((validity.not_before_s..=validity.not_after_s).contains(&(START_S + 100)), "{validity:?}");
 }

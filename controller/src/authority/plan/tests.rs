@@ -11,7 +11,7 @@ fn ca(name: &str, made_s: i64, settings: Settings) -> Ca {
 }
 
 fn fresh(now_s: i64) -> Authority {
-    begun(None, ca("one", now_s, SETTINGS), now_s, SETTINGS)
+    begun(None, &[], ca("one", now_s, SETTINGS), now_s, SETTINGS)
 }
 
 fn next(authority: &Authority, bundle: &str, now_s: i64) -> Step {
@@ -65,7 +65,7 @@ fn an_authority_that_ran_out_is_replaced_at_once() {
     let end_s = 365 * DAY_S;
     let one = fresh(0);
     assert_eq!(next(&one, "one\n", end_s), Step::Begin);
-    let two = begun(Some(&one), ca("two", end_s + 1, SETTINGS), end_s + 1, SETTINGS);
+    let two = begun(Some(&one), &[], ca("two", end_s + 1, SETTINGS), end_s + 1, SETTINGS);
     assert_eq!(two.bundle(), "two\n", "nothing that expired stays in the bundle");
     let both = announced(&one, ca("three", end_s - DAY_S, SETTINGS));
     assert!(matches!(next(&both, "", end_s), Step::Promote(moved) if moved.signing.certificate == "three"));
@@ -91,6 +91,34 @@ fn a_clock_that_was_ahead_does_not_hold_a_rotation_up() {
     assert_eq!(noted.next.and_then(|next| next.published_s), Some(100));
 }
 
+#[test]
+fn a_next_that_would_run_out_as_soon_as_it_signs_is_replaced() {
+    let (now_s, hour) = (200 * DAY_S, Settings { ca_lifetime_s: 3600, leaf_lifetime_s: 600 });
+    let mut both = announced(&fresh(0), ca("short", now_s, hour));
+    if let Some(next) = &mut both.next {
+        next.published_s = Some(now_s);
+    }
+    assert_eq!(step(Some(&both), Some("one\nshort\n"), now_s, hour), Step::Sign, "good for who asked for it");
+    assert_eq!(next(&both, "one\nshort\n", now_s), Step::Announce, "the flags are as they were");
+    let mended = announced(&both, ca("long", now_s, SETTINGS));
+    assert_eq!(mended.bundle(), "one\nlong\n");
+    assert!(matches!(next(&mended, "one\nlong\n", now_s), Step::Record(_)), "its publication is noted anew");
+}
+
+#[test]
+fn a_record_that_is_gone_is_made_up_for_by_what_is_remembered() {
+    let one = fresh(0);
+    let both = announced(&one, ca("never signed", 0, SETTINGS));
+    let remembered = outgoing(&both, DAY_S, SETTINGS);
+    let anew = begun(None, &remembered, ca("two", DAY_S, SETTINGS), DAY_S, SETTINGS);
+    assert_eq!(anew.bundle(), "two\none\n");
+    assert_eq!(anew.retired[0].until_s, DAY_S + SETTINGS.leaf_lifetime_s + OVERLAP_S);
+    let later_s = anew.retired[0].until_s;
+    assert_eq!(begun(None, &remembered, ca("two", later_s, SETTINGS), later_s, SETTINGS).bundle(), "two\n");
+    let near_end_s = 364 * DAY_S;
+    assert_eq!(outgoing(&one, near_end_s, SETTINGS)[0].until_s, 365 * DAY_S, "no longer than it is valid");
+}
+
 /// Three replicas that look at different times, over several lives of authorities: whoever has a bundle as old as the
 /// overlap allows accepts every certificate in use.
 #[test]
@@ -114,7 +142,7 @@ fn a_client_with_an_old_bundle_accepts_every_replica_at_all_times() {
             };
             let signing = loop {
                 match step(secret.as_ref(), bundle.as_deref(), now_s, settings) {
-                    Step::Begin => secret = Some(begun(secret.as_ref(), make(), now_s, settings)),
+                    Step::Begin => secret = Some(begun(secret.as_ref(), &[], make(), now_s, settings)),
                     Step::Announce => secret = secret.map(|before| announced(&before, make())),
                     Step::Record(authority) | Step::Promote(authority) => secret = Some(authority),
                     Step::Publish(text) => bundle = Some(text),

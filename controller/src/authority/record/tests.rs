@@ -48,6 +48,32 @@ fn content_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn times_that_cannot_be_are_damage() {
+    let good = json(&authority());
+    let century = 100 * 365 * 24 * 3600_i64;
+    let cases = [
+        ("/leafLifetimeSeconds", vec![i64::MIN, -1, 0, century, i64::MAX]),
+        ("/nextPublishedSeconds", vec![i64::MIN, -1, 253_402_300_800, i64::MAX]),
+        ("/retired/0/untilSeconds", vec![i64::MIN, -1, 253_402_300_800, i64::MAX]),
+    ];
+    for (place, times) in cases {
+        for time in times {
+            let mut bad = good.clone();
+            *bad.pointer_mut(place).expect("it is written") = time.into();
+            let said = read(&with(bad)).expect_err(place).to_string();
+            assert!(said.contains("damaged") && said.contains(&time.to_string()), "{place} = {time}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_never_was_is_damage_and_not_newer() {
+    let mut old = json(&authority());
+    old["version"] = 0.into();
+    assert!(matches!(read(&with(old)), Err(RecordError::Damaged { .. })));
+}
+
+#[test]
 fn errors_show_no_key() {
     let good = json(&authority());
     let key = good["signing"]["key"].as_str().expect("a key").to_owned();

@@ -53,8 +53,16 @@ fn the_target_of_an_external_name_leaves_with_the_chain_that_led_there() {
 }
 
 #[test]
+fn what_validators_need_of_top_level_domains_and_the_root_leaves() {
+    for (name, rtype) in [("com.", RecordType::DS), (".", RecordType::DNSKEY), ("local.", RecordType::DS)] {
+        assert_eq!(asked(&zone(), name, rtype), Ok((name.to_owned(), 0)), "{rtype}");
+    }
+}
+
+#[test]
 fn what_is_refused_without_forwarding_for_its_form_is_refused_with_it() {
     assert_eq!(asked(&zone(), "web.", RecordType::A), Err(ResponseCode::NXDomain));
-    assert_eq!(asked(&zone(), ".", RecordType::NS), Err(ResponseCode::Refused));
+    assert_eq!(asked(&zone(), "web.", RecordType::TSIG), Err(ResponseCode::Refused));
+    assert_eq!(asked(&zone(), ".", RecordType::AXFR), Err(ResponseCode::Refused));
     assert_eq!(asked(&zone(), "example.com.", RecordType::AXFR), Err(ResponseCode::Refused));
 }
