@@ -35,7 +35,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A server of an empty catalog.
+/// A server of an empty catalog that nobody writes to any more: streams are accepted, and end.
 async fn replica(incoming: impl FnOnce(TcpListener) -> Incoming) -> Replica {
     let (mut cache, sender) = catalog();
     sender.send_replace(Some(cache.publish()));
@@ -150,7 +150,9 @@ fn streams_max(settings: &[u8]) -> Option<u32> {
 
 #[tokio::test]
 async fn a_request_that_would_fill_the_memory_is_refused() {
-    let replica = replica(Incoming::plain).await;
+    let (mut cache, sender) = catalog();
+    sender.send_replace(Some(cache.publish()));
+    let replica = Replica::start(sender.subscribe()).await;
     let client = AggregatedDiscoveryServiceClient::connect(replica.uri()).await.expect("the server is up");
     let node = Some(Node { id: "n".repeat(8 << 20), ..Node::default() });
     let request = DeltaDiscoveryRequest { type_url: Service.type_url().to_owned(), node, ..Default::default() };
