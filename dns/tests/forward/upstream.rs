@@ -96,7 +96,7 @@ pub(crate) fn add_addresses(message: &mut Message, addresses: &[[u8; 4]]) {
     message.answers.extend(addresses.iter().map(record));
 }
 
-fn is_look(message: &Message) -> bool {
+pub(crate) fn is_look(message: &Message) -> bool {
     message.queries.first().is_some_and(|query| query.name().to_ascii().ends_with(".rollcall-loop-check."))
 }
 
