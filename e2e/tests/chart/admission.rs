@@ -19,8 +19,10 @@ fn the_api_server_takes_every_object_and_pods_are_restricted() -> Result<()> {
     let plane = ControlPlane::start(scratch.path())?;
     let kubectl = plane.kubectl();
     namespaces(kubectl)?;
+    crds_of_others(kubectl)?;
     notes(kubectl)?;
-    crds(kubectl)?;
+    // A dry run does not make them. After the notes: Helm takes objects that are there for somebody's.
+    install::crds(kubectl)?;
     for file in files()? {
         let rendered = render_file(&tools::helm()?, &file)?;
         shown(kubectl, &rendered).with_context(|| file.display().to_string())?;
@@ -53,9 +55,8 @@ fn namespaces(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-/// Ours, which a dry run does not make, and those of others.
-fn crds(kubectl: &Kubectl) -> Result<()> {
-    install::crds(kubectl)?;
+/// Those of whose kinds the chart has objects.
+fn crds_of_others(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply_path(&tools::operator_crds()?)?;
     for kind in ["certificates.cert-manager.io", "prometheusrules.monitoring.coreos.com"] {
         kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{kind}")])?;
