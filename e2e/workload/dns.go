@@ -30,6 +30,12 @@ func dns(args []string) error {
 	if err != nil {
 		return err
 	}
+	// Probes cannot see a UDP socket, so there is a TCP one that comes after it.
+	probed, err := net.Listen("tcp", *listen)
+	if err != nil {
+		return err
+	}
+	go closeAll(probed)
 	fmt.Printf("%d names at %s\n", len(records), socket.LocalAddr())
 	buffer := make([]byte, 4096)
 	for {
@@ -41,6 +47,16 @@ func dns(args []string) error {
 			// Who asked and went away gets nothing.
 			_, _ = socket.WriteTo(answer, peer)
 		}
+	}
+}
+
+func closeAll(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		connection.Close()
 	}
 }
 

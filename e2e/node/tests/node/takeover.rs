@@ -69,6 +69,8 @@ fn kube_dns() -> Value {
 fn other(web: &str) -> Value {
     let labels = json!({"k8s-app": "kube-dns", "app": "other"});
     let mut server = container(&["dns", "--listen=:53", &format!("web.takeover.svc.cluster.local={web}")]);
+    // Not ready before it listens, and listening until nobody asks it any more: what is lost is not its fault.
+    server["readinessProbe"] = json!({"tcpSocket": {"port": 53}, "periodSeconds": 1, "timeoutSeconds": 5});
     server["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 10}}});
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "other"},
