@@ -112,7 +112,7 @@ fn on_signals() -> Result<()> {
 
 fn supervise(options: &Options) -> Result<()> {
     let start = clock::now();
-    State::begin(options.context.clone())?;
+    State::begin(None)?;
     let profile = if options.endpoints.is_some() { Profile::Release } else { Profile::Dev };
     let step = terminal::begin(match profile {
         Profile::Dev => "building Rollcall (some minutes the first time)",
@@ -139,7 +139,9 @@ fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std
     let folder = state::folder();
     let kubectl = cluster.kubectl().clone();
     let step = terminal::begin("installing CRDs and RBAC");
+    // From here on, and not before: what is in the user's cluster until now is not ours to remove.
     cluster.will_install();
+    State::begin(options.context.clone())?;
     let installation = step.outcome(install::install(&kubectl, &folder))?;
     clock::check_interrupt()?;
 

@@ -120,9 +120,6 @@ fn refuse_occupied(kubectl: &Kubectl, context: &str) -> Result<()> {
 
 /// Removes what an `up` that was killed has left in the user's cluster.
 pub(super) fn remove_after(context: &str, folder: &Path) -> Result<()> {
-    if !folder.join(KUBECONFIG).exists() {
-        return Ok(()); // It had not come that far.
-    }
     let kubectl = tools::on_path("kubectl").context("removing Rollcall from the cluster needs kubectl on the PATH")?;
     let step = terminal::begin(&format!("removing Rollcall from the cluster of context {context}"));
     step.outcome(remove(&Kubectl::new([kubectl], folder.join(KUBECONFIG))))

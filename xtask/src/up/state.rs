@@ -17,7 +17,7 @@ pub(super) struct State {
     pub(super) supervisor: Identity,
     /// The others.
     pub(super) processes: Vec<Identity>,
-    /// The context of the user's cluster, if that is what it runs on.
+    /// The context of the user's cluster, while something of ours may be in it.
     #[serde(default)]
     pub(super) context: Option<String>,
 }
@@ -71,7 +71,7 @@ pub(super) fn shown(path: &Path) -> String {
 // === impl State ===
 
 impl State {
-    /// What is known from the beginning, so that a second `up` and `down` find this one.
+    /// What is known before anything runs, so that a second `up` and `down` find this one.
     pub(super) fn begin(context: Option<String>) -> Result<()> {
         Self { supervisor: own()?, processes: Vec::new(), context }.write_json()
     }
