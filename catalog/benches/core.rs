@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rollcall_catalog::catalog::Catalog;
 use rollcall_catalog::input::Input;
 use rollcall_catalog::model::Health;
-use rollcall_catalog::ring::Changes;
+use rollcall_catalog::snapshot::Changes;
 use support::*;
 
 const SERVICES: usize = 10_000;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use crate::guard::{Cidr, Guard, Reserved};
 use crate::input::{Contribution, Input, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::merge::{self, Lookup, Statements};
-use crate::model::{Name, Probe, ServiceKey};
-use crate::ring::Revision;
+use crate::model::{HealthSource, Name, ServiceKey};
 use crate::service::Service;
 use crate::snapshot::Snapshot;
 
@@ -76,9 +75,7 @@ impl Catalog {
         if changed.is_empty() {
             return None;
         }
-        let revision = Revision(self.snapshot.revision.0 + 1);
-        self.snapshot.revision = revision;
-        self.snapshot.ring.push(revision, changed);
+        self.snapshot.advance(changed);
         Some(Arc::new(self.snapshot.clone()))
     }
 
@@ -267,9 +264,9 @@ impl Catalog {
 }
 
 fn pods_of(contribution: &Contribution) -> impl Iterator<Item = &Name> {
-    contribution.endpoints.iter().filter_map(|endpoint| match &endpoint.probe {
-        Probe::Conditions { pod } => pod.as_ref(),
-        Probe::Unchecked | Probe::Verdict | Probe::Maintenance(_) => None,
+    contribution.endpoints.iter().filter_map(|endpoint| match &endpoint.health_source {
+        HealthSource::Conditions { pod } => pod.as_ref(),
+        HealthSource::Unchecked | HealthSource::Verdict | HealthSource::Maintenance(_) => None,
     })
 }
 

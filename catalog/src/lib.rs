@@ -1,7 +1,7 @@
 //! The catalog: what Rollcall knows about every service, as plain data.
 //!
 //! ```text
-//!  Input --> Catalog::apply --> dirty services --> merge --> Snapshot + ChangeRing
+//!  Input --> Catalog::apply --> dirty services --> merge --> Snapshot
 //! ```
 //!
 //! - [`model`]: the words: services, endpoints, ports, health
@@ -10,8 +10,8 @@
 //! - [`guard`]: which addresses a registration may not claim
 //! - [`bucket`]: how a large service is cut, on the stream and in EndpointSlices alike
 //! - [`check`]: the state machine that turns probe results into verdicts
-//! - [`catalog`], [`snapshot`], [`ring`]: the one writer, what readers hold, and how they learn what changed
-//! - [`digest`], [`intern`], [`shard_map`]: the tools underneath
+//! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
+//! - [`persistent`], [`digest`], [`intern`]: the tools underneath
 //!
 //! Nothing here does I/O or reads a clock: time comes in as a parameter, so every rule is tested with `assert_eq!` alone.
 
@@ -24,9 +24,8 @@ pub mod input;
 pub mod intern;
 pub mod merge;
 pub mod model;
-pub mod ring;
+pub mod persistent;
 pub mod service;
-pub mod shard_map;
 pub mod snapshot;
 
 pub use catalog::Catalog;

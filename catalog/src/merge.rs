@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::digest::Version;
 use crate::guard::Guard;
 use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
-use crate::model::{Conditions, Endpoint, EndpointId, Health, Name, Port, Ports, Probe, ServiceKey};
+use crate::model::{Conditions, Endpoint, EndpointId, Health, HealthSource, Name, Port, Ports, ServiceKey};
 use crate::service::{Excluded, Member, Service, Why};
 
 /// What a merge may look up beside the contributions.
@@ -105,7 +105,7 @@ struct Merge<'a, L> {
 
 impl<'a, L: Lookup> Merge<'a, L> {
     fn offer(&mut self, origin: &Arc<Origin>, endpoint: &'a Arc<Endpoint>) {
-        if let Probe::Conditions { pod: Some(pod) } = &endpoint.probe {
+        if let HealthSource::Conditions { pod: Some(pod) } = &endpoint.health_source {
             match self.by_pod.get(&**pod).copied() {
                 Some(at) if self.join(at, endpoint) => return,
                 _ => self.by_pod.insert(pod, self.members.len()),
@@ -121,7 +121,7 @@ impl<'a, L: Lookup> Merge<'a, L> {
                 self.members.push(member);
             }
             Err(why) => {
-                if let Probe::Conditions { pod: Some(pod) } = &endpoint.probe {
+                if let HealthSource::Conditions { pod: Some(pod) } = &endpoint.health_source {
                     self.by_pod.remove(&**pod);
                 }
                 self.excluded.push(Excluded { endpoint: Arc::clone(endpoint), origin: Arc::clone(origin), why });
@@ -205,9 +205,12 @@ impl<'a, L: Lookup> Merge<'a, L> {
     }
 
     fn member(&self, origin: &Arc<Origin>, endpoint: Arc<Endpoint>) -> Member {
-        let pod = match &endpoint.probe {
-            Probe::Conditions { pod: Some(pod) } => self.lookup.pod(&self.key.namespace, pod),
-            Probe::Conditions { pod: None } | Probe::Unchecked | Probe::Verdict | Probe::Maintenance(_) => None,
+        let pod = match &endpoint.health_source {
+            HealthSource::Conditions { pod: Some(pod) } => self.lookup.pod(&self.key.namespace, pod),
+            HealthSource::Conditions { pod: None }
+            | HealthSource::Unchecked
+            | HealthSource::Verdict
+            | HealthSource::Maintenance(_) => None,
         };
         let judgement = self.judge(origin, &endpoint, pod);
         let zone = endpoint.zone.clone().or_else(|| self.lookup.node(endpoint.node.as_deref()?)?.zone.clone());
@@ -228,13 +231,13 @@ impl<'a, L: Lookup> Merge<'a, L> {
     }
 
     fn judge(&self, origin: &Origin, endpoint: &Endpoint, pod: Option<&PodFacts>) -> Judgement {
-        match &endpoint.probe {
-            Probe::Conditions { .. } => {
+        match &endpoint.health_source {
+            HealthSource::Conditions { .. } => {
                 judge_conditions(endpoint.conditions, pod, self.facts.is_some_and(|facts| facts.publish_not_ready))
             }
-            Probe::Unchecked => Judgement::of(Health::Passing, "registered without checks".into(), None),
-            Probe::Maintenance(reason) => Judgement::of(Health::Maintenance, Name::clone(reason), None),
-            Probe::Verdict => match self.lookup.verdict(origin, &endpoint.name) {
+            HealthSource::Unchecked => Judgement::of(Health::Passing, "registered without checks".into(), None),
+            HealthSource::Maintenance(reason) => Judgement::of(Health::Maintenance, Name::clone(reason), None),
+            HealthSource::Verdict => match self.lookup.verdict(origin, &endpoint.name) {
                 Some(verdict) => Judgement::of(verdict.health, Name::clone(&verdict.reason), Some(verdict.since_ms)),
                 None => Judgement::of(Health::Unknown, "not checked yet".into(), None),
             },
@@ -276,8 +279,8 @@ fn judge_conditions(said: Conditions, pod: Option<&PodFacts>, publish_not_ready:
 }
 
 fn identity(origin: &Origin, endpoint: &Endpoint) -> EndpointId {
-    let name = match (&endpoint.probe, origin.kind) {
-        (Probe::Conditions { pod: Some(pod) }, _) => format!("pod\0{}\0{pod}", origin.namespace),
+    let name = match (&endpoint.health_source, origin.kind) {
+        (HealthSource::Conditions { pod: Some(pod) }, _) => format!("pod\0{}\0{pod}", origin.namespace),
         (_, OriginKind::ServiceRegistration) => {
             format!("registration\0{}\0{}\0{}", origin.namespace, origin.name, endpoint.name)
         }

@@ -92,14 +92,14 @@ pub struct Endpoint {
     /// What the origin says about readiness.
     pub conditions: Conditions,
     /// Where its health comes from.
-    pub probe: Probe,
+    pub health_source: HealthSource,
     /// Tags and metadata.
     pub attributes: Arc<Attributes>,
 }
 
 /// Where the health of an endpoint comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Probe {
+pub enum HealthSource {
     /// Its conditions decide (EndpointSlices; the pod's own probes stand behind them). The pod, where known, refines it.
     Conditions {
         /// Name of the pod behind it, in the service's namespace.

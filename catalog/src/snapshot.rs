@@ -3,18 +3,35 @@
 use std::sync::Arc;
 
 use crate::model::ServiceKey;
-use crate::ring::{ChangeRing, Changes, Revision};
+use crate::persistent::{Map, Ring, ring};
 use crate::service::{Counts, Service};
-use crate::shard_map::ShardMap;
+
+/// A count of publications by this process. It orders snapshots of one process and means nothing elsewhere: what is
+/// told to others are content versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
 
 /// The catalog at a revision.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(crate) revision: Revision,
-    pub(crate) services: ShardMap<ServiceKey, Arc<Service>>,
-    pub(crate) ring: ChangeRing,
+    pub(crate) services: Map<ServiceKey, Arc<Service>>,
+    /// The last publications; who is behind them starts over.
+    pub(crate) ring: Ring<ServiceKey>,
     pub(crate) totals: Totals,
 }
+
+/// What happened since a revision.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// These services changed, were added or removed; sorted, each once.
+    Services(Vec<ServiceKey>),
+    /// Too long ago to tell: read the whole snapshot.
+    Resync,
+}
+
+/// Changed keys that the ring remembers.
+const RING_KEYS_MAX: usize = 65_536;
 
 /// Sums over the catalog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +47,17 @@ pub struct Totals {
 }
 
 // === impl Snapshot ===
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            revision: Revision::default(),
+            services: Map::default(),
+            ring: Ring::new(RING_KEYS_MAX),
+            totals: Totals::default(),
+        }
+    }
+}
 
 impl Snapshot {
     /// The revision of this process at which it was published.
@@ -64,7 +92,22 @@ impl Snapshot {
 
     /// Which services changed between the publication of `seen` and this one.
     pub fn changes_since(&self, seen: Revision) -> Changes {
-        self.ring.since(seen, self.revision)
+        match self.ring.since(seen.0, self.revision.0) {
+            ring::Changes::None => Changes::Services(Vec::new()),
+            ring::Changes::Resync => Changes::Resync,
+            ring::Changes::Keys(keys) => {
+                let mut keys: Vec<_> = keys.cloned().collect();
+                keys.sort_unstable();
+                keys.dedup();
+                Changes::Services(keys)
+            }
+        }
+    }
+
+    /// Moves on to the next revision, which differs in `changed`.
+    pub(crate) fn advance(&mut self, changed: Vec<ServiceKey>) {
+        self.revision.0 += 1;
+        self.ring.push(self.revision.0, changed);
     }
 }
 

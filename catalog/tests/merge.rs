@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rollcall_catalog::catalog::Catalog;
 use rollcall_catalog::guard::{Cidr, Guard, Refusal, Reserved};
 use rollcall_catalog::input::{Input, NodeFacts, PodFacts};
-use rollcall_catalog::model::{Conditions, Health, Probe};
+use rollcall_catalog::model::{Conditions, Health, HealthSource};
 use rollcall_catalog::service::{Service, Why};
 use support::*;
 
@@ -103,7 +103,7 @@ fn a_verdict_decides_and_until_the_first_the_endpoint_is_unknown() {
 
 #[test]
 fn maintenance_takes_out_and_keeps_serving() {
-    let out = endpoint("vm-1", "198.51.100.11", Probe::Maintenance("kernel upgrade".into()));
+    let out = endpoint("vm-1", "198.51.100.11", HealthSource::Maintenance("kernel upgrade".into()));
     let service = merged([said(&registration("vms"), "payments", vec![out])]);
     let member = &service.endpoints[0];
     assert_eq!((member.health, member.conditions.ready, member.conditions.serving), (Health::Maintenance, false, true));

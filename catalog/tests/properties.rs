@@ -11,7 +11,7 @@ use rollcall_catalog::catalog::Catalog;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::input::{Input, PodFacts};
 use rollcall_catalog::model::{Endpoint, Health, ServiceKey};
-use rollcall_catalog::ring::Changes;
+use rollcall_catalog::snapshot::Changes;
 use support::*;
 
 const SERVICES: [&str; 3] = ["payments", "orders", "stock"];

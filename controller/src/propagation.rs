@@ -7,7 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use rollcall_catalog::ring::Revision;
+use rollcall_catalog::snapshot::Revision;
 use tokio::time::Instant;
 
 /// Measures once for each batch of the writer, by the statement in it that waited longest: an upper bound that costs

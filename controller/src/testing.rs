@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rollcall_catalog::input::{
     Contribution, Families, Input, Origin, OriginKind, ServiceFacts, ServiceKind, TrafficDistribution,
 };
-use rollcall_catalog::model::{Addresses, Conditions, Endpoint, Port, Ports, Probe, Protocol, ServiceKey};
+use rollcall_catalog::model::{Addresses, Conditions, Endpoint, HealthSource, Port, Ports, Protocol, ServiceKey};
 use rollcall_catalog::service::Service;
 use rollcall_catalog::{Catalog, Snapshot};
 use rollcall_crds::ServiceRegistration;
@@ -28,7 +28,7 @@ pub(crate) fn ports(list: &[(&str, u16)]) -> Ports {
     list.iter().map(port).collect()
 }
 
-pub(crate) fn offered(name: &str, ips: &str, probe: Probe) -> Arc<Endpoint> {
+pub(crate) fn offered(name: &str, ips: &str, health_source: HealthSource) -> Arc<Endpoint> {
     let ips = ips.split(' ').map(|ip| ip.parse().expect("an address"));
     Arc::new(Endpoint {
         name: name.into(),
@@ -39,7 +39,7 @@ pub(crate) fn offered(name: &str, ips: &str, probe: Probe) -> Arc<Endpoint> {
         node: None,
         weight: 1,
         conditions: Conditions::READY,
-        probe,
+        health_source,
         attributes: Arc::default(),
     })
 }
@@ -56,7 +56,7 @@ pub(crate) fn registered(service: &str, endpoints: Vec<Arc<Endpoint>>) -> Input 
 }
 
 pub(crate) fn vm(name: &str, ips: &str) -> Arc<Endpoint> {
-    offered(name, ips, Probe::Unchecked)
+    offered(name, ips, HealthSource::Unchecked)
 }
 
 pub(crate) fn facts() -> ServiceFacts {

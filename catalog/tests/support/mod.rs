@@ -7,7 +7,7 @@ use rollcall_catalog::input::{
     Contribution, Families, Input, Origin, OriginKind, ServiceFacts, ServiceKind, TrafficDistribution, Verdict,
 };
 use rollcall_catalog::model::{
-    Addresses, Conditions, Endpoint, Health, Name, Port, Ports, Probe, Protocol, ServiceKey,
+    Addresses, Conditions, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol, ServiceKey,
 };
 
 pub fn key(name: &str) -> ServiceKey {
@@ -38,7 +38,7 @@ pub fn addresses(list: &str) -> Addresses {
     Addresses::from_ips(list.split(' ').map(|ip| ip.parse().expect("an address"))).expect("one a family")
 }
 
-pub fn endpoint(name: &str, ips: &str, probe: Probe) -> Endpoint {
+pub fn endpoint(name: &str, ips: &str, health_source: HealthSource) -> Endpoint {
     Endpoint {
         name: name.into(),
         addresses: addresses(ips),
@@ -48,21 +48,21 @@ pub fn endpoint(name: &str, ips: &str, probe: Probe) -> Endpoint {
         node: None,
         weight: 1,
         conditions: Conditions::READY,
-        probe,
+        health_source,
         attributes: Arc::default(),
     }
 }
 
 pub fn pod(name: &str, ips: &str) -> Endpoint {
-    endpoint(name, ips, Probe::Conditions { pod: Some(name.into()) })
+    endpoint(name, ips, HealthSource::Conditions { pod: Some(name.into()) })
 }
 
 pub fn vm(name: &str, ips: &str) -> Endpoint {
-    endpoint(name, ips, Probe::Unchecked)
+    endpoint(name, ips, HealthSource::Unchecked)
 }
 
 pub fn checked(name: &str, ips: &str) -> Endpoint {
-    endpoint(name, ips, Probe::Verdict)
+    endpoint(name, ips, HealthSource::Verdict)
 }
 
 pub fn contribution(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint>) -> Contribution {

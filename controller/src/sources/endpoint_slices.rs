@@ -9,7 +9,9 @@ use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointPort, E
 use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Origin, OriginKind};
 use rollcall_catalog::intern::Interner;
-use rollcall_catalog::model::{Addresses, Attributes, Conditions, Endpoint, Name, Port, Ports, Probe, ServiceKey};
+use rollcall_catalog::model::{
+    Addresses, Attributes, Conditions, Endpoint, HealthSource, Name, Port, Ports, ServiceKey,
+};
 
 use super::freshness::Source;
 use super::informer::Handler;
@@ -91,7 +93,7 @@ impl EndpointSlices {
             node: self.names.maybe(endpoint.node_name.as_deref()),
             weight: 1,
             conditions: conditions(endpoint),
-            probe: Probe::Conditions { pod },
+            health_source: HealthSource::Conditions { pod },
             attributes: Arc::clone(&self.attributes),
         })
     }

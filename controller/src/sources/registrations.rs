@@ -10,7 +10,7 @@ use rollcall_catalog::check::Thresholds;
 use rollcall_catalog::input::{Contribution, Origin, OriginKind, Verdict};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
-    Addresses, Attributes, Conditions, Endpoint, Health, Name, Port, Ports, Probe, Protocol, ServiceKey,
+    Addresses, Attributes, Conditions, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol, ServiceKey,
 };
 use rollcall_crds::{self as api, EndpointSpec, ServiceRegistration, ServiceRegistrationSpec};
 use tokio::sync::mpsc;
@@ -90,10 +90,10 @@ impl Registrations {
             node: None,
             weight: endpoint.weight.max(1),
             conditions: Conditions::READY,
-            probe: match maintenance {
-                Some(maintenance) => Probe::Maintenance(self.names.get(&maintenance.reason)),
-                None if spec.checks.is_empty() => Probe::Unchecked,
-                None => Probe::Verdict,
+            health_source: match maintenance {
+                Some(maintenance) => HealthSource::Maintenance(self.names.get(&maintenance.reason)),
+                None if spec.checks.is_empty() => HealthSource::Unchecked,
+                None => HealthSource::Verdict,
             },
             attributes: self.attributes.share(Attributes { tags, metadata }),
         })

@@ -70,10 +70,10 @@ fn the_last_endpoint_leaves_an_empty_assignment_and_the_service_none() {
 fn a_reason_alone_wakes_no_stream() {
     let mut pod = vm("vm-0", "198.51.100.1");
     let mut quiet = (*pod).clone();
-    quiet.probe = rollcall_catalog::model::Probe::Maintenance("one reason".into());
+    quiet.health_source = rollcall_catalog::model::HealthSource::Maintenance("one reason".into());
     pod = Arc::new(quiet.clone());
     let (before, _) = published(vec![vec![registered("payments", vec![Arc::clone(&pod)])]]);
-    quiet.probe = rollcall_catalog::model::Probe::Maintenance("another reason".into());
+    quiet.health_source = rollcall_catalog::model::HealthSource::Maintenance("another reason".into());
     let (after, _) =
         published(vec![vec![registered("payments", vec![pod])], vec![registered("payments", vec![Arc::new(quiet)])]]);
     assert_eq!(before.revision(), after.revision());

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use rollcall_catalog::input::{Input, ServiceKind};
-use rollcall_catalog::model::{Health, Probe};
+use rollcall_catalog::model::{Health, HealthSource};
 
 use super::*;
 use crate::testing::*;
@@ -40,7 +40,7 @@ fn pods_are_never_written() {
         service: service_key("payments"),
         created: 0,
         ports: crate::testing::ports(&[("http", 8080)]),
-        endpoints: vec![offered("pod", "10.1.0.4", Probe::Conditions { pod: Some("pod".into()) })],
+        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some("pod".into()) })],
     };
     assert!(desired(&merged([cluster_ip("payments"), Input::Contribution(pods)])).is_empty());
 }
@@ -49,8 +49,8 @@ fn pods_are_never_written() {
 fn a_failing_endpoint_is_not_ready_and_one_in_maintenance_still_serves() {
     let vms = origin(OriginKind::ServiceRegistration, "vms");
     let endpoints = vec![
-        offered("bad", "198.51.100.1", Probe::Verdict),
-        offered("out", "198.51.100.2", Probe::Maintenance("upgrade".into())),
+        offered("bad", "198.51.100.1", HealthSource::Verdict),
+        offered("out", "198.51.100.2", HealthSource::Maintenance("upgrade".into())),
     ];
     let verdict = rollcall_catalog::input::Verdict { health: Health::Critical, since_ms: 0, reason: "refused".into() };
     let inputs =
@@ -69,7 +69,7 @@ fn a_failing_endpoint_is_not_ready_and_one_in_maintenance_still_serves() {
 #[test]
 fn traffic_distribution_asks_for_hints_and_only_ready_endpoints_get_them() {
     let near = ServiceFacts { traffic: TrafficDistribution::PreferSameZone, ..facts() };
-    let endpoints = vec![vm("good", "198.51.100.1"), offered("new", "198.51.100.2", Probe::Verdict)];
+    let endpoints = vec![vm("good", "198.51.100.1"), offered("new", "198.51.100.2", HealthSource::Verdict)];
     let slices = desired(&merged([
         Input::Service(service_key("payments"), Some(Arc::new(near))),
         registered("payments", endpoints),

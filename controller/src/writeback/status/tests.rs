@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use rollcall_catalog::input::{Input, Verdict};
-use rollcall_catalog::model::{Health, Probe};
+use rollcall_catalog::model::{Health, HealthSource};
 use serde_json::json;
 
 use super::*;
@@ -48,8 +48,10 @@ fn condition<'a>(status: &'a ServiceRegistrationStatus, type_: &str) -> (&'a str
 #[test]
 fn each_endpoint_has_its_health_since_when_and_why() {
     let spec = spec(&[("vm-1", "198.51.100.1"), ("vm-2", "198.51.100.2")]);
-    let endpoints =
-        vec![offered("vm-1", "198.51.100.1", Probe::Verdict), offered("vm-2", "198.51.100.2", Probe::Verdict)];
+    let endpoints = vec![
+        offered("vm-1", "198.51.100.1", HealthSource::Verdict),
+        offered("vm-2", "198.51.100.2", HealthSource::Verdict),
+    ];
     let service = merged([
         cluster_ip("payments"),
         registered("payments", endpoints),
@@ -119,7 +121,7 @@ fn an_unknown_port_of_a_check_or_an_endpoint_is_named() {
 fn the_same_status_a_minute_later_is_the_same_to_the_byte() {
     let spec = spec(&[("vm-1", "198.51.100.1"), ("vm-2", "198.51.100.2")]);
     let endpoints =
-        vec![vm("vm-1", "198.51.100.1"), offered("vm-2", "198.51.100.2", Probe::Maintenance("upgrade".into()))];
+        vec![vm("vm-1", "198.51.100.1"), offered("vm-2", "198.51.100.2", HealthSource::Maintenance("upgrade".into()))];
     let service = merged([cluster_ip("payments"), registered("payments", endpoints)]);
     let first = desired(&object(), &seen(spec.clone(), None), Some(&service), &Publication::Stands, time(NOON));
     // As it comes back from the API server: through text, and so in whole seconds.
@@ -133,7 +135,7 @@ fn the_same_status_a_minute_later_is_the_same_to_the_byte() {
 #[test]
 fn a_condition_that_turns_gets_a_new_time_and_the_others_keep_theirs() {
     let spec = spec(&[("vm-1", "198.51.100.1")]);
-    let checked = || registered("payments", vec![offered("vm-1", "198.51.100.1", Probe::Verdict)]);
+    let checked = || registered("payments", vec![offered("vm-1", "198.51.100.1", HealthSource::Verdict)]);
     let good = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Passing)]);
     let bad = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Critical)]);
     let first = desired(&object(), &seen(spec.clone(), None), Some(&good), &Publication::Stands, time(NOON));
