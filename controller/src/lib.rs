@@ -13,26 +13,22 @@
 //! - [`leadership`]: the Lease and its fence
 //! - [`writeback`]: EndpointSlices, CatalogEntries, status and Events
 //! - [`start`]: joins them; [`args`]: flags; [`metrics`], [`propagation`]: what is measured
-//! - [`denial`]: rights that are missing, in words; [`denials`]: those that writes met; [`cluster_domain`]: whether ours is the one of the cluster's pods
-//! - [`clock`], [`backoff`], [`random`]: time and chance
+//! - [`kubernetes`]: how the API is spoken to, whatever the kind; [`time`]: time and chance
+//! - [`cluster_domain`]: whether ours is the one of the cluster's pods
 
 pub mod args;
 pub mod authority;
-pub mod backoff;
 pub mod checks;
-pub mod clock;
 pub mod cluster_domain;
-pub mod denial;
-pub mod denials;
-mod kube_error;
+pub mod kubernetes;
 pub mod leadership;
 pub mod metrics;
 pub mod propagation;
-pub mod random;
 pub mod serve;
 pub mod sources;
 pub mod start;
 #[cfg(test)]
 mod testing;
+pub mod time;
 pub mod writeback;
 pub mod writer;

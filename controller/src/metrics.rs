@@ -20,9 +20,9 @@ use rollcall_xds::tls::Failure;
 
 use crate::authority::tally as tls;
 use crate::checks::runner::Tally;
+use crate::kubernetes::freshness::Freshness;
 use crate::leadership::fence::Fence;
 use crate::propagation::Propagation;
-use crate::sources::freshness::Freshness;
 use crate::writeback::run::Gauges;
 use crate::writer::{Inbox, Snapshots};
 
@@ -405,8 +405,8 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
-    use crate::clock::Clock;
-    use crate::sources::freshness::Source;
+    use crate::kubernetes::freshness::Source;
+    use crate::time::clock::Clock;
     use crate::writer::Writer;
 
     fn page() -> String {

@@ -10,7 +10,7 @@ use tracing::{Span, field, info, info_span};
 
 use crate::propagation::Propagation;
 
-use crate::sources::freshness::Source;
+use crate::kubernetes::freshness::Source;
 
 /// What the writer is sent.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 use super::current::Current;
-use crate::clock::Clock;
+use crate::time::clock::Clock;
 
 #[cfg(test)]
 mod tests;

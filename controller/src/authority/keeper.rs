@@ -10,9 +10,9 @@ use super::model::{Authority, Ca, Retired};
 use super::plan::{self, Settings, Step};
 use super::record;
 use super::store::{Found, Store, Trouble};
-use crate::backoff::Backoff;
-use crate::clock::Clock;
-use crate::random;
+use crate::time::backoff::Backoff;
+use crate::time::clock::Clock;
+use crate::time::random;
 
 #[cfg(test)]
 mod tests;

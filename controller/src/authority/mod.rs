@@ -22,7 +22,7 @@ use kube::Client;
 use rollcall_admin::Readiness;
 use rollcall_xds::tls::{Acceptor, Certificates, Limits};
 
-use crate::clock::Clock;
+use crate::time::clock::Clock;
 use current::Current;
 use flags::{Mode, TlsArgs};
 use keeper::Keeper;

@@ -9,7 +9,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use super::record::{BUNDLE_KEY, Data};
-use crate::kube_error::words;
+use crate::kubernetes::kube_error::words;
 
 #[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ use tracing::{Instrument, info};
 
 use super::plan::{Plan, Probe};
 use super::probe;
-use crate::clock::Clock;
+use crate::time::clock::Clock;
 use crate::writer::{Inbox, Message};
 
 /// What the runner is sent.

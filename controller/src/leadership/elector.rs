@@ -13,9 +13,9 @@ use tracing::{info, warn};
 
 use super::election::{Action, Election, LEASE, LOOK, RENEW, Record};
 use super::fence::Term;
-use crate::clock::Clock;
-use crate::denials::Denials;
-use crate::kube_error::words;
+use crate::kubernetes::denial_notices::DenialNotices;
+use crate::kubernetes::kube_error::words;
+use crate::time::clock::Clock;
 
 /// A candidate for the Lease.
 pub struct Elector {
@@ -24,7 +24,7 @@ pub struct Elector {
     clock: Clock,
     term: watch::Sender<Option<Term>>,
     election: Election,
-    denials: Denials,
+    denials: DenialNotices,
 }
 
 /// The Lease of the controllers of one installation.
@@ -41,7 +41,7 @@ impl Elector {
         namespace: &str,
         identity: String,
         clock: Clock,
-        denials: Denials,
+        denials: DenialNotices,
     ) -> (Self, watch::Receiver<Option<Term>>) {
         let (term, receiver) = watch::channel(None);
         let leases = Api::namespaced(client, namespace);

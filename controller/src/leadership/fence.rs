@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::time::clock::Clock;
 
 /// The longest that a write may take: it is given up then.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(3);

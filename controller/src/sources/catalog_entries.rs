@@ -3,9 +3,9 @@
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::CatalogEntry;
 
-use super::ObjectKey;
-use super::freshness::Source;
-use super::informer::Handler;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writeback::observed::{Observations, Seen};
 
 /// Hands CatalogEntries to the write-back.

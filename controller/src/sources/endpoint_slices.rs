@@ -13,10 +13,11 @@ use rollcall_catalog::model::{
     Addresses, Attributes, Conditions, Endpoint, HealthSource, Name, Port, Ports, ServiceKey,
 };
 
-use super::freshness::Source;
-use super::informer::Handler;
 use super::services::protocol;
-use super::{Names, ObjectKey, created};
+use super::{Names, created};
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writeback::observed::{Observations, Seen};
 use crate::writeback::slices::{MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL};
 use crate::writer::{Inbox, Message};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::freshness::Source;
+use crate::kubernetes::freshness::Source;
 
 /// What is watched, and where.
 #[derive(Clone, Debug, Args)]
@@ -63,7 +63,7 @@ mod tests {
     use clap::Parser;
 
     use crate::args::Args;
-    use crate::sources::freshness::Source;
+    use crate::kubernetes::freshness::Source;
 
     fn parsed(flags: &[&str]) -> Args {
         Args::try_parse_from(["rollcall-controller"].into_iter().chain(flags.iter().copied())).expect("good flags")

@@ -2,53 +2,26 @@
 //!
 //! - [`flags`]: what is watched, and where
 //! - [`watches`]: starts the watches of each kind: one for the cluster, or one for each namespace
-//! - [`informer`]: one list-and-watch loop for every kind
-//! - [`trouble`]: what keeps a watch from its objects, with the remedy
-//! - [`guarded`]: decoding that lets one bad object harm only itself
-//! - [`freshness`]: how old each watch is
 //! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`catalog_entries`]: what
 //!   each becomes
 
 pub mod catalog_entries;
 pub mod endpoint_slices;
 pub mod flags;
-pub mod freshness;
-pub mod guarded;
-pub mod informer;
 pub mod nodes;
 pub mod pods;
 pub mod registrations;
 pub mod service_cidrs;
 pub mod services;
-pub mod trouble;
 pub mod watches;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::Name;
 
-/// The namespace and name of an object; the namespace is empty for cluster-scoped kinds.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectKey {
-    /// Namespace, or empty.
-    pub namespace: Name,
-    /// Name.
-    pub name: Name,
-}
-
 /// Interned names of one source: namespaces, zones, nodes and label sets repeat many times over.
 #[derive(Debug, Default)]
 pub struct Names(Interner<str>);
-
-// === impl ObjectKey ===
-
-impl ObjectKey {
-    /// The key of an object that the API server returned: those always have a name.
-    pub fn of(meta: &ObjectMeta) -> Self {
-        let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
-        Self { namespace: text(&meta.namespace), name: text(&meta.name) }
-    }
-}
 
 // === impl Names ===
 

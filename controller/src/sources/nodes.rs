@@ -8,9 +8,10 @@ use rollcall_catalog::input::NodeFacts;
 use rollcall_catalog::model::Name;
 use tracing::warn;
 
-use super::freshness::Source;
-use super::informer::Handler;
-use super::{Names, ObjectKey};
+use super::Names;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writer::{Inbox, Message};
 
 /// Hands Nodes to the catalog.

@@ -8,9 +8,10 @@ use rollcall_catalog::input::PodFacts;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Attributes, Name};
 
-use super::freshness::Source;
-use super::informer::Handler;
-use super::{Names, ObjectKey};
+use super::Names;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writer::{Inbox, Message};
 
 /// Hands Pods to the catalog.

@@ -15,11 +15,12 @@ use rollcall_catalog::model::{
 use rollcall_crds::{self as api, EndpointSpec, ServiceRegistration, ServiceRegistrationSpec};
 use tokio::sync::mpsc;
 
-use super::freshness::Source;
-use super::informer::Handler;
-use super::{Names, ObjectKey, created};
+use super::{Names, created};
 use crate::checks::plan::{self, Check, Kind, Plan};
 use crate::checks::runner::Order;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writeback::observed::{Observations, Seen};
 use crate::writer::{Inbox, Message};
 

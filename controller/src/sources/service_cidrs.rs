@@ -7,9 +7,9 @@ use rollcall_catalog::Input;
 use rollcall_catalog::guard::Cidr;
 use rollcall_catalog::model::Name;
 
-use super::ObjectKey;
-use super::freshness::Source;
-use super::informer::Handler;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writer::{Inbox, Message};
 
 /// Hands ServiceCIDRs to the catalog.

@@ -9,9 +9,10 @@ use rollcall_catalog::input::{Families, ServiceFacts, ServiceKind, TrafficDistri
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Name, Port, Protocol, ServiceKey};
 
-use super::freshness::Source;
-use super::informer::Handler;
-use super::{Names, ObjectKey};
+use super::Names;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::informer::Handler;
 use crate::writer::{Inbox, Message};
 
 /// Hands Services to the catalog.

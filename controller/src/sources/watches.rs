@@ -11,10 +11,10 @@ use rollcall_admin::{Gate, Readiness};
 use rollcall_catalog::model::Name;
 use serde::de::DeserializeOwned;
 
-use super::freshness::{Freshness, Source};
-use super::guarded::Guarded;
-use super::informer::{Handler, Informer, Unlisted};
-use crate::clock::Clock;
+use crate::kubernetes::freshness::{Freshness, Source};
+use crate::kubernetes::guarded::Guarded;
+use crate::kubernetes::informer::{Handler, Informer, Unlisted};
+use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 
 /// What all watches need, and those that have been started.

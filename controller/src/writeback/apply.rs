@@ -17,11 +17,11 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, field, info_span, warn};
 
 use super::observed::Seen;
-use crate::denials::Denials;
-use crate::kube_error;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::denial_notices::DenialNotices;
+use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 use crate::metrics::Metrics;
-use crate::sources::ObjectKey;
 
 /// Our name in the managed fields of what we write.
 pub const FIELD_MANAGER: &str = "rollcall";
@@ -64,7 +64,7 @@ pub struct Applier {
     /// The name of this replica, for Events.
     pub identity: Arc<str>,
     /// Where missing rights are told.
-    pub denials: Denials,
+    pub denials: DenialNotices,
     /// Where writes are measured.
     pub metrics: Arc<Metrics>,
 }

@@ -11,7 +11,7 @@ use rollcall_catalog::digest::Digest;
 use rollcall_crds::{EndpointStatus, Health, ServiceRegistrationStatus};
 
 use super::observed::SeenRegistration;
-use crate::sources::ObjectKey;
+use crate::kubernetes::ObjectKey;
 
 /// Who tells it: `reportingController` of every Event.
 pub const REPORTING_CONTROLLER: &str = "rollcall.dev/controller";

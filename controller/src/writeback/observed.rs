@@ -14,8 +14,8 @@ use rollcall_crds::{CatalogEntry, Health, ServiceRegistration};
 use tokio::sync::mpsc;
 
 use super::{entries, slices, status};
-use crate::sources::ObjectKey;
-use crate::sources::freshness::Source;
+use crate::kubernetes::ObjectKey;
+use crate::kubernetes::freshness::Source;
 use crate::sources::registrations::{Problem, problems};
 
 /// What the watches tell the write-back.

@@ -14,7 +14,7 @@ use super::observed::{Observed, SeenRegistration, Stands};
 use super::queue::Target;
 use super::status::Publication;
 use super::{entries, events, slices, status};
-use crate::sources::ObjectKey;
+use crate::kubernetes::ObjectKey;
 
 /// Plans writes from what is known at one moment.
 #[derive(Clone, Copy, Debug)]

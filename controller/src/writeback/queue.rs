@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rollcall_catalog::model::ServiceKey;
 
-use crate::backoff::Backoff;
-use crate::sources::ObjectKey;
+use crate::kubernetes::ObjectKey;
+use crate::time::backoff::Backoff;
 
 /// What to bring in line with the catalog. The order is the priority.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,10 +20,10 @@ use super::budget::Budget;
 use super::observed::{Observed, Seen};
 use super::plan::Planner;
 use super::queue::{Queue, Target};
-use crate::clock::Clock;
-use crate::kube_error::words;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::kube_error::words;
 use crate::metrics::Metrics;
-use crate::sources::freshness::Source;
+use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 
 /// The write-back, before it runs.

@@ -13,7 +13,7 @@ use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStat
 
 use super::entries;
 use super::observed::SeenRegistration;
-use crate::sources::ObjectKey;
+use crate::kubernetes::ObjectKey;
 
 /// What is known of the EndpointSlices of a registration's service.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use super::ObjectKey;
 use super::freshness::Freshness;
 use super::guarded::Guarded;
 use super::trouble::{Trouble, is_not_served};
-use crate::backoff::Backoff;
+use crate::time::backoff::Backoff;
 
 /// What a source does with the objects of its kind.
 pub trait Handler<K>: Send {

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::denial::Denial;
+use crate::kubernetes::denial::Denial;
 
 /// The API server's own sentence, which right is missing, or the innermost cause of what kept us from it.
 pub(crate) fn words(error: &kube::Error) -> String {

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rollcall_admin::Readiness;
 use tracing::warn;
 
-use crate::clock::Clock;
-use crate::denial::Denial;
+use crate::kubernetes::denial::Denial;
+use crate::time::clock::Clock;
 
 /// Tells each missing right at once, and again after some minutes if it still is: not with each attempt. Clones share
 /// what was told.
 #[derive(Clone, Debug)]
-pub struct Denials {
+pub struct DenialNotices {
     /// When each verb and resource was told last. As many as the rules of our roles at most.
     told_ms: Arc<Mutex<BTreeMap<(String, String), u64>>>,
     /// A gate for each right, and no part of `/readyz`: what they are closed for becomes Events.
@@ -24,9 +24,9 @@ pub struct Denials {
 /// Between two times that the same is told.
 const AGAIN_MS: u64 = 5 * 60 * 1000;
 
-// === impl Denials ===
+// === impl DenialNotices ===
 
-impl Denials {
+impl DenialNotices {
     /// Nothing was denied yet. What is becomes a closed gate of `concerns`.
     pub fn new(concerns: Readiness, clock: Clock) -> Self {
         Self { told_ms: Arc::default(), concerns, clock }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn each_right_is_told_at_once_and_again_after_minutes() {
-        let denials = Denials::new(Readiness::default(), Clock::default());
+        let denials = DenialNotices::new(Readiness::default(), Clock::default());
         let due = |verb, now_ms| denials.is_due(&Denial::of(&refused(verb)).expect("a missing right"), now_ms);
         assert!(due("get", 0) && due("update", 0));
         assert!(!due("get", AGAIN_MS - 1));
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn what_is_missing_becomes_a_notice() {
         let concerns = Readiness::default();
-        let denials = Denials::new(concerns.clone(), Clock::default());
+        let denials = DenialNotices::new(concerns.clone(), Clock::default());
         assert!(!denials.told(&kube::Error::Service("away".into())) && concerns.is_ready());
         assert!(denials.told(&refused("update")));
         let closed = &concerns.closed()[0];

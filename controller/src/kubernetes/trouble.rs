@@ -1,8 +1,8 @@
 //! What keeps a watch from its objects, in words that name the remedy.
 
 use super::freshness::{Freshness, Source};
-use crate::denial::Denial;
-use crate::kube_error::words;
+use crate::kubernetes::denial::Denial;
+use crate::kubernetes::kube_error::words;
 
 /// Why a list or watch failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
-    use crate::clock::Clock;
+    use crate::time::clock::Clock;
 
     fn error(code: u16, message: &str) -> kube::Error {
         kube::Error::Api(Box::new(Status::failure(message, "").with_code(code)))

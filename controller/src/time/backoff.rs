@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::random;
+use crate::time::random;
 
 /// Pauses that double from a minimum to a maximum; each is drawn from its upper half, so that many callers spread.
 #[derive(Clone, Debug)]

@@ -1,0 +1,18 @@
+//! How we speak to the Kubernetes API, whatever the kind: what is read becomes objects, what fails becomes words.
+//!
+//! - [`informer`]: one list-and-watch loop for every kind; [`freshness`]: how old each watch is
+//! - [`guarded`]: decoding that lets one bad object harm only itself
+//! - [`object_key`]: the namespace and name of an object
+//! - [`trouble`]: what keeps a watch from its objects, with the remedy; [`kube_error`]: what kube's errors say
+//! - [`denial`]: one right that is missing, in words; [`denial_notices`]: tells of those that writes and the election met
+
+pub mod denial;
+pub mod denial_notices;
+pub mod freshness;
+pub mod guarded;
+pub mod informer;
+pub(crate) mod kube_error;
+pub mod object_key;
+pub mod trouble;
+
+pub use object_key::ObjectKey;
