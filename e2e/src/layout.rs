@@ -5,10 +5,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
-/// The root of the repository: the folder of the workspace's `Cargo.toml`.
+/// The root of the repository: the folder of the workspace's `Cargo.lock`.
+///
+/// That of the package which cargo runs, as long as cargo does: a working copy may have been copied or moved with what was
+/// built in it, and cargo takes that for fresh.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_path_buf()
+    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let found = running.as_deref().and_then(workspace).or_else(|| workspace(built));
+    found.unwrap_or(built).to_path_buf()
+}
+
+fn workspace(package: &Path) -> Option<&Path> {
+    // Not any workspace: this may be run by a package of somebody else.
+    package.ancestors().find(|folder| folder.join("Cargo.lock").is_file() && folder.join("e2e/src/layout.rs").is_file())
 }
 
 /// The folder for everything that is made and may be deleted.
@@ -65,5 +75,18 @@ impl Drop for Scratch {
         if !self.removed {
             eprintln!("logs of this run are in {}", self.path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_is_that_of_the_package_that_runs() {
+        assert_eq!(workspace(Path::new("/nowhere/at/all")), None);
+        let root = root();
+        assert_eq!(workspace(&root.join("e2e")), Some(root.as_path()));
+        assert!(root.join("e2e").join(file!().trim_start_matches("e2e/")).is_file(), "{}", root.display());
     }
 }
