@@ -17,14 +17,14 @@ pub(super) struct Ahead {
 // === impl Ahead ===
 
 impl Ahead {
-    /// Begins. Nothing of the second part is made where no node can run.
-    pub(super) fn begin(with_node: bool) -> Self {
+    /// Begins. Only what is wanted is made; nothing of the second part where no node can run.
+    pub(super) fn begin(with_end_to_end: bool, with_node: bool) -> Self {
         let ((end_to_end_made, end_to_end), (node_made, node)) = (channel(), channel());
         std::thread::spawn(move || {
             // Of this thread, and so of all that it starts. Where it is refused, things take their turns evenly.
             let _ = rustix::process::nice(19);
             // Nobody receives when the test was interrupted.
-            let _ = end_to_end_made.send(tools::all());
+            let _ = end_to_end_made.send(if with_end_to_end { tools::all() } else { Ok(()) });
             if with_node {
                 let _ = node_made.send(node_tools());
             }

@@ -1,0 +1,213 @@
+//! The test programs of the workspace: cargo builds them, and they are run without it, so that several run side by side
+//! and it is known how long each takes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use rollcall_e2e::layout;
+use serde_json::Value;
+
+use super::{in_workspace, outcome, run_cargo};
+use crate::terminal::cargo;
+
+/// What tests need of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tier {
+    /// Nothing.
+    Unit,
+    /// A control plane.
+    EndToEnd,
+    /// A real node.
+    Node,
+}
+
+/// Test programs.
+#[derive(Debug, Default)]
+pub(super) struct Suite(Vec<Binary>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Binary {
+    /// Of a file of tests its name, of a crate's own tests the crate's.
+    name: String,
+    path: PathBuf,
+    /// Its package, in which it runs.
+    folder: PathBuf,
+}
+
+/// A test program that is about to be run.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) command: Command,
+    filter: Option<String>,
+    /// Its tests run one after the other, so each takes the time since the last.
+    pub(super) is_in_turn: bool,
+}
+
+const END_TO_END: &str = "rollcall-e2e";
+const NODE: &str = "rollcall-e2e-node";
+
+// === impl Tier ===
+
+impl Tier {
+    /// The arguments of cargo that select its packages.
+    pub(super) fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Unit => &["--workspace", "--exclude", END_TO_END, "--exclude", NODE],
+            Self::EndToEnd => &["--package", END_TO_END],
+            Self::Node => &["--package", NODE],
+        }
+    }
+
+    /// Whether a test or file of it may be meant: told from the sources, since building what is not asked for takes long.
+    pub(super) fn mentions(self, filter: &str) -> bool {
+        // Of a path, the module's files bear other names.
+        let word = filter.rsplit("::").find(|word| !word.is_empty()).unwrap_or(filter);
+        self.folders().iter().any(|folder| mentions(folder, word))
+    }
+
+    fn folders(self) -> Vec<PathBuf> {
+        let root = layout::root();
+        match self {
+            Self::EndToEnd => ["e2e/src", "e2e/tests"].map(|folder| root.join(folder)).to_vec(),
+            Self::Node => vec![root.join("e2e/node")],
+            Self::Unit => {
+                let entries = root.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+                let packages = entries.filter(|path| path.join("Cargo.toml").is_file() && !path.ends_with("e2e"));
+                packages.chain([root.join("e2e/bench")]).collect()
+            }
+        }
+    }
+}
+
+/// Whether a function, module or file below a folder has the word in its name.
+fn mentions(folder: &Path, word: &str) -> bool {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(word)) {
+            return true;
+        }
+        if path.is_dir() {
+            return mentions(&path, word);
+        }
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        is_rust && std::fs::read_to_string(&path).is_ok_and(|text| names(&text, word))
+    })
+}
+
+fn names(text: &str, word: &str) -> bool {
+    text.lines().filter(|line| line.contains("fn ") || line.contains("mod ")).any(|line| line.contains(word))
+}
+
+// === impl Suite ===
+
+impl Suite {
+    /// Builds the programs of a tier.
+    pub(super) fn build(tier: Tier) -> Result<Self> {
+        let build = ["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"];
+        let output = run_cargo(&[&build, tier.packages()].concat()).output().context("starting cargo")?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let messages = String::from_utf8_lossy(&output.stdout);
+        Ok(Self(messages.lines().filter_map(Binary::from_message).collect()))
+    }
+
+    /// Its programs as commands made by `command`. With a filter only those that have such a test; all tests of one that
+    /// is called so itself.
+    pub(super) fn programs(&self, filter: Option<&str>, command: impl Fn(&Path) -> Command) -> Result<Vec<Program>> {
+        let mut programs = Vec::new();
+        for binary in &self.0 {
+            let filter = filter.filter(|filter| !binary.is_called(filter));
+            let count = binary.count(filter)?;
+            if count == 0 {
+                continue;
+            }
+            let mut command = command(&binary.path);
+            // What cargo gives to tests, of which some ask.
+            in_workspace(&mut command).current_dir(&binary.folder).env("CARGO", cargo());
+            command.env("CARGO_MANIFEST_DIR", &binary.folder);
+            programs.push((count, Program::new(&binary.name, command, filter)));
+        }
+        // A test that is alone in its program is a long one: those begin first, so that none runs alone at the end.
+        programs.sort_by_key(|(count, _)| *count);
+        Ok(programs.into_iter().map(|(_, program)| program).collect())
+    }
+}
+
+// === impl Binary ===
+
+impl Binary {
+    /// From a line of cargo's that says what it has built.
+    fn from_message(line: &str) -> Option<Self> {
+        let message: Value = serde_json::from_str(line).ok()?;
+        if message["profile"]["test"] != true {
+            return None;
+        }
+        let folder = Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf();
+        let path = message["executable"].as_str()?.into();
+        Some(Self { name: message["target"]["name"].as_str()?.into(), path, folder })
+    }
+
+    /// Whether the name is its own, or its package's.
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.name.strip_prefix("rollcall_").is_some_and(|short| short == name)
+    }
+
+    /// How many tests it has whose names contain the filter.
+    fn count(&self, filter: Option<&str>) -> Result<usize> {
+        let mut list = Command::new(&self.path);
+        let listed = in_workspace(&mut list).current_dir(&self.folder).arg("--list").args(filter).output();
+        let listed = listed.with_context(|| format!("starting {}", self.path.display()))?;
+        if !listed.status.success() {
+            bail!("{}", outcome::log(&listed));
+        }
+        Ok(String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.ends_with(": test")).count())
+    }
+}
+
+// === impl Program ===
+
+impl Program {
+    /// Runs the tests whose names contain the filter.
+    pub(super) fn new(name: &str, command: Command, filter: Option<&str>) -> Self {
+        Self { name: name.to_owned(), command, filter: filter.map(String::from), is_in_turn: false }
+    }
+
+    /// Its tests run one after the other, and what they print is kept when they pass.
+    pub(super) fn in_turn(&mut self) {
+        self.command.args(["--test-threads=1", "--nocapture"]);
+        self.is_in_turn = true;
+    }
+
+    /// The command to run it.
+    pub(super) fn into_command(mut self) -> Command {
+        self.command.args(self.filter);
+        self.command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_says_what_it_has_built_for_tests() {
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"/work/e2e/Cargo.toml","target":{"name":"spine"},
+            "profile":{"test":true},"executable":"/work/target/debug/deps/spine-98c0776ee3875f7c"}"#;
+        let binary = Binary::from_message(line).unwrap();
+        assert_eq!((binary.name.as_str(), binary.folder.as_path()), ("spine", Path::new("/work/e2e")));
+        assert!(binary.is_called("spine") && !binary.is_called("spin"));
+        assert_eq!(Binary::from_message(&line.replace("true", "false")), None);
+        assert_eq!(Binary::from_message(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+
+    #[test]
+    fn a_test_is_found_in_the_tier_where_it_is() {
+        let tiers = |filter| [Tier::Unit, Tier::EndToEnd, Tier::Node].map(|tier| tier.mentions(filter));
+        assert_eq!(tiers("tests::a_test_is_found_in"), [true, false, false]);
+        assert_eq!(tiers("the_rules_are_enough_and_none"), [false, true, false]);
+        assert_eq!(tiers("a_rolling_deployment_under_traffic"), [false, false, true]);
+    }
+}
