@@ -4,21 +4,29 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::ApiDuration;
-use crate::schema::LABEL;
+use crate::schema::{IS_LABEL, text_or_number};
 
 /// An active check, run by the controller against every address of every endpoint of the registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.http), has(self.tcp)].filter(given, given).size() == 1")
-        .message("check: give exactly one of http, tcp; use a second check with its own name for the other"),
-    validation = Rule::new("duration(self.timeout) <= duration(self.interval)")
+    validation = Rule::new("has(self.http) || has(self.tcp)")
+        .message("check: give http or tcp; one that is left empty counts as absent, so write tcp: {} to check the first port"),
+    validation = Rule::new("!has(self.http) || !has(self.tcp)")
+        .message("check: give only one of http and tcp; use a second check with its own name for the other"),
+    // What is no duration at all is the business of the fields' own rules.
+    validation = Rule::new(r"(has(self.timeout) && !(type(self.timeout) == string && !self.timeout.contains(' ')
+        && (self.timeout.endsWith('s') || self.timeout.endsWith('m') || self.timeout.endsWith('h'))))
+        || (has(self.interval) && !(type(self.interval) == string && !self.interval.contains(' ')
+        && (self.interval.endsWith('s') || self.interval.endsWith('m') || self.interval.endsWith('h'))))
+        || duration(has(self.timeout) ? self.timeout : '1s') <= duration(has(self.interval) ? self.interval : '10s')")
         .message("check: timeout must not exceed interval (by default timeout is 1s, interval 10s); shorten timeout or lengthen interval")
         .field_path(".timeout"),
 )]
 pub struct CheckSpec {
-    /// Name of the check, a DNS label, unique in the registration. It appears in reasons, Events and metrics.
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    /// Name of the check, a DNS label, unique in the registration. It appears in reasons and Events.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new(IS_LABEL).message("check name: use a-z, 0-9 and - only, such as healthz"))]
     pub name: String,
     /// Passes when an HTTP GET is answered with a status from 200 to 399. Redirects are not followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,20 +35,25 @@ pub struct CheckSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpCheck>,
     /// Time from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is repeated at once.
+    /// By default 10s.
     #[serde(default = "default_interval")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
-        .message("check interval: give a duration from 100ms to 1h, such as 10s"))]
+    #[schemars(transform = text_or_number)]
+    #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
+        && !self.matches(r'[^\dhms]') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
+        .message("check interval: give a whole number with its unit, from 100ms to 1h, such as 10s or 500ms"))]
     pub interval: ApiDuration,
-    /// A probe without an answer for this long has failed. From 10ms to the interval.
+    /// A probe without an answer for this long has failed. From 10ms to the interval. By default 1s.
     #[serde(default = "default_timeout")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('10ms')")
-        .message("check timeout: give a duration of at least 10ms, such as 1s"))]
+    #[schemars(transform = text_or_number)]
+    #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
+        && !self.matches(r'[^\dhms]') && duration(self) >= duration('10ms')")
+        .message("check timeout: give a whole number with its unit, from 10ms to the interval, such as 1s or 500ms"))]
     pub timeout: ApiDuration,
-    /// This many failures in a row make an endpoint Critical.
+    /// This many failures in a row make an endpoint Critical. By default 2.
     #[serde(default = "default_failure_threshold")]
     #[schemars(range(min = 1, max = 10))]
     pub failure_threshold: u8,
-    /// This many successes in a row make it Passing again.
+    /// This many successes in a row make it Passing again. By default 1.
     #[serde(default = "default_success_threshold")]
     #[schemars(range(min = 1, max = 10))]
     pub success_threshold: u8,
@@ -50,17 +63,23 @@ pub struct CheckSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCheck {
-    /// Path and query of the request, from the first slash on.
+    /// Path and query of the request, from the first slash on. By default /.
     #[serde(default = "default_path")]
-    #[schemars(length(max = 1024), regex(pattern = "^/[!-~]*$"))]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new("self.matches('^/[!-~]*$')")
+        .message("check path: begin with /, such as /healthz, without the host; write a space as %20"))]
     pub path: String,
     /// Name of the port in `spec.ports` to call. Without it, the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), transform = text_or_number)]
+    #[x_kube(validation = Rule::new("type(self) == string")
+        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
     pub port: Option<String>,
     /// The request's Host header. Without it, the endpoint's address and port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 261), regex(pattern = r"^[A-Za-z0-9._:\[\]-]+$"))]
+    #[schemars(length(max = 261))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[A-Za-z0-9._:\\[\\]-]+$')")
+        .message("check host: give a name or address alone, such as payments.example.com; the path goes into path"))]
     pub host: Option<String>,
 }
 
@@ -70,7 +89,9 @@ pub struct HttpCheck {
 pub struct TcpCheck {
     /// Name of the port in `spec.ports` to connect to. Without it, the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
+    #[schemars(length(max = 63), transform = text_or_number)]
+    #[x_kube(validation = Rule::new("type(self) == string")
+        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
     pub port: Option<String>,
 }
 

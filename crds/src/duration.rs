@@ -8,8 +8,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A duration in the Gateway API's format (GEP-2257): one to four of a whole number of up to five digits with its unit
-/// `h`, `m`, `s` or `ms`, such as `1m30s`. Whole milliseconds, never negative.
+/// A duration in the Gateway API's format (GEP-2257): whole numbers up to 99999, each with its unit `h`, `m`, `s` or `ms`,
+/// such as `1m30s`. Whole milliseconds, never negative. Written with one to four numbers; more are read all the same, as
+/// are zeros in front, since the rules of the definitions let them pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiDuration(Duration);
 
@@ -22,15 +23,12 @@ pub enum ParseDurationError {
     /// A unit without a number: a sign, a space or a decimal point end up here too.
     #[error("duration {0:?}: expected a whole number at {1:?}; write 1500ms for 1.5s")]
     NoNumber(String, String),
-    /// More digits than GEP-2257 allows.
+    /// A larger number than GEP-2257 allows.
     #[error("duration {0:?}: a number has more than 5 digits; use a larger unit")]
     NumberTooLong(String),
     /// Not one of the four units.
     #[error("duration {0:?}: unknown unit {1:?}; use h, m, s or ms")]
     UnknownUnit(String, String),
-    /// More parts than GEP-2257 allows.
-    #[error("duration {0:?}: more than four parts; write each unit once, such as 1h30m")]
-    TooManyParts(String),
 }
 
 // === impl ApiDuration ===
@@ -93,17 +91,14 @@ impl FromStr for ApiDuration {
         if text.is_empty() {
             return Err(ParseDurationError::Empty);
         }
-        let mut total_ms = 0;
+        let mut total_ms = 0u64;
         let mut rest = text;
-        for _ in 0..4 {
+        while !rest.is_empty() {
             let (part_ms, after) = parse_part(text, rest)?;
-            total_ms += part_ms;
+            total_ms = total_ms.saturating_add(part_ms);
             rest = after;
-            if rest.is_empty() {
-                return Ok(Self::from_millis(total_ms));
-            }
         }
-        Err(ParseDurationError::TooManyParts(text.into()))
+        Ok(Self::from_millis(total_ms).min(Self::MAX))
     }
 }
 
@@ -138,12 +133,10 @@ impl JsonSchema for ApiDuration {
 fn parse_part<'a>(text: &str, rest: &'a str) -> Result<(u64, &'a str), ParseDurationError> {
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, rest_after) = rest.split_at(digits);
-    let Ok(number) = number.parse::<u64>().map_err(|_| ()).and_then(|n| if digits > 5 { Err(()) } else { Ok(n) })
-    else {
-        return Err(match digits {
-            0 => ParseDurationError::NoNumber(text.into(), rest.into()),
-            _ => ParseDurationError::NumberTooLong(text.into()),
-        });
+    let number = match number.parse::<u64>() {
+        Ok(number @ 0..=99_999) => number,
+        _ if digits == 0 => return Err(ParseDurationError::NoNumber(text.into(), rest.into())),
+        _ => return Err(ParseDurationError::NumberTooLong(text.into())),
     };
     let letters = rest_after.len() - rest_after.trim_start_matches(|c: char| c.is_alphabetic()).len();
     let (unit, after) = rest_after.split_at(letters);

@@ -8,13 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
-use crate::schema::{ADDRESS_BYTES_MAX, LABEL, bounded_map, kubernetes_style};
+use crate::schema::{IS_LABEL, NAMES_DIFFER, any_integer, bounded_map, kubernetes_style, without_defaults};
 use crate::status::ServiceRegistrationStatus;
 
 /// The endpoints, their ports and how they are checked.
 //
-// Lists are maps by `name`: several appliers can own single entries, and the API server itself refuses duplicates, so
-// no CEL rule has to.
+// `endpoints` and `checks` are maps by `name`: several appliers can own single entries, such as the maintenance of one
+// endpoint, and the API server itself refuses duplicates. `ports` are not: a map needs a default for the name that a
+// single port may leave out, and what the API server fills in makes `kubectl apply` of an unchanged file a change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "rollcall.dev",
@@ -27,6 +28,7 @@ use crate::status::ServiceRegistrationStatus;
     category = "rollcall",
     derive = "PartialEq",
     derive = "Default",
+    selectable = ".spec.service",
     validation = Rule::new("self.metadata.name.size() <= 63")
         .message("metadata.name: give at most 63 characters; it becomes a label of the EndpointSlices"),
     printcolumn(name = "Service", type_ = "string", json_path = ".spec.service", description = "The service that the endpoints join"),
@@ -34,24 +36,31 @@ use crate::status::ServiceRegistrationStatus;
     printcolumn(name = "Callable", type_ = "string", json_path = ".status.callable", description = "Endpoints that callers get, of all registered"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", description = "Why it is ready or not"),
     printcolumn(name = "Since", type_ = "date", json_path = ".status.conditions[?(@.type=='Ready')].lastTransitionTime", description = "How long Ready is as it is"),
-    printcolumn(name = "Message", type_ = "string", priority = "1", json_path = ".status.conditions[?(@.type=='Ready')].message", description = "The reason in plain words"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", priority = "1", json_path = ".status.conditions[?(@.type=='Ready')].message", description = "The reason in plain words")
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(transform = kubernetes_style)]
-#[x_kube(validation = Rule::new("self.ports.size() == 1 || self.ports.all(port, port.name != '')")
+#[schemars(transform = kubernetes_style, transform = without_defaults)]
+#[x_kube(validation = Rule::new("self.ports.size() == 1 || self.ports.all(port, has(port.name) && port.name != '')")
     .message("ports: give every port a name; only a single port may go without"))]
 pub struct ServiceRegistrationSpec {
     /// Name of the service that the endpoints join: the Service of this name in the same namespace, which need not
     /// exist. It cannot change, since the endpoints would leave one service and join another in one step without anyone
     /// seeing whether they are well there; create a second registration and then delete this one.
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
-    #[x_kube(validation = Rule::new("self == oldSelf").reason(Reason::FieldValueForbidden)
-        .message("service cannot change: create a registration for the new service, then delete this one"))]
+    #[schemars(length(max = 63))]
+    #[x_kube(
+        validation = Rule::new(IS_LABEL)
+            .message("service: give the bare name of a Service in this namespace, such as payments: a-z, 0-9 and -, no dots"),
+        validation = Rule::new("self == oldSelf").reason(Reason::FieldValueForbidden)
+            .message("service cannot change: create a registration for the new service, then delete this one"),
+    )]
     pub service: String,
     /// Ports that every endpoint offers. Their names are those of the Service's ports, if there is such a Service.
     #[schemars(length(min = 1, max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = Rule::new(NAMES_DIFFER).message("ports: two have the same name; give each its own, as the Service does"),
+    )]
     pub ports: Vec<PortSpec>,
     /// The instances, from 1 to 100. Use several registrations for a larger service.
     #[schemars(length(min = 1, max = 100))]
@@ -72,19 +81,23 @@ pub struct ServiceRegistrationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PortSpec {
     /// Name of the port, a DNS label as in the Service. Only a single port may go without.
-    #[serde(default)]
-    #[schemars(length(max = 63), regex(pattern = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"))]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("port name: use a-z, 0-9 and - only, such as http, as the Service names its port"))]
     pub name: String,
     /// Number on which the endpoints listen: a Service's targetPort.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
-    /// Transport protocol.
+    /// Transport protocol: TCP, UDP or SCTP. By default TCP.
     #[serde(default)]
     pub protocol: Protocol,
     /// What is spoken on the port, as in a Service: http, kubernetes.io/h2c, or a prefixed name such as
     /// example.com/protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')")
+        .message("appProtocol: give a word such as http or grpc, or one with a domain before it, such as kubernetes.io/h2c for HTTP/2"))]
     pub app_protocol: Option<String>,
 }
 
@@ -113,13 +126,17 @@ pub enum Protocol {
 pub struct EndpointSpec {
     /// Name of the instance, a DNS label, unique in the registration. Its identity. Under another address it is checked
     /// anew before callers get it.
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new(IS_LABEL)
+        .message("endpoint name: use a-z, 0-9 and - only, such as vm-1: no capitals, no _, no dots"))]
     pub name: String,
-    /// Where it is called: one IPv4 address, one IPv6 address, or one of each.
-    #[schemars(length(min = 1, max = 2), inner(length(min = 2, max = ADDRESS_BYTES_MAX)))]
+    /// Where it is called: one IPv4 address, one IPv6 address, or one of each, without a port.
+    #[schemars(length(min = 1, max = 2), inner(length(max = 253)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self.all(address, isIP(address))")
+        validation = Rule::new("self.all(address, !address.matches(r'^[^:]+:[0-9]+$|[\\[/]'))")
+            .message("endpoint addresses: give the IP address alone, such as 198.51.100.11; the port's number stands in spec.ports, or in this endpoint's ports where it differs"),
+        validation = Rule::new("self.all(address, isIP(address) || address.matches(r'^[^:]+:[0-9]+$|[\\[/]'))")
             .message("endpoint addresses: give IP addresses such as 198.51.100.11 or 2001:db8::11; names are not resolved"),
         validation = Rule::new("!self.all(address, isIP(address)) || self.size() < 2 || ip(self[0]).family() != ip(self[1]).family()")
             .message("endpoint addresses: give at most one IPv4 and one IPv6 address; use one endpoint per machine"),
@@ -128,30 +145,48 @@ pub struct EndpointSpec {
     /// Ports on which this instance listens elsewhere than `spec.ports` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(
+        merge_strategy = ListMerge::Atomic,
+        validation = Rule::new(NAMES_DIFFER).message("endpoint ports: two have the same name; give one number for each port of spec.ports"),
+    )]
     pub ports: Vec<PortOverride>,
     /// Host name under the service's DNS name, as a pod of a StatefulSet has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL))]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new(IS_LABEL)
+        .message("endpoint hostname: give its first label alone, such as db-1; the service's DNS name comes after it: a-z, 0-9 and -, no dots"))]
     pub hostname: Option<String>,
     /// Zone it runs in, as in the nodes' label topology.kubernetes.io/zone. Callers of the same zone may be sent here first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"))]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')")
+        .message("endpoint zone: give a zone as the nodes' label topology.kubernetes.io/zone has it, such as eu-1a"))]
     pub zone: Option<String>,
-    /// Share of the calls in proportion to the other endpoints' weights, where the caller's protocol can express it.
+    /// Share of the calls in proportion to the other endpoints' weights, where the caller's protocol can express it. From
+    /// 1 to 65535, by default 1.
     #[serde(default = "default_weight")]
-    #[schemars(range(min = 1, max = 65535))]
+    #[schemars(transform = any_integer)]
+    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535")
+        .message("endpoint weight: give 1 to 65535; to take an endpoint out, give it maintenance with a reason"))]
     pub weight: u16,
     /// Words to select endpoints by, DNS labels, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 63), regex(pattern = LABEL)))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.all(tag, tag.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))")
+            .message("endpoint tags: use words of a-z, 0-9 and - only, such as canary; a pair such as version=1.2 goes into metadata, as version: \"1.2\""),
+    )]
     pub tags: Vec<String>,
     /// Free key-value pairs for callers, at most 32; keys to 128 and values to 512 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(transform = bounded_map)]
-    #[x_kube(validation = Rule::new("self.all(key, key.size() >= 1 && key.size() <= 128)")
-        .message("endpoint metadata: give keys of 1 to 128 characters"))]
+    #[x_kube(
+        validation = Rule::new("self.all(key, key.size() >= 1 && key.size() <= 128)")
+            .message("endpoint metadata: give keys of 1 to 128 characters"),
+        validation = Rule::new("self.all(key, type(self[key]) == string)")
+            .message("endpoint metadata: values are texts; put numbers into quotes, such as rack: \"12\""),
+    )]
     pub metadata: BTreeMap<String, String>,
     /// Takes this endpoint out of the answers for as long as it is present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,7 +198,7 @@ pub struct EndpointSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PortOverride {
     /// Name of the port in `spec.ports`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 63))]
     pub name: String,
     /// Number on which this endpoint listens.

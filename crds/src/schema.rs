@@ -4,8 +4,12 @@ use schemars::Schema;
 use schemars::transform::transform_subschemas;
 use serde_json::{Value, json};
 
-/// A DNS label (RFC 1123 §2.1), as Kubernetes names Services, ports and hosts.
-pub(crate) const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// CEL: a DNS label (RFC 1123 §2.1), as Kubernetes names Services and hosts. A rule and no `pattern`, since the API
+/// server says of a pattern only its expression, and says it before any rule can name the remedy.
+pub(crate) const IS_LABEL: &str = "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')";
+/// CEL: no two entries of a list have the same name.
+pub(crate) const NAMES_DIFFER: &str = "self.all(one, self.exists_one(other, \
+    (has(other.name) ? other.name : '') == (has(one.name) ? one.name : '')))";
 /// An IPv4 or IPv6 literal is never longer; bounds the cost of the CEL rules that parse it.
 pub(crate) const ADDRESS_BYTES_MAX: u32 = 45;
 
@@ -51,9 +55,33 @@ pub(crate) fn open_enum(schema: &mut Schema) {
     object.insert("maxLength".into(), json!(32));
 }
 
-/// Bounds a map of strings: 32 pairs, values of 512 bytes. The keys' bound needs CEL.
+/// Bounds a map of strings: 32 pairs, values of 512 bytes. The keys' bound needs CEL. A number in the place of a text
+/// passes the type, so that a rule can say what to write.
 pub(crate) fn bounded_map(schema: &mut Schema) {
     let object = schema.ensure_object();
     object.insert("maxProperties".into(), json!(32));
-    object.insert("additionalProperties".into(), json!({"type": "string", "maxLength": 512}));
+    object.insert("additionalProperties".into(), json!({"x-kubernetes-int-or-string": true, "maxLength": 512}));
+}
+
+/// A text in whose place a number is a natural mistake: the type lets it pass, so that a rule can say what to write.
+/// The rule must be cheap: API servers before 1.35 take the text for 3 MB long when they estimate its cost.
+pub(crate) fn text_or_number(schema: &mut Schema) {
+    let object = schema.ensure_object();
+    object.remove("type");
+    object.remove("pattern");
+    object.insert("x-kubernetes-int-or-string".into(), json!(true));
+}
+
+/// An integer whose bounds a rule speaks of.
+pub(crate) fn any_integer(schema: &mut Schema) {
+    let object = schema.ensure_object();
+    object.remove("minimum");
+    object.remove("maximum");
+}
+
+/// Leaves every default to the reader. What the API server writes into the entry of a list makes the object differ from
+/// its file, and `kubectl apply` then sends the whole list each time and says "configured" of a file that nobody changed.
+pub(crate) fn without_defaults(schema: &mut Schema) {
+    transform_subschemas(&mut without_defaults, schema);
+    schema.ensure_object().remove("default");
 }
