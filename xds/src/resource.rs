@@ -52,4 +52,10 @@ impl Resource {
         };
         Self { name, version, wire: wire.encode_to_vec().into() }
     }
+
+    /// The encoded body: a part of [`Self::wire`], not a copy.
+    pub fn body(&self) -> Bytes {
+        let wrapper = discovery::Resource::decode(self.wire.clone());
+        wrapper.ok().and_then(|wrapper| wrapper.resource).map_or_else(Bytes::new, |any| any.value)
+    }
 }

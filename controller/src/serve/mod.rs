@@ -1,10 +1,11 @@
 //! Serving: the catalog as resources on the discovery stream. Every replica serves.
 //!
 //! ```text
-//!  Snapshot --changed services--> publisher --Resource, encoded once--> xds::Cache --> every stream
+//!  Snapshot --changed services--> publisher --changed buckets--> Served --Resource, encoded once--> xds::Cache --> streams
 //! ```
 //!
 //! - [`publisher`]: keeps the resources of each service in step with the catalog
+//! - [`served`]: what one service has on the stream, and what of it has to be encoded anew
 //! - [`rollcall`]: Rollcall's own types, for DNS servers
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
 //! - [`explain`]: one service as JSON, for people
@@ -13,3 +14,4 @@ pub mod envoy;
 pub mod explain;
 pub mod publisher;
 pub mod rollcall;
+pub mod served;

@@ -1,18 +1,18 @@
 //! Keeps the resources of each service in step with the catalog: encodes what changed, once, for all streams.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rollcall_catalog::Snapshot;
-use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::ServiceKey;
 use rollcall_catalog::service::Service;
 use rollcall_catalog::snapshot::{Changes, Revision};
 use rollcall_xds::cache::{self, Cache};
-use rollcall_xds::resource::{Resource, ResourceType};
+use rollcall_xds::resource::ResourceType;
 use tokio::sync::watch;
 
-use super::{envoy, rollcall};
+use super::rollcall;
+use super::served::Served;
 use crate::propagation::Propagation;
 use crate::writer::Snapshots;
 
@@ -25,11 +25,6 @@ pub struct Publisher {
     /// What each service has in the cache.
     served: HashMap<ServiceKey, Served>,
     propagation: Option<Arc<Propagation>>,
-}
-
-struct Served {
-    version: Version,
-    names: BTreeSet<(ResourceType, Arc<str>)>,
 }
 
 // === impl Publisher ===
@@ -66,7 +61,7 @@ impl Publisher {
         match changes {
             Changes::Services(keys) => {
                 for key in keys {
-                    self.update(&key, snapshot.get(&key).map(|service| &**service));
+                    self.update(&key, snapshot.get(&key));
                 }
             }
             Changes::Resync => {
@@ -90,32 +85,17 @@ impl Publisher {
         }
     }
 
-    fn update(&mut self, key: &ServiceKey, service: Option<&Service>) {
-        let served = self.served.get(key).map(|served| served.version);
-        if service.is_some() && served == service.map(|service| service.version) {
-            return;
-        }
+    fn update(&mut self, key: &ServiceKey, service: Option<&Arc<Service>>) {
         let before = self.served.remove(key);
-        let mut names = BTreeSet::new();
-        for (ty, resource) in service.into_iter().flat_map(resources) {
-            names.insert((ty, Arc::clone(&resource.name)));
-            self.cache.upsert(ty, resource);
-        }
-        for (ty, name) in before.into_iter().flat_map(|before| before.names) {
-            if !names.contains(&(ty, Arc::clone(&name))) {
-                self.cache.remove(ty, &name);
+        match (before, service) {
+            (before, Some(service)) => {
+                let served = Served::update(before, service, &mut self.cache);
+                self.served.insert(key.clone(), served);
             }
-        }
-        if let Some(service) = service {
-            self.served.insert(key.clone(), Served { version: service.version, names });
+            (Some(before), None) => before.withdraw(&mut self.cache),
+            (None, None) => {}
         }
     }
-}
-
-fn resources(service: &Service) -> impl Iterator<Item = (ResourceType, Resource)> {
-    let own = [(ResourceType::Service, rollcall::service(service))];
-    let buckets = rollcall::buckets(service).map(|bucket| (ResourceType::EndpointBucket, bucket));
-    own.into_iter().chain(buckets).chain(envoy::resources(service))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A service as Rollcall's own resource types: `rollcall.v1.Service` and its `EndpointBucket`s.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
-use rollcall_catalog::input::ServiceKind;
-use rollcall_catalog::model::{Port, Ports, Protocol};
+use rollcall_catalog::input::{OriginKind, ServiceKind};
+use rollcall_catalog::model::{Attributes, Name, Port, Ports, Protocol};
 use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::proto::rollcall::v1;
 use rollcall_xds::resource::{Resource, ResourceType};
@@ -36,21 +37,18 @@ pub fn service(service: &Service) -> Resource {
     Resource::new(ResourceType::Service, service.key.to_string(), &message)
 }
 
-/// The EndpointBucket resources, those that are empty included: their number is the bucket count.
-pub fn buckets(service: &Service) -> impl Iterator<Item = Resource> {
-    let count = service.buckets();
-    service.bucket_runs().enumerate().map(move |(index, run)| {
-        let name = bucket_name(service, count, index);
-        Resource::new(ResourceType::EndpointBucket, name, &bucket(service, &service.endpoints[run]))
-    })
+/// An EndpointBucket resource. Those that are empty are served as well: their number is the bucket count.
+pub fn bucket(service: &Service, index: usize, run: Range<usize>) -> Resource {
+    let message = message(service, &service.endpoints[run]);
+    Resource::new(ResourceType::EndpointBucket, bucket_name(service, index), &message)
 }
 
 /// `NAMESPACE/NAME/COUNT/INDEX`.
-pub fn bucket_name(service: &Service, count: usize, index: usize) -> String {
-    format!("{}/{count}/{index}", service.key)
+pub fn bucket_name(service: &Service, index: usize) -> String {
+    format!("{}/{}/{index}", service.key, service.buckets())
 }
 
-fn bucket(service: &Service, members: &[Member]) -> v1::EndpointBucket {
+fn message(service: &Service, members: &[Member]) -> v1::EndpointBucket {
     let mut port_sets: Vec<&Ports> = members.iter().map(|member| &member.endpoint.ports).collect();
     port_sets.sort_unstable();
     port_sets.dedup();
@@ -67,6 +65,8 @@ fn bucket(service: &Service, members: &[Member]) -> v1::EndpointBucket {
         weight: if member.endpoint.weight == 1 { 0 } else { member.endpoint.weight.into() },
         zone: member.zone.as_deref().unwrap_or_default().to_owned(),
         node: member.endpoint.node.as_deref().unwrap_or_default().to_owned(),
+        tags: told(member).iter().flat_map(|told| &told.tags).map(ToString::to_string).collect(),
+        metadata: told(member).iter().flat_map(|told| &told.metadata).map(key_value).collect(),
     };
     v1::EndpointBucket {
         namespace: service.key.namespace.to_string(),
@@ -74,6 +74,18 @@ fn bucket(service: &Service, members: &[Member]) -> v1::EndpointBucket {
         endpoints: members.iter().map(endpoint).collect(),
         port_sets: port_sets.iter().map(|ports| v1::PortSet { ports: ports.iter().map(port).collect() }).collect(),
     }
+}
+
+/// What the owner of a registered endpoint says about it. The labels of pods change without meaning for callers.
+fn told(member: &Member) -> Option<&Attributes> {
+    match member.origin.kind {
+        OriginKind::ServiceRegistration => Some(&member.endpoint.attributes),
+        OriginKind::EndpointSlice => None,
+    }
+}
+
+fn key_value((key, value): (&Name, &Name)) -> v1::KeyValue {
+    v1::KeyValue { key: key.to_string(), value: value.to_string() }
 }
 
 /// The Zone resource: the one thing that a DNS server has to know beside the services.

@@ -1,0 +1,140 @@
+//! What one service has on the stream: what of it has changed for callers, and is encoded anew, and what is left alone.
+//!
+//! A service is cut into buckets of about 64 endpoints. A bucket whose endpoints say to callers what they said before is
+//! neither encoded nor hashed again; an assignment of Envoy's, which holds all endpoints of a port, is put together from
+//! the bytes of the buckets that it was made of.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rollcall_catalog::model::Endpoint;
+use rollcall_catalog::service::{Member, Service};
+use rollcall_xds::cache::Cache;
+use rollcall_xds::resource::ResourceType;
+
+use super::envoy::{self, Assignment};
+use super::rollcall;
+
+/// What a service has in the cache.
+pub struct Served {
+    /// As it was when that was written; the catalog holds it as well.
+    service: Arc<Service>,
+    /// Of each TCP port, in the order of the ports.
+    assignments: Vec<Assignment>,
+}
+
+// === impl Served ===
+
+impl Served {
+    /// Brings the resources of a service up to date, from what they were before.
+    pub fn update(before: Option<Self>, service: &Arc<Service>, cache: &mut Cache) -> Self {
+        let (before, assignments) = match before {
+            Some(Self { service: before, assignments }) => (Some(before), assignments),
+            None => (None, Vec::new()),
+        };
+        let before = before.as_deref();
+        if before.is_some_and(|before| before.version == service.version) {
+            return Self { service: Arc::clone(service), assignments };
+        }
+        let buckets: Vec<_> = service.bucket_runs().collect();
+        let changed = changed_buckets(before, service, &buckets);
+        cache.upsert(ResourceType::Service, rollcall::service(service));
+        for (index, run) in buckets.iter().enumerate().filter(|(index, _)| changed[*index]) {
+            cache.upsert(ResourceType::EndpointBucket, rollcall::bucket(service, index, run.clone()));
+        }
+        let assignments = assign(service, &buckets, &changed, assignments, cache);
+        if let Some(before) = before {
+            withdraw_old(before, service, cache);
+        }
+        Self { service: Arc::clone(service), assignments }
+    }
+
+    /// Takes everything of the service out.
+    pub fn withdraw(self, cache: &mut Cache) {
+        let key = self.service.key.to_string();
+        cache.remove(ResourceType::Service, &key);
+        withdraw_buckets(&self.service, cache);
+        withdraw_clusters(&self.service, |_| false, cache);
+    }
+}
+
+/// Envoy's resources of each port. What is known of a port that is still there is used again.
+fn assign(
+    service: &Service,
+    buckets: &[Range<usize>],
+    changed: &[bool],
+    mut before: Vec<Assignment>,
+    cache: &mut Cache,
+) -> Vec<Assignment> {
+    let mut assignments = Vec::new();
+    for port in envoy::ports(service) {
+        let known = before.iter().position(|known| known.is_of(port)).map(|at| before.swap_remove(at));
+        let mut assignment = known.unwrap_or_else(|| Assignment::new(port));
+        let name = envoy::cluster_name(service, port);
+        let endpoints = assignment.encode(&name, service, buckets, changed);
+        let speaks = port.app_protocol.clone().or_else(|| assignment.spoken());
+        cache.upsert(ResourceType::Cluster, envoy::cluster(&name, speaks.as_deref()));
+        cache.upsert(ResourceType::Endpoints, endpoints);
+        assignments.push(assignment);
+    }
+    assignments
+}
+
+/// Whether each bucket says something else to callers than before.
+fn changed_buckets(before: Option<&Service>, now: &Service, buckets: &[Range<usize>]) -> Vec<bool> {
+    let Some(before) = before.filter(|before| before.buckets() == now.buckets()) else {
+        return vec![true; buckets.len()];
+    };
+    let runs = before.bucket_runs().zip(buckets);
+    runs.map(|(old, new)| !same_members(&before.endpoints[old], &now.endpoints[new.clone()])).collect()
+}
+
+fn same_members(before: &[Member], now: &[Member]) -> bool {
+    before.len() == now.len() && before.iter().zip(now).all(|(before, now)| same_member(before, now))
+}
+
+/// Whether callers are told the same. What only people are told, such as a reason, does not matter.
+fn same_member(before: &Member, now: &Member) -> bool {
+    before.id == now.id
+        && before.conditions.ready == now.conditions.ready
+        && before.zone == now.zone
+        && before.origin.kind == now.origin.kind
+        && (Arc::ptr_eq(&before.endpoint, &now.endpoint) || same_endpoint(&before.endpoint, &now.endpoint))
+}
+
+fn same_endpoint(before: &Endpoint, now: &Endpoint) -> bool {
+    let same_ports = Arc::ptr_eq(&before.ports, &now.ports) || before.ports == now.ports;
+    let attributes = (&before.attributes, &now.attributes);
+    same_ports
+        && before.addresses == now.addresses
+        && before.hostname == now.hostname
+        && before.node == now.node
+        && before.weight == now.weight
+        && (Arc::ptr_eq(attributes.0, attributes.1) || attributes.0 == attributes.1)
+}
+
+/// Takes out what the service had and has no longer.
+fn withdraw_old(before: &Service, now: &Service, cache: &mut Cache) {
+    if before.buckets() != now.buckets() {
+        withdraw_buckets(before, cache);
+    }
+    let names: Vec<_> = envoy::ports(now).map(|port| envoy::cluster_name(now, port)).collect();
+    withdraw_clusters(before, |name| names.iter().any(|kept| kept == name), cache);
+}
+
+fn withdraw_buckets(service: &Service, cache: &mut Cache) {
+    for index in 0..service.buckets() {
+        cache.remove(ResourceType::EndpointBucket, &rollcall::bucket_name(service, index));
+    }
+}
+
+fn withdraw_clusters(service: &Service, kept: impl Fn(&str) -> bool, cache: &mut Cache) {
+    let names = envoy::ports(service).map(|port| envoy::cluster_name(service, port));
+    for name in names.filter(|name| !kept(name)) {
+        cache.remove(ResourceType::Cluster, &name);
+        cache.remove(ResourceType::Endpoints, &name);
+    }
+}
+
+#[cfg(test)]
+mod tests;
