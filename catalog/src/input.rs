@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::guard::{Cidr, Guard};
 use crate::model::{Attributes, Endpoint, Health, Name, Ports, ServiceKey};
@@ -43,6 +44,42 @@ pub struct Contribution {
     pub ports: Ports,
     /// Its endpoints, each name once.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Endpoints that it names and that cannot be used as they are written. They pass through the merge, so that
+    /// whoever tells of a service can say why they are not in it.
+    pub unusable: Vec<Unusable>,
+    /// What else in it cannot be used.
+    pub problems: Arc<[Problem]>,
+    /// `metadata.generation` of the object, where somebody is told which one the catalog has taken in.
+    pub generation: Option<i64>,
+    /// From the death of one of its endpoints to the verdict, at the longest; `None` where nothing checks them.
+    pub time_to_evict: Option<Duration>,
+}
+
+/// An endpoint that cannot be used as it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Its name within its origin.
+    pub name: Name,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// Something in an object that cannot be used. The rest is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// What kind of fault it is.
+    pub fault: Fault,
+    /// What is wrong and what to do, in plain words.
+    pub words: Name,
+}
+
+/// Kinds of fault in what an object says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// It names a port that there is not.
+    UnknownPort,
+    /// A value that this version does not know, or cannot use.
+    UnsupportedValue,
 }
 
 /// What the Kubernetes Service of the key says.

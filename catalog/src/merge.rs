@@ -13,7 +13,7 @@ use crate::digest::Version;
 use crate::guard::Guard;
 use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::model::{Conditions, Endpoint, EndpointId, Health, HealthSource, Name, Port, Ports, ServiceKey};
-use crate::service::{Excluded, Member, Service, Why};
+use crate::service::{Excluded, Member, Registered, Service, Why};
 
 /// What a merge may look up beside the contributions.
 pub trait Lookup {
@@ -72,6 +72,12 @@ pub fn merge(key: &ServiceKey, statements: &Statements, lookup: &impl Lookup) ->
         for endpoint in &contribution.endpoints {
             merge.offer(&contribution.origin, endpoint);
         }
+        merge.excluded.extend(contribution.unusable.iter().map(|unusable| Excluded {
+            name: Name::clone(&unusable.name),
+            endpoint: None,
+            origin: Arc::clone(&contribution.origin),
+            why: Why::Unusable(unusable.problem.clone()),
+        }));
     }
     let Merge { mut members, excluded, .. } = merge;
     members.sort_unstable_by_key(|member| member.id);
@@ -82,6 +88,7 @@ pub fn merge(key: &ServiceKey, statements: &Statements, lookup: &impl Lookup) ->
         ports,
         endpoints: members.into(),
         excluded: excluded.into(),
+        registrations: contributions.iter().filter_map(|contribution| registered(contribution)).collect(),
         version: Version::default(),
         story: Version::default(),
     };
@@ -124,7 +131,12 @@ impl<'a, L: Lookup> Merge<'a, L> {
                 if let HealthSource::Conditions { pod: Some(pod) } = &endpoint.health_source {
                     self.by_pod.remove(&**pod);
                 }
-                self.excluded.push(Excluded { endpoint: Arc::clone(endpoint), origin: Arc::clone(origin), why });
+                self.excluded.push(Excluded {
+                    name: Name::clone(&endpoint.name),
+                    endpoint: Some(Arc::clone(endpoint)),
+                    origin: Arc::clone(origin),
+                    why,
+                });
             }
         }
     }
@@ -287,6 +299,18 @@ fn identity(origin: &Origin, endpoint: &Endpoint) -> EndpointId {
         (_, OriginKind::EndpointSlice) => format!("address\0{}\0{}", origin.namespace, endpoint.name),
     };
     EndpointId(xxh3_64(name.as_bytes()))
+}
+
+fn registered(contribution: &Contribution) -> Option<Registered> {
+    match contribution.origin.kind {
+        OriginKind::EndpointSlice => None,
+        OriginKind::ServiceRegistration => Some(Registered {
+            origin: Arc::clone(&contribution.origin),
+            generation: contribution.generation,
+            problems: Arc::clone(&contribution.problems),
+            time_to_evict: contribution.time_to_evict,
+        }),
+    }
 }
 
 /// The ports of a service without a Kubernetes Service: of each name and protocol the one of the first origin.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bucket;
 use crate::digest::{Digest, Version};
 use crate::guard::Refusal;
-use crate::input::{Origin, ServiceFacts, ServiceKind};
+use crate::input::{Origin, Problem, ServiceFacts, ServiceKind};
 use crate::model::{Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
 
 /// One service: what is callable, what is not and why.
@@ -24,6 +25,8 @@ pub struct Service {
     pub endpoints: Box<[Member]>,
     /// Endpoints that were kept out, each with the reason; in order of precedence.
     pub excluded: Box<[Excluded]>,
+    /// The registrations that speak of it, in order of precedence.
+    pub registrations: Box<[Registered]>,
     /// Version of what callers are given.
     pub version: Version,
     /// Version of all that can be told about it: also reasons, origins and what was kept out.
@@ -51,11 +54,26 @@ pub struct Member {
     pub reason: Name,
 }
 
+/// A registration as the merge heard it: what its status says beside its endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The registration.
+    pub origin: Arc<Origin>,
+    /// Its generation: what is told of it speaks of this one and no later one.
+    pub generation: Option<i64>,
+    /// What in it cannot be used, apart from single endpoints.
+    pub problems: Arc<[Problem]>,
+    /// From the death of one of its endpoints to the verdict, at the longest; `None` where nothing checks them.
+    pub time_to_evict: Option<Duration>,
+}
+
 /// An endpoint that was kept out of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excluded {
-    /// What its origin says.
-    pub endpoint: Arc<Endpoint>,
+    /// Its name within its origin.
+    pub name: Name,
+    /// What its origin says; `None` where that cannot be used.
+    pub endpoint: Option<Arc<Endpoint>>,
     /// Its origin.
     pub origin: Arc<Origin>,
     /// Why.
@@ -78,6 +96,8 @@ pub enum Why {
     Refused(IpAddr, Refusal),
     /// None of its ports is a port of the Service; the names it gave.
     UnknownPorts(Vec<Name>),
+    /// It cannot be used as its origin says it.
+    Unusable(Problem),
 }
 
 /// How many endpoints a service has, by health.
@@ -159,7 +179,10 @@ impl Service {
             digest.text(&member.origin.namespace).text(&member.origin.to_string()).text(&member.reason);
         }
         for excluded in &self.excluded {
-            digest.text(&excluded.origin.to_string()).text(&excluded.endpoint.name).text(&excluded.why.to_string());
+            digest.text(&excluded.origin.to_string()).text(&excluded.name).text(&excluded.why.to_string());
+        }
+        for registered in &self.registrations {
+            registered.digest(&mut digest);
         }
         self.story = digest.finish();
         self
@@ -186,6 +209,19 @@ fn digest_facts(digest: &mut Digest, facts: Option<&ServiceFacts>) {
         ServiceKind::ExternalName(name) => {
             digest.number(2).text(name);
         }
+    }
+}
+
+// === impl Registered ===
+
+impl Registered {
+    fn digest(&self, digest: &mut Digest) {
+        digest.text(&self.origin.to_string()).number(self.generation.unwrap_or(0).unsigned_abs());
+        for problem in self.problems.iter() {
+            digest.number(problem.fault as u64).text(&problem.words);
+        }
+        let evict_ms = self.time_to_evict.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        digest.number(evict_ms);
     }
 }
 
@@ -230,6 +266,7 @@ impl fmt::Display for Why {
                 "the Service has no port named {}; name ports as the Service does, or add them to it",
                 names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
             ),
+            Self::Unusable(problem) => f.write_str(&problem.words),
         }
     }
 }

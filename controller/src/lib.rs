@@ -6,7 +6,7 @@
 //!  checks -----+    (one task)        +--> writeback --> Kubernetes API (the leader)
 //! ```
 //!
-//! - [`sources`]: watches on the Kubernetes API; objects shrink here
+//! - [`sources`]: watches on the Kubernetes API; objects shrink here; [`registration`]: a registration, read once
 //! - [`checks`]: active checks of registered endpoints
 //! - [`writer`]: the one task that owns the catalog
 //! - [`serve`]: the catalog as resources on the discovery stream; [`authority`]: its certificates
@@ -24,6 +24,7 @@ pub mod kubernetes;
 pub mod leadership;
 pub mod metrics;
 pub mod propagation;
+pub mod registration;
 pub mod serve;
 pub mod sources;
 pub mod start;

@@ -50,6 +50,10 @@ pub(crate) fn registered(service: &str, endpoints: Vec<Arc<Endpoint>>) -> Input 
         origin: origin(OriginKind::ServiceRegistration, "vms"),
         service: service_key(service),
         created: 0,
+        unusable: Vec::new(),
+        problems: Arc::default(),
+        generation: Some(2),
+        time_to_evict: None,
         ports: ports(&[("http", 8080)]),
         endpoints,
     })

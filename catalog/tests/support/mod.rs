@@ -72,6 +72,10 @@ pub fn contribution(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint
         created: 0,
         ports: ports(&[("http", 8080)]),
         endpoints: endpoints.into_iter().map(Arc::new).collect(),
+        unusable: Vec::new(),
+        problems: Arc::default(),
+        generation: None,
+        time_to_evict: None,
     }
 }
 

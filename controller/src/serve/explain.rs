@@ -44,10 +44,18 @@ fn explain(service: &Service) -> Value {
         said
     });
     let excluded = service.excluded.iter().map(|excluded| {
-        let mut said = endpoint(&excluded.endpoint);
+        let unusable = || json!({ "name": &*excluded.name });
+        let mut said = excluded.endpoint.as_deref().map_or_else(unusable, endpoint);
         said["origin"] = excluded.origin.to_string().into();
         said["why"] = excluded.why.to_string().into();
         said
+    });
+    let registrations = service.registrations.iter().map(|registered| {
+        json!({
+            "origin": registered.origin.to_string(),
+            "generation": registered.generation,
+            "problems": registered.problems.iter().map(|problem| &*problem.words).collect::<Vec<_>>(),
+        })
     });
     json!({
         "service": service.key.to_string(),
@@ -55,6 +63,7 @@ fn explain(service: &Service) -> Value {
         "buckets": service.buckets(),
         "endpoints": members.collect::<Vec<_>>(),
         "excluded": excluded.collect::<Vec<_>>(),
+        "registrations": registrations.collect::<Vec<_>>(),
     })
 }
 

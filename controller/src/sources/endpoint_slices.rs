@@ -62,6 +62,10 @@ impl EndpointSlices {
             created: created(&slice.metadata),
             ports: Ports::clone(&ports),
             endpoints,
+            unusable: Vec::new(),
+            problems: Arc::default(),
+            generation: None,
+            time_to_evict: None,
         })
     }
 

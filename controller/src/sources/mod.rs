@@ -38,6 +38,6 @@ impl Names {
 }
 
 /// When an object was created, in seconds since the epoch.
-fn created(meta: &ObjectMeta) -> i64 {
+pub(crate) fn created(meta: &ObjectMeta) -> i64 {
     meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
 }

@@ -22,14 +22,11 @@ const ENDPOINTS_MAX: usize = 100;
 const ORIGINS_MAX: usize = 100;
 /// Conflicts listed at most.
 const CONFLICTS_MAX: usize = 20;
+/// From a verdict to the answer in DNS and on the stream, generously.
+const PROPAGATION: Duration = Duration::from_millis(100);
 
 /// The entry that should stand in the API. It keeps the time of the last change as long as the revision stays.
-pub fn desired(
-    service: &Service,
-    time_to_evict: Option<Duration>,
-    stands: Option<&SeenEntry>,
-    now: Timestamp,
-) -> CatalogEntry {
+pub fn desired(service: &Service, stands: Option<&SeenEntry>, now: Timestamp) -> CatalogEntry {
     let counts = service.counts();
     let origins = origins(service);
     let conflicts: Vec<_> = service.excluded.iter().filter_map(conflict).collect();
@@ -55,7 +52,7 @@ pub fn desired(
         conflicts: conflicts.into_iter().take(CONFLICTS_MAX).collect(),
         revision,
         last_change_time: Some(Time(status::whole_seconds(unchanged.unwrap_or(now)))),
-        time_to_evict: time_to_evict.map(ApiDuration::rounded_up),
+        time_to_evict: time_to_evict(service).map(ApiDuration::rounded_up),
     };
     let (name, namespace) = (service.key.name.to_string(), service.key.namespace.to_string());
     let metadata = ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() };
@@ -66,6 +63,12 @@ pub fn desired(
 pub fn version(entry: &CatalogEntry) -> Version {
     let content = CatalogEntryContent { last_change_time: None, ..entry.spec.clone() };
     Digest::default().text(&serde_json::to_string(&content).unwrap_or_default()).finish()
+}
+
+/// The longest of its registrations.
+fn time_to_evict(service: &Service) -> Option<Duration> {
+    let decide = service.registrations.iter().filter_map(|registered| registered.time_to_evict).max()?;
+    Some(decide + PROPAGATION)
 }
 
 fn kind(service: &Service) -> api::ServiceKind {
@@ -126,7 +129,7 @@ fn conflict(excluded: &Excluded) -> Option<Conflict> {
             loser: excluded.origin.to_string(),
             rule: rule(winner.kind, excluded.origin.kind).to_owned(),
         }),
-        Why::Refused(..) | Why::UnknownPorts(_) => None,
+        Why::Refused(..) | Why::UnknownPorts(_) | Why::Unusable(_) => None,
     }
 }
 

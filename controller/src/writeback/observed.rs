@@ -1,13 +1,11 @@
 //! What stands in the API: versions of our slices and entries, and the status of registrations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use rollcall_catalog::check::{Thresholds, time_to_decide};
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::{CatalogEntry, Health, ServiceRegistration};
@@ -16,7 +14,6 @@ use tokio::sync::mpsc;
 use super::{entries, slices, status};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
-use crate::sources::registrations::{Problem, problems};
 
 /// What the watches tell the write-back.
 #[derive(Debug)]
@@ -70,14 +67,10 @@ pub struct SeenRegistration {
     pub service: ServiceKey,
     /// Its generation, for `observedGeneration`.
     pub generation: Option<i64>,
-    /// What in its spec cannot be used.
-    pub problems: Vec<Problem>,
     /// Names and addresses of its endpoints, in the order of the spec.
     pub endpoints: Vec<(Name, Vec<String>)>,
     /// Whether the whole of it is in maintenance, and why.
     pub maintenance: Option<String>,
-    /// The longest time from the death of an endpoint to the verdict, by its checks.
-    pub time_to_decide: Option<Duration>,
     /// When it was created.
     pub created: Timestamp,
     /// The version of its status.
@@ -157,23 +150,17 @@ impl SeenRegistration {
         let (spec, default) = (&registration.spec, rollcall_crds::ServiceRegistrationStatus::default());
         let said = registration.status.as_ref().unwrap_or(&default);
         let namespace = registration.namespace().unwrap_or_default();
-        let to_decide = |check: &rollcall_crds::CheckSpec| {
-            let thresholds = Thresholds { failures: check.failure_threshold, successes: check.success_threshold };
-            time_to_decide(check.interval.get(), check.timeout.get(), thresholds)
-        };
         Self {
             resource_version: registration.resource_version().unwrap_or_default(),
             uid: registration.uid().unwrap_or_default(),
             service: ServiceKey::new(namespace, spec.service.as_str()),
             generation: registration.metadata.generation,
-            problems: problems(spec),
             endpoints: spec
                 .endpoints
                 .iter()
                 .map(|endpoint| (endpoint.name.as_str().into(), endpoint.addresses.clone()))
                 .collect(),
             maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
-            time_to_decide: spec.checks.iter().map(to_decide).min(),
             created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             status: status::version(said),
             conditions: said.conditions.clone(),
@@ -258,9 +245,7 @@ impl Observed {
         if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {
             return false;
         }
-        let news = known.is_none_or(|known| {
-            known.status != seen.status || known.generation != seen.generation || known.problems != seen.problems
-        });
+        let news = known.is_none_or(|known| known.status != seen.status || known.generation != seen.generation);
         self.by_service.entry(seen.service.clone()).or_default().insert(key.clone());
         self.registrations.insert(key, seen);
         news
@@ -302,11 +287,6 @@ impl Observed {
     /// The registrations that join a service.
     pub fn registrations_of(&self, service: &ServiceKey) -> impl Iterator<Item = &ObjectKey> {
         self.by_service.get(service).into_iter().flatten()
-    }
-
-    /// The longest time from the death of a checked endpoint of a service to the verdict.
-    pub fn time_to_decide(&self, service: &ServiceKey) -> Option<Duration> {
-        self.registrations_of(service).filter_map(|key| self.registrations.get(key)?.time_to_decide).max()
     }
 }
 

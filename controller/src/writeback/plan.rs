@@ -1,7 +1,6 @@
 //! What a target needs: the difference between what should stand in the API and what does. Pure.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rollcall_catalog::Snapshot;
@@ -26,9 +25,6 @@ pub struct Planner<'a> {
     /// What should stand there follows from this.
     pub snapshot: &'a Snapshot,
 }
-
-/// From a verdict to the answer in DNS and on the stream, generously.
-const PROPAGATION: Duration = Duration::from_millis(100);
 
 // === impl Planner ===
 
@@ -74,8 +70,7 @@ impl Planner<'_> {
         let Some(service) = self.service(key) else {
             return stands.map(|stands| Work::RemoveEntry(key.clone(), stands.stands.resource_version.clone()));
         };
-        let time_to_evict = self.observed.time_to_decide(key).map(|decide| decide + PROPAGATION);
-        let entry = entries::desired(service, time_to_evict, stands, now);
+        let entry = entries::desired(service, stands, now);
         match stands {
             Some(stands) if stands.stands.content == entries::version(&entry) => None,
             stands => Some(Work::Entry(Box::new(entry), stands.map(|stands| stands.stands.resource_version.clone()))),
@@ -84,7 +79,14 @@ impl Planner<'_> {
 
     fn status(&self, key: &ObjectKey, now: Timestamp) -> Option<Work> {
         let seen = self.observed.registration(key)?;
-        let desired = status::desired(key, seen, self.service(&seen.service), &self.publication(seen), now);
+        let service = self.service(&seen.service)?;
+        let registered = service.registrations.iter().find(|registered| registered.origin.name == key.name)?;
+        if registered.generation != seen.generation {
+            // The catalog is about to take in what was seen, or the watch to tell of what the catalog has. A status of
+            // the one under the generation of the other would say what nobody checked.
+            return None;
+        }
+        let desired = status::desired(seen, service, registered, &self.publication(seen), now);
         if status::version(&desired) == seen.status {
             return None;
         }

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rollcall_catalog::digest::{Digest, Version};
-use rollcall_catalog::input::{OriginKind, ServiceKind};
+use rollcall_catalog::input::{Fault, ServiceKind};
 use rollcall_catalog::model::{Health, Name};
-use rollcall_catalog::service::{Member, Service, Why};
+use rollcall_catalog::service::{Member, Registered, Service, Why};
 use rollcall_crds::conditions::{self, accepted, published, ready};
 use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStatus};
 
 use super::entries;
 use super::observed::SeenRegistration;
-use crate::kubernetes::ObjectKey;
 
 /// What is known of the EndpointSlices of a registration's service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,26 +32,24 @@ const SAME_SECONDS: i64 = 10;
 enum Fate<'a> {
     In(&'a Member),
     Out(&'a Why),
-    /// Not in the catalog: its spec could not be used.
-    Unusable,
 }
 
 /// The status that a registration should have. Times stay as long as what they time does.
 pub fn desired(
-    key: &ObjectKey,
     seen: &SeenRegistration,
-    service: Option<&Service>,
+    service: &Service,
+    registered: &Registered,
     publication: &Publication,
     now: Timestamp,
 ) -> ServiceRegistrationStatus {
-    let fates = fates(key, service);
+    let fates = fates(service, registered);
     let endpoints: Vec<_> = seen
         .endpoints
         .iter()
-        .map(|(name, addresses)| endpoint(seen, name, addresses, fates.get(name).unwrap_or(&Fate::Unusable), now))
+        .filter_map(|(name, addresses)| Some(endpoint(seen, name, addresses, fates.get(name)?, now)))
         .collect();
     let callable = endpoints.iter().filter(|endpoint| endpoint.callable).count();
-    let accepted = accepted(seen, &fates);
+    let accepted = accepted(registered, &fates);
     let conditions = [
         published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication),
         ready(seen, &endpoints, callable),
@@ -70,18 +67,13 @@ pub fn version(status: &ServiceRegistrationStatus) -> Version {
     Digest::default().text(&serde_json::to_string(status).unwrap_or_default()).finish()
 }
 
-fn fates<'a>(key: &ObjectKey, service: Option<&'a Service>) -> BTreeMap<&'a Name, Fate<'a>> {
-    let ours = |origin: &rollcall_catalog::input::Origin| {
-        origin.kind == OriginKind::ServiceRegistration && origin.name == key.name
-    };
-    let Some(service) = service else { return BTreeMap::new() };
-    let members = service
-        .endpoints
-        .iter()
-        .filter(|member| ours(&member.origin))
-        .map(|member| (&member.endpoint.name, Fate::In(member)));
-    let excluded = service.excluded.iter().filter(|excluded| ours(&excluded.origin));
-    members.chain(excluded.map(|excluded| (&excluded.endpoint.name, Fate::Out(&excluded.why)))).collect()
+fn fates<'a>(service: &'a Service, registered: &Registered) -> BTreeMap<&'a Name, Fate<'a>> {
+    let members = service.endpoints.iter().filter(|member| member.origin == registered.origin);
+    let excluded = service.excluded.iter().filter(|excluded| excluded.origin == registered.origin);
+    members
+        .map(|member| (&member.endpoint.name, Fate::In(member)))
+        .chain(excluded.map(|excluded| (&excluded.name, Fate::Out(&excluded.why))))
+        .collect()
 }
 
 fn endpoint(
@@ -94,13 +86,6 @@ fn endpoint(
     let (health, callable, verdict_ms, reason, message) = match fate {
         Fate::In(member) => (member.health, member.conditions.ready, member.since_ms, member.reason.to_string(), None),
         Fate::Out(why) => (Health::Unknown, false, None, "left out".to_owned(), Some(why.to_string())),
-        Fate::Unusable => (
-            Health::Unknown,
-            false,
-            None,
-            "left out".to_owned(),
-            Some("not usable as it is written; see the condition Accepted".to_owned()),
-        ),
     };
     let health = entries::health(health);
     // A restarted check is Unknown anew; people want to know since when it is not known.
@@ -162,12 +147,12 @@ impl Said {
     }
 }
 
-fn accepted(seen: &SeenRegistration, fates: &BTreeMap<&Name, Fate<'_>>) -> Said {
+fn accepted(registered: &Registered, fates: &BTreeMap<&Name, Fate<'_>>) -> Said {
     let excluded = fates.iter().filter_map(|(name, fate)| match fate {
         Fate::Out(why) => Some((reason(why), format!("endpoint {name}: {why}"))),
-        Fate::In(_) | Fate::Unusable => None,
+        Fate::In(_) => None,
     });
-    let problems = seen.problems.iter().map(|problem| (problem.reason, problem.message.clone()));
+    let problems = registered.problems.iter().map(|problem| (fault(problem.fault), problem.words.to_string()));
     let all: Vec<_> = problems.chain(excluded).collect();
     let Some((first, _)) = all.first() else {
         return Said::new(
@@ -187,12 +172,20 @@ fn reason(why: &Why) -> &'static str {
         Why::Claimed { .. } => accepted::ADDRESS_CONFLICT,
         Why::Refused(..) => accepted::ADDRESS_NOT_ALLOWED,
         Why::UnknownPorts(_) => accepted::UNKNOWN_PORT,
+        Why::Unusable(problem) => fault(problem.fault),
     }
 }
 
-fn published(service: Option<&Service>, any: bool, publication: &Publication) -> Said {
+fn fault(fault: Fault) -> &'static str {
+    match fault {
+        Fault::UnknownPort => accepted::UNKNOWN_PORT,
+        Fault::UnsupportedValue => accepted::UNSUPPORTED_VALUE,
+    }
+}
+
+fn published(service: &Service, any: bool, publication: &Publication) -> Said {
     let said = |status, reason, message: &str| Said::new(conditions::PUBLISHED, status, reason, message);
-    let kind = service.and_then(|service| service.facts.as_deref()).map(|facts| &facts.kind);
+    let kind = service.facts.as_deref().map(|facts| &facts.kind);
     match (kind, publication) {
         (None, _) => said(
             conditions::status::FALSE,

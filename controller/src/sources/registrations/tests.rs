@@ -1,4 +1,4 @@
-use rollcall_catalog::Input;
+use rollcall_catalog::model::Health;
 use serde_json::json;
 use tokio::sync::mpsc::Receiver;
 
@@ -82,7 +82,7 @@ async fn a_verdict_on_another_address_is_not_taken_up() {
 }
 
 #[tokio::test]
-async fn a_check_of_an_unknown_port_is_left_out_and_the_endpoints_wait_for_a_verdict() {
+async fn a_check_of_an_unknown_port_is_not_run() {
     let mut spec = spec();
     spec["checks"][0]["http"]["port"] = "nowhere".into();
     let mut rig = rig();

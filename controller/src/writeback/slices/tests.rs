@@ -39,6 +39,10 @@ fn pods_are_never_written() {
         origin: origin(OriginKind::EndpointSlice, "payments-x7"),
         service: service_key("payments"),
         created: 0,
+        unusable: Vec::new(),
+        problems: Arc::default(),
+        generation: None,
+        time_to_evict: None,
         ports: crate::testing::ports(&[("http", 8080)]),
         endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some("pod".into()) })],
     };

@@ -1,9 +1,10 @@
 use jiff::Timestamp;
-use rollcall_catalog::input::{Input, Verdict};
+use rollcall_catalog::input::{Input, OriginKind, Verdict};
 use rollcall_catalog::model::{Health, HealthSource};
 use serde_json::json;
 
 use super::*;
+use crate::registration::Reader;
 use crate::testing::*;
 use crate::writeback::observed::Seen;
 
@@ -13,8 +14,15 @@ fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn object() -> ObjectKey {
-    ObjectKey { namespace: "shop".into(), name: "vms".into() }
+/// The status that the registration `vms` should have.
+fn desired(
+    seen: &SeenRegistration,
+    service: &Service,
+    publication: &Publication,
+    now: Timestamp,
+) -> ServiceRegistrationStatus {
+    let registered = service.registrations.iter().find(|registered| &*registered.origin.name == "vms");
+    super::desired(seen, service, registered.expect("vms speaks of it"), publication, now)
 }
 
 fn spec(endpoints: &[(&str, &str)]) -> serde_json::Value {
@@ -58,7 +66,7 @@ fn each_endpoint_has_its_health_since_when_and_why() {
         verdict("vm-1", Health::Passing),
         verdict("vm-2", Health::Critical),
     ]);
-    let status = desired(&object(), &seen(spec, None), Some(&service), &Publication::Stands, time(NOON));
+    let status = desired(&seen(spec, None), &service, &Publication::Stands, time(NOON));
     assert_eq!(status.callable, "1/2");
     assert_eq!(status.endpoints[1].health, ApiHealth::Critical);
     assert_eq!(status.endpoints[1].since.0, time("2026-11-21T11:00:00Z"));
@@ -70,13 +78,7 @@ fn each_endpoint_has_its_health_since_when_and_why() {
 #[test]
 fn without_a_service_a_condition_says_why_no_slice_was_written() {
     let service = merged([registered("payments", vec![vm("vm-1", "198.51.100.1")])]);
-    let status = desired(
-        &object(),
-        &seen(spec(&[("vm-1", "198.51.100.1")]), None),
-        Some(&service),
-        &Publication::Stands,
-        time(NOON),
-    );
+    let status = desired(&seen(spec(&[("vm-1", "198.51.100.1")]), None), &service, &Publication::Stands, time(NOON));
     let (said, reason, message) = condition(&status, "Published");
     assert_eq!((said, reason), ("False", "NoService"));
     assert!(message.contains("there is no Service of this name"));
@@ -90,7 +92,7 @@ fn what_is_left_out_is_named_with_the_remedy_and_the_others_stay() {
         cluster_ip("payments"),
         registered("payments", vec![vm("vm-1", "169.254.1.2"), vm("vm-2", "198.51.100.2")]),
     ]);
-    let status = desired(&object(), &seen(spec, None), Some(&service), &Publication::Stands, time(NOON));
+    let status = desired(&seen(spec, None), &service, &Publication::Stands, time(NOON));
     assert_eq!(
         condition(&status, "Accepted"),
         (
@@ -107,8 +109,9 @@ fn an_unknown_port_of_a_check_or_an_endpoint_is_named() {
     let mut spec = spec(&[("vm-1", "198.51.100.1")]);
     spec["checks"] = json!([{ "name": "web", "http": { "port": "htpt" } }]);
     spec["endpoints"][0]["ports"] = json!([{ "name": "metrics", "port": 9090 }]);
-    let service = merged([registered("payments", vec![vm("vm-1", "198.51.100.1")])]);
-    let status = desired(&object(), &seen(spec, None), Some(&service), &Publication::Stands, time(NOON));
+    let contribution = Reader::default().read(&registration(spec.clone())).contribution;
+    let service = merged([Input::Contribution(contribution)]);
+    let status = desired(&seen(spec, None), &service, &Publication::Stands, time(NOON));
     let (_, reason, message) = condition(&status, "Accepted");
     assert_eq!(reason, "UnknownPort");
     assert!(
@@ -123,12 +126,12 @@ fn the_same_status_a_minute_later_is_the_same_to_the_byte() {
     let endpoints =
         vec![vm("vm-1", "198.51.100.1"), offered("vm-2", "198.51.100.2", HealthSource::Maintenance("upgrade".into()))];
     let service = merged([cluster_ip("payments"), registered("payments", endpoints)]);
-    let first = desired(&object(), &seen(spec.clone(), None), Some(&service), &Publication::Stands, time(NOON));
+    let first = desired(&seen(spec.clone(), None), &service, &Publication::Stands, time(NOON));
     // As it comes back from the API server: through text, and so in whole seconds.
     let stored: ServiceRegistrationStatus =
         serde_json::from_str(&serde_json::to_string(&first).expect("text")).expect("a status");
     let seen = seen(spec, Some(&stored));
-    let later = desired(&object(), &seen, Some(&service), &Publication::Stands, time("2026-11-21T12:01:00.5Z"));
+    let later = desired(&seen, &service, &Publication::Stands, time("2026-11-21T12:01:00.5Z"));
     assert_eq!(version(&later), seen.status);
 }
 
@@ -138,9 +141,8 @@ fn a_condition_that_turns_gets_a_new_time_and_the_others_keep_theirs() {
     let checked = || registered("payments", vec![offered("vm-1", "198.51.100.1", HealthSource::Verdict)]);
     let good = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Passing)]);
     let bad = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Critical)]);
-    let first = desired(&object(), &seen(spec.clone(), None), Some(&good), &Publication::Stands, time(NOON));
-    let second =
-        desired(&object(), &seen(spec, Some(&first)), Some(&bad), &Publication::Stands, time("2026-11-21T13:00:00Z"));
+    let first = desired(&seen(spec.clone(), None), &good, &Publication::Stands, time(NOON));
+    let second = desired(&seen(spec, Some(&first)), &bad, &Publication::Stands, time("2026-11-21T13:00:00Z"));
     let times = |status: &ServiceRegistrationStatus| {
         status.conditions.iter().map(|said| said.last_transition_time.0.to_string()).collect::<Vec<_>>()
     };

@@ -1,0 +1,87 @@
+//! A ServiceRegistration, read once: what the catalog is told, what is checked, and what in it cannot be used.
+//!
+//! - [`endpoints`]: an endpoint of the spec as the catalog has it, or why it cannot be used
+//! - [`checks`]: the same for a check, and what is to be probed where
+//! - [`restored`]: verdicts of an earlier process, from the status
+//!
+//! Nobody else judges a spec: statuses, entries and explanations tell what came of it from the catalog's snapshot.
+
+pub mod checks;
+pub mod endpoints;
+pub mod restored;
+
+use std::sync::Arc;
+
+use rollcall_catalog::input::{Contribution, Origin, OriginKind, Problem, Unusable};
+use rollcall_catalog::intern::Interner;
+use rollcall_catalog::model::{Attributes, Name, Port, ServiceKey};
+use rollcall_crds::ServiceRegistration;
+
+use crate::checks::plan;
+use crate::kubernetes::ObjectKey;
+use crate::sources::{Names, created};
+
+/// Reads registrations. What many of them say alike is kept once.
+#[derive(Debug, Default)]
+pub struct Reader {
+    names: Names,
+    ports: Interner<[Port]>,
+    attributes: Interner<Attributes>,
+}
+
+/// What a registration says.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// What the catalog is told: also what of it cannot be used.
+    pub contribution: Contribution,
+    /// What is to be probed.
+    pub probes: Vec<plan::Probe>,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// The catalog's name of a registration.
+    pub fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {
+        let namespace = self.names.get(&key.namespace);
+        Arc::new(Origin { kind: OriginKind::ServiceRegistration, namespace, name: Name::clone(&key.name) })
+    }
+
+    /// Reads one.
+    pub fn read(&mut self, registration: &ServiceRegistration) -> Reading {
+        let spec = &registration.spec;
+        let origin = self.origin(&ObjectKey::of(&registration.metadata));
+        let (checks, mut problems) = checks::read(spec);
+        let cannot_check = checks.is_empty().then(|| problems.first().cloned()).flatten();
+        problems.extend(endpoints::problems(spec));
+
+        let mut endpoints = Vec::with_capacity(spec.endpoints.len());
+        let mut unusable = Vec::new();
+        for said in &spec.endpoints {
+            match self.endpoint(spec, said, cannot_check.as_ref()) {
+                Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
+                Err(problem) => unusable.push(Unusable { name: self.names.get(&said.name), problem }),
+            }
+        }
+        let contribution = Contribution {
+            service: ServiceKey { namespace: Name::clone(&origin.namespace), name: self.names.get(&spec.service) },
+            origin,
+            created: created(&registration.metadata),
+            ports: self.ports(spec, &[]),
+            endpoints,
+            unusable,
+            problems: problems.into(),
+            generation: registration.metadata.generation,
+            time_to_evict: checks::time_to_evict(&checks),
+        };
+        Reading { probes: checks::probes(&checks, &contribution.endpoints), contribution }
+    }
+}
+
+/// A fault with its remedy.
+fn problem(fault: rollcall_catalog::input::Fault, words: String) -> Problem {
+    Problem { fault, words: words.into() }
+}
+
+#[cfg(test)]
+mod tests;

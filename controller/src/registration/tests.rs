@@ -1,0 +1,82 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::registration;
+
+fn spec() -> Value {
+    json!({
+        "service": "payments",
+        "ports": [{ "name": "http", "port": 8080 }, { "name": "dns", "port": 53, "protocol": "UDP" }],
+        "endpoints": [
+            { "name": "vm-1", "addresses": ["198.51.100.1"] },
+            { "name": "vm-2", "addresses": ["198.51.100.2"], "maintenance": { "reason": "upgrade" } },
+        ],
+        "checks": [{ "name": "up", "tcp": {}, "interval": "1s" }],
+    })
+}
+
+fn read(spec: Value) -> Reading {
+    Reader::default().read(&registration(spec))
+}
+
+fn problems(reading: &Reading) -> Vec<&str> {
+    reading.contribution.problems.iter().map(|problem| &*problem.words).collect()
+}
+
+fn unusable(reading: &Reading) -> Vec<(&str, &str)> {
+    let unusable = reading.contribution.unusable.iter();
+    unusable.map(|unusable| (&*unusable.name, &*unusable.problem.words)).collect()
+}
+
+#[test]
+fn what_can_be_used_is_contributed_with_its_generation_and_its_time_to_evict() {
+    let reading = read(spec());
+    assert!(problems(&reading).is_empty() && unusable(&reading).is_empty());
+    assert_eq!((reading.contribution.endpoints.len(), reading.probes.len()), (2, 2));
+    assert_eq!(reading.contribution.generation, Some(2));
+    assert!(reading.contribution.time_to_evict.is_some());
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_used_is_named_with_its_remedy_and_the_others_stay() {
+    let mut spec = spec();
+    spec["endpoints"][0]["addresses"] = json!(["198.51.100.1", "198.51.100.2"]);
+    let reading = read(spec);
+    assert_eq!(unusable(&reading), [("vm-1", "give at most one IPv4 and one IPv6 address")]);
+    assert_eq!(reading.contribution.endpoints.len(), 1);
+}
+
+#[test]
+fn where_no_check_can_be_run_an_endpoint_is_left_out_and_says_why() {
+    let mut spec = spec();
+    spec["checks"][0]["tcp"]["port"] = "htpt".into();
+    let reading = read(spec);
+    let why = "check up: there is no port \"htpt\" in spec.ports; name one of those";
+    assert_eq!(problems(&reading), [why]);
+    assert_eq!(unusable(&reading), [("vm-1", &*format!("none of its checks can be run; {why}"))]);
+    assert_eq!(reading.contribution.endpoints.len(), 1, "maintenance does not ask for a check");
+}
+
+#[test]
+fn one_check_that_cannot_be_run_leaves_the_decision_to_the_others() {
+    let mut spec = spec();
+    spec["checks"] = json!([
+        { "name": "up", "tcp": { "port": "dns" }, "interval": "1s" },
+        { "name": "web", "http": {}, "interval": "1s" },
+    ]);
+    let reading = read(spec);
+    assert_eq!(
+        problems(&reading),
+        ["check up: it needs a TCP port, and port \"dns\" is UDP; name a TCP port"],
+        "a connection to a UDP port is refused by every healthy server"
+    );
+    assert_eq!((unusable(&reading).len(), reading.probes.len()), (0, 2));
+}
+
+#[test]
+fn a_port_of_an_endpoint_that_the_spec_has_not_is_named() {
+    let mut spec = spec();
+    spec["endpoints"][0]["ports"] = json!([{ "name": "metrics", "port": 9090 }]);
+    let said = "endpoint vm-1: there is no port \"metrics\" in spec.ports; name one of those";
+    assert_eq!(problems(&read(spec)), [said]);
+}
