@@ -2,7 +2,8 @@
 //!
 //! - [`query`]: what the bytes ask, or which error they deserve
 //! - [`edns`]: the OPT record, kept in every response to a query that has one
-//! - [`encode`]: whole records up to the limit, truth about the rest
+//! - [`encode`]: whole records up to the limit, truth about the rest; [`names`]: compressed throughout
+//! - [`wire`]: stepping over records that are not to be decoded
 //! - [`foreign`]: which questions other servers are asked
 //!
 //! A faster way for common questions belongs in front of [`Query::read`](query::Query::read) in [`answer`], and must give
@@ -11,7 +12,9 @@
 pub mod edns;
 pub mod encode;
 pub mod foreign;
+mod names;
 pub mod query;
+pub mod wire;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
@@ -82,7 +85,7 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
-    let response = match Query::read(query) {
+    let mut response = match Query::read(query) {
         Read::Ignore => return Outcome::Ignored,
         Read::Refuse(response) => response,
         Read::Query(query) => match respond(query, transport, zone, outside, rng) {
@@ -90,6 +93,7 @@ pub fn answer(
             Err(foreign) => return Outcome::Foreign(foreign),
         },
     };
+    response.recursion_available = outside == Outside::Forwarded;
     Outcome::Answered(response.write(transport, out))
 }
 
@@ -124,7 +128,9 @@ fn respond(
         Lookup::OutOfZone
             if outside == Outside::Forwarded && foreign::is_short_host(question.name(), question.query_type()) =>
         {
-            response.with_code(ResponseCode::NXDomain)
+            let authorities = zone.soa_of_others().into_iter().collect();
+            let found = Found { nx_domain: true, authorities, ..Found::default() };
+            Response { found, ..response.with_code(ResponseCode::NXDomain) }
         }
         Lookup::OutOfZone => response.with_error(ResponseCode::Refused, ExtendedError::NotAuthoritative),
         Lookup::Found(found) => {

@@ -1,6 +1,6 @@
 //! Flags, each with its environment variable.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use clap::{Parser, Subcommand};
 use rollcall_admin::logs::Format;
 use rollcall_admin::{Filter, traces};
 
-use crate::check;
+use crate::diagnose;
 use crate::forward::target::Target;
+use crate::zone::reading::pods::PodNames;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
 // A flag that is given twice counts as given last: the chart's `dns.extraArgs` come behind its own flags.
@@ -37,6 +38,12 @@ pub struct Args {
     #[arg(value_delimiter = ',')]
     pub listen: Vec<SocketAddr>,
 
+    /// Address under which clients reach this server: that of the zone's name server, ns.dns.DOMAIN. Repeat it for more.
+    ///
+    /// Default: those of --listen; where that is 0.0.0.0 or [::], the one that this machine has towards the catalog.
+    #[arg(long = "advertise", env = "ROLLCALL_ADVERTISE", value_name = "ADDR", value_delimiter = ',')]
+    pub advertise: Vec<IpAddr>,
+
     /// Address for /livez, /readyz and /metrics.
     #[arg(long, env = "ROLLCALL_HTTP_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:9153")]
     pub http_listen: SocketAddr,
@@ -45,6 +52,11 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_TTL", value_name = "SECONDS", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub ttl: u32,
+
+    /// Whether pods have names by their address, such as 10-1-0-4.shop.pod.cluster.local: off; insecure, any address in any
+    /// namespace, as in kubeadm's Corefile; or verified, those of endpoints of the namespace's Services.
+    #[arg(long, env = "ROLLCALL_POD_NAMES", value_name = "MODE", default_value_t = PodNames::Off)]
+    pub pod_names: PodNames,
 
     /// Server that is asked for names outside of the cluster: an address, or a resolv.conf that names some.
     ///
@@ -75,10 +87,10 @@ pub struct Args {
     pub lame_duck: Duration,
 }
 
-/// Answers DNS for the services of a cluster from Rollcall's catalog, or checks a server that does.
+/// Answers DNS for the services of a cluster from Rollcall's catalog, or diagnoses a server that does.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "rollcall-dns", version, subcommand_negates_reqs = true)]
-#[command(override_usage = "rollcall-dns --catalog <URL> [OPTIONS]\n       rollcall-dns check [OPTIONS]")]
+#[command(override_usage = "rollcall-dns --catalog <URL> [OPTIONS]\n       rollcall-dns diagnose [OPTIONS]")]
 pub struct CommandLine {
     /// Without a subcommand the program is the server.
     #[command(flatten)]
@@ -92,8 +104,12 @@ pub struct CommandLine {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Asks a DNS server for names, and readiness pages, until all answer as they should: 0 if they do, else 1.
-    Check(check::Options),
+    #[command(alias = DIAGNOSE[1])]
+    Diagnose(diagnose::Options),
 }
+
+/// How the subcommand is called: its name, and the one that it had before.
+pub const DIAGNOSE: [&str; 2] = ["diagnose", "check"];
 
 const LAME_DUCK_MAX: Duration = Duration::from_secs(300);
 
@@ -131,29 +147,31 @@ mod tests {
     }
 
     #[test]
-    fn the_server_needs_its_flags_and_a_check_none() {
+    fn the_server_needs_its_flags_and_a_diagnosis_none() {
         let line = |args: &[&str]| CommandLine::try_parse_from([&["rollcall-dns"], args].concat());
         assert!(line(&["--catalog", "http://a:1"]).unwrap().command.is_none());
         assert!(line(&[]).unwrap_err().to_string().contains("--catalog"));
-        let Some(Command::Check(options)) = line(&["check"]).unwrap().command else { panic!("a check") };
-        assert_eq!(
-            (options.names, options.transport),
-            (vec!["kubernetes.default.svc".to_owned()], Transport::ALL.to_vec())
-        );
-        let error = line(&["check", "--transport", "quic"]).unwrap_err().to_string();
+        for word in DIAGNOSE {
+            let Some(Command::Diagnose(options)) = line(&[word]).unwrap().command else { panic!("a diagnosis") };
+            assert_eq!(
+                (options.names, options.transport),
+                (vec!["kubernetes.default.svc".to_owned()], Transport::ALL.to_vec())
+            );
+        }
+        let error = line(&["diagnose", "--transport", "quic"]).unwrap_err().to_string();
         assert!(error.contains("use udp, tcp or udp,tcp"), "{error}");
     }
 
     #[test]
-    fn the_help_of_the_server_names_the_check_and_that_of_the_check_its_flags() {
+    fn the_help_of_the_server_names_the_diagnosis_and_that_of_the_diagnosis_its_flags() {
         use clap::CommandFactory;
         let mut line = CommandLine::command();
         let help = line.render_help().to_string();
         assert!(
-            ["--catalog", "--forward", "check", "Answers DNS for"].iter().all(|part| help.contains(part)),
+            ["--catalog", "--forward", "diagnose", "Answers DNS for"].iter().all(|part| help.contains(part)),
             "{help}"
         );
-        let help = line.find_subcommand_mut("check").unwrap().render_help().to_string();
+        let help = line.find_subcommand_mut("diagnose").unwrap().render_help().to_string();
         assert!(["--server", "--ready", "--timeout"].iter().all(|part| help.contains(part)), "{help}");
         assert!(!help.contains("--catalog"), "{help}");
     }
@@ -181,9 +199,10 @@ mod tests {
             assert_eq!((args.ttl, args.lame_duck), (3, Duration::from_secs(9)));
             assert_eq!((args.catalog.len(), args.listen.len()), (2, 2));
         }
-        let check = ["rollcall-dns", "check", "--server=10.0.0.1", "--name=a", "--server=[10.0.0.2]:53", "--name=b"];
-        let Some(Command::Check(options)) = CommandLine::try_parse_from(check).unwrap().command else {
-            panic!("a check")
+        let diagnose =
+            ["rollcall-dns", "diagnose", "--server=10.0.0.1", "--name=a", "--server=[10.0.0.2]:53", "--name=b"];
+        let Some(Command::Diagnose(options)) = CommandLine::try_parse_from(diagnose).unwrap().command else {
+            panic!("a diagnosis")
         };
         assert_eq!((options.server, options.names.len()), (Some("10.0.0.2:53".parse().unwrap()), 2));
     }
@@ -223,9 +242,12 @@ mod tests {
         documented.sort();
         known.sort();
         assert_eq!(documented, known, "docs/operations.md (left) and --help (right) differ");
-        let check = section("rollcall-dns check");
-        for (flag, _) in flags(command.find_subcommand("check").unwrap()) {
-            assert!(check.contains(flag.trim_matches('`')), "{flag} is missing in the section on rollcall-dns check");
+        let diagnose = section("rollcall-dns diagnose");
+        for (flag, _) in flags(command.find_subcommand("diagnose").unwrap()) {
+            assert!(
+                diagnose.contains(flag.trim_matches('`')),
+                "{flag} is missing in the section on rollcall-dns diagnose"
+            );
         }
     }
 
@@ -236,6 +258,7 @@ mod tests {
             (&["--catalog", "https://a"], ["--catalog", "host and port"]),
             (&["--catalog", "http://a:1", "--ttl", "9999"], ["--ttl", "0..=3600"]),
             (&["--catalog", "http://a:1", "--listen", "53"], ["--listen", "ADDR:PORT"]),
+            (&["--catalog", "http://a:1", "--pod-names", "on"], ["--pod-names", "use off, insecure or verified"]),
             (&["--catalog", "http://a:1", "--log-format", "xml"], ["--log-format", "use text or json"]),
             (&["--catalog", "http://a:1", "--lame-duck", "1h"], ["--lame-duck", "up to 5m"]),
             (&["--catalog", "http://a:1", "--forward", "dns.example.com"], ["--forward", "give the IP address"]),

@@ -9,13 +9,15 @@
 //! - [`answer`]: a query's bytes in, the response's bytes out, pure
 //! - [`forward`]: questions for other servers, when there are any to ask
 //! - [`front`]: sockets and connections, with their limits
-//! - [`check`]: `rollcall-dns check`, which asks a server as clients do
+//! - [`diagnose`]: `rollcall-dns diagnose`, which asks a server as clients do
 //! - [`metrics`], [`args`], [`start`], [`clock`]: what operators see and set, how the parts are joined, the time
+//! - [`advertise`]: under which addresses clients reach this server
 
+pub mod advertise;
 pub mod answer;
 pub mod args;
-pub mod check;
 pub mod clock;
+pub mod diagnose;
 pub mod forward;
 pub mod front;
 pub mod metrics;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use rollcall_admin::server::ServerError;
 use rollcall_admin::{Notices, Readiness, Telemetry, shutdown};
-use rollcall_dns::args::{Args, Command, CommandLine};
-use rollcall_dns::check;
+use rollcall_dns::args::{self, Args, Command, CommandLine};
+use rollcall_dns::diagnose;
 use rollcall_dns::start::Prepared;
 
 /// musl's own allocator has one lock for all threads.
@@ -20,15 +20,15 @@ async fn main() -> ExitCode {
         Ok(line) => line,
         Err(error) => {
             drop(error.print());
-            // A person's slip in `kubectl exec … check` is no fault of this pod's.
-            if error.use_stderr() && std::env::args().nth(1).is_none_or(|first| first != "check") {
+            // A person's slip in `kubectl exec … diagnose` is no fault of this pod's.
+            if error.use_stderr() && std::env::args().nth(1).is_none_or(|first| !args::DIAGNOSE.contains(&&*first)) {
                 Notices::of_this_pod("dns").fatal("BadFlags", &error.to_string()).await;
             }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    if let Some(Command::Check(options)) = line.command {
-        return if check::run(options).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if let Some(Command::Diagnose(options)) = line.command {
+        return if diagnose::run(options).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     match run(line.serve).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! How the parts are joined, in the order in which data flows.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use rollcall_xds::client::{self, Config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::advertise;
 use crate::args::Args;
 use crate::forward::keeper::{self, Keeper};
 use crate::forward::target::Target;
@@ -64,7 +65,9 @@ impl Prepared {
     pub async fn serve(self, readiness: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
         let (dns, http) = (self.dns_addrs().collect::<Vec<_>>(), self.http_addr());
         let metrics = Arc::<Metrics>::default();
-        let writer = ZoneWriter::new(Settings { ttl: self.args.ttl, name_servers: name_servers(&dns) });
+        let name_servers = advertise::addresses(&self.args.advertise, &dns, &self.args.catalog).await;
+        let settings = Settings { ttl: self.args.ttl, name_servers, pod_names: self.args.pod_names };
+        let writer = ZoneWriter::new(settings);
         let (forwarder, keeper) = forward(self.args.forward, &dns, &readiness, &metrics).unzip();
         let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics)).forwarding(forwarder.clone());
         let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog"));
@@ -145,12 +148,4 @@ fn subscribe(
     let sink = move |event| subscriber.on_event(event);
     let stream = tokio::spawn(client::run(config, sink, stop.cancelled_owned()));
     Ok(async move { stream.await.context("the subscription ended by itself")?.context("--catalog") })
-}
-
-/// What the zone's name server resolves to: the addresses given, without those that stand for all of a machine's.
-fn name_servers(addrs: &[SocketAddr]) -> Vec<IpAddr> {
-    let mut ips: Vec<_> = addrs.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).collect();
-    ips.sort_unstable();
-    ips.dedup();
-    ips
 }

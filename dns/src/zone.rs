@@ -8,18 +8,21 @@
 //! - [`record`]: one service as queries see it, computed when it changes
 //! - [`writer`]: buckets and services in, changed records out
 //! - [`shards`]: how readers and the writer share a map without waiting
-//! - [`lookup`]: a question in, records out; [`node`]: which name that is; [`reverse`]: names from addresses
-//! - [`apex`], [`label`], [`rng`]: the zone's top, labels, the order of answers
+//! - [`lookup`]: a question in, records out; [`node`]: which name that is, by the [`reading`] of its zone
+//! - [`apexes`], [`apex`]: the zones and their tops; [`holders`]: which services an address leads back to
+//! - [`label`], [`rng`]: labels, the order of answers
 //!
 //! No runtime, sockets or clock: time and randomness come in as parameters.
 
 pub mod apex;
+pub mod apexes;
+pub mod holders;
 pub mod label;
 pub mod lookup;
 pub mod model;
 pub mod node;
+pub mod reading;
 pub mod record;
-pub mod reverse;
 pub mod rng;
 pub mod shards;
 pub mod writer;
@@ -30,21 +33,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use apex::Apex;
+use apexes::Apexes;
+use holders::{Holders, Role};
+use reading::pods::PodNames;
 use record::Record;
 use shards::Shards;
 
-pub use lookup::{Found, Lookup};
+pub use lookup::{Elsewhere, Found, Lookup};
 pub use rng::Rng;
 pub use writer::ZoneWriter;
 
 /// What stays the same for the life of the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// TTL of every record and of negative answers, in seconds.
     pub ttl: u32,
     /// Addresses under which this server is reached: the name server's own A and AAAA records.
     pub name_servers: Vec<IpAddr>,
+    /// Whether pods have names by their address.
+    pub pod_names: PodNames,
 }
 
 /// The readers' face of the index. [`ZoneWriter`] makes and changes it.
@@ -52,13 +59,15 @@ pub struct Settings {
 pub struct Zone {
     settings: Settings,
     /// `None` until the catalog has been seen once.
-    apex: ArcSwapOption<Apex>,
+    apexes: ArcSwapOption<Apexes>,
     /// Unix time of the last change.
     serial: AtomicU32,
     services: Shards<Arc<str>, Arc<Record>>,
     namespaces: Shards<Arc<str>, ()>,
-    /// Keys of the services that an address leads back to. Almost always one.
-    holders: Shards<IpAddr, Arc<[Arc<str>]>>,
+    /// The services that an address leads back to.
+    holders: Shards<IpAddr, Holders>,
+    /// The services with an endpoint at an address, ready or not: kept when names of pods are verified.
+    pods: Shards<IpAddr, Holders>,
 }
 
 const SERVICE_SHARDS: usize = 1024;
@@ -69,20 +78,22 @@ const ADDRESS_SHARDS: usize = 8192;
 
 impl Zone {
     fn new(settings: Settings) -> Self {
+        let pod_shards = if settings.pod_names == PodNames::Verified { ADDRESS_SHARDS } else { 1 };
         Self {
             settings,
-            apex: ArcSwapOption::empty(),
+            apexes: ArcSwapOption::empty(),
             serial: AtomicU32::new(0),
             services: Shards::new(SERVICE_SHARDS),
             namespaces: Shards::new(NAMESPACE_SHARDS),
             holders: Shards::new(ADDRESS_SHARDS),
+            pods: Shards::new(pod_shards),
         }
     }
 
     /// Whether the whole catalog has been seen once. It never goes back: the last data is answered for as long as the
     /// stream is away.
     pub fn is_synced(&self) -> bool {
-        self.apex.load().is_some()
+        self.apexes.load().is_some()
     }
 
     /// The SOA serial: unix time of the last change, in seconds.
@@ -93,5 +104,18 @@ impl Zone {
     /// What is answered for a service, by its key `NAMESPACE/NAME`.
     pub fn service(&self, key: &str) -> Option<Arc<Record>> {
         self.services.get(key)
+    }
+
+    /// The SOA for the denial of a name that belongs to nobody's zone; `None` until the catalog has been seen.
+    pub fn soa_of_others(&self) -> Option<hickory_proto::rr::Record> {
+        let apexes = self.apexes.load();
+        let root = hickory_proto::rr::Name::root();
+        Some(apexes.as_ref()?.primary().soa(root, self.serial(), self.settings.ttl))
+    }
+
+    /// Whether a Service of a namespace has an endpoint at an address.
+    fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
+        let held = self.pods.get(&address);
+        held.is_some_and(|held| holders::has_namespace(&held, Role::Endpoint, namespace))
     }
 }

@@ -23,7 +23,7 @@ fn endpoint(id: u64) -> Arc<Endpoint> {
 #[test]
 fn a_hundred_thousand_headless_endpoints_stay_small() {
     let before = resident_memory_bytes();
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() });
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     for n in 0..10_000_u64 {
         let service: Arc<str> = format!("namespace-{}/service-{n}", n % 100).into();
         let headless = Service { kind: Kind::Headless, publish_not_ready: false };

@@ -3,6 +3,7 @@
 use hickory_proto::op::ResponseCode;
 
 use super::Transport;
+use super::wire::{Span, options};
 
 /// Largest UDP payload that is sent or invited: what passes every path without fragments (DNS flag day 2020).
 pub const UDP_PAYLOAD_MAX: u16 = 1232;
@@ -47,6 +48,13 @@ const DNSSEC_OK: u8 = 0x80;
 // === impl Edns ===
 
 impl Edns {
+    /// Reads an OPT record (RFC 6891 §6.1.2). `None` when its options are not whole; what is in them does not matter.
+    pub fn read(record: &Span, data: &[u8]) -> Option<Self> {
+        let [_, version, flags, _] = record.ttl;
+        let whole = options(data).all(|option| option.is_some());
+        whole.then_some(Self { version, payload: record.class, dnssec_ok: flags & DNSSEC_OK != 0, error: None })
+    }
+
     /// How long a response may be, in bytes.
     pub fn limit(edns: Option<&Self>, transport: Transport) -> u16 {
         match transport {
@@ -74,13 +82,6 @@ pub fn opt_record(rcode_high: u8, dnssec_ok: bool, options: &[u8]) -> Vec<u8> {
     opt.extend((options.len() as u16).to_be_bytes());
     opt.extend(options);
     opt
-}
-
-impl From<&hickory_proto::op::Edns> for Edns {
-    fn from(edns: &hickory_proto::op::Edns) -> Self {
-        let (version, payload, dnssec_ok) = (edns.version(), edns.max_payload(), edns.flags().dnssec_ok);
-        Self { version, payload, dnssec_ok, error: None }
-    }
 }
 
 // === impl ExtendedError ===

@@ -1,10 +1,13 @@
 //! A response as bytes: whole records up to the limit, TC when an answer is missing, OPT always.
 
 use hickory_proto::op::{Query as Question, ResponseCode};
-use hickory_proto::rr::Record;
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{Name, RData, Record};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::edns::Edns;
+use super::names::{Names, Pointers};
+use super::wire::HEADER_BYTES;
 use crate::zone::Found;
 
 /// The least that a record takes: a pointer to its name, type, class, TTL, length and an IPv4 address.
@@ -21,6 +24,9 @@ pub struct Response {
     pub recursion_desired: bool,
     /// AA.
     pub authoritative: bool,
+    /// RA: other servers are asked. It belongs to the server, not to the name: clients that find it missing in an answer
+    /// turn to another server (RFC 1035 §4.1.1).
+    pub recursion_available: bool,
     /// All of its bits; the high ones travel in OPT.
     pub rcode: ResponseCode,
     /// The query's, case and all.
@@ -30,8 +36,6 @@ pub struct Response {
     /// Present when the query had it.
     pub edns: Option<Edns>,
 }
-
-const HEADER_BYTES: usize = 12;
 
 /// The counts of a header (RFC 1035 §4.1.1), and whether answers were left out.
 #[derive(Debug, Default)]
@@ -62,11 +66,11 @@ impl Response {
     }
 
     fn sections(&self, limit: usize, out: &mut Vec<u8>) -> Written {
-        let mut writer = Writer { encoder: BinEncoder::new(out), limit, full: false };
+        out.extend([0; HEADER_BYTES]);
+        let mut writer = Writer::new(limit, out);
         let mut written = Written::default();
-        writer.put(&vec![0_u8; HEADER_BYTES]);
         if let Some(question) = &self.question {
-            written.questions = u16::from(writer.put(question));
+            written.questions = u16::from(writer.question(question));
         }
         written.answers = writer.put_all(&self.found.answers);
         written.authorities = writer.put_all(&self.found.authorities);
@@ -82,7 +86,7 @@ impl Response {
                 | bit(self.authoritative, 0x04)
                 | bit(written.truncated, 0x02)
                 | bit(self.recursion_desired, 0x01),
-            self.rcode.low(),
+            bit(self.recursion_available, 0x80) | self.rcode.low(),
         ];
         let [id, questions, answers, authorities, additionals] =
             [self.id, written.questions, written.answers, written.authorities, written.additionals]
@@ -94,23 +98,48 @@ impl Response {
     }
 }
 
+/// Writes what fits, whole.
 struct Writer<'a> {
-    encoder: BinEncoder<'a>,
+    out: &'a mut Vec<u8>,
     limit: usize,
     /// Something did not fit. Nothing is written after that: its names might point to bytes that were taken back.
     full: bool,
+    /// The question's name, which lies behind the header. Most owners are the same, and no table is needed for them.
+    asked: Option<&'a Name>,
+    names: Option<Names>,
 }
+
+/// A pointer to the name of the question.
+const TO_QUESTION: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 
 // === impl Writer ===
 
-impl Writer<'_> {
-    /// Writes all of `item` or nothing of it.
-    fn put(&mut self, item: &impl BinEncodable) -> bool {
-        let before = self.encoder.offset();
-        let fits = !self.full && item.emit(&mut self.encoder).is_ok() && self.encoder.offset() <= self.limit;
+impl<'a> Writer<'a> {
+    fn new(limit: usize, out: &'a mut Vec<u8>) -> Self {
+        Self { out, limit, full: false, asked: None, names: None }
+    }
+
+    fn question(&mut self, question: &'a Question) -> bool {
+        let asked = question.name();
+        self.put(|writer| {
+            for label in asked.iter() {
+                writer.out.push(label.len() as u8); // at most 63 (RFC 1035 §2.3.4)
+                writer.out.extend_from_slice(label);
+            }
+            writer.out.push(0);
+            writer.u16(question.query_type().into());
+            writer.u16(question.query_class().into());
+            writer.asked = Some(asked).filter(|name| !name.is_root());
+            Some(())
+        })
+    }
+
+    /// Writes all that `item` does or nothing of it.
+    fn put(&mut self, item: impl FnOnce(&mut Self) -> Option<()>) -> bool {
+        let before = self.out.len();
+        let fits = !self.full && item(self).is_some() && self.out.len() <= self.limit;
         if !fits {
-            self.encoder.set_offset(before);
-            self.encoder.trim();
+            self.out.truncate(before);
             self.full = true;
         }
         fits
@@ -118,6 +147,77 @@ impl Writer<'_> {
 
     fn put_all(&mut self, records: &[Record]) -> u16 {
         // At least 11 bytes each within 65,535: the count fits.
-        records.iter().take_while(|record| self.put(*record)).count() as u16
+        records.iter().take_while(|record| self.put(|writer| writer.record(record))).count() as u16
+    }
+
+    fn record(&mut self, record: &Record) -> Option<()> {
+        self.name(&record.name, Pointers::Allowed);
+        self.u16(record.record_type().into());
+        self.u16(record.dns_class.into());
+        self.u32(record.ttl);
+        let len = self.out.len();
+        self.u16(0);
+        let data = self.out.len();
+        self.data(&record.data)?;
+        let bytes = u16::try_from(self.out.len() - data).ok()?;
+        self.out[len..data].copy_from_slice(&bytes.to_be_bytes());
+        Some(())
+    }
+
+    fn data(&mut self, data: &RData) -> Option<()> {
+        match data {
+            RData::A(address) => self.out.extend(address.octets()),
+            RData::AAAA(address) => self.out.extend(address.octets()),
+            RData::CNAME(target) => self.name(target, Pointers::Allowed),
+            RData::NS(server) => self.name(server, Pointers::Allowed),
+            RData::PTR(target) => self.name(target, Pointers::Allowed),
+            RData::SOA(soa) => self.soa(soa),
+            RData::SRV(srv) => {
+                [srv.priority, srv.weight, srv.port].into_iter().for_each(|number| self.u16(number));
+                self.name(&srv.target, Pointers::Forbidden);
+            }
+            other => {
+                // As the library writes it: its pointers would be to places in a message of its own.
+                let mut bytes = Vec::new();
+                let mut encoder = BinEncoder::new(&mut bytes);
+                encoder.set_name_encoding(NameEncoding::Uncompressed);
+                other.emit(&mut encoder).ok()?;
+                self.out.extend(bytes);
+            }
+        }
+        Some(())
+    }
+
+    fn soa(&mut self, soa: &SOA) {
+        self.name(&soa.mname, Pointers::Allowed);
+        self.name(&soa.rname, Pointers::Allowed);
+        self.u32(soa.serial);
+        for seconds in [soa.refresh, soa.retry, soa.expire] {
+            self.out.extend(seconds.to_be_bytes());
+        }
+        self.u32(soa.minimum);
+    }
+
+    fn name(&mut self, name: &Name, pointers: Pointers) {
+        if pointers == Pointers::Allowed && self.asked.is_some_and(|asked| asked.eq_case(name)) {
+            return self.out.extend(TO_QUESTION);
+        }
+        let asked = self.asked;
+        let names = self.names.get_or_insert_with(|| {
+            let mut names = Names::default();
+            if let Some(asked) = asked {
+                names.note(asked, HEADER_BYTES);
+            }
+            names
+        });
+        names.write(name, pointers, self.out);
+    }
+
+    fn u16(&mut self, number: u16) {
+        self.out.extend(number.to_be_bytes());
+    }
+
+    fn u32(&mut self, number: u32) {
+        self.out.extend(number.to_be_bytes());
     }
 }

@@ -6,6 +6,7 @@ use hickory_proto::op::Query as Question;
 use hickory_proto::rr::{Name, Record, RecordType};
 
 use crate::zone::Lookup;
+use crate::zone::reading::cluster;
 
 /// Types that are about the two servers that talk, not about a name (RFC 6895 §3.1): OPT, TKEY, TSIG, IXFR, AXFR.
 const META_TYPES: [u16; 5] = [41, 249, 250, 251, 252];
@@ -14,7 +15,10 @@ const META_TYPES: [u16; 5] = [41, 249, 250, 251, 252];
 pub(super) fn of(question: &Question, found: &Lookup) -> Option<(Name, Vec<Record>)> {
     let (name, chain) = match found {
         Lookup::NotReady | Lookup::OutOfZone => (question.name(), &[][..]),
-        Lookup::Found(found) => (found.elsewhere.as_ref()?, &found.answers[..]),
+        Lookup::Found(found) => {
+            let elsewhere = found.elsewhere.as_ref()?;
+            (&elsewhere.name, found.answers.get(..elsewhere.chain)?)
+        }
     };
     let ours = *found == Lookup::NotReady && may_be_ours(name);
     let rtype = question.query_type();
@@ -25,7 +29,8 @@ pub(super) fn of(question: &Question, found: &Lookup) -> Option<(Name, Vec<Recor
 /// Whether addresses are asked of a single label: a host's name without its domain, or a top-level domain, and neither is
 /// anybody's outside. Other types are asked there, since validators behind this server need those of DNSSEC.
 pub(super) fn is_short_host(name: &Name, rtype: RecordType) -> bool {
-    name.num_labels() == 1 && matches!(rtype, RecordType::A | RecordType::AAAA)
+    // `Name::num_labels` leaves out a first label `*`.
+    name.iter().len() == 1 && matches!(rtype, RecordType::A | RecordType::AAAA)
 }
 
 /// Whether a name may turn out to be the cluster's. Its domain comes with the catalog, so until then the names that a
@@ -35,7 +40,7 @@ fn may_be_ours(name: &Name) -> bool {
     let ends = |end: &[&str]| {
         labels.iter().rev().zip(end.iter().rev()).filter(|(a, b)| *a == b.as_bytes()).count() == end.len()
     };
-    labels.iter().any(|label| label == b"svc")
+    labels.iter().any(|label| label == cluster::SERVICES)
         || ends(&["cluster", "local"])
         || ends(&["in-addr", "arpa"])
         || ends(&["ip6", "arpa"])
@@ -44,7 +49,7 @@ fn may_be_ours(name: &Name) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zone::Found;
+    use crate::zone::{Elsewhere, Found};
 
     fn asked(name: &str, rtype: RecordType, found: &Lookup) -> Option<String> {
         let question = Question::query(Name::from_ascii(name).unwrap(), rtype);
@@ -63,12 +68,14 @@ mod tests {
             assert_eq!(asked(ours, RecordType::A, &Lookup::NotReady), None, "{ours}");
             assert_eq!(asked(ours, RecordType::A, &Lookup::OutOfZone).as_deref(), Some(ours));
         }
-        assert_eq!(asked("www.example.com.", RecordType::A, &Lookup::NotReady).as_deref(), Some("www.example.com."));
+        for others in ["www.example.com.", "*.com."] {
+            assert_eq!(asked(others, RecordType::A, &Lookup::NotReady).as_deref(), Some(others));
+        }
     }
 
     #[test]
     fn addresses_of_single_labels_and_types_between_servers_are_asked_nowhere() {
-        for (name, rtype) in [("com.", RecordType::A), ("web.", RecordType::AAAA)] {
+        for (name, rtype) in [("com.", RecordType::A), ("web.", RecordType::AAAA), ("*.", RecordType::A)] {
             assert_eq!(asked(name, rtype, &Lookup::OutOfZone), None, "{name}");
             assert_eq!(asked(name, rtype, &Lookup::NotReady), None, "{name}");
         }
@@ -96,8 +103,8 @@ mod tests {
     #[test]
     fn what_the_catalog_answers_is_asked_nowhere_and_the_end_of_a_chain_is() {
         assert_eq!(asked("web.shop.svc.cluster.local.", RecordType::A, &Lookup::Found(Found::default())), None);
-        let target = Name::from_ascii("api.example.com.").unwrap();
-        let found = Found { elsewhere: Some(target), ..Found::default() };
+        let name = Name::from_ascii("api.example.com.").unwrap();
+        let found = Found { elsewhere: Some(Elsewhere { name, chain: 0 }), ..Found::default() };
         let asked = asked("away.shop.svc.cluster.local.", RecordType::A, &Lookup::Found(found));
         assert_eq!(asked.as_deref(), Some("api.example.com."));
     }

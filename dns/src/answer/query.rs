@@ -1,9 +1,11 @@
 //! What a query's bytes ask, or which error they deserve.
 
-use hickory_proto::op::{Message, Query as Question, ResponseCode};
+use hickory_proto::op::{Query as Question, ResponseCode};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
-use super::edns::Edns;
+use super::edns::{Edns, OPT_TYPE};
 use super::encode::Response;
+use super::wire::{ADDITIONAL, HEADER_BYTES, count, span};
 use crate::zone::Found;
 
 /// A query that can be looked up: opcode QUERY with one question.
@@ -45,7 +47,6 @@ pub struct Header {
     questions: u16,
 }
 
-const HEADER_BYTES: usize = 12;
 const OPCODE_QUERY: u8 = 0;
 
 // === impl Query ===
@@ -62,12 +63,12 @@ impl Query {
             // RFC 9619 §4; where the OPT record would be is then of no interest.
             return Read::Refuse(header.response(header.refusal(), None));
         }
-        let message = Message::from_vec(bytes);
-        let edns = message.as_ref().ok().and_then(|message| message.edns.as_ref()).map(Edns::from);
-        let question = message.ok().and_then(|message| message.queries.into_iter().next());
-        match question {
-            Some(question) if header.opcode == OPCODE_QUERY => Read::Query(Self { question, edns, header }),
-            Some(_) | None => Read::Refuse(header.response(header.refusal(), edns)),
+        match body(bytes, header.questions) {
+            Some((Some(question), edns)) if header.opcode == OPCODE_QUERY => {
+                Read::Query(Self { question, edns, header })
+            }
+            Some((_, edns)) => Read::Refuse(header.response(header.refusal(), edns)),
+            None => Read::Refuse(header.response(header.refusal(), None)),
         }
     }
 
@@ -75,6 +76,31 @@ impl Query {
     pub fn response(&self) -> Response {
         Response { question: Some(self.question.clone()), ..self.header.response(ResponseCode::NoError, self.edns) }
     }
+}
+
+/// What follows the header: the question, if there is one, and OPT; `None` when it is broken.
+///
+/// Records are stepped over and never decoded, options in OPT neither: nothing in them matters here, and the library
+/// would log a line for each that it finds wrong.
+fn body(bytes: &[u8], questions: u16) -> Option<(Option<Question>, Option<Edns>)> {
+    let mut decoder = BinDecoder::new(bytes);
+    decoder.read_slice(HEADER_BYTES).ok()?;
+    let question = if questions == 0 { None } else { Some(Question::read(&mut decoder).ok()?) };
+    let (mut at, mut edns) = (decoder.index(), None);
+    for section in 1..=ADDITIONAL {
+        for _ in 0..count(bytes, section)? {
+            let record = span(bytes, at)?;
+            if record.rtype == OPT_TYPE {
+                let root = bytes.get(at) == Some(&0);
+                if section != ADDITIONAL || edns.is_some() || !root {
+                    return None; // RFC 6891 §6.1.1
+                }
+                edns = Some(Edns::read(&record, bytes.get(record.data..record.end)?)?);
+            }
+            at = record.end;
+        }
+    }
+    Some((question, edns))
 }
 
 // === impl Header ===
@@ -104,6 +130,7 @@ impl Header {
             opcode: self.opcode,
             recursion_desired: self.recursion_desired && self.opcode == OPCODE_QUERY,
             authoritative: false,
+            recursion_available: false,
             rcode,
             question: None,
             found: Found::default(),

@@ -2,8 +2,11 @@
 
 mod forwarded;
 mod hostile;
+mod large;
+mod pods;
 mod specification;
 mod wire;
+mod zones;
 
 use std::sync::Arc;
 
@@ -13,12 +16,17 @@ use hickory_proto::rr::{Name, RecordType};
 use super::{Outcome, Outside, Transport, answer};
 use crate::zone::label::endpoint_label;
 use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service};
+use crate::zone::reading::pods::PodNames;
 use crate::zone::writer::{BucketName, Change};
 use crate::zone::{Rng, Settings, Zone, ZoneWriter};
 
 /// A zone with something of each kind.
 fn zone() -> Arc<Zone> {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: vec!["10.96.0.10".parse().unwrap()] });
+    zone_with(PodNames::Off)
+}
+
+fn zone_with(pod_names: PodNames) -> Arc<Zone> {
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: vec!["10.96.0.10".parse().unwrap()], pod_names });
     let web = cluster_ip(&["10.96.0.1", "fd00:96::1"], &[("http", 80), ("metrics", 9090)]);
     let changes = [
         service("shop/web", web),

@@ -6,9 +6,10 @@
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 
-use super::message::{HEADER_BYTES, is_without_edns};
+use super::message::is_without_edns;
 use crate::answer::edns::{EXTENDED_ERROR_OPTION, Edns, ExtendedError, OPT_TYPE, opt_record};
 use crate::answer::encode::Response;
+use crate::answer::wire::{ADDITIONAL, HEADER_BYTES, count, options, span, write_counts};
 use crate::answer::{Foreign, Transport};
 use crate::zone::Found;
 
@@ -30,15 +31,6 @@ struct Opt {
     errors: Vec<u8>,
 }
 
-/// Where a record lies.
-struct Span {
-    rtype: u16,
-    ttl: [u8; 4],
-    data: usize,
-    end: usize,
-}
-
-const ADDITIONAL: usize = 3;
 const FLAG_AA: u8 = 0x04;
 /// TC in the third byte of a header.
 pub(super) const FLAG_TC: u8 = 0x02;
@@ -55,8 +47,7 @@ impl Answer {
         let mut answer = Self { bytes, question_end, records: Vec::new(), opt: None };
         let (mut end, mut counts) = (question_end, [0_u16; ADDITIONAL]);
         for section in 1..=ADDITIONAL {
-            let count = answer.bytes.get(4 + 2 * section..6 + 2 * section)?.first_chunk().copied()?;
-            for _ in 0..u16::from_be_bytes(count) {
+            for _ in 0..count(&answer.bytes, section)? {
                 match answer.read_record(section, end) {
                     Some(record_end) => end = record_end,
                     None if answer.is_truncated() => return Some(answer.shortened(end, counts)),
@@ -102,9 +93,21 @@ impl Answer {
         ResponseCode::from(self.opt.as_ref().map_or(0, |opt| opt.rcode_high), self.bytes[3] & 0x0f)
     }
 
-    /// All of it, decoded; `None` when its data are broken.
+    /// All of it but OPT, decoded; `None` when its data are broken. OPT has been read already: the library logs what it
+    /// finds wrong there, a line for each answer.
     pub fn decode(&self) -> Option<Message> {
-        Message::from_vec(&self.bytes).ok()
+        let mut counts = [0_u16; ADDITIONAL];
+        self.records.iter().for_each(|(section, _)| counts[section - 1] += 1);
+        let end = self.records.last().map_or(self.question_end, |(_, end)| *end);
+        let mut plain = self.bytes.get(..end)?.to_vec();
+        write_counts(counts, &mut plain);
+        Message::from_vec(&plain).ok()
+    }
+
+    /// The code of its first extended error (RFC 8914).
+    pub fn extended_error(&self) -> Option<u16> {
+        let (_, option) = options(&self.opt.as_ref()?.errors).next()??;
+        option.get(4..)?.first_chunk().copied().map(u16::from_be_bytes)
     }
 
     /// Whether it is about the name, rather than about the server that could not or would not say.
@@ -205,54 +208,14 @@ impl Answer {
     }
 }
 
-/// Writes the counts of records into a message's header.
-fn write_counts(counts: [u16; ADDITIONAL], message: &mut [u8]) {
-    for (place, count) in message[6..HEADER_BYTES].chunks_exact_mut(2).zip(counts) {
-        place.copy_from_slice(&count.to_be_bytes());
-    }
-}
-
-/// The record at `at`.
-fn span(bytes: &[u8], at: usize) -> Option<Span> {
-    let fields = name_end(bytes, at)?;
-    let fixed: &[u8; 10] = bytes.get(fields..)?.first_chunk()?;
-    let [type_0, type_1, _, _, ttl_0, ttl_1, ttl_2, ttl_3, len_0, len_1] = *fixed;
-    let data = fields + fixed.len();
-    let end = data + usize::from(u16::from_be_bytes([len_0, len_1]));
-    let rtype = u16::from_be_bytes([type_0, type_1]);
-    (end <= bytes.len()).then_some(Span { rtype, ttl: [ttl_0, ttl_1, ttl_2, ttl_3], data, end })
-}
-
-/// Where the name at `start` ends: at a root, or at a pointer, which must lead back (RFC 1035 §4.1.4).
-fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        match *bytes.get(at)? {
-            0 => return Some(at + 1),
-            len @ 1..=63 => at += 1 + usize::from(len),
-            high @ 0xc0.. => {
-                let to = usize::from(u16::from_be_bytes([high & 0x3f, *bytes.get(at + 1)?]));
-                return (HEADER_BYTES..start).contains(&to).then_some(at + 2);
-            }
-            _ => return None,
-        }
-        if at - start > 254 {
-            return None;
-        }
-    }
-}
-
 /// The extended errors among the options of an OPT record, as they are.
-fn extended_errors(mut options: &[u8]) -> Option<Vec<u8>> {
+fn extended_errors(data: &[u8]) -> Option<Vec<u8>> {
     let mut errors = Vec::new();
-    while !options.is_empty() {
-        let [code_0, code_1, len_0, len_1] = *options.first_chunk()?;
-        let len = 4 + usize::from(u16::from_be_bytes([len_0, len_1]));
-        let option = options.get(..len)?;
-        if u16::from_be_bytes([code_0, code_1]) == EXTENDED_ERROR_OPTION && errors.len() + len <= ERRORS_BYTES_MAX {
+    for option in options(data) {
+        let (code, option) = option?;
+        if code == EXTENDED_ERROR_OPTION && errors.len() + option.len() <= ERRORS_BYTES_MAX {
             errors.extend_from_slice(option);
         }
-        options = &options[len..];
     }
     Some(errors)
 }

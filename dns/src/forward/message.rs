@@ -9,6 +9,7 @@ use hickory_proto::rr::{Name, RecordType};
 use super::answer::Answer;
 use crate::answer::edns::opt_record;
 use crate::answer::query::Query;
+use crate::answer::wire::HEADER_BYTES;
 
 /// Query ids that nobody can guess: a keyed hash (SipHash) of a counter, with a key of the system's randomness.
 #[derive(Debug, Default)]
@@ -47,9 +48,6 @@ pub enum Verdict {
     /// From the server, as far as can be told, and not to be read.
     Malformed,
 }
-
-/// Bytes of a header (RFC 1035 §4.1.1).
-pub(super) const HEADER_BYTES: usize = 12;
 
 const CLASS_IN: u16 = 1;
 

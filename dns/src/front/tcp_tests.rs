@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::zone::{Settings, ZoneWriter};
 
 fn responder() -> Responder {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() });
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     writer.sync("cluster.local", 1).unwrap();
     Responder::new(Arc::clone(writer.zone()), Arc::<Metrics>::default())
 }

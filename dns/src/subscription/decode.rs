@@ -70,7 +70,7 @@ impl Decoder {
         let kind = match proto::service::Kind::try_from(message.kind) {
             Ok(proto::service::Kind::ClusterIp) => Kind::ClusterIp {
                 addresses: message.cluster_ips.iter().filter_map(|bytes| address(bytes)).collect(),
-                ports: self.named(&message.ports),
+                ports: self.ports(&message.ports),
             },
             Ok(proto::service::Kind::Headless | proto::service::Kind::Registered) => Kind::Headless,
             Ok(proto::service::Kind::ExternalName) => Kind::External { target: target(&message.external_name) },
@@ -85,14 +85,14 @@ impl Decoder {
         let message = proto::EndpointBucket::decode(&*resource.value)?;
         let name = bucket_name(&resource.name)?;
         check_key(&name.service, &message.namespace, &message.service)?;
-        let lists: Vec<_> = message.port_sets.iter().map(|set| self.named(&set.ports)).collect();
+        let lists: Vec<_> = message.port_sets.iter().map(|set| self.ports(&set.ports)).collect();
         let endpoints = message.endpoints.into_iter().filter_map(|message| endpoint(&message, &lists));
         let endpoints = endpoints.map(Arc::new).collect();
         Ok(Change::Bucket(name, endpoints))
     }
 
-    /// The named ports of a list, shared.
-    fn named(&mut self, ports: &[proto::Port]) -> Ports {
+    /// The ports of a list, shared.
+    fn ports(&mut self, ports: &[proto::Port]) -> Ports {
         self.ports.share(ports.iter().filter_map(port).collect::<Vec<_>>())
     }
 }
@@ -125,17 +125,15 @@ fn endpoint(message: &proto::Endpoint, lists: &[Ports]) -> Option<Endpoint> {
 }
 
 fn port(message: &proto::Port) -> Option<Port> {
-    if !(1..=PORT_NAME_BYTES_MAX).contains(&message.name.len()) {
-        return None;
-    }
     let protocol = match proto::Protocol::try_from(message.protocol) {
         Ok(proto::Protocol::Tcp) => Protocol::Tcp,
         Ok(proto::Protocol::Udp) => Protocol::Udp,
         Ok(proto::Protocol::Sctp) => Protocol::Sctp,
         Ok(proto::Protocol::Unspecified) | Err(_) => return None,
     };
-    let number = u16::try_from(message.port).ok()?;
-    Some(Port { name: message.name.to_ascii_lowercase().into(), protocol, number })
+    let number = u16::try_from(message.port).ok().filter(|number| *number > 0)?;
+    let name = if message.name.len() > PORT_NAME_BYTES_MAX { String::new() } else { message.name.to_ascii_lowercase() };
+    Some(Port { name: name.into(), protocol, number })
 }
 
 /// 4 or 16 bytes.

@@ -14,7 +14,7 @@ struct Given {
 }
 
 fn given() -> Given {
-    let writer = ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() });
+    let writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     let (zone, readiness) = (Arc::clone(writer.zone()), Readiness::default());
     let mut subscriber = Subscriber::new(writer, Arc::default(), readiness.gate("catalog"));
     subscriber.clock = || Duration::from_secs(100);
@@ -88,7 +88,10 @@ fn every_kind_of_service_is_understood_and_a_bad_part_costs_only_itself() {
     match kind("c") {
         Some(Kind::ClusterIp { addresses, ports }) => {
             assert_eq!(*addresses, ["10.96.0.1".parse::<std::net::IpAddr>().unwrap()]);
-            assert_eq!(ports.iter().map(|port| (&*port.name, port.number)).collect::<Vec<_>>(), [("http", 80)]);
+            assert_eq!(
+                ports.iter().map(|port| (&*port.name, port.number)).collect::<Vec<_>>(),
+                [("http", 80), ("", 81)]
+            );
         }
         other => panic!("{other:?}"),
     }

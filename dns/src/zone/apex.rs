@@ -1,7 +1,9 @@
-//! The top of a zone: its name, its SOA and its name server.
+//! The top of a zone: its name, its SOA, its name server, and how the names below it are read.
 
 use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name, RData, Record};
+
+use super::reading::Reading;
 
 /// A domain that cannot be served.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,13 +16,14 @@ pub struct Apex {
     origin: Name,
     name_server: Name,
     host_master: Name,
+    reading: Reading,
 }
 
 // === impl Apex ===
 
 impl Apex {
-    /// A zone by its name, with or without the trailing dot. The name server of `cluster` answers for it.
-    pub fn new(domain: &str) -> Result<Self, DomainError> {
+    /// A zone by its name, with or without the trailing dot, whose name server is below it.
+    pub fn new(domain: &str, reading: Reading) -> Result<Self, DomainError> {
         let bad = || DomainError(domain.to_owned());
         let mut origin = Name::from_ascii(domain.trim_end_matches('.')).map_err(|_| bad())?.to_lowercase();
         origin.set_fqdn(true);
@@ -30,17 +33,22 @@ impl Apex {
         let below = |labels: &[&str]| prepend(labels, &origin).ok_or_else(bad);
         // The names of CoreDNS, which users' checks know.
         let (name_server, host_master) = (below(&["ns", "dns"])?, below(&["hostmaster"])?);
-        Ok(Self { origin, name_server, host_master })
+        Ok(Self { origin, name_server, host_master, reading })
     }
 
-    /// The same authority for another zone, such as a reverse one.
-    pub fn for_zone(&self, origin: Name) -> Self {
-        Self { origin, ..self.clone() }
+    /// Another zone with the same name server.
+    pub fn beside(&self, origin: Name, reading: Reading) -> Self {
+        Self { origin, reading, ..self.clone() }
     }
 
     /// The zone's name, in lower case.
     pub fn origin(&self) -> &Name {
         &self.origin
+    }
+
+    /// How the names below it are read.
+    pub fn reading(&self) -> Reading {
+        self.reading
     }
 
     /// The name of the server.

@@ -1,13 +1,16 @@
 //! A question in, records out.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, PTR, SRV, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::apex::{Apex, prepend};
-use super::model::{Endpoint, Kind, Protocol};
+use super::apexes::Apexes;
+use super::holders::{Holders, Role};
+use super::model::{Endpoint, Kind, Port, Protocol};
 use super::node::Node;
 use super::record::Record as Service;
 use super::{Rng, Zone};
@@ -35,9 +38,18 @@ pub struct Found {
     pub authorities: Vec<Record>,
     /// What the asker would ask next; may be left out.
     pub additionals: Vec<Record>,
-    /// The name that another server may know more about: the target of the last CNAME, outside of the zones here, or a
-    /// reverse name that the catalog does not know.
-    pub elsewhere: Option<Name>,
+    /// What another server may know more about.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// A name that another server may know more about: the target of the last CNAME, outside of the zones here, or a reverse
+/// name that the catalog does not know.
+#[derive(Debug, PartialEq)]
+pub struct Elsewhere {
+    /// To be asked for.
+    pub name: Name,
+    /// So many of the answers, all CNAMEs, led there. The others are in its place.
+    pub chain: usize,
 }
 
 /// CNAMEs followed within the own zone. Deeper chains, and loops, end there: the asker sees the chain so far.
@@ -49,24 +61,24 @@ impl Zone {
     /// Looks a question up. Sets of addresses and SRV records come in random order, at most `max` of them: more than
     /// fit into the answer are not worth making.
     pub fn lookup(&self, name: &Name, rtype: RecordType, rng: &mut Rng, max: usize) -> Lookup {
-        let apex = self.apex.load();
-        let Some(apex) = apex.as_deref() else { return Lookup::NotReady };
-        let mut asking = Asking { zone: self, rtype, rng, max, found: Found::default() };
+        let apexes = self.apexes.load();
+        let Some(apexes) = apexes.as_deref() else { return Lookup::NotReady };
+        let mut asking = Asking { zone: self, apexes, rtype, rng, max, found: Found::default() };
         let mut owner = name.clone();
         for _ in 0..CHAIN_MAX {
-            let Some((zone, node)) = self.node(apex, &owner) else {
+            let chain = asking.found.answers.len();
+            let Some((apex, node)) = self.node(apexes, &owner) else {
                 // A CNAME out of the zone: the asker goes on elsewhere.
-                if asking.found.answers.is_empty() {
+                if chain == 0 {
                     return Lookup::OutOfZone;
                 }
-                asking.found.elsewhere = Some(owner);
+                asking.found.elsewhere = Some(Elsewhere { name: owner, chain });
                 return Lookup::Found(asking.found);
             };
-            // Only reverse zones are made for the question.
-            if matches!(zone, Cow::Owned(_)) && !matches!(node, Node::Address(_)) {
-                asking.found.elsewhere = Some(owner.clone());
+            if apex.reading().is_shared() && !matches!(node, Node::Address(..)) {
+                asking.found.elsewhere = Some(Elsewhere { name: owner.clone(), chain });
             }
-            match asking.answer(&zone, &owner, node) {
+            match asking.answer(apex, &owner, node) {
                 Some(target) if !asking.has_asked(&target) => owner = target,
                 Some(_) | None => break,
             }
@@ -77,6 +89,7 @@ impl Zone {
 
 struct Asking<'a> {
     zone: &'a Zone,
+    apexes: &'a Apexes,
     rtype: RecordType,
     rng: &'a mut Rng,
     max: usize,
@@ -87,7 +100,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     /// Adds what a node has for the question. Returns the target of a CNAME that is to be followed.
-    fn answer(&mut self, zone: &Apex, owner: &Name, node: Node) -> Option<Name> {
+    fn answer(&mut self, apex: &Apex, owner: &Name, node: Node) -> Option<Name> {
         let before = self.found.answers.len();
         match node {
             Node::Missing => self.found.nx_domain = true,
@@ -98,16 +111,17 @@ impl Asking<'_> {
             },
             // RFC 8482 §4.2: one small record instead of everything.
             _ if self.rtype == RecordType::ANY => self.minimal_any(owner),
-            Node::Apex => self.apex(zone, owner),
+            Node::Apex => self.apex(apex, owner),
             Node::NameServer => self.name_server(owner),
             Node::Version => self.version(owner),
-            Node::Service(service) => self.service(owner, &service),
-            Node::Instances(service, label) => self.instances(owner, service.labelled(label.as_bytes())),
-            Node::Port(service, protocol, name) => self.port(zone, owner, &service, protocol, &name),
-            Node::Address(names) => self.pointers(owner, names),
+            Node::Service(service) => self.service(apex, owner, &service),
+            Node::Instances(service, label) => self.instances(apex, owner, &service, &label),
+            Node::Port(service, protocol, name) => self.ports(apex, owner, &service, Wanted::Named(protocol, &name)),
+            Node::Pod(address) => self.some_of(owner, self.of_type(&[address])),
+            Node::Address(address, holders) => self.pointers(owner, address, &holders),
         }
         if self.found.answers.len() == before {
-            let soa = zone.soa(zone.origin().clone(), self.zone.serial(), self.ttl());
+            let soa = apex.soa(apex.origin().clone(), self.zone.serial(), self.ttl());
             self.found.authorities.push(soa);
         }
         None
@@ -127,25 +141,19 @@ impl Asking<'_> {
         self.push(owner, RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new())));
     }
 
-    fn apex(&mut self, zone: &Apex, owner: &Name) {
+    fn apex(&mut self, apex: &Apex, owner: &Name) {
         match self.rtype {
-            RecordType::SOA => self.found.answers.push(zone.soa(owner.clone(), self.zone.serial(), self.ttl())),
+            RecordType::SOA => self.found.answers.push(apex.soa(owner.clone(), self.zone.serial(), self.ttl())),
             RecordType::NS => {
-                self.found.answers.push(zone.ns(owner.clone(), self.ttl()));
-                let addresses = self.zone.settings.name_servers.iter();
-                self.add(zone.name_server(), addresses.map(|address| RData::from(*address)).collect());
+                self.found.answers.push(apex.ns(owner.clone(), self.ttl()));
+                self.add(apex.name_server(), &self.zone.settings.name_servers);
             }
             _ => {}
         }
     }
 
     fn name_server(&mut self, owner: &Name) {
-        for address in &self.zone.settings.name_servers {
-            let data = RData::from(*address);
-            if data.record_type() == self.rtype {
-                self.push(owner, data);
-            }
-        }
+        self.some_of(owner, self.of_type(&self.zone.settings.name_servers));
     }
 
     /// Kubernetes DNS specification 1.1.0, 2.2.
@@ -155,79 +163,160 @@ impl Asking<'_> {
         }
     }
 
-    /// Kubernetes DNS specification 1.1.0, 2.3.1 and 2.4.1.
-    fn service(&mut self, owner: &Name, service: &Service) {
+    /// Kubernetes DNS specification 1.1.0, 2.3.1 and 2.4.1. Ports are beyond it: tools of StatefulSets ask the service's own
+    /// name for them, and CoreDNS answers.
+    fn service(&mut self, apex: &Apex, owner: &Name, service: &Service) {
         match self.rtype {
-            RecordType::A => self.some_of(owner, service.v4().iter().map(|address| RData::A(A(*address))).collect()),
+            RecordType::A => {
+                let some = self.rng.choose_from(service.v4(), self.max);
+                some.into_iter().for_each(|address| self.push(owner, RData::A(A(address))));
+            }
             RecordType::AAAA => {
-                self.some_of(owner, service.v6().iter().map(|address| RData::AAAA(AAAA(*address))).collect());
+                let some = self.rng.choose_from(service.v6(), self.max);
+                some.into_iter().for_each(|address| self.push(owner, RData::AAAA(AAAA(address))));
+            }
+            RecordType::SRV => self.ports(apex, owner, service, Wanted::All),
+            _ => {}
+        }
+    }
+
+    fn instances(&mut self, apex: &Apex, owner: &Name, service: &Service, label: &str) {
+        let endpoints = service.labelled(label.as_bytes());
+        match self.rtype {
+            RecordType::A | RecordType::AAAA => {
+                let addresses = self.addresses(endpoints);
+                self.some_of(owner, self.of_type(&addresses));
+            }
+            RecordType::SRV => {
+                if let Some(below) = self.apexes.service_name(apex, service) {
+                    self.targets(&below, owner, service, (endpoints.len(), |at| endpoints.get(at)), Wanted::All);
+                }
             }
             _ => {}
         }
     }
 
-    fn instances(&mut self, owner: &Name, endpoints: &[Arc<Endpoint>]) {
-        let data = match self.rtype {
-            RecordType::A | RecordType::AAAA => addresses(endpoints),
-            _ => return,
-        };
-        self.some_of(owner, data.into_iter().filter(|data| data.record_type() == self.rtype).collect());
-    }
-
     /// Kubernetes DNS specification 1.1.0, 2.3.2 and 2.4.2.
-    fn port(&mut self, zone: &Apex, owner: &Name, service: &Service, protocol: Protocol, name: &str) {
+    fn ports(&mut self, apex: &Apex, owner: &Name, service: &Service, wanted: Wanted<'_>) {
         if self.rtype != RecordType::SRV {
             return;
         }
-        let Some(below) = service_name(service, zone) else { return };
+        let Some(below) = self.apexes.service_name(apex, service) else { return };
         match service.kind() {
-            Kind::ClusterIp { ports, .. } => {
-                let named = ports.iter().filter(|port| port.protocol == protocol && *port.name == *name);
+            Kind::ClusterIp { addresses, ports } => {
+                let wanted = ports.iter().filter(|port| wanted.includes(port));
                 // One target: nothing to weigh (RFC 2782, "Weight").
-                let records = named.map(|port| RData::SRV(SRV::new(0, 0, port.number, below.clone()))).collect();
+                let records = wanted.map(|port| RData::SRV(SRV::new(0, 0, port.number, below.clone()))).collect();
                 self.some_of(owner, records);
-                let v4 = service.v4().iter().map(|address| RData::A(A(*address)));
-                let v6 = service.v6().iter().map(|address| RData::AAAA(AAAA(*address)));
-                self.add(&below, v4.chain(v6).collect());
+                self.add(&below, addresses);
             }
-            Kind::Headless => self.endpoint_ports(&below, owner, service, protocol, name),
+            Kind::Headless => {
+                let places = match wanted {
+                    Wanted::Named(protocol, name) => service.places_of(protocol, name),
+                    Wanted::All => None,
+                };
+                let all = service.instances();
+                match places {
+                    Some(places) => {
+                        let of = |at: usize| all.get(*places.get(at)? as usize);
+                        self.targets(&below, owner, service, (places.len(), of), wanted);
+                    }
+                    None => self.targets(&below, owner, service, (all.len(), |at| all.get(at)), wanted),
+                }
+            }
             Kind::External { .. } => {}
         }
     }
 
-    fn endpoint_ports(&mut self, below: &Name, owner: &Name, service: &Service, protocol: Protocol, name: &str) {
-        let of = |endpoint: &Endpoint| {
-            let port = endpoint.ports.iter().find(|port| port.protocol == protocol && *port.name == *name)?;
-            Some(port.number)
-        };
-        let mut targets: Vec<(&str, u16, u16)> = Vec::new();
-        for endpoint in service.instances() {
-            if let Some(number) = of(endpoint) {
-                targets.push((&endpoint.label, number, endpoint.weight));
+    /// The ports of endpoints, of which there are so many, each at the endpoint's own name.
+    fn targets<'b>(
+        &mut self,
+        below: &Name,
+        owner: &Name,
+        service: &Service,
+        (count, endpoint): (usize, impl Fn(usize) -> Option<&'b Arc<Endpoint>>),
+        wanted: Wanted<'_>,
+    ) {
+        // Endpoints that share a name share its records (RFC 2181 §5); of their weights the largest counts.
+        let mut targets = BTreeMap::<(&str, u16), u16>::new();
+        for endpoint in self.rng.places(count, self.looks()).into_iter().filter_map(endpoint) {
+            if targets.len() >= self.max {
+                break;
+            }
+            for port in endpoint.ports.iter().filter(|port| wanted.includes(port)) {
+                let weight = targets.entry((&endpoint.label, port.number)).or_default();
+                *weight = endpoint.weight.max(*weight);
             }
         }
-        // Endpoints that share a name share its records (RFC 2181 §5); of their weights the largest counts.
-        targets.sort_unstable_by_key(|(label, number, weight)| (*label, *number, u16::MAX - weight));
-        targets.dedup_by_key(|(label, number, _)| (*label, *number));
+        let mut named: Vec<_> = targets.keys().map(|(label, _)| *label).collect();
+        named.dedup();
+        let mut targets: Vec<_> = targets.into_iter().collect();
         self.rng.choose(&mut targets, self.max);
-        let mut named = Vec::new();
-        for (label, number, weight) in targets {
+        for ((label, number), weight) in targets {
             let Some(target) = prepend(&[label], below) else { continue };
-            self.push(owner, RData::SRV(SRV::new(0, weight, number, target.clone())));
-            named.push((label, target));
+            self.push(owner, RData::SRV(SRV::new(0, weight, number, target)));
         }
-        named.sort_unstable_by_key(|(label, _)| *label);
-        named.dedup_by_key(|(label, _)| *label);
-        for (label, target) in named {
-            self.add(&target, addresses(service.labelled(label.as_bytes())));
+        for label in named {
+            // More than fit are not worth making.
+            if self.found.additionals.len() >= self.max {
+                break;
+            }
+            let Some(target) = prepend(&[label], below) else { continue };
+            let addresses = self.addresses(service.labelled(label.as_bytes()));
+            self.add(&target, &addresses);
         }
     }
 
-    fn pointers(&mut self, owner: &Name, names: Vec<Name>) {
-        if self.rtype == RecordType::PTR {
-            let data = names.into_iter().map(|name| RData::PTR(PTR(name)));
-            self.found.answers.extend(data.map(|data| Record::from_rdata(owner.clone(), self.zone.settings.ttl, data)));
+    fn pointers(&mut self, owner: &Name, address: IpAddr, holders: &Holders) {
+        if self.rtype != RecordType::PTR {
+            return;
         }
+        let virtual_ = holders.partition_point(|(role, _)| *role == Role::Virtual);
+        let names = match self.service_names(&holders[..virtual_]) {
+            names if names.is_empty() => self.endpoint_names(address, &holders[virtual_..]),
+            names => names,
+        };
+        names.into_iter().for_each(|name| self.push(owner, RData::PTR(PTR(name))));
+    }
+
+    /// The names of services whose virtual address it is.
+    fn service_names(&mut self, holders: &[(Role, Arc<str>)]) -> Vec<Name> {
+        let some = self.rng.choose_from(holders, self.max);
+        let services = some.iter().filter_map(|(_, key)| self.zone.services.get(key));
+        services.filter_map(|service| self.apexes.service_name(self.apexes.primary(), &service)).collect()
+    }
+
+    /// Kubernetes DNS specification 1.1.0, 2.4.3.
+    fn endpoint_names(&mut self, address: IpAddr, holders: &[(Role, Arc<str>)]) -> Vec<Name> {
+        let mut names = Vec::new();
+        for (_, key) in self.rng.choose_from(holders, self.max) {
+            let Some(service) = self.zone.services.get(&key) else { continue };
+            let Some(below) = self.apexes.service_name(self.apexes.primary(), &service) else { continue };
+            let places = self.rng.choose_from(service.places_at(address), self.max.saturating_sub(names.len()));
+            let endpoints = places.into_iter().filter_map(|place| service.instances().get(place as usize));
+            names.extend(endpoints.filter_map(|endpoint| prepend(&[&endpoint.label], &below)));
+        }
+        names
+    }
+
+    /// The addresses of endpoints with one name, each once.
+    fn addresses(&mut self, endpoints: &[Arc<Endpoint>]) -> Vec<IpAddr> {
+        let places = self.rng.places(endpoints.len(), self.looks()).into_iter();
+        let mut all: Vec<_> = places.flat_map(|place| endpoints[place].addresses.iter()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// How many endpoints are looked at for as many records as are wanted: several may share one.
+    fn looks(&self) -> usize {
+        self.max.saturating_mul(4)
+    }
+
+    /// The addresses of the family that is asked for.
+    fn of_type(&self, addresses: &[IpAddr]) -> Vec<RData> {
+        let all = addresses.iter().map(|address| RData::from(*address));
+        all.filter(|data| data.record_type() == self.rtype).collect()
     }
 
     fn some_of(&mut self, owner: &Name, mut set: Vec<RData>) {
@@ -240,9 +329,10 @@ impl Asking<'_> {
         self.found.answers.push(record);
     }
 
-    fn add(&mut self, owner: &Name, set: Vec<RData>) {
+    fn add(&mut self, owner: &Name, addresses: &[IpAddr]) {
         let ttl = self.ttl();
-        self.found.additionals.extend(set.into_iter().map(|data| Record::from_rdata(owner.clone(), ttl, data)));
+        let records = addresses.iter().map(|address| Record::from_rdata(owner.clone(), ttl, RData::from(*address)));
+        self.found.additionals.extend(records);
     }
 
     fn ttl(&self) -> u32 {
@@ -250,16 +340,22 @@ impl Asking<'_> {
     }
 }
 
-/// The addresses of endpoints with one name, each once.
-fn addresses(endpoints: &[Arc<Endpoint>]) -> Vec<RData> {
-    let mut all: Vec<_> = endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter()).collect();
-    all.sort_unstable();
-    all.dedup();
-    all.into_iter().map(RData::from).collect()
+/// Which ports are asked for.
+#[derive(Clone, Copy, Debug)]
+enum Wanted<'a> {
+    /// Whatever they are called, and those without a name.
+    All,
+    /// One.
+    Named(Protocol, &'a str),
 }
 
-/// `SERVICE.NAMESPACE.svc.DOMAIN`; `None` when that is longer than a name may be.
-pub(super) fn service_name(service: &Service, zone: &Apex) -> Option<Name> {
-    let (namespace, name) = service.key().split_once('/')?;
-    prepend(&[name, namespace, "svc"], zone.origin())
+// === impl Wanted ===
+
+impl Wanted<'_> {
+    fn includes(self, port: &Port) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(protocol, name) => port.protocol == protocol && *port.name == *name,
+        }
+    }
 }

@@ -18,11 +18,11 @@ pub struct Service {
 /// What the name of a service stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Virtual addresses; the named ports are the service's own.
+    /// Virtual addresses; the ports are the service's own.
     ClusterIp {
         /// One per address family.
         addresses: Box<[IpAddr]>,
-        /// The service's named ports.
+        /// The service's ports.
         ports: Ports,
     },
     /// Its endpoints: a headless Service, or one that exists only through registrations.
@@ -35,13 +35,13 @@ pub enum Kind {
     },
 }
 
-/// Named ports. Ports without a name have no DNS records (Kubernetes DNS specification 1.1.0, 2.3.2).
+/// Ports. One without a name has no name of its own in DNS (Kubernetes DNS specification 1.1.0, 2.3.2).
 pub type Ports = Arc<[Port]>;
 
-/// One named port.
+/// One port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port {
-    /// In lower case, without the underscore that queries put before it.
+    /// In lower case, without the underscore that queries put before it; empty when it has none, or one that is no label.
     pub name: Arc<str>,
     /// Transport protocol.
     pub protocol: Protocol,
@@ -75,7 +75,7 @@ pub struct Endpoint {
     pub label: Box<str>,
     /// Whether the label is a hostname that somebody gave it.
     pub has_hostname: bool,
-    /// Its own named ports.
+    /// Its own ports.
     pub ports: Ports,
 }
 

@@ -1,14 +1,15 @@
-//! Which name of the zone a query means.
+//! Which name of a zone a query means.
 
-use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
 
 use super::Zone;
 use super::apex::Apex;
-use super::label::{EMPTY_KEY, KeyBuffer, service_key};
-use super::model::{Kind, Protocol};
+use super::apexes::Apexes;
+use super::holders::Holders;
+use super::model::Protocol;
 use super::record::Record;
 
 /// A name, as far as the zone knows it.
@@ -24,86 +25,31 @@ pub(super) enum Node {
     NameServer,
     /// `dns-version`
     Version,
-    /// `SERVICE.NAMESPACE.svc`
+    /// A service's name.
     Service(Arc<Record>),
-    /// `SERVICE.NAMESPACE.svc` of a service that is a name elsewhere.
+    /// That of a service that is a name elsewhere.
     External(Arc<Record>),
-    /// `LABEL.SERVICE.NAMESPACE.svc`: at least one endpoint.
+    /// At least one endpoint of a service, by its label.
     Instances(Arc<Record>, Box<str>),
-    /// `_PORT._PROTOCOL.SERVICE.NAMESPACE.svc`
+    /// A named port of a service.
     Port(Arc<Record>, Protocol, Box<str>),
-    /// An address, and the names it leads back to: at least one.
-    Address(Vec<Name>),
+    /// A pod's name by its address.
+    Pod(IpAddr),
+    /// An address, and the services that it leads back to.
+    Address(IpAddr, Holders),
 }
 
 // === impl Zone ===
 
 impl Zone {
     /// The zone of a name and what the name is there; `None` when no zone of this server has it.
-    pub(super) fn node<'a>(&self, apex: &'a Apex, name: &Name) -> Option<(Cow<'a, Apex>, Node)> {
+    pub(super) fn node<'a>(&self, apexes: &'a Apexes, name: &Name) -> Option<(&'a Apex, Node)> {
+        let apex = apexes.of(name)?;
         // Names compare without regard to case (RFC 4343); the index is in lower case.
         let name = name.to_lowercase();
-        if !apex.origin().zone_of(&name) {
-            return self.reverse_node(apex, &name).map(|(zone, node)| (Cow::Owned(zone), node));
-        }
-        let below = usize::from(name.num_labels() - apex.origin().num_labels());
+        // `Name::num_labels` leaves out a first label `*`.
+        let below = name.iter().len().saturating_sub(apex.origin().iter().len());
         let labels: Vec<&[u8]> = name.iter().take(below).collect();
-        Some((Cow::Borrowed(apex), self.forward_node(&labels)))
-    }
-
-    /// `labels` are those below the cluster's domain, in lower case.
-    fn forward_node(&self, labels: &[&[u8]]) -> Node {
-        match labels {
-            [] => Node::Apex,
-            [b"dns-version"] => Node::Version,
-            [b"ns", b"dns"] => Node::NameServer,
-            [b"svc"] | [b"dns"] => Node::Empty,
-            [namespace, b"svc"] => self.namespace_node(namespace),
-            [service, namespace, b"svc"] => self.service_node(namespace, service),
-            [below, service, namespace, b"svc"] => self.below_service(namespace, service, below),
-            [port, protocol, service, namespace, b"svc"] => self.port_node(namespace, service, protocol, port),
-            _ => Node::Missing,
-        }
-    }
-
-    fn namespace_node(&self, namespace: &[u8]) -> Node {
-        let known = std::str::from_utf8(namespace).is_ok_and(|name| self.namespaces.get(name).is_some());
-        if known { Node::Empty } else { Node::Missing }
-    }
-
-    fn service_node(&self, namespace: &[u8], service: &[u8]) -> Node {
-        match self.record(namespace, service) {
-            Some(record) => match record.kind() {
-                Kind::External { .. } => Node::External(record),
-                Kind::ClusterIp { .. } | Kind::Headless => Node::Service(record),
-            },
-            None => Node::Missing,
-        }
-    }
-
-    fn below_service(&self, namespace: &[u8], service: &[u8], label: &[u8]) -> Node {
-        let Some(record) = self.record(namespace, service) else { return Node::Missing };
-        if let Some(protocol) = Protocol::from_label(label) {
-            return if record.has_protocol(protocol) { Node::Empty } else { Node::Missing };
-        }
-        match record.labelled(label).first() {
-            Some(endpoint) => Node::Instances(Arc::clone(&record), endpoint.label.clone()),
-            None => Node::Missing,
-        }
-    }
-
-    fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {
-        let found = || {
-            let (record, protocol) = (self.record(namespace, service)?, Protocol::from_label(protocol)?);
-            let name = std::str::from_utf8(port.strip_prefix(b"_")?).ok()?;
-            record.has_port(protocol, name.as_bytes()).then(|| Node::Port(record, protocol, name.into()))
-        };
-        found().unwrap_or(Node::Missing)
-    }
-
-    /// A service whose name exists.
-    fn record(&self, namespace: &[u8], service: &[u8]) -> Option<Arc<Record>> {
-        let mut buffer: KeyBuffer = EMPTY_KEY;
-        self.services.get(service_key(&mut buffer, namespace, service)?).filter(|record| record.exists())
+        Some((apex, apex.reading().node(self, &labels)))
     }
 }

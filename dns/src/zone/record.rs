@@ -1,8 +1,10 @@
 //! One service as queries see it: computed when it changes, so that an answer is a copy.
 
+use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::holders::Role;
 use super::model::{Endpoint, Kind, Port, Protocol, Service};
 
 /// Everything that is answered for a service's names. Immutable; a change makes a new one.
@@ -16,8 +18,20 @@ pub struct Record {
     v6: Box<[Ipv6Addr]>,
     /// The endpoints that have a name of their own, sorted by label, then id.
     instances: Box<[Arc<Endpoint>]>,
-    /// The distinct port names below the service; numbers of an endpoint's own ports may differ.
-    ports: Box<[(Protocol, Arc<str>)]>,
+    /// The distinct names of ports below the service, sorted; numbers of an endpoint's own ports may differ.
+    ports: Box<[PortName]>,
+    /// Places in `instances` of those with an IPv4 address, by address, then label: each pair once.
+    at_v4: Box<[u32]>,
+    /// The same for IPv6.
+    at_v6: Box<[u32]>,
+}
+
+#[derive(Debug)]
+struct PortName {
+    protocol: Protocol,
+    name: Arc<str>,
+    /// Places in `instances` of those that have it; `None` when all have.
+    of: Option<Box<[u32]>>,
 }
 
 // === impl Record ===
@@ -40,7 +54,9 @@ impl Record {
         };
         let (v4, v6) = by_family(addresses);
         let ports = port_names(&service.kind, &instances);
-        Self { key, service, v4, v6, instances: instances.into(), ports }
+        let at_v4 = by_address(&instances, |endpoint| endpoint.addresses.v4());
+        let at_v6 = by_address(&instances, |endpoint| endpoint.addresses.v6());
+        Self { key, service, v4, v6, instances: instances.into(), ports, at_v4, at_v6 }
     }
 
     /// `NAMESPACE/NAME`.
@@ -84,14 +100,40 @@ impl Record {
         &self.instances[start..start + len]
     }
 
+    /// The places of the endpoints with a name of their own at an address, one for each label.
+    pub fn places_at(&self, address: IpAddr) -> &[u32] {
+        match address {
+            IpAddr::V4(address) => self.run(&self.at_v4, |endpoint| endpoint.addresses.v4().cmp(&Some(address))),
+            IpAddr::V6(address) => self.run(&self.at_v6, |endpoint| endpoint.addresses.v6().cmp(&Some(address))),
+        }
+    }
+
+    /// The part of a sorted list for which `compare` says equal.
+    fn run<'a>(&self, places: &'a [u32], compare: impl Fn(&Endpoint) -> Ordering) -> &'a [u32] {
+        let order = |place: &u32| self.instances.get(*place as usize).map_or(Ordering::Greater, |one| compare(one));
+        let begin = places.partition_point(|place| order(place).is_lt());
+        let len = places[begin..].partition_point(|place| order(place).is_eq());
+        &places[begin..begin + len]
+    }
+
     /// Whether there is a named port of this protocol.
     pub fn has_protocol(&self, protocol: Protocol) -> bool {
-        self.ports.iter().any(|(own, _)| *own == protocol)
+        self.ports.iter().any(|port| port.protocol == protocol)
     }
 
     /// Whether there is a port of this protocol and name.
-    pub fn has_port(&self, protocol: Protocol, name: &[u8]) -> bool {
-        self.ports.iter().any(|(own, own_name)| *own == protocol && own_name.as_bytes() == name)
+    pub fn has_port(&self, protocol: Protocol, name: &str) -> bool {
+        self.port(protocol, name).is_some()
+    }
+
+    /// The places of the endpoints that have a port of this protocol and name; `None` when all may.
+    pub fn places_of(&self, protocol: Protocol, name: &str) -> Option<&[u32]> {
+        self.port(protocol, name)?.of.as_deref()
+    }
+
+    fn port(&self, protocol: Protocol, name: &str) -> Option<&PortName> {
+        let place = self.ports.binary_search_by(|port| (port.protocol, &*port.name).cmp(&(protocol, name))).ok()?;
+        self.ports.get(place)
     }
 
     /// How many owner names it stands for.
@@ -100,21 +142,33 @@ impl Record {
         if self.exists() { 1 + labels + self.ports.len() } else { 0 }
     }
 
-    /// The addresses that lead back here, sorted, each once.
-    pub fn reverse_addresses(&self) -> Vec<IpAddr> {
-        let own = self.v4.iter().copied().map(IpAddr::V4).chain(self.v6.iter().copied().map(IpAddr::V6));
-        let mut addresses: Vec<_> = own.collect();
-        match self.service.kind {
-            Kind::ClusterIp { .. } => {
-                addresses.extend(self.instances.iter().flat_map(|endpoint| endpoint.addresses.iter()));
-                addresses.sort_unstable();
-                addresses.dedup();
-            }
-            // The addresses are those of the endpoints.
-            Kind::Headless | Kind::External { .. } => {}
+    /// The addresses that lead back here, sorted, each once in each role.
+    pub fn reverse_addresses(&self) -> Vec<(IpAddr, Role)> {
+        let (own, has_virtual) = match self.service.kind {
+            Kind::ClusterIp { .. } => (Role::Virtual, true),
+            Kind::Headless | Kind::External { .. } => (Role::Endpoint, false),
+        };
+        let all = self.v4.iter().copied().map(IpAddr::V4).chain(self.v6.iter().copied().map(IpAddr::V6));
+        let mut addresses: Vec<_> = all.map(|address| (address, own)).collect();
+        if has_virtual {
+            let endpoints = self.instances.iter().flat_map(|endpoint| endpoint.addresses.iter());
+            addresses.extend(endpoints.map(|address| (address, Role::Endpoint)));
+            addresses.sort_unstable();
+            addresses.dedup();
         }
         addresses
     }
+}
+
+/// The places of endpoints with an address, sorted by it, then by label; each pair once.
+fn by_address<A: Ord>(instances: &[Arc<Endpoint>], of: impl Fn(&Endpoint) -> Option<A>) -> Box<[u32]> {
+    // A service has far fewer than 2^32 endpoints. They are sorted by label already, and the sort is stable.
+    let mut places: Vec<_> =
+        (0_u32..).zip(instances).filter_map(|(place, endpoint)| Some((of(endpoint)?, place))).collect();
+    places.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let label = |place: u32| &instances[place as usize].label;
+    places.dedup_by(|(a, place_a), (b, place_b)| a == b && label(*place_a) == label(*place_b));
+    places.into_iter().map(|(_, place)| place).collect()
 }
 
 fn by_family(addresses: Vec<IpAddr>) -> (Box<[Ipv4Addr]>, Box<[Ipv6Addr]>) {
@@ -133,18 +187,43 @@ fn by_family(addresses: Vec<IpAddr>) -> (Box<[Ipv4Addr]>, Box<[Ipv6Addr]>) {
     (v4.into(), v6.into())
 }
 
-fn port_names(kind: &Kind, instances: &[Arc<Endpoint>]) -> Box<[(Protocol, Arc<str>)]> {
+fn port_names(kind: &Kind, instances: &[Arc<Endpoint>]) -> Box<[PortName]> {
+    // A port without a name has no name here (Kubernetes DNS specification 1.1.0, 2.3.2).
+    let named = |port: &&Port| !port.name.is_empty();
     let name = |port: &Port| (port.protocol, Arc::clone(&port.name));
     let mut names: Vec<_> = match kind {
-        Kind::ClusterIp { ports, .. } => ports.iter().map(name).collect(),
+        Kind::ClusterIp { ports, .. } => ports.iter().filter(named).map(name).collect(),
         // Lists are interned: neighbours share theirs, and one look at each run is enough.
         Kind::Headless => {
             let lists = instances.chunk_by(|a, b| Arc::ptr_eq(&a.ports, &b.ports));
-            lists.flat_map(|run| run[0].ports.iter().map(name)).collect()
+            lists.flat_map(|run| run[0].ports.iter().filter(named).map(name)).collect()
         }
         Kind::External { .. } => Vec::new(),
     };
     names.sort_unstable();
     names.dedup();
-    names.into()
+    let of = |(protocol, name): (Protocol, Arc<str>)| PortName {
+        of: places_of(kind, instances, protocol, &name),
+        protocol,
+        name,
+    };
+    names.into_iter().map(of).collect()
+}
+
+/// Which endpoints have a port; `None` when all of them do, or when it is the service's own.
+fn places_of(kind: &Kind, instances: &[Arc<Endpoint>], protocol: Protocol, name: &str) -> Option<Box<[u32]>> {
+    match kind {
+        Kind::Headless => {}
+        Kind::ClusterIp { .. } | Kind::External { .. } => return None,
+    }
+    let has = |ports: &[Port]| ports.iter().any(|port| port.protocol == protocol && *port.name == *name);
+    let (mut places, mut place) = (Vec::new(), 0_u32);
+    for run in instances.chunk_by(|a, b| Arc::ptr_eq(&a.ports, &b.ports)) {
+        let end = place + run.len() as u32;
+        if has(&run[0].ports) {
+            places.extend(place..end);
+        }
+        place = end;
+    }
+    (places.len() < instances.len()).then(|| places.into())
 }

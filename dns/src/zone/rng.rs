@@ -1,5 +1,6 @@
 //! The cheap randomness that spreads callers over endpoints. Not for secrets.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 /// A generator (splitmix64), one for each worker.
@@ -31,6 +32,30 @@ impl Rng {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
+    /// A random choice of at most `max` items of a list, in random order, at a cost that grows with `max` and not with the
+    /// list.
+    pub fn choose_from<T: Clone>(&mut self, items: &[T], max: usize) -> Vec<T> {
+        self.places(items.len(), max).into_iter().map(|place| items[place].clone()).collect()
+    }
+
+    /// At most `max` different numbers below `len`, every set and order of them as likely as any other.
+    pub fn places(&mut self, len: usize, max: usize) -> Vec<usize> {
+        if len <= max.saturating_mul(4) {
+            let mut all = (0..len).collect();
+            self.choose(&mut all, max);
+            return all;
+        }
+        // So few of so many: one that was there before comes up at most every fourth time.
+        let (mut places, mut seen) = (Vec::with_capacity(max), HashSet::with_capacity(max));
+        while places.len() < max {
+            let place = self.below(len);
+            if seen.insert(place) {
+                places.push(place);
+            }
+        }
+        places
+    }
+
     /// A random choice of at most `max` items in random order, every subset and order as likely as any other.
     pub fn choose<T>(&mut self, items: &mut Vec<T>, max: usize) {
         let chosen = max.min(items.len());
@@ -57,6 +82,21 @@ mod tests {
             firsts[items[0]] += 1;
         }
         assert!(firsts.iter().all(|count| (850..1150).contains(count)), "{firsts:?}");
+    }
+
+    #[test]
+    fn a_few_of_many_are_distinct_and_each_is_chosen_now_and_then() {
+        let (mut rng, items) = (Rng::with_seed(7), (0..500_u16).collect::<Vec<_>>());
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            let chosen = rng.choose_from(&items, 10);
+            let distinct: std::collections::BTreeSet<_> = chosen.iter().copied().collect();
+            assert_eq!((chosen.len(), distinct.len()), (10, 10));
+            seen.extend(distinct);
+        }
+        assert_eq!(seen.len(), 500);
+        assert_eq!(rng.choose_from(&items[..3], 10).len(), 3);
+        assert_eq!(rng.choose_from(&items, 400).len(), 400);
     }
 
     #[test]

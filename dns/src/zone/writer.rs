@@ -6,9 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::apex::{Apex, DomainError};
+use super::apex::DomainError;
+use super::apexes::Apexes;
+use super::holders::{self, Holders, Role, Step};
 use super::model::{Endpoint, Service};
+use super::reading::pods::PodNames;
 use super::record::Record;
+use super::shards::Shards;
 use super::{Settings, Zone};
 
 /// A part of the catalog that changed.
@@ -66,7 +70,12 @@ struct Held {
     /// Identities in `buckets`, each counted once.
     endpoints: usize,
     published: Option<Arc<Record>>,
+    /// Addresses of all endpoints, sorted: kept when names of pods are verified.
+    pods: Box<[(IpAddr, Role)]>,
 }
+
+/// Steps of services at addresses.
+type Steps = BTreeMap<IpAddr, Vec<(Role, Arc<str>, Step)>>;
 
 // === impl ZoneWriter ===
 
@@ -89,12 +98,18 @@ impl ZoneWriter {
 
     /// The whole catalog has been seen, and this is the cluster's domain. Answers begin, or change to that domain.
     pub fn sync(&mut self, domain: &str, unix_time: u32) -> Result<(), DomainError> {
-        let apex = Apex::new(domain)?;
-        if self.zone.apex.load().as_ref().is_none_or(|held| held.origin() != apex.origin()) {
-            self.touch(unix_time);
-            self.zone.apex.store(Some(Arc::new(apex)));
+        let apexes = Apexes::of_cluster(domain)?;
+        let origin = apexes.primary().origin();
+        if self.zone.apexes.load().as_ref().is_none_or(|known| known.primary().origin() != origin) {
+            self.serve(apexes, unix_time);
         }
         Ok(())
+    }
+
+    /// As [`ZoneWriter::sync`], with these zones.
+    pub fn serve(&mut self, apexes: Apexes, unix_time: u32) {
+        self.touch(unix_time);
+        self.zone.apexes.store(Some(Arc::new(apexes)));
     }
 
     /// Applies changes; readers see each service change at once, and those together that share a shard. Only names of
@@ -104,8 +119,11 @@ impl ZoneWriter {
         if dirty.is_empty() {
             return;
         }
-        let (mut records, mut moves) = (Vec::new(), BTreeMap::<IpAddr, Vec<Move>>::new());
+        let (mut records, mut moves, mut pods) = (Vec::new(), Steps::new(), Steps::new());
         for key in dirty {
+            if self.zone.settings.pod_names == PodNames::Verified {
+                self.move_pods(&key, &mut pods);
+            }
             let (before, after) = self.rebuild(&key);
             moved(&key, before.as_deref(), after.as_deref(), &mut moves);
             records.push((key, after));
@@ -114,9 +132,8 @@ impl ZoneWriter {
         self.touch(unix_time);
         self.publish_namespaces(&records);
         self.zone.services.apply(records);
-        let holders: Vec<_> =
-            moves.into_iter().map(|(address, moves)| (address, self.holders(address, moves))).collect();
-        self.zone.holders.apply(holders);
+        take(&self.zone.holders, moves);
+        take(&self.zone.pods, pods);
     }
 
     /// Files a change; returns the service's key.
@@ -191,17 +208,18 @@ impl ZoneWriter {
         self.namespaces.retain(|_, count| *count > 0);
     }
 
-    /// The services that hold an address after `moves`.
-    fn holders(&self, address: IpAddr, moves: Vec<Move>) -> Option<Arc<[Arc<str>]>> {
-        let mut holders: BTreeSet<_> =
-            self.zone.holders.get(&address).iter().flat_map(|held| held.iter().cloned()).collect();
-        for step in moves {
-            match step {
-                Move::In(key) => drop(holders.insert(key)),
-                Move::Out(key) => drop(holders.remove(&key)),
-            }
+    /// Notes at which addresses a service's endpoints are now, and what that changes.
+    fn move_pods(&mut self, key: &Arc<str>, steps: &mut Steps) {
+        let Some(held) = self.held.get_mut(key) else { return };
+        let endpoints = if held.service.is_some() { held.union() } else { Vec::new() };
+        let addresses = endpoints.into_iter().flat_map(|endpoint| endpoint.addresses.iter());
+        let mut after: Vec<_> = addresses.map(|address| (address, Role::Endpoint)).collect();
+        after.sort_unstable();
+        after.dedup();
+        let before = mem::replace(&mut held.pods, after.into());
+        for (address, role, step) in holders::steps(&before, &held.pods) {
+            steps.entry(address).or_default().push((role, Arc::clone(key), step));
         }
-        (!holders.is_empty()).then(|| holders.into_iter().collect())
     }
 
     fn touch(&mut self, unix_time: u32) {
@@ -229,22 +247,24 @@ impl Held {
     }
 }
 
-/// A service that begins or ceases to hold an address.
-#[derive(Debug)]
-enum Move {
-    In(Arc<str>),
-    Out(Arc<str>),
-}
-
-fn moved(key: &Arc<str>, before: Option<&Record>, after: Option<&Record>, moves: &mut BTreeMap<IpAddr, Vec<Move>>) {
+fn moved(key: &Arc<str>, before: Option<&Record>, after: Option<&Record>, steps: &mut Steps) {
     let before = before.map_or_else(Vec::new, Record::reverse_addresses);
     let after = after.map_or_else(Vec::new, Record::reverse_addresses);
-    for address in before.iter().filter(|address| after.binary_search(address).is_err()) {
-        moves.entry(*address).or_default().push(Move::Out(Arc::clone(key)));
+    for (address, role, step) in holders::steps(&before, &after) {
+        steps.entry(address).or_default().push((role, Arc::clone(key), step));
     }
-    for address in after.iter().filter(|address| before.binary_search(address).is_err()) {
-        moves.entry(*address).or_default().push(Move::In(Arc::clone(key)));
-    }
+}
+
+/// Takes steps over into an index of addresses.
+fn take(index: &Shards<IpAddr, Holders>, steps: Steps) {
+    let changes: Vec<_> = steps
+        .into_iter()
+        .map(|(address, steps)| {
+            let held = holders::after(index.get(&address), steps);
+            (address, held)
+        })
+        .collect();
+    index.apply(changes);
 }
 
 fn namespace(key: &str) -> &str {

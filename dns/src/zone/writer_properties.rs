@@ -79,7 +79,7 @@ proptest! {
 
     #[test]
     fn the_index_depends_on_the_final_state_alone(batches in prop::collection::vec(prop::collection::vec(change(), 0..4), 0..12)) {
-        let settings = Settings { ttl: 5, name_servers: Vec::new() };
+        let settings = Settings { ttl: 5, ..Settings::default() };
         let (mut lived, mut fresh) = (ZoneWriter::new(settings.clone()), ZoneWriter::new(settings));
         for batch in batches {
             lived.apply(batch, 1);

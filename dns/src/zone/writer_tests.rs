@@ -5,7 +5,7 @@ use crate::zone::label::endpoint_label;
 use crate::zone::model::{Addresses, Kind};
 
 fn writer() -> ZoneWriter {
-    ZoneWriter::new(Settings { ttl: 5, name_servers: Vec::new() })
+    ZoneWriter::new(Settings { ttl: 5, ..Settings::default() })
 }
 
 fn headless(key: &str) -> Change {
@@ -32,7 +32,7 @@ fn addresses(writer: &ZoneWriter, key: &str) -> usize {
 
 fn holders(writer: &ZoneWriter, address: &str) -> Vec<String> {
     let keys = writer.zone().holders.get(&address.parse::<IpAddr>().unwrap());
-    keys.iter().flat_map(|keys| keys.iter().map(ToString::to_string)).collect()
+    keys.iter().flat_map(|keys| keys.iter().map(|(_, key)| key.to_string())).collect()
 }
 
 #[test]

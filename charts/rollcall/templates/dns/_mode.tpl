@@ -48,3 +48,24 @@ true
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/*
+How many replicas, or nothing. With autoscaling, as many as there are: a number that a release no longer has is set to 1 until
+the autoscaler notices. Where the cluster cannot be asked (`helm template`), nothing: a fixed number would undo what the
+autoscaler does.
+*/}}
+{{- define "rollcall.dns.replicas" -}}
+{{- $values := .Values.dns }}
+{{- if not $values.autoscaling.enabled }}
+{{- $values.replicaCount }}
+{{- else }}
+{{- $live := lookup "apps/v1" "Deployment" (include "rollcall.namespace" .) (include "rollcall.dns.fullname" .) }}
+{{- with (($live).spec).replicas }}
+{{- max $values.autoscaling.minReplicas (min $values.autoscaling.maxReplicas .) }}
+{{- else }}
+{{- if .Release.IsUpgrade }}
+{{- $values.autoscaling.minReplicas }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -45,6 +45,10 @@ spec:
     {{- end }}
     - --http-listen={{ first .Values.listenAddresses }}:9153
     - --ttl={{ $values.ttl }}
+    - --pod-names={{ $values.podNames }}
+    {{- range include "rollcall.service.addresses" $values.service | fromYamlArray }}
+    - --advertise={{ . }}
+    {{- end }}
     {{- range include "rollcall.dns.forward" . | fromYamlArray }}
     - --forward={{ . }}
     {{- end }}
@@ -58,6 +62,11 @@ spec:
     {{- end }}
     env:
     {{- include "rollcall.pod.env" . | nindent 4 }}
+    # What the zone's name server resolves to, unless the Service has a fixed address.
+    - name: ROLLCALL_ADVERTISE
+      valueFrom:
+        fieldRef:
+          fieldPath: {{ gt (len .Values.listenAddresses) 1 | ternary "status.podIPs" "status.podIP" }}
     {{- with $values.extraEnv }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

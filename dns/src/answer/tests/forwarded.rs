@@ -39,6 +39,9 @@ fn a_reverse_name_leaves_unless_the_catalog_knows_the_address() {
     for name in known {
         assert_eq!(asked(&zone(), name, RecordType::PTR), Err(ResponseCode::NoError), "{name}");
     }
+    // Whole, without what this server would have said in its place.
+    assert_eq!(asked(&zone(), "in-addr.arpa.", RecordType::SOA), Ok(("in-addr.arpa.".to_owned(), 0)));
+    assert_eq!(asked(&zone(), "ip6.arpa.", RecordType::NS), Ok(("ip6.arpa.".to_owned(), 0)));
     for name in ["9.9.9.9.in-addr.arpa.", "1.10.in-addr.arpa.", "in-addr.arpa.", "x.ip6.arpa."] {
         assert_eq!(asked(&zone(), name, RecordType::PTR), Ok((name.to_owned(), 0)));
     }
@@ -65,4 +68,33 @@ fn what_is_refused_without_forwarding_for_its_form_is_refused_with_it() {
     assert_eq!(asked(&zone(), "web.", RecordType::TSIG), Err(ResponseCode::Refused));
     assert_eq!(asked(&zone(), ".", RecordType::AXFR), Err(ResponseCode::Refused));
     assert_eq!(asked(&zone(), "example.com.", RecordType::AXFR), Err(ResponseCode::Refused));
+}
+
+#[test]
+fn all_that_is_answered_here_says_that_recursion_is_to_be_had() {
+    let (zone, mut out) = (zone(), Vec::new());
+    let mut check = |bytes: &[u8], outside: Outside| {
+        answer(bytes, Transport::Udp, &zone, outside, &mut Rng::with_seed(1), &mut out);
+        let message = Message::from_vec(&out).unwrap();
+        assert_eq!(message.metadata.recursion_available, outside == Outside::Forwarded, "{message}");
+    };
+    let names = ["web.shop.svc.cluster.local.", "nobody.shop.svc.cluster.local.", "cluster.local.", "com.", "*."];
+    let mut all: Vec<_> = names.iter().map(|name| query(name, RecordType::A).to_vec().unwrap()).collect();
+    all.push(query(".", RecordType::AXFR).to_vec().unwrap());
+    all.push(query("web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap()[..20].to_vec());
+    for bytes in all {
+        check(&bytes, Outside::Forwarded);
+        check(&bytes, Outside::Refused);
+    }
+}
+
+#[test]
+fn a_short_name_that_is_denied_comes_with_the_soa_that_says_for_how_long() {
+    let (zone, mut out) = (zone(), Vec::new());
+    let bytes = query("com.", RecordType::A).to_vec().unwrap();
+    answer(&bytes, Transport::Udp, &zone, Outside::Forwarded, &mut Rng::with_seed(1), &mut out);
+    let message = Message::from_vec(&out).unwrap();
+    assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
+    let soa: Vec<_> = message.authorities.iter().map(|soa| (soa.name.to_ascii(), soa.record_type(), soa.ttl)).collect();
+    assert_eq!(soa, [(".".to_owned(), RecordType::SOA, 5)]);
 }

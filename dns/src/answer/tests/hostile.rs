@@ -54,6 +54,79 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
+/// A query with an OPT record of these data.
+fn with_options(data: &[u8]) -> Vec<u8> {
+    let mut bytes = query("web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+    bytes[11] = 1;
+    bytes.extend([0, 0, 41, 4, 208, 0, 0, 0, 0]);
+    bytes.extend((data.len() as u16).to_be_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+/// Counts what is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        if *event.metadata().level() <= tracing::Level::INFO {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn options_that_are_not_whole_are_formerr_and_those_that_are_wrong_within_do_not_matter() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        for broken in [&[0, 10, 0, 200, 1][..], &[0, 10, 0], &[0, 8, 0, 4, 0, 1, 24, 0, 9]] {
+            let response = ask_bytes(&ZONE, &with_options(broken), Transport::Udp).unwrap();
+            assert_eq!(response.metadata.response_code, ResponseCode::FormErr, "{broken:?}");
+        }
+        // A client subnet of no family, a cookie of one byte, an empty extended error, one option twice.
+        for odd in [&[0, 8, 0, 1, 9][..], &[0, 10, 0, 1, 1], &[0, 15, 0, 0], &[0, 3, 0, 0, 0, 3, 0, 0]] {
+            let response = ask_bytes(&ZONE, &with_options(odd), Transport::Udp).unwrap();
+            assert_eq!(
+                (response.metadata.response_code, response.answers.len()),
+                (ResponseCode::NoError, 1),
+                "{odd:?}"
+            );
+        }
+    });
+    assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 0, "a stranger's packet is a line of the log");
+}
+
+#[test]
+fn a_second_opt_or_one_in_the_wrong_place_is_formerr() {
+    let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+    let plain = query("web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+    let mut twice = with_options(&[]);
+    twice[11] = 2;
+    twice.extend(opt);
+    let mut answer = plain.clone();
+    answer[7] = 1;
+    answer.extend(opt);
+    let mut named = plain;
+    named[11] = 1;
+    named.extend([1, b'x']);
+    named.extend(opt);
+    for bytes in [twice, answer, named] {
+        let response = ask_bytes(&ZONE, &bytes, Transport::Udp).unwrap();
+        assert_eq!((response.metadata.response_code, response.edns.is_some()), (ResponseCode::FormErr, false));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 

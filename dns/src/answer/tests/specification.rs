@@ -21,7 +21,6 @@ fn a_service_with_virtual_addresses_has_them_in_both_families() {
         ("web.shop.svc.cluster.local.", A, &["NOERROR", "an web.shop.svc.cluster.local. A 10.96.0.1"]),
         ("web.shop.svc.cluster.local.", AAAA, &["NOERROR", "an web.shop.svc.cluster.local. AAAA fd00:96::1"]),
         ("web.shop.svc.cluster.local.", MX, NO_DATA),
-        ("web.shop.svc.cluster.local.", SRV, NO_DATA),
         // Its endpoints have no names of their own, unless somebody gave them a hostname.
         ("10-1-0-1.web.shop.svc.cluster.local.", A, NX_DOMAIN),
     ]);
@@ -89,6 +88,67 @@ fn named_ports_of_endpoints_are_srv_records_with_their_own_numbers_and_weights()
         // Only an endpoint that is not ready has this port.
         ("_admin._tcp.db.shop.svc.cluster.local.", SRV, NX_DOMAIN),
     ]);
+}
+
+/// Beyond the specification, as CoreDNS.
+#[test]
+fn the_name_of_a_service_or_endpoint_has_all_its_ports() {
+    let web = "web.shop.svc.cluster.local.";
+    expect(&[
+        (
+            web,
+            SRV,
+            &[
+                "NOERROR",
+                "ad web.shop.svc.cluster.local. A 10.96.0.1",
+                "ad web.shop.svc.cluster.local. AAAA fd00:96::1",
+                "an web.shop.svc.cluster.local. SRV 0 0 80 web.shop.svc.cluster.local.",
+                "an web.shop.svc.cluster.local. SRV 0 0 9090 web.shop.svc.cluster.local.",
+            ],
+        ),
+        (
+            "db.shop.svc.cluster.local.",
+            SRV,
+            &[
+                "NOERROR",
+                "ad 10-1-0-3.db.shop.svc.cluster.local. A 10.1.0.3",
+                "ad db-0.db.shop.svc.cluster.local. A 10.1.0.2",
+                "ad fd00--3.db.shop.svc.cluster.local. AAAA fd00::3",
+                "an db.shop.svc.cluster.local. SRV 0 1 5434 fd00--3.db.shop.svc.cluster.local.",
+                "an db.shop.svc.cluster.local. SRV 0 10 5432 db-0.db.shop.svc.cluster.local.",
+                "an db.shop.svc.cluster.local. SRV 0 20 5433 10-1-0-3.db.shop.svc.cluster.local.",
+            ],
+        ),
+        (
+            "db-0.db.shop.svc.cluster.local.",
+            SRV,
+            &[
+                "NOERROR",
+                "ad db-0.db.shop.svc.cluster.local. A 10.1.0.2",
+                "an db-0.db.shop.svc.cluster.local. SRV 0 10 5432 db-0.db.shop.svc.cluster.local.",
+            ],
+        ),
+        // Without ports there is nothing to say.
+        ("early.shop.svc.cluster.local.", SRV, NO_DATA),
+        ("empty.shop.svc.cluster.local.", SRV, NX_DOMAIN),
+        ("away.shop.svc.cluster.local.", SRV, &["NOERROR", "an away.shop.svc.cluster.local. CNAME api.example.com."]),
+    ]);
+}
+
+#[test]
+fn a_port_without_a_name_is_told_at_the_name_of_its_service_alone() {
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
+    writer.apply(
+        [service("a/b", headless()), bucket("a/b", 1, 0, vec![endpoint(1, "b-0", "10.1.0.1", &[("", 6379)])])],
+        1,
+    );
+    writer.sync("cluster.local", 1).unwrap();
+    let zone = writer.zone();
+    let expected = "an b.a.svc.cluster.local. SRV 0 1 6379 b-0.b.a.svc.cluster.local.";
+    assert!(told(zone, "b.a.svc.cluster.local.", SRV).iter().any(|line| line == expected));
+    for name in ["_tcp.b.a.svc.cluster.local.", "_._tcp.b.a.svc.cluster.local."] {
+        assert_eq!(told(zone, name, SRV), NX_DOMAIN, "{name}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn with_edns(mut message: Message, payload: u16, version: u8) -> Message {
 
 /// A headless service `big` with this many endpoints.
 fn big(endpoints: u32) -> Arc<Zone> {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: vec![] });
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     let address = |n: u32| std::net::Ipv4Addr::from(0x0a01_0000 + n).to_string();
     let all = (1..=endpoints).map(|n| endpoint(n.into(), "", &address(n), &[("pg", 5432)])).collect();
     writer.apply([service("shop/big", headless()), bucket("shop/big", 1, 0, all)], 1);
@@ -48,7 +48,7 @@ fn the_header_is_that_of_an_authority() {
 
 #[test]
 fn until_the_catalog_was_seen_every_name_is_servfail_with_the_reason() {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: vec![] });
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     writer.apply([service("shop/web", cluster_ip(&["10.96.0.1"], &[]))], 1);
     let asked = with_edns(query(WEB, RecordType::A), 1232, 0);
     let response = ask(writer.zone(), &asked, Transport::Udp);

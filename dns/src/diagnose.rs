@@ -1,4 +1,4 @@
-//! `rollcall-dns check`: does a DNS server answer, and are the processes behind it ready? For `helm test` and for people:
+//! `rollcall-dns diagnose`: does a DNS server answer, and are the processes behind it ready? For `helm test` and for people:
 //! the image has neither dig nor a shell.
 //!
 //! - [`names`]: which questions a name stands for
@@ -28,7 +28,7 @@ use problem::Problem;
 use ready::Page;
 use report::{Paint, Row};
 
-/// Flags of `rollcall-dns check`.
+/// Flags of `rollcall-dns diagnose`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// DNS server to ask, by address or name. Default: the first one of /etc/resolv.conf.
@@ -65,26 +65,26 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 type Attempt = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Problem>> + Send>> + Send>;
 
 /// What is asked, how, and the attempt.
-struct Check {
+struct Trial {
     asked: String,
     over: &'static str,
     attempt: Attempt,
 }
 
-/// Checks everything at once, prints the table, and says whether all is well.
+/// Tries everything at once, prints the table, and says whether all is well.
 pub async fn run(options: Options) -> bool {
     let file = ResolvConf::parse(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default());
-    let checks = match checks(&options, &file) {
-        Ok(checks) => checks,
+    let trials = match trials(&options, &file) {
+        Ok(trials) => trials,
         Err(problem) => {
-            eprintln!("rollcall-dns check: {problem}");
+            eprintln!("rollcall-dns diagnose: {problem}");
             return false;
         }
     };
     let deadline = Instant::now() + options.timeout;
     let mut running = JoinSet::new();
-    for (place, check) in checks.into_iter().enumerate() {
-        running.spawn(async move { (place, until(check, deadline).await) });
+    for (place, trial) in trials.into_iter().enumerate() {
+        running.spawn(async move { (place, until(trial, deadline).await) });
     }
     let mut rows = running.join_all().await;
     rows.sort_by_key(|(place, _)| *place);
@@ -95,50 +95,50 @@ pub async fn run(options: Options) -> bool {
     rows.iter().all(Row::is_ok)
 }
 
-fn checks(options: &Options, file: &ResolvConf) -> Result<Vec<Check>, Problem> {
+fn trials(options: &Options, file: &ResolvConf) -> Result<Vec<Trial>, Problem> {
     let server = match (&options.server, file.servers.first()) {
         (Some(server), _) => server.clone(),
         (None, Some(address)) => Server::from(*address),
         (None, None) => return Err(Problem::NoServer),
     };
-    let mut checks = Vec::new();
+    let mut trials = Vec::new();
     for name in &options.names {
         let wanted = Wanted::new(name, &file.search).ok_or_else(|| Problem::BadName(name.clone()))?;
-        checks.extend(options.transport.iter().map(|transport| dns_check(&server, &wanted, *transport)));
+        trials.extend(options.transport.iter().map(|transport| dns_trial(&server, &wanted, *transport)));
     }
-    checks.extend(options.ready.iter().map(ready_check));
-    Ok(checks)
+    trials.extend(options.ready.iter().map(ready_trial));
+    Ok(trials)
 }
 
-fn dns_check(server: &Server, wanted: &Wanted, transport: Transport) -> Check {
+fn dns_trial(server: &Server, wanted: &Wanted, transport: Transport) -> Trial {
     let (asked, over) = (format!("{wanted} at {server}"), transport.name());
     let (server, wanted) = (server.clone(), wanted.clone());
     let attempt = move || {
         let (server, wanted) = (server.clone(), wanted.clone());
         Box::pin(async move { dns::ask(&server, &wanted, transport, ATTEMPT_TIMEOUT).await }) as Pin<Box<_>>
     };
-    Check { asked, over, attempt: Box::new(attempt) }
+    Trial { asked, over, attempt: Box::new(attempt) }
 }
 
-fn ready_check(page: &Page) -> Check {
+fn ready_trial(page: &Page) -> Trial {
     let (asked, page) = (page.to_string(), page.clone());
     let attempt = move || {
         let page = page.clone();
         Box::pin(async move { ready::ask(&page, ATTEMPT_TIMEOUT).await }) as Pin<Box<_>>
     };
-    Check { asked, over: "http", attempt: Box::new(attempt) }
+    Trial { asked, over: "http", attempt: Box::new(attempt) }
 }
 
 /// Tries until it succeeds or the time is up; once in any case.
-async fn until(check: Check, deadline: Instant) -> Row {
+async fn until(trial: Trial, deadline: Instant) -> Row {
     let first = Instant::now();
     loop {
         let begin = Instant::now();
-        let result = (check.attempt)().await;
+        let result = (trial.attempt)().await;
         let again = result.is_err() && Instant::now() + PAUSE < deadline;
         if !again {
             let waited = begin - first;
-            return Row { asked: check.asked, over: check.over, result, took: begin.elapsed(), waited };
+            return Row { asked: trial.asked, over: trial.over, result, took: begin.elapsed(), waited };
         }
         sleep(PAUSE).await;
     }
@@ -150,5 +150,5 @@ fn transport(text: &str) -> Result<Transport, String> {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
+#[path = "diagnose_tests.rs"]
 mod tests;

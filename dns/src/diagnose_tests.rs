@@ -113,10 +113,10 @@ async fn nobody_there_is_told_with_the_remedy() {
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_is_asked_again_until_it_succeeds_or_the_time_is_up() {
-    let check = |server: &Server| dns_check(server, &wanted("web.shop.svc.cluster.local."), Transport::Udp);
-    let row = until(check(&server(3).await), Instant::now() + Duration::from_secs(30)).await;
+    let trial = |server: &Server| dns_trial(server, &wanted("web.shop.svc.cluster.local."), Transport::Udp);
+    let row = until(trial(&server(3).await), Instant::now() + Duration::from_secs(30)).await;
     assert!(row.is_ok() && row.waited >= 3 * PAUSE, "{row:?}");
-    let row = until(check(&server(u32::MAX).await), Instant::now() + Duration::from_secs(2)).await;
+    let row = until(trial(&server(u32::MAX).await), Instant::now() + Duration::from_secs(2)).await;
     assert!(!row.is_ok() && row.waited < Duration::from_secs(2), "{row:?}");
 }
 
@@ -151,10 +151,10 @@ fn what_cannot_be_asked_is_said_before_anything_is() {
         timeout: Duration::ZERO,
     };
     let file = ResolvConf::default();
-    assert_eq!(checks(&options(None, "a"), &file).err(), Some(Problem::NoServer));
-    assert!(matches!(checks(&options(Some("10.0.0.1"), "a..b"), &file).err(), Some(Problem::BadName(_))));
-    let all = checks(&options(Some("10.0.0.1"), "web.shop.svc"), &file).unwrap();
-    let all: Vec<_> = all.iter().map(|check| (check.asked.as_str(), check.over)).collect();
+    assert_eq!(trials(&options(None, "a"), &file).err(), Some(Problem::NoServer));
+    assert!(matches!(trials(&options(Some("10.0.0.1"), "a..b"), &file).err(), Some(Problem::BadName(_))));
+    let all = trials(&options(Some("10.0.0.1"), "web.shop.svc"), &file).unwrap();
+    let all: Vec<_> = all.iter().map(|trial| (trial.asked.as_str(), trial.over)).collect();
     let expected = [
         ("web.shop.svc at 10.0.0.1:53", "udp"),
         ("web.shop.svc at 10.0.0.1:53", "tcp"),

@@ -8,7 +8,7 @@ use hickory_proto::rr::Name;
 use crate::answer::Transport;
 use crate::forward::exchange::Failure;
 
-/// Why a check failed.
+/// Why a trial failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// Nobody to ask.

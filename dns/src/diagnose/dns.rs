@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsCode;
 use hickory_proto::rr::{Name, RecordType};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
@@ -119,12 +118,12 @@ async fn ask_for(
 ) -> Result<String, Problem> {
     let mut found = Vec::new();
     for rtype in rtypes {
-        let message = exchange(server, name, *rtype, transport, patience).await?;
-        match message.metadata.response_code {
+        let (answer, message) = exchange(server, name, *rtype, transport, patience).await?;
+        match answer.rcode() {
             ResponseCode::NoError if has_data(&message, *rtype) => found.extend(told(&message)),
             ResponseCode::NoError => {}
             ResponseCode::NXDomain => return Err(Problem::NoSuchName(name.clone())),
-            code => return Err(Problem::Code { name: name.clone(), code, extended: extended_error(&message) }),
+            code => return Err(Problem::Code { name: name.clone(), code, extended: answer.extended_error() }),
         }
     }
     if found.is_empty() { Err(Problem::NoData(name.clone())) } else { Ok(format!("{name} {}", found.join(" "))) }
@@ -136,7 +135,7 @@ async fn exchange(
     rtype: RecordType,
     transport: Transport,
     patience: Duration,
-) -> Result<Message, Problem> {
+) -> Result<(Answer, Message), Problem> {
     let flags = Flags { recursion_desired: true, ..Flags::default() };
     let plain = Asked::plain(&Ids::default(), name, rtype, flags);
     let mut asked = Asked::plain(&Ids::default(), name, rtype, flags);
@@ -146,8 +145,11 @@ async fn exchange(
     if matches!(answer, Err(Failure::NoEdns)) {
         answer = ask_once(server, &plain, transport, deadline).await;
     }
-    let message = answer.and_then(|answer| answer.decode().ok_or(Failure::Malformed));
-    message.map_err(|failure| Problem::Failure { server, transport, failure })
+    let decoded = answer.and_then(|answer| {
+        let message = answer.decode().ok_or(Failure::Malformed)?;
+        Ok((answer, message))
+    });
+    decoded.map_err(|failure| Problem::Failure { server, transport, failure })
 }
 
 async fn ask_once(
@@ -181,12 +183,6 @@ fn told(message: &Message) -> Vec<String> {
         shown.push("(cut to the datagram)".to_owned());
     }
     shown
-}
-
-fn extended_error(message: &Message) -> Option<u16> {
-    let error = message.edns.as_ref()?.option(EdnsCode::from(15))?;
-    let bytes = Vec::try_from(error).ok()?;
-    bytes.first_chunk().copied().map(u16::from_be_bytes)
 }
 
 #[cfg(test)]

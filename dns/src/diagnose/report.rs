@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::Problem;
 
-/// The outcome of one check.
+/// The outcome of one trial.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// What was asked, where.
@@ -73,8 +73,8 @@ pub fn table(rows: &[Row], paint: Paint) -> String {
     }
     let failed = rows.iter().filter(|row| !row.is_ok()).count();
     let sum = match failed {
-        0 => painted(&format!("all {} checks passed", rows.len()), GREEN, paint),
-        _ => painted(&format!("{failed} of {} checks failed", rows.len()), RED, paint),
+        0 => painted(&format!("all {} passed", rows.len()), GREEN, paint),
+        _ => painted(&format!("{failed} of {} failed", rows.len()), RED, paint),
     };
     let _ = writeln!(text, "\n{sum}");
     text
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_line_for_each_check_and_a_remedy_for_each_failure() {
+    fn the_table_has_a_line_for_each_trial_and_a_remedy_for_each_failure() {
         let problem = Problem::Status { status: 503, body: "not ready: catalog: not started, 3 s".to_owned() };
         let rows = [
             row("web.shop.svc at 10.96.0.10:53", "udp", Ok("web.shop.svc.cluster.local. A 10.1.0.4"), 0),
@@ -107,9 +107,9 @@ mod tests {
                         ok    web.shop.svc at 10.96.0.10:53  udp   1.2 ms             web.shop.svc.cluster.local. A 10.1.0.4\n\
                         FAIL  http://dns:9153/readyz         http  1.2 ms after 28 s  503: not ready: catalog: not started, 3 s\n\
                         \x20     -> the page says what it waits for; the log of the pod says more\n\
-                        \n1 of 2 checks failed\n";
+                        \n1 of 2 failed\n";
         assert_eq!(table(&rows, Paint::Plain), expected);
-        assert_eq!(table(&rows[..1], Paint::Plain).lines().last(), Some("all 1 checks passed"));
+        assert_eq!(table(&rows[..1], Paint::Plain).lines().last(), Some("all 1 passed"));
     }
 
     #[test]

@@ -7,14 +7,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::Name;
-
-use super::Zone;
-use super::apex::{Apex, prepend};
-use super::lookup::service_name;
-use super::model::Kind;
-use super::node::Node;
-use super::record::Record;
+use super::Family;
+use crate::zone::Zone;
+use crate::zone::node::Node;
 
 /// What the labels below a reverse zone spell.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,56 +23,21 @@ enum Spelling {
 // === impl Zone ===
 
 impl Zone {
-    /// The reverse zone of a name in lower case, and what the name is there.
-    pub(super) fn reverse_node(&self, apex: &Apex, name: &Name) -> Option<(Apex, Node)> {
-        let labels: Vec<&[u8]> = name.iter().collect();
-        let (tree, spelling) = match labels.as_slice() {
-            [below @ .., b"in-addr", b"arpa"] => ("in-addr", spelled_v4(below)),
-            [below @ .., b"ip6", b"arpa"] => ("ip6", spelled_v6(below)),
-            _ => return None,
+    /// `labels` are those below the family's tree, in lower case.
+    pub(super) fn reverse_node(&self, family: Family, labels: &[&[u8]]) -> Node {
+        let spelling = match family {
+            Family::V4 => spelled_v4(labels),
+            Family::V6 => spelled_v6(labels),
         };
-        let origin = Name::from_labels([tree.as_bytes(), b"arpa"]).ok()?;
-        let node = match spelling {
+        match spelling {
             Spelling::Zone => Node::Apex,
             Spelling::Prefix => Node::Empty,
             Spelling::Nonsense => Node::Missing,
-            Spelling::Address(address) => match self.names_of(apex, address) {
-                names if names.is_empty() => Node::Missing,
-                names => Node::Address(names),
-            },
-        };
-        Some((apex.for_zone(origin), node))
-    }
-
-    /// The names an address leads back to: a service's for its virtual address, else the endpoints' own.
-    fn names_of(&self, apex: &Apex, address: IpAddr) -> Vec<Name> {
-        let holders = self.holders.get(&address);
-        let keys = holders.iter().flat_map(|keys| keys.iter());
-        let records: Vec<_> = keys.filter_map(|key| self.services.get(key)).collect();
-        let services = records.iter().filter(|record| is_virtual(record, address));
-        let names: Vec<_> = services.filter_map(|record| service_name(record, apex)).collect();
-        if !names.is_empty() {
-            return names;
+            Spelling::Address(address) => {
+                self.holders.get(&address).map_or(Node::Missing, |holders| Node::Address(address, holders))
+            }
         }
-        records.iter().flat_map(|record| endpoint_names(record, apex, address)).collect()
     }
-}
-
-fn is_virtual(record: &Record, address: IpAddr) -> bool {
-    match record.kind() {
-        Kind::ClusterIp { addresses, .. } => addresses.contains(&address),
-        Kind::Headless | Kind::External { .. } => false,
-    }
-}
-
-/// Kubernetes DNS specification 1.1.0, 2.4.3.
-fn endpoint_names(record: &Record, apex: &Apex, address: IpAddr) -> Vec<Name> {
-    let Some(below) = service_name(record, apex) else { return Vec::new() };
-    let at_address = record.instances().iter().filter(|endpoint| endpoint.addresses.contains(address));
-    let mut labels: Vec<&str> = at_address.map(|endpoint| &*endpoint.label).collect();
-    // Sorted by label already: endpoints on several ports of one address share theirs.
-    labels.dedup();
-    labels.into_iter().filter_map(|label| prepend(&[label], &below)).collect()
 }
 
 fn spelled_v4(labels: &[&[u8]]) -> Spelling {

@@ -1,0 +1,56 @@
+//! The zones of this server: any number of apexes, each with its own reading of names.
+
+use hickory_proto::rr::Name;
+
+use super::apex::{Apex, DomainError};
+use super::reading::{Family, Reading};
+use super::record::Record;
+
+/// All apexes. A name belongs to the longest one that it lies below.
+#[derive(Debug)]
+pub struct Apexes {
+    /// Those with the most labels first.
+    all: Vec<Apex>,
+    /// Under which services are named where the question does not say: in answers from addresses.
+    primary: Apex,
+}
+
+// === impl Apexes ===
+
+impl Apexes {
+    /// What every cluster has: its domain, and both reverse trees.
+    pub fn of_cluster(domain: &str) -> Result<Self, DomainError> {
+        let primary = Apex::new(domain, Reading::Cluster)?;
+        let mut apexes = Self { all: Vec::new(), primary: primary.clone() };
+        for family in Family::ALL {
+            apexes.add(primary.beside(family.origin(), Reading::Reverse(family)));
+        }
+        apexes.add(primary);
+        Ok(apexes)
+    }
+
+    /// One more, in place of the one of that name, if there is one.
+    pub fn add(&mut self, apex: Apex) {
+        self.all.retain(|other| other.origin() != apex.origin());
+        self.all.push(apex);
+        self.all.sort_by_key(|apex| std::cmp::Reverse(apex.origin().iter().len()));
+    }
+
+    /// The one of services' names in answers from addresses.
+    pub fn primary(&self) -> &Apex {
+        &self.primary
+    }
+
+    /// The one that a name belongs to, whatever its case; `None` when it is none of this server's.
+    pub fn of(&self, name: &Name) -> Option<&Apex> {
+        self.all.iter().find(|apex| apex.origin().zone_of(name))
+    }
+
+    /// What a service is called below an apex, or below the primary one where services have no names; `None` when that
+    /// is longer than a name may be.
+    pub fn service_name(&self, apex: &Apex, service: &Record) -> Option<Name> {
+        apex.reading()
+            .service_name(apex, service)
+            .or_else(|| self.primary.reading().service_name(&self.primary, service))
+    }
+}

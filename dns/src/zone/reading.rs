@@ -1,0 +1,84 @@
+//! How the names below an apex are read. The walk from a question to its answer knows none of their labels.
+//!
+//! - [`cluster`]: a cluster's own names, as the Kubernetes DNS specification 1.1.0 has them; [`pods`]: those of pods
+//! - [`reverse`]: names from addresses
+//!
+//! A further reading, such as that of names across clusters or of a registry, is a file here and a variant of
+//! [`Reading`]; its apexes are added where the catalog's domain is taken over.
+
+pub mod cluster;
+pub mod pods;
+pub mod reverse;
+
+use hickory_proto::rr::Name;
+
+use super::Zone;
+use super::apex::Apex;
+use super::node::Node;
+use super::record::Record;
+
+/// One way to read names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// `SERVICE.NAMESPACE.svc` and what is around it.
+    Cluster,
+    /// Addresses of one family.
+    Reverse(Family),
+}
+
+/// A family of addresses, each with a reverse tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `in-addr.arpa`
+    V4,
+    /// `ip6.arpa`
+    V6,
+}
+
+// === impl Reading ===
+
+impl Reading {
+    /// What a name is; `labels` are those below the apex, in lower case.
+    pub(super) fn node(self, zone: &Zone, labels: &[&[u8]]) -> Node {
+        match self {
+            Self::Cluster => zone.cluster_node(labels),
+            Self::Reverse(family) => zone.reverse_node(family, labels),
+        }
+    }
+
+    /// What a service is called below an apex of this reading; `None` when it has no name there, or one that is longer
+    /// than a name may be.
+    pub(super) fn service_name(self, apex: &Apex, service: &Record) -> Option<Name> {
+        match self {
+            Self::Cluster => cluster::service_name(apex, service),
+            Self::Reverse(_) => None,
+        }
+    }
+
+    /// Whether other servers may know what this one does not.
+    pub(super) fn is_shared(self) -> bool {
+        match self {
+            Self::Cluster => false,
+            Self::Reverse(_) => true,
+        }
+    }
+}
+
+// === impl Family ===
+
+impl Family {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The top of its reverse tree.
+    pub fn origin(self) -> Name {
+        let tree = match self {
+            Self::V4 => "in-addr",
+            Self::V6 => "ip6",
+        };
+        // Two short labels are a name.
+        let mut origin = Name::from_labels([tree, "arpa"].map(str::as_bytes)).unwrap_or_default();
+        origin.set_fqdn(true);
+        origin
+    }
+}

@@ -1,0 +1,111 @@
+//! A cluster's own names (Kubernetes DNS specification 1.1.0).
+
+use std::sync::Arc;
+
+use hickory_proto::rr::Name;
+
+use super::pods::{self, PodNames};
+use crate::zone::Zone;
+use crate::zone::apex::{Apex, prepend};
+use crate::zone::label::{EMPTY_KEY, KeyBuffer, service_key};
+use crate::zone::model::{Kind, Protocol};
+use crate::zone::node::Node;
+use crate::zone::record::Record;
+
+/// The label between a cluster's domain and its namespaces.
+pub const SERVICES: &[u8] = b"svc";
+/// The same for pods.
+const PODS: &[u8] = b"pod";
+
+/// `SERVICE.NAMESPACE.svc.DOMAIN`; `None` when that is longer than a name may be.
+pub(super) fn service_name(apex: &Apex, service: &Record) -> Option<Name> {
+    let (namespace, name) = service.key().split_once('/')?;
+    prepend(&[name, namespace, "svc"], apex.origin())
+}
+
+// === impl Zone ===
+
+impl Zone {
+    /// `labels` are those below the cluster's domain, in lower case.
+    pub(super) fn cluster_node(&self, labels: &[&[u8]]) -> Node {
+        match labels {
+            [] => Node::Apex,
+            [b"dns-version"] => Node::Version,
+            [b"ns", b"dns"] => Node::NameServer,
+            [b"dns"] => Node::Empty,
+            [names @ .., tree] if *tree == SERVICES => self.services_node(names),
+            [names @ .., tree] if *tree == PODS => self.pods_node(names),
+            _ => Node::Missing,
+        }
+    }
+
+    fn services_node(&self, labels: &[&[u8]]) -> Node {
+        match labels {
+            [] => Node::Empty,
+            [namespace] => self.namespace_node(namespace),
+            [service, namespace] => self.service_node(namespace, service),
+            [below, service, namespace] => self.below_service(namespace, service, below),
+            [port, protocol, service, namespace] => self.port_node(namespace, service, protocol, port),
+            _ => Node::Missing,
+        }
+    }
+
+    /// As CoreDNS: unless it is verified, every namespace has every pod.
+    fn pods_node(&self, labels: &[&[u8]]) -> Node {
+        let named = |namespace: &[u8], label: &[u8]| {
+            let address = pods::address(label)?;
+            let known = || std::str::from_utf8(namespace).is_ok_and(|namespace| self.has_pod(namespace, address));
+            (self.settings.pod_names == PodNames::Insecure || known()).then_some(Node::Pod(address))
+        };
+        match (self.settings.pod_names, labels) {
+            (PodNames::Off, _) => Node::Missing,
+            (PodNames::Insecure | PodNames::Verified, []) | (PodNames::Insecure, [_]) => Node::Empty,
+            (PodNames::Verified, [namespace]) => self.namespace_node(namespace),
+            (PodNames::Insecure | PodNames::Verified, [label, namespace]) => {
+                named(namespace, label).unwrap_or(Node::Missing)
+            }
+            (PodNames::Insecure | PodNames::Verified, _) => Node::Missing,
+        }
+    }
+
+    fn namespace_node(&self, namespace: &[u8]) -> Node {
+        let known = std::str::from_utf8(namespace).is_ok_and(|name| self.namespaces.get(name).is_some());
+        if known { Node::Empty } else { Node::Missing }
+    }
+
+    fn service_node(&self, namespace: &[u8], service: &[u8]) -> Node {
+        match self.record(namespace, service) {
+            Some(record) => match record.kind() {
+                Kind::External { .. } => Node::External(record),
+                Kind::ClusterIp { .. } | Kind::Headless => Node::Service(record),
+            },
+            None => Node::Missing,
+        }
+    }
+
+    fn below_service(&self, namespace: &[u8], service: &[u8], label: &[u8]) -> Node {
+        let Some(record) = self.record(namespace, service) else { return Node::Missing };
+        if let Some(protocol) = Protocol::from_label(label) {
+            return if record.has_protocol(protocol) { Node::Empty } else { Node::Missing };
+        }
+        match record.labelled(label).first() {
+            Some(endpoint) => Node::Instances(Arc::clone(&record), endpoint.label.clone()),
+            None => Node::Missing,
+        }
+    }
+
+    fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {
+        let found = || {
+            let (record, protocol) = (self.record(namespace, service)?, Protocol::from_label(protocol)?);
+            let name = std::str::from_utf8(port.strip_prefix(b"_")?).ok()?;
+            record.has_port(protocol, name).then(|| Node::Port(record, protocol, name.into()))
+        };
+        found().unwrap_or(Node::Missing)
+    }
+
+    /// A service whose name exists.
+    fn record(&self, namespace: &[u8], service: &[u8]) -> Option<Arc<Record>> {
+        let mut buffer: KeyBuffer = EMPTY_KEY;
+        self.services.get(service_key(&mut buffer, namespace, service)?).filter(|record| record.exists())
+    }
+}
