@@ -1,20 +1,10 @@
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::sync::Mutex;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::Frame;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
-use kube::client::Body;
 use rollcall_catalog::Input;
-use serde_json::{Value, json};
-use tonic::codegen;
+use rollcall_fake_api::{Asked, FakeApi, Fault, Refusal, Verb};
+use serde_json::json;
 
 use super::*;
 use crate::sources::nodes::Nodes;
@@ -22,46 +12,26 @@ use crate::sources::service_cidrs::ServiceCidrs;
 use crate::sources::services::Services;
 use crate::writer::{Detached, Inbox, Message};
 
-/// What is answered to a verb (`list`, `watch`) on a path. A watch that is accepted brings nothing and never ends.
-type Answer = dyn FnMut(&str, &str) -> (u16, Value) + Send;
-
-#[derive(Clone)]
-struct ApiServer(Arc<Mutex<Box<Answer>>>);
-
-impl codegen::Service<Request<Body>> for ApiServer {
-    type Response = Response<UnsyncBoxBody<Bytes, Infallible>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let watches = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-        let verb = if watches { "watch" } else { "list" };
-        let (status, json) = (self.0.lock().expect("not poisoned"))(verb, request.uri().path());
-        let body = match watches && status == 200 {
-            true => StreamBody::new(futures::stream::pending::<Result<Frame<Bytes>, Infallible>>()).boxed_unsync(),
-            false => Full::from(json.to_string()).boxed_unsync(),
-        };
-        ready(Ok(Response::builder().status(status).body(body).expect("a response")))
-    }
-}
-
 struct Rig {
+    api: FakeApi,
     watches: Watches,
     readiness: Readiness,
     inbox: Inbox,
     told: Detached,
 }
 
-fn rig(namespaces: &[&str], answer: impl FnMut(&str, &str) -> (u16, Value) + Send + 'static) -> Rig {
-    let client = Client::new(ApiServer(Arc::new(Mutex::new(Box::new(answer)))), "default");
+/// The watches of these namespaces, on an API server that has these Services (`namespace/name`).
+fn rig(namespaces: &[&str], services: &[&str]) -> Rig {
+    let api = FakeApi::default();
+    for (namespace, name) in services.iter().filter_map(|service| service.split_once('/')) {
+        let metadata = json!({ "name": name, "namespace": namespace });
+        api.put(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
+    }
     let readiness = Readiness::default();
     let (inbox, told) = Inbox::detached();
     let namespaces = namespaces.iter().map(|namespace| (*namespace).to_owned()).collect();
-    Rig { watches: Watches::new(client, readiness.clone(), Clock::default(), namespaces), readiness, inbox, told }
+    let watches = Watches::new(api.client(), readiness.clone(), Clock::default(), namespaces);
+    Rig { api, watches, readiness, inbox, told }
 }
 
 impl Rig {
@@ -91,34 +61,14 @@ impl Rig {
     }
 }
 
-fn services(path: &str, names: &[&str]) -> (u16, Value) {
-    let namespace = path.split('/').nth_back(1).unwrap_or_default();
-    let items: Vec<_> =
-        names.iter().map(|name| json!({"metadata": {"name": name, "namespace": namespace}, "spec": {}})).collect();
-    (200, json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {"resourceVersion": "7"}, "items": items}))
-}
-
-fn refusal(code: u16, message: &str) -> (u16, Value) {
-    let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "message": message, "code": code});
-    (code, status)
-}
-
-fn forbidden(verb: &str) -> (u16, Value) {
-    let message = format!(
-        "services is forbidden: User \"system:serviceaccount:a:b\" cannot {verb} resource \"services\" in API group \"\" in \
-         the namespace \"billing\""
-    );
-    refusal(403, &message)
+fn forbidden(asked: &Asked) -> Option<Fault> {
+    Some(Refusal::forbidden(asked).into())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_namespace_without_rights_is_named_and_nothing_is_synced_before_it_has_them() {
-    let given = Arc::new(Mutex::new(false));
-    let now = Arc::clone(&given);
-    let mut rig = rig(&["billing", "shop"], move |verb, path| match path.contains("/billing/") {
-        true if !*now.lock().expect("not poisoned") => forbidden(verb),
-        _ => services(path, &["a"]),
-    });
+    let mut rig = rig(&["billing", "shop"], &["billing/a", "shop/a"]);
+    let denied = rig.api.rule(|asked| if asked.namespace == "billing" { forbidden(asked) } else { None });
     rig.watch_services();
     assert_eq!(rig.next().await, "+shop/a");
     rig.settle().await;
@@ -129,7 +79,7 @@ async fn a_namespace_without_rights_is_named_and_nothing_is_synced_before_it_has
         "{closed:?}"
     );
     assert!(rig.told.try_recv().is_err(), "half of it is no catalog");
-    *given.lock().expect("not poisoned") = true;
+    rig.api.allow(denied);
     assert_eq!(rig.next().await, "+billing/a");
     assert_eq!(rig.next().await, "synced");
     rig.settle().await;
@@ -138,18 +88,12 @@ async fn a_namespace_without_rights_is_named_and_nothing_is_synced_before_it_has
 
 #[tokio::test(start_paused = true)]
 async fn a_new_list_of_one_namespace_removes_nothing_of_another() {
-    let mut lists = 0;
-    let mut rig = rig(&["billing", "shop"], move |verb, path| match (verb, path.contains("/shop/")) {
-        ("list", true) => {
-            lists += 1;
-            services(path, if lists == 1 { &["a", "b"] } else { &["b"] })
-        }
-        ("list", false) => services(path, &["a", "b"]),
-        // The version is too old.
-        (_, true) => refusal(410, "too old"),
-        (_, false) => services(path, &[]),
-    });
+    let mut rig = rig(&["billing", "shop"], &["billing/a", "billing/b", "shop/a", "shop/b"]);
     rig.watch_services();
+    while rig.next().await != "synced" {}
+    rig.api.remove("v1", "services", "shop", "a");
+    // The version is too old by the time that a watch asks for it.
+    rig.api.compact();
     loop {
         let message = rig.next().await;
         assert!(!message.starts_with("-billing"), "{message}");
@@ -161,10 +105,8 @@ async fn a_new_list_of_one_namespace_removes_nothing_of_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_cannot_be_followed_is_not_ready() {
-    let mut rig = rig(&["billing"], |verb, path| match verb {
-        "watch" => forbidden(verb),
-        _ => services(path, &["a"]),
-    });
+    let mut rig = rig(&["billing"], &["billing/a"]);
+    rig.api.rule(|asked| if asked.verb == Verb::Watch { forbidden(asked) } else { None });
     rig.watch_services();
     assert_eq!((rig.next().await, rig.next().await), ("+billing/a".into(), "synced".into()));
     rig.settle().await;
@@ -173,24 +115,18 @@ async fn a_list_that_cannot_be_followed_is_not_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_cannot_be_followed_is_asked_for_more_and_more_seldom() {
-    let lists = Arc::new(Mutex::new(0));
-    let counted = Arc::clone(&lists);
-    let mut rig = rig(&["billing"], move |verb, path| match verb {
-        "watch" => forbidden(verb),
-        _ => {
-            *counted.lock().expect("not poisoned") += 1;
-            services(path, &[])
-        }
-    });
+    let mut rig = rig(&["billing"], &[]);
+    rig.api.rule(|asked| if asked.verb == Verb::Watch { forbidden(asked) } else { None });
     rig.watch_services();
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let lists = *lists.lock().expect("not poisoned");
+    let lists = rig.api.asked().iter().filter(|asked| asked.verb == Verb::List).count();
     assert!((10..60).contains(&lists), "{lists} lists in ten minutes");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cluster_without_service_cidrs_holds_up_nobody_and_one_without_nodes_does() {
-    let mut rig = rig(&[], |_, _| refusal(404, "404 page not found"));
+    let mut rig = rig(&[], &[]);
+    rig.api.rule(|_| Some(Refusal::new(404, "NotFound", "404 page not found").into()));
     rig.watches.of_cluster::<ServiceCIDR, _>(Source::ServiceCidrs, ServiceCidrs::new(rig.inbox.clone()));
     assert_eq!(rig.next().await, "synced");
     rig.settle().await;
@@ -202,12 +138,10 @@ async fn a_cluster_without_service_cidrs_holds_up_nobody_and_one_without_nodes_d
 
 #[tokio::test(start_paused = true)]
 async fn without_namespaces_the_whole_cluster_is_one_watch() {
-    let mut rig = rig(&[], |_, path| {
-        assert_eq!(path, "/api/v1/services");
-        services(path, &[])
-    });
+    let mut rig = rig(&[], &[]);
     rig.watch_services();
     assert_eq!(rig.next().await, "synced");
     let freshness = rig.watches.into_freshness();
     assert!(freshness.len() == 1 && freshness[0].namespace.is_none());
+    assert!(rig.api.asked().iter().all(|asked| asked.to_string() == "GET /api/v1/services"), "{:?}", rig.api.asked());
 }
