@@ -156,8 +156,9 @@ impl fmt::Display for Refusal {
             Self::Multicast => f.write_str("is a multicast address; give the address of one machine"),
             Self::Reserved(Reserved { block, owner }) => write!(
                 f,
-                "is in {block}, which belongs to {owner}; give an address outside the cluster, or start the controller \
-                 with --allow-cidr NAMESPACE={block}"
+                "is in {block}, which belongs to {owner}; give an address outside the cluster, or allow the block: with the \
+                 chart's value controller.allowedCIDRs={{NAMESPACE: [{block}]}}, or the controller's flag --allow-cidr \
+                 NAMESPACE={block}"
             ),
         }
     }

@@ -7,7 +7,7 @@
 //! - [`model`]: the words: services, endpoints, ports, health
 //! - [`input`]: what sources, checks and beats tell the catalog
 //! - [`merge`]: contributions and verdicts of one service in, one [`Service`](service::Service) out; a pure function
-//! - [`guard`]: which addresses a registration may not claim
+//! - [`guard`], [`port_mismatch`]: which addresses a registration may not claim, and why a Service has none of its ports
 //! - [`bucket`]: how a large service is cut, on the stream and in EndpointSlices alike
 //! - [`check`]: the state machine that turns probe results into verdicts
 //! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
@@ -25,6 +25,7 @@ pub mod intern;
 pub mod merge;
 pub mod model;
 pub mod persistent;
+pub mod port_mismatch;
 pub mod service;
 pub mod snapshot;
 

@@ -13,6 +13,7 @@ use crate::digest::Version;
 use crate::guard::Guard;
 use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::model::{Conditions, Endpoint, EndpointId, Health, HealthSource, Name, Port, Ports, ServiceKey};
+use crate::port_mismatch::PortMismatch;
 use crate::service::{Excluded, Member, Registered, Service, Why};
 
 /// What a merge may look up beside the contributions.
@@ -192,12 +193,11 @@ impl<'a, L: Lookup> Merge<'a, L> {
     fn known_ports(&self, endpoint: &Arc<Endpoint>) -> Result<Arc<Endpoint>, Why> {
         let Some(facts) = self.facts.filter(|facts| !facts.ports.is_empty()) else { return Ok(Arc::clone(endpoint)) };
         let known = |port: &Port| facts.ports.iter().any(|own| own.name == port.name && own.protocol == port.protocol);
-        let unknown: Vec<_> =
-            endpoint.ports.iter().filter(|port| !known(port)).map(|port| Name::clone(&port.name)).collect();
-        if unknown.is_empty() {
+        let unknown = endpoint.ports.iter().filter(|port| !known(port)).count();
+        if unknown == 0 {
             Ok(Arc::clone(endpoint))
-        } else if unknown.len() == endpoint.ports.len() {
-            Err(Why::UnknownPorts(unknown))
+        } else if unknown == endpoint.ports.len() {
+            Err(Why::UnknownPorts(PortMismatch::new(&endpoint.ports, &facts.ports)))
         } else {
             let ports = endpoint.ports.iter().filter(|port| known(port)).cloned().collect();
             Ok(Arc::new(Endpoint { ports, ..Endpoint::clone(endpoint) }))

@@ -11,6 +11,7 @@ use crate::digest::{Digest, Version};
 use crate::guard::Refusal;
 use crate::input::{Origin, Problem, ServiceFacts, ServiceKind};
 use crate::model::{Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
+use crate::port_mismatch::PortMismatch;
 
 /// One service: what is callable, what is not and why.
 #[derive(Clone, Debug)]
@@ -94,8 +95,8 @@ pub enum Why {
     },
     /// The guard refuses the address.
     Refused(IpAddr, Refusal),
-    /// None of its ports is a port of the Service; the names it gave.
-    UnknownPorts(Vec<Name>),
+    /// None of its ports is a port of the Service.
+    UnknownPorts(PortMismatch),
     /// It cannot be used as its origin says it.
     Unusable(Problem),
 }
@@ -261,11 +262,7 @@ impl fmt::Display for Why {
                 )
             }
             Self::Refused(address, refusal) => write!(f, "address {address} {refusal}"),
-            Self::UnknownPorts(names) => write!(
-                f,
-                "the Service has no port named {}; name ports as the Service does, or add them to it",
-                names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
-            ),
+            Self::UnknownPorts(mismatch) => mismatch.fmt(f),
             Self::Unusable(problem) => f.write_str(&problem.words),
         }
     }
