@@ -209,6 +209,10 @@ pub struct CatalogEndpoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub zone: Option<String>,
+    /// Words of its owner to select it by, at most 16. Those of registered endpoints; pods have labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    pub tags: Vec<String>,
     /// Object that it comes from, such as ServiceRegistration/payments-vm.
     #[schemars(length(max = 320))]
     pub origin: String,

@@ -18,6 +18,7 @@ fn an_entry_has_its_content_at_the_top_level() {
             health: Health::Passing,
             callable: true,
             zone: None,
+            tags: vec!["canary".into()],
             origin: "ServiceRegistration/payments-vm".into(),
             reason: "check healthz: 200".into(),
         }],
@@ -39,7 +40,7 @@ fn an_entry_has_its_content_at_the_top_level() {
         "origins": [{"origin": "EndpointSlice", "endpoints": 2}],
         "endpoints": [{
             "name": "vm-1", "addresses": ["198.51.100.11"], "ports": ["http:8080/TCP"], "health": "Passing",
-            "callable": true, "origin": "ServiceRegistration/payments-vm", "reason": "check healthz: 200",
+            "callable": true, "tags": ["canary"], "origin": "ServiceRegistration/payments-vm", "reason": "check healthz: 200",
         }],
         "revision": "0123456789abcdef",
         "lastChangeTime": "2026-11-21T10:00:00Z",

@@ -18,6 +18,8 @@ use super::status;
 
 /// Endpoints listed at most; the rest is counted.
 const ENDPOINTS_MAX: usize = 100;
+/// Tags of an endpoint listed at most: as many as a registration may give it.
+const TAGS_MAX: usize = 16;
 /// Origins listed at most.
 const ORIGINS_MAX: usize = 100;
 /// Conflicts listed at most.
@@ -109,6 +111,7 @@ fn endpoint(member: &Member) -> CatalogEndpoint {
         health: health(member.health),
         callable: member.conditions.ready,
         zone: member.zone.as_deref().map(str::to_owned),
+        tags: member.endpoint.attributes.tags.iter().map(ToString::to_string).take(TAGS_MAX).collect(),
         origin: member.origin.to_string(),
         reason: member.reason.to_string(),
     }
