@@ -6,6 +6,7 @@
 //! - [`logs`], [`filter`], [`log_level`]: structured logs on standard error, and what is logged, also at run time
 //! - [`traces`]: spans by OTLP
 //! - [`notices`], [`api_server`]: Events about the process itself
+//! - [`descriptors`]: how many files and connections it may have open, and who may have how many of them
 //! - [`ports`]: an address that is not free is waited for
 //! - [`shutdown`]: SIGTERM and SIGINT, the lame-duck delay, and the token that ends the process
 //! - [`process`], [`build_info`]: the metrics that every process has
@@ -33,6 +34,7 @@
 pub mod api_server;
 pub mod build_info;
 pub mod conventions;
+pub mod descriptors;
 pub mod filter;
 pub mod log_level;
 pub mod logs;
@@ -47,8 +49,10 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod traces;
 
+pub use descriptors::Descriptors;
 pub use filter::Filter;
 pub use log_level::LogLevel;
+pub use logs::{LogRate, foreign};
 pub use notices::Notices;
 pub use readiness::{Gate, Readiness};
 pub use routes::{Ask, Reply, Routes};

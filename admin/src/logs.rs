@@ -1,8 +1,18 @@
-//! Structured logs on standard error.
+//! Structured logs on standard error. What a stranger can do with them is nothing: lines are bounded in rate ([`rate`], and
+//! beneath it a net for every place that logs), escaped ([`escape`]), and written without ever blocking who logs.
+
+mod counts;
+mod escape;
+mod lines;
+mod net;
+mod rate;
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tracing::Metadata;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
@@ -13,6 +23,20 @@ use tracing_subscriber::{EnvFilter, reload};
 use crate::filter::Filter;
 use crate::log_level::LogLevel;
 use crate::traces::Traces;
+use lines::Lines;
+use net::Net;
+
+pub use counts::register;
+pub use escape::foreign;
+pub use rate::LogRate;
+
+/// The log of this process. Clones are the same.
+#[derive(Clone)]
+pub struct Log {
+    lines: Lines,
+    /// What is logged.
+    pub level: LogLevel,
+}
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +59,9 @@ pub enum LogsError {
         "log filter {0:?} cannot be read: {1}; set RUST_LOG to a level (error, warn, info, debug, trace) or TARGET=LEVEL,…"
     )]
     Filter(String, String),
+    /// No thread, or no standard error.
+    #[error("logs cannot be written: {0}; is there room for another thread, and a standard error?")]
+    Start(#[from] io::Error),
     /// The process has a subscriber already.
     #[error("logs were set up twice: {0}")]
     Twice(String),
@@ -45,7 +72,7 @@ pub enum LogsError {
 ///
 /// Spans are for traces alone: without these they are never made. Those at `info` are always sent; the filter decides
 /// about finer ones.
-pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<LogLevel, LogsError> {
+pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<Log, LogsError> {
     let set = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|set| !set.is_empty());
     let base = set.unwrap_or_else(|| filter.to_string());
     let compile = |text: &str| Filter::compile(text).map_err(|error| LogsError::Filter(text.to_owned(), error));
@@ -56,24 +83,60 @@ pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<
         .with_max_level_hint(LevelFilter::TRACE);
     let spans_of = |traces: &Traces| traces.layer().with_filter(LevelFilter::INFO.or(to_spans).and(ours));
     let traced = tracing_subscriber::registry().with(traces.map(spans_of));
-    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let colours = format == Format::Text && colours();
+    let net = Net::default();
+    // Not by `io::stderr`, whose lock a blocked write would keep from whoever ends the process with a last word.
+    let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let written = Lines::to(sink, colours, net.summary())?;
+    let logs = tracing_subscriber::fmt::layer().with_writer(written.clone()).with_ansi(colours);
+    let filter = to_lines.and(events).and(net);
     let done = match format {
-        Format::Text => traced.with(logs.with_ansi(colour()).with_filter(to_lines.and(events))).try_init(),
-        Format::Json => traced.with(logs.json().flatten_event(true).with_filter(to_lines.and(events))).try_init(),
+        Format::Text => traced.with(logs.with_filter(filter)).try_init(),
+        Format::Json => traced.with(logs.json().flatten_event(true).with_filter(filter)).try_init(),
     };
     done.map_err(|error| LogsError::Twice(error.to_string()))?;
     // Without traces their filter went unused, and cannot be changed.
     let spans = traces.map(|_| spans);
-    Ok(LogLevel::new(base, move |text| {
+    let level = LogLevel::new(base, move |text| {
         let (for_lines, for_spans) = (Filter::compile(text)?, Filter::compile(text)?);
         let reload_spans = || spans.as_ref().map_or(Ok(()), |spans| spans.reload(for_spans));
         lines.reload(for_lines).and_then(|()| reload_spans()).map_err(|error| error.to_string())
-    }))
+    });
+    let log = Log { lines: written, level };
+    log.flush_on_panic();
+    Ok(log)
 }
 
 /// <https://no-color.org>: any value but the empty one.
-fn colour() -> bool {
+fn colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+}
+
+/// The end of a process is not delayed for longer by who reads its log.
+const FLUSH: Duration = Duration::from_secs(2);
+
+// === impl Log ===
+
+impl Log {
+    /// Waits until what was said is written, for 2 s at most.
+    pub fn flush(&self) {
+        self.lines.flush(FLUSH);
+    }
+
+    /// A panic that ends the process is not told before what led to it.
+    fn flush_on_panic(&self) {
+        let (log, told) = (self.clone(), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| {
+            log.flush();
+            told(panic);
+        }));
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("level", &self.level).finish_non_exhaustive()
+    }
 }
 
 // === impl Format ===

@@ -34,6 +34,8 @@ pub struct Standing {
     pub closed: Option<Arc<str>>,
     /// The name of the fault that closed it; `None` when it is open, or merely waits.
     pub fault: Option<&'static str>,
+    /// What is to be known though it is open.
+    pub remark: Option<Arc<str>>,
     /// How long it has been open, or closed, whatever the reasons in between.
     pub since: Duration,
 }
@@ -42,6 +44,7 @@ pub struct Standing {
 struct State {
     closed: Option<Arc<str>>,
     fault: Option<&'static str>,
+    remark: Option<Arc<str>>,
     since: Instant,
 }
 
@@ -51,7 +54,8 @@ impl Readiness {
     /// The gate of that name, made on first use: closed, with the reason "not started".
     pub fn gate(&self, name: impl Into<Arc<str>>) -> Gate {
         let name = name.into();
-        let fresh = || State { closed: Some(Arc::from("not started")), fault: None, since: Instant::now() };
+        let fresh =
+            || State { closed: Some(Arc::from("not started")), fault: None, remark: None, since: Instant::now() };
         self.lock().entry(Arc::clone(&name)).or_insert_with(fresh);
         Gate { name, readiness: self.clone() }
     }
@@ -62,6 +66,7 @@ impl Readiness {
             name: Arc::clone(name),
             closed: state.closed.clone(),
             fault: state.fault,
+            remark: state.remark.clone(),
             since: state.since.elapsed(),
         };
         self.lock().iter().map(standing).collect()
@@ -82,13 +87,14 @@ impl Readiness {
         registry.register_collector(Box::new(Gates(self.clone())));
     }
 
-    fn set(&self, name: &str, closed: Option<Arc<str>>, fault: Option<&'static str>) {
+    fn set(&self, name: &str, closed: Option<Arc<str>>, fault: Option<&'static str>, remark: Option<Arc<str>>) {
         if let Some(state) = self.lock().get_mut(name) {
             if state.closed.is_some() != closed.is_some() {
                 state.since = Instant::now();
             }
             state.closed = closed;
             state.fault = fault;
+            state.remark = remark;
         }
     }
 
@@ -102,18 +108,23 @@ impl Readiness {
 impl Gate {
     /// Opens the gate.
     pub fn open(&self) {
-        self.readiness.set(&self.name, None, None);
+        self.readiness.set(&self.name, None, None, None);
+    }
+
+    /// Opens the gate; `/readyz` says this beside it.
+    pub fn open_with(&self, remark: impl Into<String>) {
+        self.readiness.set(&self.name, None, None, Some(Arc::from(remark.into())));
     }
 
     /// Closes the gate, or gives a closed one a new reason: what it waits for. The reason completes "not ready: NAME: ".
     pub fn close(&self, reason: impl Into<String>) {
-        self.readiness.set(&self.name, Some(Arc::from(reason.into())), None);
+        self.readiness.set(&self.name, Some(Arc::from(reason.into())), None, None);
     }
 
     /// Closes the gate for a fault that somebody has to mend. `fault` names it in CamelCase, for Events; `reason` says
     /// what is wrong and what to do.
     pub fn close_for(&self, fault: &'static str, reason: impl Into<String>) {
-        self.readiness.set(&self.name, Some(Arc::from(reason.into())), Some(fault));
+        self.readiness.set(&self.name, Some(Arc::from(reason.into())), Some(fault), None);
     }
 }
 
@@ -139,9 +150,10 @@ impl Collector for Gates {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.since.as_secs();
-        match &self.closed {
-            Some(reason) => write!(f, "not ready: {}: {reason}, {seconds} s", self.name),
-            None => write!(f, "ready: {}, {seconds} s", self.name),
+        match (&self.closed, &self.remark) {
+            (Some(reason), _) => write!(f, "not ready: {}: {reason}, {seconds} s", self.name),
+            (None, Some(remark)) => write!(f, "ready: {}: {remark}, {seconds} s", self.name),
+            (None, None) => write!(f, "ready: {}, {seconds} s", self.name),
         }
     }
 }

@@ -3,15 +3,14 @@
 use prometheus_client::registry::Registry;
 
 use crate::filter::Filter;
-use crate::log_level::LogLevel;
-use crate::logs::{self, Format, LogsError};
+use crate::logs::{self, Format, Log, LogsError};
 use crate::routes::Routes;
 use crate::traces::{self, Sender, Traces};
 
 /// What was set up. The default is nothing: tests have their own. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
-    level: Option<LogLevel>,
+    log: Option<Log>,
     traces: Option<Traces>,
 }
 
@@ -40,27 +39,32 @@ impl Telemetry {
         let sender = || Sender { service, version, instance: instance() };
         let traces = endpoint.map(|endpoint| Traces::to(endpoint, sender())).transpose();
         let traces = traces.map_err(|error| TelemetryError::Traces(error.to_string()))?;
-        let level = logs::init(format, filter, traces.as_ref())?;
-        Ok(Self { level: Some(level), traces })
+        let log = logs::init(format, filter, traces.as_ref())?;
+        Ok(Self { log: Some(log), traces })
     }
 
     /// Adds the page of the log filter.
     pub fn on(&self, routes: Routes) -> Routes {
-        match &self.level {
-            Some(level) => level.on(routes),
+        match &self.log {
+            Some(log) => log.level.on(routes),
             None => routes,
         }
     }
 
-    /// Registers `rollcall_traces_spans_total`.
+    /// Registers `rollcall_traces_spans_total` and `rollcall_log_lines_total`.
     pub fn register(&self, registry: &mut Registry) {
+        logs::register(registry);
         traces::register(self.traces.as_ref(), registry);
     }
 
-    /// Sends the last spans, for 2 seconds at most.
+    /// Sends the last spans and writes the last lines, for 2 seconds each at most.
     pub async fn flush(self) {
         if let Some(traces) = self.traces {
             traces.flush().await;
+        }
+        if let Some(log) = self.log {
+            // It waits for a thread, and nothing else is left to be done on this one; if it is, 2 s are the end of it.
+            log.flush();
         }
     }
 }

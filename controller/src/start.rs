@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
+use rollcall_admin::descriptors::Share;
 use rollcall_admin::ports::{self, Setting};
-use rollcall_admin::{Gate, Notices, Readiness, Routes, Telemetry, shutdown};
+use rollcall_admin::{Descriptors, Gate, Notices, Readiness, Routes, Telemetry, shutdown};
 use rollcall_catalog::Input;
 use rollcall_xds::server::{Limits, Observer, Server};
 use rollcall_xds::tls::{Acceptor, Bounds, Incoming};
@@ -37,6 +38,9 @@ use crate::writeback::apply::Applier;
 use crate::writeback::observed::Observations;
 use crate::writeback::run::WriteBack;
 use crate::writer::{Message, Writer};
+
+/// Probes at a time, where the limit of open files allows it.
+const PROBES_WANTED: usize = 1024;
 
 /// Runs the controller until it is told to stop.
 ///
@@ -86,7 +90,11 @@ pub async fn run(args: Args, telemetry: Telemetry) -> anyhow::Result<()> {
     let acceptor = authority::start(&args.tls, client.clone(), &args.namespace, clock, &readiness, &tls)?;
     let grpc = readiness.gate("grpc");
     let bounded = {
-        let (bounds, observer) = (Bounds::for_streams(args.streams_max), Arc::clone(&tls.handshakes));
+        let wanted = Bounds::for_streams(args.streams_max).connections_max;
+        let descriptors = Descriptors::current();
+        descriptors.tell(&readiness.gate("descriptors"), &[(Share::Streams, wanted), (Share::Probes, PROBES_WANTED)]);
+        let bounds = Bounds { connections_max: descriptors.share(Share::Streams, wanted), ..Bounds::default() };
+        let observer = Arc::clone(&tls.handshakes);
         move |incoming: Incoming| incoming.bounded(bounds, observer)
     };
     let serving = tokio::spawn(serve_streams(args.grpc_listen, acceptor, bounded, server.clone(), grpc, stop.clone()));

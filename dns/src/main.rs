@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rollcall_admin::server::ServerError;
-use rollcall_admin::{Notices, Readiness, Telemetry, shutdown};
+use rollcall_admin::{Descriptors, Notices, Readiness, Telemetry, shutdown};
 use rollcall_dns::args::{self, Args, Command, CommandLine};
 use rollcall_dns::diagnose;
 use rollcall_dns::start::Prepared;
@@ -42,6 +42,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
+    Descriptors::raise();
     let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let endpoint = args.otlp_endpoint.as_deref();
     let telemetry = Telemetry::start(args.log_format, &args.log_level, endpoint, name, version)?;

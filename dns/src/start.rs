@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use rollcall_admin::{Gate, Notices, Readiness, Routes, Server, Telemetry, ports};
+use rollcall_admin::descriptors::Share;
+use rollcall_admin::{Descriptors, Gate, Notices, Readiness, Routes, Server, Telemetry, ports};
 use rollcall_xds::client::{self, Config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -64,6 +65,10 @@ impl Prepared {
     /// Serves until `stop`, then finishes what was begun.
     pub async fn serve(self, readiness: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
         let (dns, http) = (self.dns_addrs().collect::<Vec<_>>(), self.http_addr());
+        let seats = tcp::CONNECTIONS_MAX * dns.len();
+        let forwards = if self.args.forward.is_empty() { 0 } else { forward::IN_FLIGHT_MAX };
+        let wanted = [(Share::DnsClients, seats), (Share::DnsForwards, forwards)];
+        Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
         let metrics = Arc::<Metrics>::default();
         let name_servers = advertise::addresses(&self.args.advertise, &dns, &self.args.catalog).await;
         let settings = Settings { ttl: self.args.ttl, name_servers, pod_names: self.args.pod_names };
