@@ -47,7 +47,7 @@ impl Follower {
             return None;
         }
         if let Some((name, rest)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ...")) {
-            self.running = Some(name.to_owned());
+            self.running = Some(name.trim_end().to_owned());
             return self.end(rest.trim_start(), now);
         }
         // What the test has printed stands between its name and this.

@@ -46,7 +46,7 @@ fn certificates_and_their_authority_rotate_under_open_streams_and_nobody_notices
         ensure!((0.0..servers).contains(&count), "{count} {what} by {servers} DNS servers");
     }
     ensure!(bundle(&release)? != bundle_before, "the bundle is what it was before the authority changed");
-    println!("  authority and leaves rotated; {} queries, none lost; {lost} of {servers} streams lost", report.sent);
+    eprintln!("  authority and leaves rotated; {} queries, none lost; {lost} of {servers} streams lost", report.sent);
     // Who comes now trusts the new authority.
     release.kubectl(&["rollout", "restart", "deployment", &Part::Dns.fullname()])?;
     release.kubectl(&["rollout", "status", "deployment", &Part::Dns.fullname(), "--timeout=5m"])?;

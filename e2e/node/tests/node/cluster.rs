@@ -27,7 +27,7 @@ fn a_restricted_namespace_runs_pods_with_probes_and_refuses_others(cluster: &mut
     let start = clock::now();
     namespace.apply(web("web", 3))?;
     namespace.ready("web", 3)?;
-    println!("  three pods ready after {:.1} s", start.elapsed().as_secs_f32());
+    eprintln!("  three pods ready after {:.1} s", start.elapsed().as_secs_f32());
     let mut privileged = pod("privileged", &["pause"]);
     privileged["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
     let refusal = namespace.apply([privileged]).err().context("a privileged pod was let in")?.to_string();
@@ -54,7 +54,7 @@ fn a_cluster_ip_is_reached_from_pods_and_from_outside(cluster: &mut NodeCluster)
     let report = namespace.report("caller")?;
     let answered = report.answers.as_object().map_or(0, serde_json::Map::len);
     ensure!(report.sent >= 20 && report.failed == 0 && answered == 2, "{report:?}");
-    println!("  {} calls from a pod, all answered: {}", report.sent, report.answers);
+    eprintln!("  {} calls from a pod, all answered: {}", report.sent, report.answers);
     Ok(())
 }
 

@@ -11,7 +11,6 @@ use crate::runner::{Scenario, scenarios};
 use crate::workload::{BOUND, container};
 
 pub(crate) const SCENARIOS: &[Scenario] = scenarios![
-    wrong_values_are_refused_by_name_and_nothing_is_installed,
     a_missing_certificate_is_told_with_its_remedy_and_taken_up_when_it_comes,
     a_missing_rule_is_told_with_its_remedy,
     a_wrong_cluster_domain_is_told_with_its_remedy,
@@ -61,27 +60,6 @@ fn expect_ready(release: &Release<'_>, part: Part) -> Result<()> {
         ensure!(!pages.is_empty() && pages.iter().all(|(_, page)| page.status == 200), "{pages:?}");
         Ok(Some(()))
     })
-}
-
-fn wrong_values_are_refused_by_name_and_nothing_is_installed(cluster: &mut NodeCluster) -> Result<()> {
-    let release = Release::prepare(cluster)?;
-    let wrong = [
-        ("controller.replicas=3", "replicas"),
-        ("controller.replicaCount=none", "replicaCount"),
-        ("dns.mode=everywhere", "mode"),
-        ("dns.mode=clusterDNS", "dns.service.clusterIP is required"),
-        ("certificates.source=openssl", "source"),
-        ("controller.reservedCIDRs={10.0.0.0}", "reservedCIDRs"),
-    ];
-    for (value, named) in wrong {
-        let chart = chart();
-        let outcome = release.helm(&["install", "rollcall", &chart.to_string_lossy(), "--set", value]);
-        let said = outcome.err().map(|error| format!("{error:#}")).unwrap_or_default();
-        ensure!(said.contains(named), "{value}: {said:?}");
-    }
-    let objects = release.kubectl(&["get", "all", "--output", "name"])?;
-    ensure!(objects.trim().is_empty(), "{objects}");
-    Ok(())
 }
 
 fn a_missing_certificate_is_told_with_its_remedy_and_taken_up_when_it_comes(cluster: &mut NodeCluster) -> Result<()> {

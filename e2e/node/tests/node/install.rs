@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use rollcall_e2e::clock;
-use rollcall_e2e::node::{CLUSTER_DNS, MACHINE_PORT, NodeCluster};
+use rollcall_e2e::node::{MACHINE_PORT, NodeCluster};
 use serde_json::{Value, json};
 
 use crate::release::{Part, Release, SYSTEM};
 use crate::runner::{Scenario, scenarios};
+use crate::traffic::{as_cluster_dns, keep_as_cluster_dns};
 use crate::workload::{BOUND, Namespace};
 
 pub(crate) const SCENARIOS: &[Scenario] = scenarios![a_pod_finds_what_was_registered_right_after_an_install];
@@ -34,18 +35,18 @@ fn a_pod_finds_what_was_registered_right_after_an_install(cluster: &mut NodeClus
     let machine = cluster.machine("vm-1", 0)?;
     let shop = Namespace::create(cluster.kubectl(), "first-answer")?;
     let start = clock::now();
-    let clustered = ["--set", "dns.mode=clusterDNS", "--set", &format!("dns.service.clusterIP={CLUSTER_DNS}")];
-    let release = Release::install(cluster, &clustered)?;
-    println!("  all pods of the chart ready after {:.1} s", start.elapsed().as_secs_f32());
+    let flags = as_cluster_dns("clusterDNS");
+    let release = Release::install(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
+    eprintln!("  all pods of the chart ready after {:.1} s", start.elapsed().as_secs_f32());
     shop.apply([registration("payments", &[("vm-1", cluster.outside_address(0))])])?;
     clock::wait_until("a pod that resolves the registered service and calls it", BOUND, || {
         let url = format!("http://payments:{MACHINE_PORT}/");
         Ok(shop.run_once("first", &["get", &url])?.contains("vm-1").then_some(()))
     })?;
     let took = start.elapsed();
-    println!("  helm install to the first answer in a pod: {:.1} s", took.as_secs_f32());
+    eprintln!("  helm install to the first answer in a pod: {:.1} s", took.as_secs_f32());
     if took.as_secs() >= FIRST_ANSWER_SECONDS {
-        println!("  WARNING: slower than the {FIRST_ANSWER_SECONDS} s that are promised; was the machine busy?");
+        eprintln!("  WARNING: slower than the {FIRST_ANSWER_SECONDS} s that are promised; was the machine busy?");
     }
     let told = release.helm(&["test", "rollcall"]).map_err(|error| release.explain(error))?;
     ensure!(told.contains("Succeeded"), "{told}");
@@ -55,9 +56,11 @@ fn a_pod_finds_what_was_registered_right_after_an_install(cluster: &mut NodeClus
         }
     }
     let table = cluster.kubectl().run(&["get", "serviceregistrations,catalogentries", "--namespace", shop.name])?;
-    println!("{table}");
+    eprintln!("{table}");
     ensure!(table.contains("payments-vm") && table.contains("1/1"), "{table}");
     drop(machine);
     let said = cluster.kubectl().run(&["get", "namespace", SYSTEM, "--output", "yaml"])?;
-    said.contains("enforce: restricted").then_some(()).context("the namespace is not restricted")
+    said.contains("enforce: restricted").then_some(()).context("the namespace is not restricted")?;
+    keep_as_cluster_dns(release);
+    Ok(())
 }

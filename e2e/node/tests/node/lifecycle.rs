@@ -74,7 +74,7 @@ fn expect_undisturbed(cluster: &NodeCluster, shop: &Namespace<'_>, what: &str, w
     let called = expect_no_loss(shop, "caller")?;
     let now = slices(cluster)?;
     ensure!(now == written, "slices were rewritten by the {what}: {written:#?} became {now:#?}");
-    println!("  {what}: {} queries and {} calls so far, none lost; no slice rewritten", resolved.sent, called.sent);
+    eprintln!("  {what}: {} queries and {} calls so far, none lost; no slice rewritten", resolved.sent, called.sent);
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn previous(folder: &Path) -> Result<PathBuf> {
     archive.args(["-c", script, "sh"]).arg(&root).arg(&folder);
     let there = archive.output().context("starting sh")?.status.success() && folder.join("charts/rollcall").is_dir();
     if !there {
-        println!("  no commit before this one has the chart: its place takes this checkout's, with older CRDs");
+        eprintln!("  no commit before this one has the chart: its place takes this checkout's, with older CRDs");
         let copied = Command::new("cp").arg("-r").arg(root.join("charts")).arg(&folder).status()?;
         ensure!(copied.success(), "the chart cannot be copied");
     }

@@ -1,7 +1,9 @@
-//! End-to-end tests on a cluster with a real node, which is started once for all of them.
+//! End-to-end tests on clusters with a real node, which scenarios take one after the other.
 //!
 //! ```text
-//! runner     starts the cluster, runs the scenarios, ends the cluster
+//! runner     runs the scenarios, some side by side, each on a cluster that no other uses meanwhile
+//! clusters   starts clusters when they are needed, and ends them
+//! harness    that a cluster leaves nothing
 //! traces     what this machine has before and after: nothing may be left
 //! cluster    the cluster itself: is it a real one?
 //! two_nodes  a cluster of its own with a second node
@@ -21,7 +23,9 @@
 
 mod certificates;
 mod cluster;
+mod clusters;
 mod faults;
+mod harness;
 mod install;
 mod lifecycle;
 mod operations;
@@ -36,14 +40,17 @@ mod workload;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let of_rollcall = [
+    // Long ones first, so that none runs alone at the end, and those beside each other that use the same release.
+    let groups = [
+        two_nodes::SCENARIOS,
         install::SCENARIOS,
         traffic::SCENARIOS,
-        takeover::SCENARIOS,
         certificates::SCENARIOS,
         lifecycle::SCENARIOS,
+        takeover::SCENARIOS,
         operations::SCENARIOS,
         faults::SCENARIOS,
+        cluster::SCENARIOS,
     ];
-    runner::main(&[&[cluster::SCENARIOS][..], &of_rollcall].concat())
+    runner::main(&groups.concat())
 }

@@ -40,11 +40,12 @@ fn log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else(clus
     })?;
     let wrong = cluster.inside(|| http::put(FORWARDED, "/debug/log-level", "debg"))?;
     ensure!(wrong.status == 400 && wrong.body.contains("debg"), "{wrong:?}");
+    release.keep(&[]);
     Ok(())
 }
 
 fn a_node_that_is_drained_keeps_a_controller_and_a_dns_server(cluster: &mut NodeCluster) -> Result<()> {
-    let release = Release::install(cluster, &[])?;
+    let release = Release::share(cluster, &[])?;
     // There is no other node, so what is evicted cannot start elsewhere: the budget must stop the drain.
     let drain = ["drain", "node1", "--ignore-daemonsets", "--force", "--timeout=10s", "--namespace", SYSTEM];
     let selector = "--pod-selector=app.kubernetes.io/part-of=rollcall";

@@ -1,8 +1,10 @@
 //! Rollcall as its users have it: the chart, installed by Helm into a restricted namespace.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use rollcall_e2e::node::NodeCluster;
@@ -20,11 +22,16 @@ pub(crate) const SYSTEM: &str = "rollcall-system";
 /// seconds to hear of one that goes.
 const QUICK: &[&str] = &["--set", "controller.lameDuckSeconds=1"];
 
-/// A release. It is uninstalled when dropped, with its namespace, the CRDs and what it wrote.
+/// A release. It is uninstalled when dropped, with its namespace, the CRDs and what it wrote, unless it is kept for whoever
+/// wants the same next.
 pub(crate) struct Release<'a> {
     cluster: &'a NodeCluster,
     helm: PathBuf,
+    is_kept: bool,
 }
+
+/// Kept releases: the folders of their clusters, and the flags of this checkout's chart that they were installed with.
+static KEPT: Mutex<BTreeMap<PathBuf, Vec<String>>> = Mutex::new(BTreeMap::new());
 
 /// A program of the release, in all of its pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +45,10 @@ pub(crate) enum Part {
 impl<'a> Release<'a> {
     /// Nothing is installed yet; the namespace is made, and restricted.
     pub(crate) fn prepare(cluster: &'a NodeCluster) -> Result<Self> {
-        let release = Self { cluster, helm: tools::helm()? };
+        let release = Self { cluster, helm: tools::helm()?, is_kept: false };
+        if kept().remove(cluster.folder()).is_some() {
+            release.remove();
+        }
         let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM, "labels": labels}});
         // A namespace of that name may still be ending.
@@ -55,6 +65,23 @@ impl<'a> Release<'a> {
         let release = Self::prepare(cluster)?;
         release.apply(&chart(), flags)?;
         Ok(release)
+    }
+
+    /// The same, or the release with these flags that the scenario before has kept. Its pods are ready, and whatever else it
+    /// has come to in the meantime must not matter.
+    pub(crate) fn share(cluster: &'a NodeCluster, flags: &[&str]) -> Result<Self> {
+        let is_it = kept().get(cluster.folder()).is_some_and(|kept| kept == flags);
+        if !is_it {
+            return Self::install(cluster, flags);
+        }
+        kept().remove(cluster.folder());
+        Ok(Self { cluster, helm: tools::helm()?, is_kept: false })
+    }
+
+    /// Leaves it installed: it is as [`Self::share`] with these flags would have made it.
+    pub(crate) fn keep(mut self, flags: &[&str]) {
+        self.is_kept = true;
+        kept().insert(self.cluster.folder().to_path_buf(), flags.iter().map(|&flag| flag.to_owned()).collect());
     }
 
     /// Installs or upgrades to a chart, and waits until all pods are ready.
@@ -124,6 +151,19 @@ impl<'a> Release<'a> {
         self.kubectl(&["logs", "--selector", &selector, "--tail=-1", "--all-containers"])
     }
 
+    /// Uninstalls it, and removes what an uninstall leaves.
+    fn remove(&self) {
+        // What fails here has been uninstalled by the scenario itself, or shows in the next one.
+        let _ = self.helm(&["uninstall", RELEASE]);
+        let _ = self.kubectl(&["delete", "pods", "--all", "--grace-period=1", "--wait=false"]);
+        let ours = "endpointslice.kubernetes.io/managed-by=controller.rollcall.dev";
+        let kubectl = self.cluster.kubectl();
+        let _ = kubectl.delete(&["crd", "serviceregistrations.rollcall.dev", "catalogentries.rollcall.dev"]);
+        let _ = kubectl.delete(&["endpointslices", "--all-namespaces", "--selector", ours]);
+        // Whoever installs next waits until it is gone; others need not.
+        let _ = kubectl.delete(&["namespace", SYSTEM, "--wait=false"]);
+    }
+
     /// An error with what the pods say about themselves.
     pub(crate) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let said = |args: &[&str]| self.kubectl(args).unwrap_or_default();
@@ -140,15 +180,14 @@ impl<'a> Release<'a> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        // What fails here has been uninstalled by the scenario itself, or shows in the next one.
-        let _ = self.helm(&["uninstall", RELEASE]);
-        let _ = self.kubectl(&["delete", "pods", "--all", "--grace-period=1", "--wait=false"]);
-        let ours = "endpointslice.kubernetes.io/managed-by=controller.rollcall.dev";
-        let kubectl = self.cluster.kubectl();
-        let _ = kubectl.delete(&["crd", "serviceregistrations.rollcall.dev", "catalogentries.rollcall.dev"]);
-        let _ = kubectl.delete(&["endpointslices", "--all-namespaces", "--selector", ours]);
-        let _ = kubectl.delete(&["namespace", SYSTEM]);
+        if !self.is_kept {
+            self.remove();
+        }
     }
+}
+
+fn kept() -> MutexGuard<'static, BTreeMap<PathBuf, Vec<String>>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // === impl Part ===

@@ -46,7 +46,7 @@ fn rollcall_takes_the_place_of_another_dns_server_and_gives_it_back_without_a_lo
         Ok(pods["items"].as_array().is_some_and(Vec::is_empty).then_some(()))
     })?;
     let report = expect_no_loss(&shop, "resolver")?;
-    println!("  {} queries while Rollcall took the place of another server and gave it back, none lost", report.sent);
+    eprintln!("  {} queries while Rollcall took the place of another server and gave it back, none lost", report.sent);
     // The address is needed by the next scenario.
     release.kubectl(&["delete", "service", "kube-dns"]).map(drop)
 }

@@ -18,9 +18,9 @@ pub(crate) struct Traces {
     settings: Vec<String>,
 }
 
-/// The clusters whose traces are looked for.
+/// What the clusters are known by whose traces are looked for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Clusters<'a> {
+pub(crate) struct Marks<'a> {
     /// The processes that started them.
     pub(crate) makers: &'a [Identity],
     /// Their folders, of names that nothing else has.
@@ -57,20 +57,20 @@ impl Traces {
     }
 
     /// An error that names what the clusters have left.
-    pub(crate) fn expect_nothing_of(&self, clusters: Clusters<'_>) -> Result<()> {
-        let groups = groups(clusters.makers);
+    pub(crate) fn expect_nothing_of(&self, of: Marks<'_>) -> Result<()> {
+        let groups = groups(of.makers);
         ensure!(groups.is_empty(), "control groups are left: {groups:#?}");
-        self.expect_groups_alone_of(clusters)
+        self.expect_groups_alone_of(of)
     }
 
     /// The same, but for control groups.
-    pub(crate) fn expect_groups_alone_of(&self, clusters: Clusters<'_>) -> Result<()> {
+    pub(crate) fn expect_groups_alone_of(&self, of: Marks<'_>) -> Result<()> {
         let now = Self::now()?;
-        let mounts = mounts(clusters.folders)?;
+        let mounts = mounts(of.folders)?;
         ensure!(mounts.is_empty(), "mounts are left: {mounts:#?}");
         let links: Vec<_> = now.links.difference(&self.links).collect();
         ensure!(links.is_empty(), "network devices are left: {links:?}");
-        let processes = processes(clusters.makers);
+        let processes = processes(of.makers);
         ensure!(processes.is_empty(), "processes are left: {processes:#?}");
         for ((name, of_clusters), (before, now)) in settings().iter().zip(self.settings.iter().zip(&now.settings)) {
             ensure!(now == before || now != of_clusters, "the setting {name} was {before:?} and is {now:?}");

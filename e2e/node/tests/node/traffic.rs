@@ -29,10 +29,16 @@ pub(crate) fn as_cluster_dns(mode: &str) -> Vec<String> {
     settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect()
 }
 
-/// Installs Rollcall as the cluster's DNS.
-pub(crate) fn install_as_cluster_dns<'a>(cluster: &'a NodeCluster, mode: &str) -> Result<Release<'a>> {
-    let flags = as_cluster_dns(mode);
-    Release::install(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+/// Rollcall as the cluster's DNS, shared with the scenarios before and after. Give it to [`keep_as_cluster_dns`].
+fn share_as_cluster_dns(cluster: &NodeCluster) -> Result<Release<'_>> {
+    let flags = as_cluster_dns("clusterDNS");
+    Release::share(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Leaves Rollcall installed as the cluster's DNS.
+pub(crate) fn keep_as_cluster_dns(release: Release<'_>) {
+    let flags = as_cluster_dns("clusterDNS");
+    release.keep(&flags.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 /// Starts a pod that calls or resolves in a loop, and returns when it has begun to succeed.
@@ -79,7 +85,7 @@ fn a_registered_machine_is_called_at_the_cluster_ip_of_a_service_that_has_pods(
 ) -> Result<()> {
     let machine: IpAddr = cluster.outside_address(1);
     let _machine = cluster.machine("vm-1", 1)?;
-    let _release = install_as_cluster_dns(cluster, "clusterDNS")?;
+    let release = share_as_cluster_dns(cluster)?;
     let shop = Namespace::create(cluster.kubectl(), "mixed")?;
     shop.apply(web("web", 2))?;
     shop.apply([registration("web", &[("vm-1", machine)])])?;
@@ -92,13 +98,14 @@ fn a_registered_machine_is_called_at_the_cluster_ip_of_a_service_that_has_pods(
         ensure!(report.failed == 0, "{}", report.errors);
         Ok((answers.len() == 3 && answers.contains_key("vm-1")).then_some(report.answers))
     })?;
-    println!("  answers at the ClusterIP: {shares}");
+    eprintln!("  answers at the ClusterIP: {shares}");
+    keep_as_cluster_dns(release);
     Ok(())
 }
 
 fn a_rolling_deployment_under_traffic_loses_no_call(cluster: &mut NodeCluster) -> Result<()> {
     let _machine = cluster.machine("vm-1", 1)?;
-    let _release = install_as_cluster_dns(cluster, "clusterDNS")?;
+    let release = share_as_cluster_dns(cluster)?;
     let shop = Namespace::create(cluster.kubectl(), "rolling")?;
     shop.apply(web("web", 3))?;
     shop.apply([registration("web", &[("vm-1", cluster.outside_address(1))])])?;
@@ -111,7 +118,8 @@ fn a_rolling_deployment_under_traffic_loses_no_call(cluster: &mut NodeCluster) -
     let report = expect_no_loss(&shop, "caller")?;
     let answered = report.answers.as_object().map_or(0, serde_json::Map::len);
     ensure!(answered == 7, "not three pods, their successors and a machine: {}", report.answers);
-    println!("  {} calls while three pods were replaced, none lost: {}", report.sent, report.answers);
+    eprintln!("  {} calls while three pods were replaced, none lost: {}", report.sent, report.answers);
+    keep_as_cluster_dns(release);
     Ok(())
 }
 
@@ -127,16 +135,15 @@ fn a_dns_server_on_each_node_is_replaced_under_queries_and_none_is_lost(cluster:
 pub(crate) const RESOLVE: &[&str] = &["resolve", "--rate=50", "--timeout=25s"];
 
 fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static str) -> Result<()> {
-    let release = install_as_cluster_dns(cluster, mode)?;
+    let flags = as_cluster_dns(mode);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let release = Release::share(cluster, &flags)?;
     let shop = Namespace::create(cluster.kubectl(), namespace)?;
     shop.apply(web("web", 1))?;
     shop.ready("web", 1)?;
     load(&shop, "resolver", &["resolve", "--rate=200", "--timeout=25s", "web"])?;
     let before = names(&release)?;
-    let flags = as_cluster_dns(mode);
-    let flags: Vec<&str> =
-        flags.iter().map(String::as_str).chain(["--set", "dns.podAnnotations.turn=second"]).collect();
-    release.apply(&chart(), &flags)?;
+    release.apply(&chart(), &[&flags[..], &["--set", "dns.podAnnotations.turn=second"]].concat())?;
     let after = clock::wait_until("the old DNS servers to have gone", BOUND, || {
         let names = names(&release)?;
         let replaced = names.len() == before.len() && names.iter().all(|name| !before.contains(name));
@@ -144,7 +151,7 @@ fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static 
         Ok(Some(names))
     })?;
     let report = expect_no_loss(&shop, "resolver")?;
-    println!("  {} queries while {} DNS servers were replaced, none lost", report.sent, after.len());
+    eprintln!("  {} queries while {} DNS servers were replaced, none lost", report.sent, after.len());
     Ok(())
 }
 
@@ -157,7 +164,9 @@ fn names_outside_of_the_cluster_are_asked_of_the_nodes_resolver(cluster: &mut No
     let machine = cluster.outside_address(2);
     let _resolver = cluster.name_server(&[("bank.example", machine)])?;
     let _machine = cluster.machine("bank", 2)?;
-    let _release = install_as_cluster_dns(cluster, "clusterDNS")?;
+    let flags = as_cluster_dns("clusterDNS");
+    // Not a shared one, whose servers have found the nodes' resolver silent.
+    let _release = Release::install(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     let shop = Namespace::create(cluster.kubectl(), "outside-names")?;
     let said = shop.run_once("caller", &["get", "http://bank.example:8080/"])?;
     ensure!(said.contains("bank "), "{said}");

@@ -8,12 +8,18 @@ use rollcall_e2e::layout::Scratch;
 use rollcall_e2e::node::{Config, NodeCluster};
 use serde_json::{Value, json};
 
+use crate::runner::{Run, Scenario};
 use crate::workload::{Namespace, web};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back",
+    run: Run::Own(a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back),
+}];
 
 /// A node is noticed as lost soon, though not by one or two late heartbeats, of which there is one each 5 s.
 const FLAGS: [&str; 2] = ["--node-monitor-grace-period=20s", "--node-monitor-period=1s"];
 
-pub(crate) fn a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back() -> Result<()> {
+fn a_node_that_is_cut_off_loses_its_endpoints_until_it_is_back() -> Result<()> {
     let scratch = Scratch::new("two-nodes")?;
     let flags = FLAGS.map(String::from).to_vec();
     let config = Config { nodes: 2, controller_manager_flags: flags, ..Config::new(scratch.path()) };
