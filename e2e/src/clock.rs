@@ -13,6 +13,13 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// What clocks on the wall show, in milliseconds of unix time.
+#[expect(clippy::disallowed_methods, reason = "the clock module of the harness")]
+pub fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Blocks this thread. Only for the pause between two looks at a condition.
 #[expect(clippy::disallowed_methods, reason = "no runtime here: this blocks a test's own thread and nothing else")]
 pub fn pause(duration: Duration) {

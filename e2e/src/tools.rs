@@ -25,7 +25,7 @@ pub use helm::{helm, helm4};
 pub use kdig::kdig;
 pub use node::{NodeTools, node, workload};
 pub use operator_crds::operator_crds;
-pub use prometheus::{prometheus, promtool};
+pub use prometheus::promcheck;
 
 use crate::{clock, layout};
 
@@ -37,7 +37,8 @@ pub fn all() -> Result<()> {
     helm()?;
     helm4()?;
     operator_crds()?;
-    promtool()?;
+    promcheck()?;
+    workload()?;
     Ok(())
 }
 

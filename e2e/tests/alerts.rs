@@ -1,4 +1,4 @@
-//! The chart's alerts and dashboard: promtool takes them, they do what their tests say, and what they name exists.
+//! The chart's alerts and dashboard: Prometheus takes them, they do what their tests say, and what they name exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ const SECTIONS: [&str; 4] = ["## What the user sees", "## Why", "## What to do",
 #[test]
 fn alerts_fire_when_they_should_and_neither_at_a_rollout_nor_for_ever() -> Result<()> {
     for rules in files(ALERTS, "yaml")? {
-        promtool(&["check", "rules", "--lint-fatal"], &rules)?;
+        promcheck("rules", &rules)?;
     }
     let (tests, alerts) = (files(TESTS, "yaml")?, alerts()?);
     for test in &tests {
-        promtool(&["test", "rules"], test)?;
+        promcheck("test", test)?;
     }
     let text = read_all(&tests)?;
     for alert in &alerts {
@@ -112,11 +112,11 @@ fn the_dashboard_explains_itself_and_its_queries_can_be_asked() -> Result<()> {
     let path = scratch.path().join("rules.yaml");
     // JSON is YAML.
     std::fs::write(&path, json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string())?;
-    promtool(&["check", "rules"], &path)?;
+    promcheck("rules", &path)?;
     scratch.remove()
 }
 
-/// A query as a recording rule, which promtool checks.
+/// A query as a recording rule, to be checked as one.
 fn rule(query: &str, number: usize) -> Result<Value> {
     let selectors = query.matches("rollcall_").count() + query.matches("process_").count();
     for variable in ["namespace=~\"$namespace\"", "job=~\"$job\"", "instance=~\"$instance\""] {
@@ -135,11 +135,11 @@ fn no_overlap(panel: &Value, taken: &mut BTreeSet<(u64, u64)>) -> Result<()> {
     Ok(())
 }
 
-fn promtool(arguments: &[&str], file: &Path) -> Result<()> {
-    let output = Command::new(tools::promtool()?).args(arguments).arg(file).output().context("starting promtool")?;
+fn promcheck(task: &str, file: &Path) -> Result<()> {
+    let output = Command::new(tools::promcheck()?).arg(task).arg(file).output().context("starting promcheck")?;
     if !output.status.success() {
         let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        bail!("promtool {} {}:\n{out}{errors}", arguments.join(" "), file.display());
+        bail!("promcheck {task} {}:\n{out}{errors}", file.display());
     }
     Ok(())
 }

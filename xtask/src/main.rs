@@ -2,7 +2,6 @@
 
 mod bench;
 mod chart;
-mod dashboard;
 mod generate;
 mod image;
 mod serve_http;
@@ -33,8 +32,6 @@ enum Task {
     Test(test::Options),
     /// Measure: the core, start-up, memory, and how long a change takes to callers.
     Bench(bench::Options),
-    /// Draw the Grafana dashboard from what Prometheus scrapes of real programs while things happen to them.
-    Dashboard(dashboard::Options),
     /// Build the container images: static programs, OCI layouts and archives, SBOMs.
     Image(image::Options),
     /// Write the files that are made from others: the CRDs, and what of the chart is generated.
@@ -56,7 +53,6 @@ fn main() -> ExitCode {
         Task::Down => up::down(),
         Task::Test(options) => test::test(&options),
         Task::Bench(options) => bench::bench(&options),
-        Task::Dashboard(options) => dashboard::dashboard(&options),
         Task::Image(options) => image::image(&options),
         Task::Generate => generate::generate(),
         Task::ServeHttp { name, address } => serve_http::serve(&name, address),
