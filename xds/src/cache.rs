@@ -7,17 +7,12 @@ use std::sync::Arc;
 
 use crate::resource::{Resource, ResourceType};
 
-mod ring;
-mod shards;
 mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::{
-    ring::{ChangedKeys, Changes, Key},
-    snapshot::Snapshot,
-};
+pub use self::snapshot::{Changes, Key, Snapshot};
 
 /// The single writer. What it holds becomes visible with [`publish`](Self::publish); hand the result to streams through
 /// a `tokio::sync::watch` (see [`crate::server::Server`]).
@@ -50,7 +45,7 @@ impl Cache {
     /// Adds or replaces a resource. Says whether anything changed: a resource of equal version is left alone.
     pub fn upsert(&mut self, ty: ResourceType, resource: Resource) -> bool {
         let name = resource.name.clone();
-        let changed = self.next.shards_mut(ty).insert(resource);
+        let changed = self.next.insert(ty, resource);
         if changed {
             self.dirty.push((ty, name));
         }
@@ -59,7 +54,7 @@ impl Cache {
 
     /// Removes a resource. Says whether it was there.
     pub fn remove(&mut self, ty: ResourceType, name: &str) -> bool {
-        let removed = self.next.shards_mut(ty).remove(name);
+        let removed = self.next.remove(ty, name);
         removed.map(|resource| self.dirty.push((ty, resource.name))).is_some()
     }
 

@@ -1,5 +1,5 @@
-//! The reading end of the stream, for the DNS server, agents and the CLI: wildcard subscriptions to whole resource types,
-//! kept in step over reconnects and failover.
+//! The reading end of the stream, for the DNS server, agents and the CLI: whole resource types or single names, kept in step
+//! over reconnects and failover.
 //!
 //! What was received is never dropped because a connection was lost. On reconnect the client says which versions it holds,
 //! and the server sends the difference only, or nothing.
@@ -17,7 +17,7 @@ mod state;
 mod transport;
 
 pub use self::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Names},
     transport::run,
 };
 
@@ -49,7 +49,7 @@ pub struct Update {
     pub ty: ResourceType,
     /// New and changed resources.
     pub upserts: Vec<Upsert>,
-    /// Names that exist no longer.
+    /// Names that exist no longer; of those that were asked for by name also such as never did.
     pub removed: Vec<Arc<str>>,
 }
 

@@ -12,39 +12,33 @@
 //! - To empty a cluster, publish Endpoints without any endpoint: clients keep the last ones of a removed resource.
 //! - Additions go before removals, in the orders of [`ResourceType`].
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    cache::{Changes, Snapshot},
+    cache::Changes,
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
     resource::{PerType, ResourceType},
+    stream::{
+        Limits, Nonce, Rejection, SessionError,
+        order::{self, Due, Turn},
+        queue::Why,
+        warming::Warming,
+    },
+    view::Resources,
 };
 
-mod error;
-mod limits;
-mod nonce;
+mod check;
+mod heard;
 mod subscription;
 mod unserved;
-mod window;
 
 #[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
 
-pub use self::{
-    error::SessionError,
-    limits::Limits,
-    nonce::{Heard, Nonce, Rejection},
-};
-use self::{
-    subscription::{Subscription, Why},
-    unserved::Unserved,
-};
-
-/// Largest response, in bytes of resources and names: below the 4 MiB that gRPC clients accept, with room for the rest of
-/// the message. A single larger resource goes alone.
-pub const RESPONSE_BYTES_MAX: usize = 7 << 19;
+pub use self::heard::Heard;
+use self::{subscription::Subscription, unserved::Unserved};
 
 /// One stream.
 #[derive(Debug)]
@@ -56,8 +50,7 @@ pub struct Session {
     last_nonce: Nonce,
     subscriptions: PerType<Option<Box<Subscription>>>,
     unserved: Unserved,
-    /// Clusters sent whose Endpoints have not been sent after them. Bounded by the clusters held.
-    warming: HashSet<Arc<str>>,
+    warming: Warming,
     coalesced: PerType<u64>,
 }
 
@@ -73,7 +66,7 @@ impl Session {
             last_nonce: Nonce::default(),
             subscriptions: PerType::default(),
             unserved: Unserved::default(),
-            warming: HashSet::new(),
+            warming: Warming::default(),
             coalesced: PerType::default(),
         }
     }
@@ -82,49 +75,60 @@ impl Session {
     ///
     /// # Errors
     /// When the request is malformed or beyond the limits. The stream should end with that error.
-    pub fn on_request(&mut self, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) -> Result<Heard, SessionError> {
-        self.limits.check(request)?;
-        self.on_snapshot(snapshot);
+    pub fn on_request(
+        &mut self,
+        request: &DeltaDiscoveryRequest,
+        resources: &impl Resources,
+    ) -> Result<Heard, SessionError> {
+        check::check(&self.limits, request)?;
+        self.on_snapshot(resources);
         if let Some(node) = request.node.as_ref().filter(|_| self.node_id.is_empty()) {
             self.node_id = node.id.chars().take(self.limits.name_bytes_max).collect();
         }
         let Some(ty) = ResourceType::from_type_url(&request.type_url) else {
-            return self.unserved.on_request(request, &self.limits);
+            let heard = self.unserved.on_request(request, &self.limits)?;
+            self.limits.check_bytes(self.asked_bytes())?;
+            return Ok(heard);
         };
         let heard = self.hear(ty, request);
-        self.subscribe(ty, request, snapshot);
+        self.subscribe(ty, request, resources);
         self.limits.check_stream(self.names())?;
+        self.limits.check_bytes(self.asked_bytes())?;
         Ok(heard)
     }
 
     /// Notes what changed up to `snapshot`. Snapshots must come in the order of their revisions.
-    pub fn on_snapshot(&mut self, snapshot: &Snapshot) {
-        if self.subscriptions.iter().all(|(_, sub)| sub.is_none()) {
-            self.revision = snapshot.revision();
+    pub fn on_snapshot(&mut self, resources: &impl Resources) {
+        if self.is_new() {
+            self.revision = resources.revision();
         }
-        match snapshot.changes_since(self.revision) {
+        match resources.changes_since(self.revision) {
             Changes::None => return,
-            Changes::Keys(keys) => keys.for_each(|(ty, name)| self.on_change(ty, name, snapshot)),
+            Changes::Keys(keys) => keys.for_each(|(ty, name)| self.on_change(*ty, name, resources)),
             Changes::Resync => {
                 let subscriptions = self.subscriptions.iter_mut();
                 subscriptions.flat_map(|(ty, sub)| Some((ty, sub.as_mut()?))).for_each(|(ty, sub)| {
-                    sub.compare(ty, snapshot, Why::Changed);
+                    sub.compare(ty, resources, Why::Changed);
                 });
-                self.warm_all(snapshot);
+                self.warm_all(resources);
             }
         }
-        self.revision = snapshot.revision();
+        self.revision = resources.revision();
     }
 
     /// The next response to write, or none until something changes or is heard.
-    pub fn next_response(&mut self, snapshot: &Snapshot) -> Option<DeltaDiscoveryResponse> {
-        self.on_snapshot(snapshot);
+    pub fn next_response(&mut self, resources: &impl Resources) -> Option<DeltaDiscoveryResponse> {
+        self.on_snapshot(resources);
         if let Some(refusal) = self.unserved.next_response() {
             return Some(DeltaDiscoveryResponse { nonce: self.last_nonce.advance().to_string(), ..refusal });
         }
-        let pushes = ResourceType::PUSH_ORDER.into_iter().find(|ty| self.may_push(*ty));
-        let ty = pushes.or_else(|| ResourceType::REMOVAL_ORDER.into_iter().find(|ty| self.may_remove(*ty)))?;
-        self.respond(ty, snapshot)
+        let due = PerType::from_fn(|ty| self.subscriptions[ty].as_ref().map_or_else(Due::default, |sub| sub.due()));
+        self.respond(order::next(&due)?, resources)
+    }
+
+    /// Whether nothing was asked for yet: what it sees may still be decided.
+    pub fn is_new(&self) -> bool {
+        self.subscriptions.iter().all(|(_, sub)| sub.is_none())
     }
 
     /// The `node.id` of the first request that bore one, or nothing.
@@ -135,6 +139,12 @@ impl Session {
     /// The last response of that type that the client rejected.
     pub fn last_rejection(&self, ty: ResourceType) -> Option<&Rejection> {
         self.subscriptions[ty].as_ref()?.last_rejection.as_ref()
+    }
+
+    /// Memory that is held for the sake of this client alone, in bytes; see [`Limits::asked_bytes_max`].
+    pub fn asked_bytes(&self) -> usize {
+        let subscriptions = self.subscriptions.iter().filter_map(|(_, sub)| Some(sub.as_ref()?.asked_bytes()));
+        subscriptions.sum::<usize>() + self.unserved.bytes()
     }
 
     /// How many changes were merged into one that had not been sent yet.
@@ -157,11 +167,11 @@ impl Session {
         heard
     }
 
-    fn subscribe(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) {
+    fn subscribe(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, resources: &impl Resources) {
         let first = self.subscriptions[ty].is_none();
         match &mut self.subscriptions[ty] {
-            Some(sub) => sub.update(ty, request, snapshot),
-            none => *none = Some(Box::new(Subscription::open(ty, request, snapshot))),
+            Some(sub) => sub.update(ty, request, resources),
+            none => *none = Some(Box::new(Subscription::open(ty, request, resources))),
         }
         if ty == ResourceType::Cluster && !request.resource_names_unsubscribe.is_empty() {
             let sub = self.subscriptions[ty].as_ref();
@@ -169,7 +179,7 @@ impl Session {
         }
         if ty == ResourceType::Endpoints && (first || !request.resource_names_subscribe.is_empty()) {
             // Clusters may have been sent before the client listened to their endpoints, as on every reconnect.
-            self.warm_all(snapshot);
+            self.warm_all(resources);
         }
     }
 
@@ -177,44 +187,24 @@ impl Session {
         self.subscriptions.iter().filter_map(|(_, sub)| Some(sub.as_ref()?.names())).sum()
     }
 
-    fn on_change(&mut self, ty: ResourceType, name: &Arc<str>, snapshot: &Snapshot) {
+    fn on_change(&mut self, ty: ResourceType, name: &Arc<str>, resources: &impl Resources) {
         let Some(sub) = self.subscriptions[ty].as_mut().filter(|sub| sub.wants(name)) else { return };
-        self.coalesced[ty] += u64::from(sub.touch(name, snapshot.get(ty, name), Why::Changed));
+        self.coalesced[ty] += u64::from(sub.touch(name, resources.get(ty, name).as_deref(), Why::Changed));
         if ty == ResourceType::Endpoints && self.warming.contains(name) {
-            self.warm(std::slice::from_ref(name), snapshot); // back as they were, but after a new cluster
+            self.warm(std::slice::from_ref(name), resources); // back as they were, but after a new cluster
         }
     }
 
-    fn has_upserts(&self, types: &[ResourceType]) -> bool {
-        types.iter().any(|ty| self.subscriptions[*ty].as_ref().is_some_and(|sub| sub.has_upserts()))
-    }
-
-    fn may_push(&self, ty: ResourceType) -> bool {
-        let ready = self.subscriptions[ty].as_ref().is_some_and(|sub| sub.may_push());
-        ready && !self.has_upserts(ty.pushed_after())
-    }
-
-    fn may_remove(&self, ty: ResourceType) -> bool {
-        let Some(sub) = &self.subscriptions[ty] else { return false };
-        sub.may_remove() && (sub.removals_are_overdue() || !self.has_upserts(ty.removed_after()))
-    }
-
-    fn respond(&mut self, ty: ResourceType, snapshot: &Snapshot) -> Option<DeltaDiscoveryResponse> {
-        let with_removals = self.may_remove(ty);
+    fn respond(&mut self, turn: Turn, resources: &impl Resources) -> Option<DeltaDiscoveryResponse> {
+        let ty = turn.ty;
         let nonce = self.last_nonce.advance();
-        let sub = self.subscriptions[ty].as_mut()?;
-        let push = sub.take(ty, snapshot, with_removals, nonce);
-        match ty {
-            ResourceType::Cluster => {
-                push.removed.iter().for_each(|name| _ = self.warming.remove(name));
-                self.warm(&push.sent, snapshot);
-                self.warming.extend(push.sent);
-            }
-            ResourceType::Endpoints => push.sent.iter().for_each(|name| _ = self.warming.remove(name)),
-            ResourceType::Service | ResourceType::EndpointBucket | ResourceType::Zone => {}
+        let push = self.subscriptions[ty].as_mut()?.take(ty, resources, turn.with_removals, nonce);
+        if ty == ResourceType::Cluster {
+            self.warm(&push.sent, resources);
         }
+        self.warming.sent(ty, &push.sent, &push.removed);
         Some(DeltaDiscoveryResponse {
-            system_version_info: snapshot.revision().to_string(),
+            system_version_info: resources.revision().to_string(),
             resources: push.resources,
             type_url: ty.type_url().to_owned(),
             nonce: nonce.to_string(),
@@ -223,17 +213,16 @@ impl Session {
     }
 
     /// Queues the Endpoints of those clusters, as far as they exist and the client listens to them.
-    fn warm(&mut self, clusters: &[Arc<str>], snapshot: &Snapshot) {
+    fn warm(&mut self, clusters: &[Arc<str>], resources: &impl Resources) {
         let Some(sub) = &mut self.subscriptions[ResourceType::Endpoints] else { return };
         for name in clusters {
-            if let Some(endpoints) = snapshot.get(ResourceType::Endpoints, name).filter(|_| sub.wants(name)) {
-                sub.touch(name, Some(endpoints), Why::Asked);
+            if let Some(endpoints) = resources.get(ResourceType::Endpoints, name).filter(|_| sub.wants(name)) {
+                sub.touch(name, Some(&endpoints), Why::Asked);
             }
         }
     }
 
-    fn warm_all(&mut self, snapshot: &Snapshot) {
-        let warming: Vec<_> = self.warming.iter().cloned().collect();
-        self.warm(&warming, snapshot);
+    fn warm_all(&mut self, resources: &impl Resources) {
+        self.warm(&self.warming.names(), resources);
     }
 }

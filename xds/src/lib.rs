@@ -1,12 +1,14 @@
 //! Rollcall's discovery protocol: xDS as Envoy and gRPC speak it, and Rollcall's own resource types on the same stream.
 //!
 //! ```text
-//! controller: Cache (one writer) --publish--> Snapshot --watch--> server (a shell per stream) --> delta::Session (pure)
+//! controller: Cache (one writer) --publish--> Snapshot --view--> server (a shell per stream) --> delta::Session (pure)
 //! dns, agents, CLI: client::run (transport) --> client::state (pure) --> Event --> the caller's sink
 //! ```
 //!
 //! - [`resource`]: what travels: types, content versions, bytes encoded once
 //! - [`cache`]: the catalog as resources: one writer, cheap immutable snapshots, a bounded ring of changes
+//! - [`view`]: what one stream sees of it
+//! - [`stream`]: order, warming, window and bounds of a stream, for every variant of the protocol
 //! - [`delta`]: the server's side of one delta stream as a state machine without I/O or clock
 //! - [`server`]: gRPC around it
 //! - [`client`]: the other end, with reconnect and failover
@@ -17,6 +19,9 @@ pub mod cache;
 pub mod client;
 pub mod delta;
 pub mod proto;
+mod rate;
 pub mod resource;
 pub mod server;
+pub mod stream;
 pub mod tls;
+pub mod view;

@@ -1,5 +1,5 @@
 //! gRPC around [`crate::delta`]: the aggregated discovery service, incremental variant. The state-of-the-world method is
-//! answered UNIMPLEMENTED until it is built.
+//! answered UNIMPLEMENTED, with what to use instead, until it is built.
 //!
 //! # Nothing before the first sync
 //! The catalog arrives through a `watch` of `Option<Arc<Snapshot>>`. `None` means "not synced": a stream is then not
@@ -10,29 +10,46 @@
 //! # Latency
 //! A published snapshot wakes each stream, which writes what changed at once. Bursts coalesce by themselves while a
 //! response is unanswered. A stream whose reader is slow is not polled, so it neither computes nor buffers.
+//!
+//! # Bounds
+//! What exists is in memory once, for all. What only clients speak of, and requests that have come by half, are bounded for
+//! each stream, each address and all together ([`Memory`]); a request that has begun must come to its end in time.
 
 use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use tokio::sync::{Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming, transport::server::Router};
+use tower_layer::{Identity, Stack};
 
 use crate::{
     cache::Snapshot,
     delta,
     proto::discovery::{
-        DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+        DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node,
         aggregated_discovery_service_server::{AggregatedDiscoveryService, AggregatedDiscoveryServiceServer},
     },
+    stream,
+    view::Views,
 };
 
+mod arriving;
+mod budget;
+mod call;
+mod guard;
 mod observer;
-mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use self::observer::{Nack, Observer, TypeCounters};
-use self::stream::Stream;
+pub use self::{
+    budget::Memory,
+    guard::{Guard, GuardLayer},
+    observer::{Nack, Observer, Refusal, TypeCounters},
+};
+use self::{
+    budget::{Budget, Claim, Peer},
+    call::Call,
+};
 
 /// The catalog as a server reads it; `None` until it has synced.
 pub type Snapshots = watch::Receiver<Option<Arc<Snapshot>>>;
@@ -45,7 +62,11 @@ pub struct Limits {
     /// How long a stream waits for the first snapshot.
     pub unsynced_wait: Duration,
     /// What one stream may ask for.
-    pub stream: delta::Limits,
+    pub stream: stream::Limits,
+    /// What all of them, and those of one address, may make this server hold.
+    pub memory: Memory,
+    /// How long a request may take from its first byte to its last, and how long it waits for room.
+    pub request_patience: Duration,
 }
 
 /// The service. Clones share everything.
@@ -55,6 +76,8 @@ pub struct Server {
     limits: Limits,
     observer: Arc<Observer>,
     streams: Arc<Semaphore>,
+    budget: Arc<Budget>,
+    views: Views,
     draining: watch::Sender<bool>,
 }
 
@@ -62,7 +85,13 @@ pub struct Server {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams_max: 10_000, unsynced_wait: Duration::from_secs(3), stream: delta::Limits::default() }
+        Self {
+            streams_max: 10_000,
+            unsynced_wait: Duration::from_secs(3),
+            stream: stream::Limits::default(),
+            memory: Memory::default(),
+            request_patience: Duration::from_secs(15),
+        }
     }
 }
 
@@ -77,6 +106,10 @@ impl Server {
     /// Streams on one connection. A client needs one; proxies that carry many clients open more connections.
     pub const STREAMS_PER_CONNECTION_MAX: u32 = 16;
 
+    /// What a client may send before it is read, in bytes, on one connection: HTTP/2's own default. More would be held for
+    /// every connection whose client does not read its answers.
+    pub const WINDOW_BYTES: u32 = 65_535;
+
     /// HTTP/2 ping after this long without traffic; a peer that does not answer within [`Self::KEEPALIVE_TIMEOUT`] is
     /// dead, and its streams end.
     pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -87,7 +120,22 @@ impl Server {
     /// Serves what `snapshots` holds.
     pub fn new(snapshots: Snapshots, limits: Limits, observer: Arc<Observer>) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
-        Self { snapshots, limits, observer, streams, draining: watch::Sender::new(false) }
+        let budget = Budget::new(limits.memory, Arc::clone(&observer.asked_bytes));
+        Self {
+            snapshots,
+            limits,
+            observer,
+            streams,
+            budget,
+            views: Views::plain(),
+            draining: watch::Sender::new(false),
+        }
+    }
+
+    /// With these views: not everybody sees everything, or not alike.
+    #[must_use]
+    pub fn seen_through(self, views: Views) -> Self {
+        Self { views, ..self }
     }
 
     /// The tonic service, to add to a router.
@@ -95,9 +143,15 @@ impl Server {
         AggregatedDiscoveryServiceServer::new(self).max_decoding_message_size(Self::REQUEST_BYTES_MAX)
     }
 
-    /// A router with this service alone, on the transport of [`Self::transport`].
-    pub fn into_router(self) -> Router {
-        Self::transport().add_service(self.into_service())
+    /// A router with this service alone, on the transport of [`Self::transport`] and behind a [`GuardLayer`].
+    pub fn into_router(self) -> Router<Stack<GuardLayer, Identity>> {
+        Self::transport().layer(self.guard()).add_service(self.into_service())
+    }
+
+    /// What holds calls to their bounds, for a transport that carries this service.
+    pub fn guard(&self) -> GuardLayer {
+        let (budget, observer) = (Arc::clone(&self.budget), Arc::clone(&self.observer));
+        GuardLayer { budget, observer, patience: self.limits.request_patience }
     }
 
     /// A transport that finds dead peers. Small messages are not delayed, and connections are bounded, if it is given
@@ -105,6 +159,8 @@ impl Server {
     pub fn transport() -> tonic::transport::Server {
         tonic::transport::Server::builder()
             .max_concurrent_streams(Self::STREAMS_PER_CONNECTION_MAX)
+            .initial_stream_window_size(Self::WINDOW_BYTES)
+            .initial_connection_window_size(Self::WINDOW_BYTES)
             .http2_keepalive_interval(Some(Self::KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(Self::KEEPALIVE_TIMEOUT))
     }
@@ -146,15 +202,18 @@ impl AggregatedDiscoveryService for Server {
             )));
         };
         let snapshot = self.synced().await.inspect_err(|_| self.observer.refused())?;
-        let stream = Stream {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| self.budget.nobody());
+        let call = Call {
             session: delta::Session::new(self.limits.stream),
             requests: request.into_inner(),
             snapshots: self.snapshots.clone(),
-            snapshot,
+            views: self.views.clone(),
+            view: self.views.of(&Node::default(), snapshot),
             draining: self.draining.subscribe(),
             open: Observer::open(&self.observer),
+            claim: Claim::new(peer),
             _permit: permit,
         };
-        Ok(Response::new(Box::pin(stream.into_responses())))
+        Ok(Response::new(Box::pin(call.into_responses())))
     }
 }

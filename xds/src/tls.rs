@@ -8,6 +8,7 @@
 //! - [`Identity`]: a certificate with its key, proved to belong together and to be valid now
 //! - [`Certificates`]: the identity that new connections are given; open ones go on with theirs
 //! - [`Incoming`]: what tonic accepts, with TLS or without, as [`Connection`]s
+//! - `frames`: what passes over a connection beside requests, which is bounded
 //! - [`Observer`]: connections that failed, by reason
 //! - `trust`, `words`: the client's side, and its errors in plain words
 //!
@@ -23,6 +24,7 @@ use tokio_rustls::rustls::{
 
 mod certificates;
 mod connection;
+mod frames;
 mod handshakes;
 mod identity;
 mod incoming;

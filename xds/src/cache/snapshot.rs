@@ -1,22 +1,30 @@
-use super::{
-    ring::{Changes, Key, Ring},
-    shards::Shards,
-};
+//! What readers hold.
+
+use std::sync::Arc;
+
+use rollcall_catalog::persistent::{Map, Ring, ring};
+
 use crate::resource::{PerType, Resource, ResourceType};
+
+/// A resource by type and name.
+pub type Key = (ResourceType, Arc<str>);
+
+/// What a reader at some revision has to look at.
+pub type Changes<'a> = ring::Changes<'a, Key>;
 
 /// The catalog at one revision. Immutable once published; clones and successors share what is equal.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     revision: u64,
-    shards: PerType<Shards>,
-    ring: Ring,
+    resources: PerType<Map<Arc<str>, Resource>>,
+    ring: Ring<Key>,
 }
 
 // === impl Snapshot ===
 
 impl Snapshot {
     pub(super) fn empty(ring_keys_max: usize) -> Self {
-        Self { revision: 0, shards: PerType::default(), ring: Ring::new(ring_keys_max) }
+        Self { revision: 0, resources: PerType::default(), ring: Ring::new(ring_keys_max) }
     }
 
     /// Counts publications of this process, from 1. It orders snapshots within a process and means nothing elsewhere;
@@ -27,22 +35,22 @@ impl Snapshot {
 
     /// The resource of that type and name.
     pub fn get(&self, ty: ResourceType, name: &str) -> Option<&Resource> {
-        self.shards[ty].get(name)
+        self.resources[ty].get(name)
     }
 
     /// All resources of a type, in an order of no meaning.
     pub fn iter(&self, ty: ResourceType) -> impl Iterator<Item = &Resource> {
-        self.shards[ty].iter()
+        self.resources[ty].iter().map(|(_, resource)| resource)
     }
 
     /// How many resources of a type there are.
     pub fn len(&self, ty: ResourceType) -> usize {
-        self.shards[ty].len()
+        self.resources[ty].len()
     }
 
     /// Whether there is no resource of any type.
     pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|(_, shards)| shards.len() == 0)
+        self.resources.iter().all(|(_, resources)| resources.is_empty())
     }
 
     /// What changed after `revision`, newest first; a key may occur more than once, and what it is now is in this
@@ -51,8 +59,17 @@ impl Snapshot {
         self.ring.since(revision, self.revision)
     }
 
-    pub(super) fn shards_mut(&mut self, ty: ResourceType) -> &mut Shards {
-        &mut self.shards[ty]
+    /// Sets a resource; says whether anything changed. Nothing is copied when nothing does.
+    pub(super) fn insert(&mut self, ty: ResourceType, resource: Resource) -> bool {
+        if self.get(ty, &resource.name).is_some_and(|old| old.version == resource.version) {
+            return false;
+        }
+        self.resources[ty].insert(Arc::clone(&resource.name), resource);
+        true
+    }
+
+    pub(super) fn remove(&mut self, ty: ResourceType, name: &str) -> Option<Resource> {
+        self.resources[ty].remove(name)
     }
 
     /// Moves on to the next revision, which differs in `keys`.

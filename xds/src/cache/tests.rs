@@ -43,7 +43,7 @@ fn a_batch_names_each_key_once_with_its_type() {
     cache.upsert(Cluster, resource("a", "1"));
     let snapshot = cache.publish();
     let Changes::Keys(keys) = snapshot.changes_since(before) else { panic!("expected keys") };
-    let keys: Vec<_> = keys.map(|(ty, name)| (ty, &**name)).collect();
+    let keys: Vec<_> = keys.map(|(ty, name)| (*ty, &**name)).collect();
     assert_eq!(keys, [(Cluster, "a"), (Service, "a")]);
     assert!(matches!(snapshot.changes_since(snapshot.revision()), Changes::None));
 }

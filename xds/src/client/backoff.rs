@@ -1,3 +1,5 @@
+//! Delays between attempts.
+
 use std::time::Duration;
 
 #[cfg(test)]

@@ -1,5 +1,13 @@
-use std::{path::PathBuf, time::Duration};
+//! How to reach a catalog, and what to read of it.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::watch;
 use tonic::transport::Endpoint;
 
 use super::dial::Dialer;
@@ -21,6 +29,9 @@ pub struct Config {
     pub node_id: String,
     /// Types to subscribe to as a whole, in this order.
     pub types: Vec<ResourceType>,
+    /// Names to subscribe to one by one. They may change while streams are open: what is new is asked for, what is left out
+    /// is given up. Send the names, keep the sender as long as they may change.
+    pub names: watch::Receiver<Names>,
     /// Upper bound of the first delay after a good stream was lost; each failed attempt doubles it.
     pub backoff_min: Duration,
     /// Upper bound of every delay. A stream that lived this long, or that brought something, counts as good.
@@ -31,6 +42,9 @@ pub struct Config {
     /// first sync (`server::Limits::unsynced_wait`).
     pub connect_timeout: Duration,
 }
+
+/// Names of resources, by type.
+pub type Names = BTreeMap<ResourceType, BTreeSet<Arc<str>>>;
 
 /// Why a [`Config`] cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +88,7 @@ impl Config {
             server_name: None,
             node_id: node_id.into(),
             types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],
+            names: watch::channel(Names::new()).1,
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             keepalive: Duration::from_secs(3),

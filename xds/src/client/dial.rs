@@ -1,3 +1,5 @@
+//! Connections of a client, with TLS or without.
+
 use std::{
     io,
     path::Path,

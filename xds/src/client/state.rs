@@ -1,8 +1,13 @@
-use std::{collections::HashMap, sync::Arc};
+//! What the client has accepted, and what it says to a server.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use prost::Message;
 
-use super::{Update, Upsert};
+use super::{Names, Update, Upsert};
 use crate::{
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource, Status},
     resource::{PerType, ResourceType},
@@ -15,27 +20,68 @@ mod tests;
 #[derive(Debug)]
 pub(super) struct State {
     node_id: String,
+    /// Subscribed to as a whole, in this order.
     types: Vec<ResourceType>,
+    /// Subscribed to by name.
+    names: PerType<BTreeSet<Arc<str>>>,
+    /// Types of which names were wanted at some time: the last answers may come after the last name was given up.
+    asked: PerType<bool>,
     held: PerType<HashMap<Arc<str>, Arc<str>>>,
 }
 
 // === impl State ===
 
 impl State {
-    pub(super) fn new(node_id: String, types: Vec<ResourceType>) -> Self {
-        Self { node_id, types, held: PerType::default() }
+    pub(super) fn new(node_id: String, types: Vec<ResourceType>, names: &Names) -> Self {
+        let names = PerType::from_fn(|ty| names.get(&ty).cloned().unwrap_or_default());
+        let asked = PerType::from_fn(|ty| types.contains(&ty) || !names[ty].is_empty());
+        Self { node_id, types, names, asked, held: PerType::default() }
     }
 
     /// The first requests of a stream: one per type, each with the versions held (xDS protocol: `node` and
-    /// `initial_resource_versions` belong to the first request).
+    /// `initial_resource_versions` belong to the first request). A type of which nothing is wanted is not spoken of: a first
+    /// request without names would be for all.
     pub(super) fn hello(&self) -> impl Iterator<Item = DeltaDiscoveryRequest> {
-        self.types.iter().map(|ty| DeltaDiscoveryRequest {
-            node: Some(Node { id: self.node_id.clone(), ..Node::default() }),
-            type_url: ty.type_url().to_owned(),
-            resource_names_subscribe: vec!["*".to_owned()],
-            initial_resource_versions: self.versions(*ty),
-            ..DeltaDiscoveryRequest::default()
+        let by_name =
+            ResourceType::ALL.into_iter().filter(|ty| !self.types.contains(ty) && !self.names[*ty].is_empty());
+        self.types.iter().copied().chain(by_name).map(|ty| {
+            let star = self.types.contains(&ty).then(|| "*".to_owned());
+            DeltaDiscoveryRequest {
+                node: Some(Node { id: self.node_id.clone(), ..Node::default() }),
+                type_url: ty.type_url().to_owned(),
+                resource_names_subscribe: star
+                    .into_iter()
+                    .chain(self.names[ty].iter().map(ToString::to_string))
+                    .collect(),
+                initial_resource_versions: self.versions(ty),
+                ..DeltaDiscoveryRequest::default()
+            }
         })
+    }
+
+    /// Other names are wanted: what to say on a stream that is open.
+    pub(super) fn on_names(&mut self, names: &Names) -> Vec<DeltaDiscoveryRequest> {
+        let mut requests = Vec::new();
+        for ty in ResourceType::ALL {
+            let wanted = names.get(&ty).cloned().unwrap_or_default();
+            let before = std::mem::replace(&mut self.names[ty], wanted);
+            let more: Vec<_> = self.names[ty].difference(&before).map(ToString::to_string).collect();
+            let less: Vec<_> = before.difference(&self.names[ty]).map(ToString::to_string).collect();
+            self.asked[ty] |= !more.is_empty();
+            if !self.types.contains(&ty) {
+                less.iter().for_each(|name| drop(self.held[ty].remove(&**name)));
+            }
+            if !more.is_empty() || !less.is_empty() {
+                requests.push(DeltaDiscoveryRequest {
+                    node: Some(Node { id: self.node_id.clone(), ..Node::default() }),
+                    type_url: ty.type_url().to_owned(),
+                    resource_names_subscribe: more,
+                    resource_names_unsubscribe: less,
+                    ..DeltaDiscoveryRequest::default()
+                });
+            }
+        }
+        requests
     }
 
     /// Reads a response and offers it to `sink`. Returns the ACK, after which the versions count as held, or the NACK.
@@ -56,15 +102,17 @@ impl State {
         sink: impl FnOnce(Update) -> Result<(), String>,
     ) -> Result<(), String> {
         let ty = ResourceType::from_type_url(&response.type_url)
-            .filter(|ty| self.types.contains(ty))
+            .filter(|ty| self.asked[*ty])
             .ok_or_else(|| format!("type {:?} was not asked for", response.type_url))?;
-        let held = &mut self.held[ty];
         let update = read(ty, response)?;
         let versions: Vec<_> = update.upserts.iter().map(|new| (new.name.clone(), new.version.clone())).collect();
         let removed = update.removed.clone();
         sink(update)?;
+        let held = &mut self.held[ty];
         removed.iter().for_each(|name| drop(held.remove(name)));
-        held.extend(versions);
+        // What came after its name was given up is forgotten: the next server is told what is wanted.
+        let (whole, names) = (self.types.contains(&ty), &self.names[ty]);
+        held.extend(versions.into_iter().filter(|(name, _)| whole || names.contains(name)));
         Ok(())
     }
 

@@ -1,3 +1,5 @@
+//! One stream after the other.
+
 use std::{
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
@@ -7,13 +9,13 @@ use std::{
 
 use tokio::{
     select,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Config, ConfigError, Event, backoff::Backoff, dial::Dialer, state::State};
+use super::{Config, ConfigError, Event, Names, backoff::Backoff, dial::Dialer, state::State};
 use crate::proto::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
     aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
@@ -35,12 +37,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ConfigError> {
     let dialers = config.dialers()?;
-    let mut state = State::new(config.node_id.clone(), config.types.clone());
+    let mut names = config.names.clone();
+    let mut state = State::new(config.node_id.clone(), config.types.clone(), &names.borrow_and_update());
     let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
     let mut shutdown = pin!(shutdown);
     for (server, dialer) in config.servers.iter().zip(&dialers).cycle() {
         let reason = select! {
-            reason = follow(&config, server, dialer, &mut state, &mut backoff, &mut sink) => reason,
+            reason = follow(&config, server, dialer, &mut state, &mut names, &mut backoff, &mut sink) => reason,
             () = &mut shutdown => break,
         };
         let retry_in = backoff.next(random());
@@ -60,10 +63,12 @@ async fn follow(
     server: &str,
     dialer: &Dialer,
     state: &mut State,
+    names: &mut watch::Receiver<Names>,
     backoff: &mut Backoff,
     sink: &mut (impl FnMut(Event) -> Result<(), String> + Send),
 ) -> String {
     let (requests, outgoing) = mpsc::channel(REQUESTS_MAX);
+    state.on_names(&names.borrow_and_update()); // said by the first requests
     for request in state.hello() {
         // There is room: types are few. A closed channel shows as the end of the stream below.
         ignore(requests.try_send(request));
@@ -80,6 +85,13 @@ async fn follow(
     loop {
         let response = select! {
             response = responses.message() => response,
+            () = changed(names) => {
+                let more = state.on_names(&names.borrow_and_update());
+                match say(&requests, more).await {
+                    Ok(()) => continue,
+                    Err(reason) => return reason,
+                }
+            }
             () = &mut proved, if !lived => {
                 lived = true;
                 backoff.reset();
@@ -96,9 +108,26 @@ async fn follow(
         if let Some(error) = &answer.error_detail {
             tracing::warn!(server, type_url = answer.type_url, error = error.message, "response rejected");
         }
-        if requests.send(answer).await.is_err() {
-            return "the server stopped reading".to_owned();
+        if let Err(reason) = say(&requests, [answer]).await {
+            return reason;
         }
+    }
+}
+
+async fn say(
+    requests: &mpsc::Sender<DeltaDiscoveryRequest>,
+    all: impl IntoIterator<Item = DeltaDiscoveryRequest>,
+) -> Result<(), String> {
+    for request in all {
+        requests.send(request).await.map_err(|_| "the server stopped reading".to_owned())?;
+    }
+    Ok(())
+}
+
+/// Ready when other names are wanted; never when they cannot change any more.
+async fn changed(names: &mut watch::Receiver<Names>) {
+    if names.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{Limits, Session};
+use super::Session;
 use crate::{
     cache::{Cache, Changes},
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
@@ -13,6 +13,7 @@ use crate::{
         Resource,
         ResourceType::{self, Cluster, EndpointBucket, Endpoints, Service},
     },
+    stream::Limits,
 };
 
 mod client;
@@ -89,11 +90,11 @@ impl World {
     }
 
     fn tell(&mut self, request: &DeltaDiscoveryRequest) {
-        self.session.on_request(request, self.cache.published()).expect("within the limits");
+        self.session.on_request(request, &**self.cache.published()).expect("within the limits");
     }
 
     fn send(&mut self) -> bool {
-        let response = self.session.next_response(self.cache.published());
+        let response = self.session.next_response(&**self.cache.published());
         let sent = response.is_some();
         self.wire.extend(response);
         sent

@@ -1,16 +1,28 @@
+//! Everything of one type on one delta stream.
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use bytes::Bytes;
 
-use super::{Heard, Nonce, RESPONSE_BYTES_MAX, Rejection, window::Window};
+use super::Heard;
 use crate::{
-    cache::Snapshot,
     proto::discovery::DeltaDiscoveryRequest,
     resource::{Resource, ResourceType, Version},
+    stream::{
+        Nonce, RESPONSE_BYTES_MAX, Rejection,
+        order::Due,
+        queue::{Queue, Why},
+        window::Window,
+    },
+    view::Resources,
 };
+
+mod names;
+
+use self::names::Names;
 
 /// Everything of one type on one stream.
 #[derive(Debug, Default)]
@@ -18,13 +30,13 @@ pub(super) struct Subscription {
     pub(super) last_rejection: Option<Rejection>,
     wildcard: bool,
     /// Subscribed by name, whether it exists or not.
-    names: HashSet<Arc<str>>,
+    names: Names,
     /// What the client holds, as far as it was sent or said so.
     held: HashMap<Arc<str>, Version>,
     /// To be sent. Always says how things are in the snapshot last seen.
-    upserts: BTreeMap<Arc<str>, Why>,
+    upserts: Queue,
     /// To be reported as removed.
-    removals: BTreeMap<Arc<str>, Why>,
+    removals: Queue,
     /// A wildcard found nothing, and the client is to be told so that it does not wait.
     empty: bool,
     window: Window,
@@ -33,15 +45,6 @@ pub(super) struct Subscription {
     stray: HashSet<Arc<str>>,
     /// Responses that left removals behind, for the sake of order.
     removals_held: u8,
-}
-
-/// Why a name is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Why {
-    /// It changed: to be sent if the client does not hold that version.
-    Changed,
-    /// The client asked, or needs it again: to be sent in any case.
-    Asked,
 }
 
 /// What goes into one response.
@@ -66,32 +69,33 @@ impl Subscription {
     /// The first request of a type on a stream. Without any name it is a wildcard (xDS protocol, the legacy form). The
     /// versions it brings are what the client holds of what it subscribes to: equal ones are not sent again, missing ones
     /// are reported as removed.
-    pub(super) fn open(ty: ResourceType, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) -> Self {
+    pub(super) fn open(ty: ResourceType, request: &DeltaDiscoveryRequest, resources: &impl Resources) -> Self {
         let mut sub = Self::default();
         let subscribe = &request.resource_names_subscribe;
         sub.wildcard = subscribe.is_empty() || subscribe.iter().any(|name| name == WILDCARD);
-        sub.names = named(subscribe).map(|name| intern(ty, name, snapshot)).collect();
+        named(subscribe).for_each(|name| sub.names.subscribe(name, resources.get(ty, name).as_deref()));
         for (name, version) in &request.initial_resource_versions {
             if sub.wants(name) {
-                sub.held.insert(intern(ty, name, snapshot), Version::parse(version).unwrap_or(Version::FOREIGN));
+                sub.bring(ty, name, Version::parse(version), resources);
             }
         }
-        sub.compare(ty, snapshot, Why::Changed);
-        let unanswered = |name: &&Arc<str>| sub.upserts.contains_key(*name) || snapshot.get(ty, name).is_none();
-        let unanswered: Vec<_> = sub.names.iter().filter(unanswered).cloned().collect();
-        for name in unanswered {
-            sub.touch(&name, snapshot.get(ty, &name), Why::Asked);
+        sub.compare(ty, resources, Why::Changed);
+        for name in named(subscribe) {
+            let now = resources.get(ty, name);
+            if now.is_none() || sub.upserts.contains(name) {
+                sub.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
+            }
         }
         sub.empty = sub.wildcard && sub.held.is_empty();
         sub
     }
 
     /// A later request. What is in both lists stays subscribed.
-    pub(super) fn update(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, snapshot: &Snapshot) {
+    pub(super) fn update(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, resources: &impl Resources) {
         for name in &request.resource_names_unsubscribe {
             match name.as_str() {
                 WILDCARD => self.unsubscribe_wildcard(),
-                name => self.unsubscribe(ty, name, snapshot),
+                name => self.unsubscribe(ty, name, resources),
             }
         }
         if request.resource_names_subscribe.is_empty() {
@@ -99,16 +103,16 @@ impl Subscription {
         }
         self.window.lift();
         for name in named(&request.resource_names_subscribe) {
-            let name = intern(ty, name, snapshot);
-            self.touch(&name, snapshot.get(ty, &name), Why::Asked);
-            self.names.insert(name);
+            let now = resources.get(ty, name);
+            self.names.subscribe(name, now.as_deref());
+            self.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
         }
         if request.resource_names_subscribe.iter().any(|name| name == WILDCARD) {
             let why = if self.wildcard { Why::Asked } else { Why::Changed };
             self.wildcard = true;
-            self.compare(ty, snapshot, why);
+            self.compare(ty, resources, why);
             for name in std::mem::take(&mut self.stray) {
-                self.touch(&name, snapshot.get(ty, &name), Why::Asked);
+                self.touch(&name, resources.get(ty, &name).as_deref(), Why::Asked);
             }
             self.empty |= self.held.is_empty();
         }
@@ -138,80 +142,88 @@ impl Subscription {
         self.names.len() + self.stray.len()
     }
 
+    /// Memory for what the catalog does not hold as well.
+    pub(super) fn asked_bytes(&self) -> usize {
+        let words = self.last_rejection.as_ref().map_or(0, |rejection| rejection.message.len());
+        words + self.names.absent_bytes() + self.removals.asked_bytes()
+    }
+
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }
 
     /// Looks at everything subscribed: after the ring was left behind, or for a new wildcard.
-    pub(super) fn compare(&mut self, ty: ResourceType, snapshot: &Snapshot, why: Why) {
-        if self.wildcard {
-            snapshot.iter(ty).for_each(|resource| _ = self.touch(&resource.name, Some(resource), why));
+    pub(super) fn compare(&mut self, ty: ResourceType, resources: &impl Resources, why: Why) {
+        if self.wildcard || self.names.some_are_absent() {
+            resources.for_each(ty, &mut |resource| {
+                if self.wildcard || self.names.is_absent(&resource.name) {
+                    self.touch(&resource.name, Some(resource), why);
+                }
+            });
         }
-        let known = self.names.iter().chain(self.held.keys()).chain(self.upserts.keys());
-        let known: Vec<_> = known.filter(|name| !self.wildcard || snapshot.get(ty, name).is_none()).cloned().collect();
+        let known = self.names.existing().chain(self.held.keys()).chain(self.upserts.names());
+        let known: Vec<_> = known.filter(|name| !self.wildcard || resources.get(ty, name).is_none()).cloned().collect();
         for name in known {
-            self.touch(&name, snapshot.get(ty, &name), why);
+            self.touch(&name, resources.get(ty, &name).as_deref(), why);
         }
     }
 
     /// Notes how `name` is now. Says whether that merged with something not sent yet.
     pub(super) fn touch(&mut self, name: &Arc<str>, now: Option<&Resource>, why: Why) -> bool {
+        self.names.touch(name, now);
         let unsent = self.upserts.remove(name).max(self.removals.remove(name));
         let why = unsent.map_or(why, |unsent| unsent.max(why));
         let held = self.held.get(name);
         match now {
-            Some(now) if why == Why::Asked || held != Some(&now.version) => {
-                self.upserts.insert(name.clone(), why);
-            }
-            None if why == Why::Asked || held.is_some() => {
-                self.removals.insert(name.clone(), why);
-            }
+            Some(now) if why == Why::Asked || held != Some(&now.version) => self.upserts.insert(now.name.clone(), why),
+            None if why == Why::Asked || held.is_some() => self.removals.insert(name.clone(), why),
             Some(_) | None => {}
         }
         unsent.is_some()
     }
 
-    pub(super) fn has_upserts(&self) -> bool {
-        !self.upserts.is_empty()
-    }
-
-    pub(super) fn may_push(&self) -> bool {
-        self.window.is_open() && (self.has_upserts() || self.empty)
-    }
-
-    pub(super) fn may_remove(&self) -> bool {
-        self.window.is_open() && !self.removals.is_empty()
-    }
-
-    pub(super) fn removals_are_overdue(&self) -> bool {
-        self.removals_held >= REMOVALS_HELD_MAX
+    /// What may be sent of it.
+    pub(super) fn due(&self) -> Due {
+        let (open, additions) = (self.window.is_open(), !self.upserts.is_empty());
+        Due {
+            additions,
+            push: open && (additions || self.empty),
+            removal: open && !self.removals.is_empty(),
+            overdue: self.removals_held >= REMOVALS_HELD_MAX,
+        }
     }
 
     /// Takes what fits into one response, and counts it as held from now on: a client that rejects it is not sent the same
     /// again, and says on its next stream what it really holds.
-    pub(super) fn take(&mut self, ty: ResourceType, snapshot: &Snapshot, with_removals: bool, nonce: Nonce) -> Push {
+    pub(super) fn take(
+        &mut self,
+        ty: ResourceType,
+        resources: &impl Resources,
+        with_removals: bool,
+        nonce: Nonce,
+    ) -> Push {
         let mut push = Push::default();
         let mut room = Some(RESPONSE_BYTES_MAX);
-        while let Some(next) = self.upserts.first_entry() {
-            let Some(resource) = snapshot.get(ty, next.key()) else {
-                next.remove(); // cannot be: `touch` saw the same snapshot
+        while let Some(next) = self.upserts.first() {
+            let Some(resource) = resources.get(ty, next) else {
+                self.upserts.pop_first(); // cannot be: `touch` saw the same snapshot
                 continue;
             };
             room = take_room(room, resource.wire.len(), push.resources.is_empty());
             if room.is_none() {
                 break;
             }
-            next.remove();
+            self.upserts.pop_first();
             self.held.insert(resource.name.clone(), resource.version);
             push.resources.push(resource.wire.clone());
             push.sent.push(resource.name.clone());
         }
-        while let Some(next) = self.removals.first_entry().filter(|_| with_removals) {
-            room = take_room(room, next.key().len(), push.resources.is_empty() && push.removed.is_empty());
+        while let Some(next) = self.removals.first().filter(|_| with_removals) {
+            room = take_room(room, next.len(), push.resources.is_empty() && push.removed.is_empty());
             if room.is_none() {
                 break;
             }
-            let (name, _) = next.remove_entry();
+            let Some(name) = self.removals.pop_first() else { break };
             self.held.remove(&name);
             push.removed.push(name);
         }
@@ -221,27 +233,40 @@ impl Subscription {
         push
     }
 
+    /// A resource that the client says it holds. If there is none of that name it is to be told so.
+    fn bring(&mut self, ty: ResourceType, name: &str, version: Option<Version>, resources: &impl Resources) {
+        let now = resources.get(ty, name);
+        let own = intern(name, now.as_deref());
+        if now.is_none() {
+            self.removals.insert(own.clone(), Why::Asked);
+        }
+        self.held.insert(own, version.unwrap_or(Version::FOREIGN));
+    }
+
     fn unsubscribe_wildcard(&mut self) {
         self.wildcard = false;
         self.empty = false;
         let dropped = self.held.extract_if(|name, _| !self.names.contains(name)).map(|(name, _)| name);
         self.stray.extend(dropped.filter(|_| !self.window.is_settled()));
-        self.upserts.retain(|name, _| self.names.contains(name));
-        self.removals.retain(|name, _| self.names.contains(name));
+        self.upserts.retain(|name| self.names.contains(name));
+        self.removals.retain(|name| self.names.contains(name));
     }
 
     /// Under a wildcard the name stays subscribed, and the client, which may have dropped it, must be told how it is now
     /// (xDS protocol, "Unsubscribing from resources").
-    fn unsubscribe(&mut self, ty: ResourceType, name: &str, snapshot: &Snapshot) {
-        let Some(name) = self.names.take(name) else { return };
+    fn unsubscribe(&mut self, ty: ResourceType, name: &str, resources: &impl Resources) {
+        if !self.names.unsubscribe(name) {
+            return;
+        }
         if self.wildcard {
-            self.touch(&name, snapshot.get(ty, &name), Why::Asked);
-        } else {
-            self.upserts.remove(&name);
-            self.removals.remove(&name);
-            if self.held.remove(&name).is_some() && !self.window.is_settled() {
-                self.stray.insert(name);
-            }
+            let now = resources.get(ty, name);
+            self.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
+            return;
+        }
+        self.upserts.remove(name);
+        self.removals.remove(name);
+        if let Some((name, _)) = self.held.remove_entry(name).filter(|_| !self.window.is_settled()) {
+            self.stray.insert(name);
         }
     }
 }
@@ -251,8 +276,8 @@ fn named(names: &[String]) -> impl Iterator<Item = &str> {
 }
 
 /// The catalog's own copy of a name, if it has one.
-fn intern(ty: ResourceType, name: &str, snapshot: &Snapshot) -> Arc<str> {
-    snapshot.get(ty, name).map_or_else(|| Arc::from(name), |resource| resource.name.clone())
+fn intern(name: &str, now: Option<&Resource>) -> Arc<str> {
+    now.map_or_else(|| Arc::from(name), |resource| resource.name.clone())
 }
 
 /// The room left after another `bytes`, if they fit; the first always do.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::{Heard, Limits, Session, SessionError};
+use super::{Heard, Session};
 use crate::{
     cache::Cache,
     proto::discovery::{DeltaDiscoveryRequest, Node, Resource as Wrapper, Status},
     resource::{Resource, ResourceType, Version},
+    stream::{Limits, SessionError},
 };
 
 mod limits;
@@ -43,21 +44,21 @@ impl World {
     fn write(&mut self, ty: ResourceType, name: &str, body: &str) {
         self.cache.upsert(ty, Resource::from_body(ty, name, body.as_bytes().to_vec()));
         let snapshot = self.cache.publish();
-        self.session.on_snapshot(&snapshot);
+        self.session.on_snapshot(&*snapshot);
     }
 
     fn remove(&mut self, ty: ResourceType, name: &str) {
         assert!(self.cache.remove(ty, name), "{name} was not there");
         let snapshot = self.cache.publish();
-        self.session.on_snapshot(&snapshot);
+        self.session.on_snapshot(&*snapshot);
     }
 
     fn ask(&mut self, request: DeltaDiscoveryRequest) -> Result<Heard, SessionError> {
-        self.session.on_request(&request, self.cache.published())
+        self.session.on_request(&request, &**self.cache.published())
     }
 
     fn next(&mut self) -> Option<Said> {
-        let response = self.session.next_response(self.cache.published())?;
+        let response = self.session.next_response(&**self.cache.published())?;
         let read = |wire: bytes::Bytes| {
             let wrapper = Wrapper::decode(wire).expect("a Resource");
             let body = wrapper.resource.expect("has content").value;

@@ -1,7 +1,12 @@
+//! Types that are asked for and not served.
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Heard, Limits, SessionError};
-use crate::proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use super::Heard;
+use crate::{
+    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+    stream::{Limits, SessionError},
+};
 
 /// Types that a client asks for and this server does not serve.
 ///
@@ -13,11 +18,21 @@ pub(super) struct Unserved {
     types: BTreeSet<Box<str>>,
     /// Answers due: names by type.
     answers: BTreeMap<Box<str>, BTreeSet<String>>,
+    /// Bytes of those names.
+    bytes: usize,
 }
+
+/// What a name takes beside its text.
+const NAME_BYTES: usize = 40;
 
 // === impl Unserved ===
 
 impl Unserved {
+    /// Memory of the answers that are due.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn on_request(
         &mut self,
         request: &DeltaDiscoveryRequest,
@@ -31,8 +46,12 @@ impl Unserved {
         if !first && subscribe.is_empty() {
             return Ok(Heard::Nothing); // an ACK, or an unsubscription
         }
-        let names = subscribe.iter().filter(|name| *name != "*").cloned();
-        self.answers.entry(type_url.as_str().into()).or_default().extend(names);
+        let answer = self.answers.entry(type_url.as_str().into()).or_default();
+        for name in subscribe.iter().filter(|name| *name != "*") {
+            if answer.insert(name.clone()) {
+                self.bytes += name.len() + NAME_BYTES;
+            }
+        }
         limits.check_stream(self.answers.values().map(BTreeSet::len).sum())?;
         Ok(Heard::Unserved)
     }
@@ -40,6 +59,7 @@ impl Unserved {
     /// A response that lacks its nonce.
     pub(super) fn next_response(&mut self) -> Option<DeltaDiscoveryResponse> {
         let (type_url, names) = self.answers.pop_first()?;
+        self.bytes -= names.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
         let removed_resources = names.into_iter().collect();
         Some(DeltaDiscoveryResponse { type_url: type_url.into(), removed_resources, ..Default::default() })
     }

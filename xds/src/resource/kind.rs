@@ -1,3 +1,5 @@
+//! Resource types.
+
 use std::{
     fmt,
     ops::{Index, IndexMut},
@@ -31,16 +33,6 @@ impl ResourceType {
     /// Every type, in declaration order.
     pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Service, Self::EndpointBucket, Self::Zone];
 
-    /// Additions and changes go out in this order, make before break: clusters, their endpoints (xDS protocol,
-    /// "Eventual consistency considerations"; EDS ahead of CDS makes an ACK storm, envoy #12818), then what refers to
-    /// them. Of Rollcall's types the parts come before the whole: buckets, services, zone.
-    pub const PUSH_ORDER: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::EndpointBucket, Self::Service, Self::Zone];
-
-    /// Removals go out after all additions, and what refers to others goes first. Clusters and endpoints are last of
-    /// all (xDS protocol: stale CDS and EDS "can then be removed").
-    pub const REMOVAL_ORDER: [Self; 5] =
-        [Self::Zone, Self::Service, Self::EndpointBucket, Self::Cluster, Self::Endpoints];
-
     /// The type URL on the wire.
     pub const fn type_url(self) -> &'static str {
         match self {
@@ -65,27 +57,6 @@ impl ResourceType {
             Self::Service => "service",
             Self::EndpointBucket => "endpoint_bucket",
             Self::Zone => "zone",
-        }
-    }
-
-    /// Additions of this type wait until a stream has been sent all additions of these.
-    ///
-    /// Envoy's types wait for none: Envoy withholds the ACK of a Cluster until it has the endpoints, so waiting would
-    /// cost 15 s. A Zone says "the rest is complete" (catalog.proto).
-    pub(crate) const fn pushed_after(self) -> &'static [Self] {
-        match self {
-            Self::Cluster | Self::Endpoints | Self::EndpointBucket => &[],
-            Self::Service => &[Self::EndpointBucket],
-            Self::Zone => &[Self::EndpointBucket, Self::Service],
-        }
-    }
-
-    /// Removals of this type wait until a stream has been sent all additions of these, which may refer to it no longer.
-    pub(crate) const fn removed_after(self) -> &'static [Self] {
-        match self {
-            Self::Endpoints => &[Self::Cluster],
-            Self::EndpointBucket => &[Self::Service],
-            Self::Cluster | Self::Service | Self::Zone => &[],
         }
     }
 }

@@ -46,18 +46,6 @@ fn type_urls_read_back_and_are_known_once() {
 }
 
 #[test]
-fn both_orders_hold_every_type_once_and_agree_with_what_waits_for_what() {
-    for mut order in [ResourceType::PUSH_ORDER, ResourceType::REMOVAL_ORDER] {
-        order.sort_unstable();
-        assert_eq!(order, ResourceType::ALL);
-    }
-    let place = |ty| ResourceType::PUSH_ORDER.iter().position(|other| *other == ty);
-    for ty in ResourceType::ALL {
-        assert!(ty.pushed_after().iter().all(|earlier| place(*earlier) < place(ty)), "{ty}");
-    }
-}
-
-#[test]
 fn per_type_tables_are_indexed_by_their_own_type() {
     let table = PerType::from_fn(|ty| ty);
     for ty in ResourceType::ALL {

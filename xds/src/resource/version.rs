@@ -1,3 +1,5 @@
+//! Content versions.
+
 use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;

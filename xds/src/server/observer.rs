@@ -1,10 +1,13 @@
+//! What the server did, to export.
+
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use crate::{
     proto::discovery::DeltaDiscoveryResponse,
+    rate::Rate,
     resource::{PerType, ResourceType},
 };
 
@@ -16,8 +19,33 @@ pub struct Observer {
     streams_refused: AtomicU64,
     streams_failed: AtomicU64,
     unserved: AtomicU64,
+    refused_requests: [AtomicU64; Refusal::ALL.len()],
+    pub(super) asked_bytes: Arc<AtomicUsize>,
+    pub(super) rates: Rates,
     types: PerType<TypeCounters>,
     last_nacks: PerType<Mutex<Option<Nack>>>,
+}
+
+/// Why a request was refused, beside its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There was no room for it: others' requests had come by half.
+    Crowded,
+    /// It had begun and did not come to its end in time.
+    Late,
+    /// Names that do not exist and answers that are not read take more memory than there is for one address, or for all.
+    Memory,
+    /// A method that is not served, such as the state-of-the-world variant.
+    Unimplemented,
+}
+
+/// Lines of the log that clients cause.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    pub(super) ended: Rate,
+    pub(super) rejected: Rate,
+    pub(super) unserved: Rate,
+    pub(super) refused: Rate,
 }
 
 /// Counters of one resource type.
@@ -39,7 +67,7 @@ pub struct TypeCounters {
     pub removed: AtomicU64,
     /// Changes merged into one that had not been sent yet.
     pub coalesced: AtomicU64,
-    /// Responses with a resource above [`RESPONSE_BYTES_MAX`](crate::delta::RESPONSE_BYTES_MAX), which gRPC clients may
+    /// Responses with a resource above [`RESPONSE_BYTES_MAX`](crate::stream::RESPONSE_BYTES_MAX), which gRPC clients may
     /// refuse.
     pub oversized: AtomicU64,
 }
@@ -56,6 +84,23 @@ pub struct Nack {
 /// An open stream, counted until dropped.
 #[derive(Debug)]
 pub(super) struct Open(pub(super) Arc<Observer>);
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// In the order of their declaration.
+    pub const ALL: [Self; 4] = [Self::Crowded, Self::Late, Self::Memory, Self::Unimplemented];
+
+    /// As in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Crowded => "crowded",
+            Self::Late => "late",
+            Self::Memory => "memory",
+            Self::Unimplemented => "unimplemented",
+        }
+    }
+}
 
 // === impl Observer ===
 
@@ -78,6 +123,16 @@ impl Observer {
     /// Streams ended by the server because of what they asked.
     pub fn streams_failed(&self) -> u64 {
         self.streams_failed.load(Relaxed)
+    }
+
+    /// Requests refused for that reason. Their streams ended.
+    pub fn refused_requests(&self, reason: Refusal) -> u64 {
+        self.refused_requests[reason as usize].load(Relaxed)
+    }
+
+    /// Memory held now for the sake of clients alone, in bytes: names that do not exist, answers that they have not read.
+    pub fn asked_bytes(&self) -> usize {
+        self.asked_bytes.load(Relaxed)
     }
 
     /// Requests for types that are not served here.
@@ -109,6 +164,10 @@ impl Observer {
         self.streams_failed.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn refused_request(&self, reason: Refusal) {
+        self.refused_requests[reason as usize].fetch_add(1, Relaxed);
+    }
+
     pub(super) fn unserved_request(&self) {
         self.unserved.fetch_add(1, Relaxed);
     }
@@ -126,7 +185,7 @@ impl Observer {
         counters.resources.fetch_add(response.resources.len() as u64, Relaxed);
         counters.bytes.fetch_add(bytes as u64, Relaxed);
         counters.removed.fetch_add(response.removed_resources.len() as u64, Relaxed);
-        counters.oversized.fetch_add(u64::from(bytes > crate::delta::RESPONSE_BYTES_MAX), Relaxed);
+        counters.oversized.fetch_add(u64::from(bytes > crate::stream::RESPONSE_BYTES_MAX), Relaxed);
     }
 }
 

@@ -28,8 +28,8 @@ fn clients_of_the_largest_catalog_with_the_longest_names_may_come_back() {
     for request in [dns_server, envoy] {
         let bytes = request.encoded_len();
         assert!(bytes < Server::REQUEST_BYTES_MAX, "{} of {bytes} bytes", request.type_url);
-        delta::Session::new(delta::Limits::default())
-            .on_request(&request, &crate::cache::Cache::new().publish())
+        delta::Session::new(stream::Limits::default())
+            .on_request(&request, &*crate::cache::Cache::new().publish())
             .expect("within the limits");
     }
 }

@@ -1,3 +1,5 @@
+//! The identity that new connections are given.
+
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwapOption;

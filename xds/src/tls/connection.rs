@@ -1,3 +1,5 @@
+//! An accepted connection, held to what a client may cost before and beside its requests.
+
 use std::{
     io,
     pin::Pin,
@@ -13,17 +15,24 @@ use tokio::{
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::{Failure, Io, Observer};
+use super::{
+    Failure, Io, Observer,
+    frames::{Frames, Stock},
+};
 
 #[cfg(test)]
 mod tests;
 
 /// A connection that was accepted, after its handshake if there is one. It holds one of the places that there are, and
-/// must begin to speak HTTP/2 in time.
+/// must begin to speak HTTP/2 in time. A client that floods it with frames that carry nothing is let go.
 #[derive(Debug)]
 pub struct Connection {
     io: Io,
     preface: Option<Preface>,
+    received: Frames,
+    sent: Frames,
+    stock: Stock,
+    observer: Arc<Observer>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -45,12 +54,31 @@ impl Connection {
     /// Fails to be read when the client's preface has not come after `timeout`.
     pub(super) fn new(io: Io, place: OwnedSemaphorePermit, timeout: Duration, observer: Arc<Observer>) -> Self {
         let late = Box::pin(sleep(timeout));
-        let preface = Preface { bytes_left: PREFACE_BYTES, late, timeout, observer };
-        Self { io, preface: Some(preface), _place: place }
+        let preface = Preface { bytes_left: PREFACE_BYTES, late, timeout, observer: Arc::clone(&observer) };
+        let (received, sent) = (Frames::after(PREFACE_BYTES), Frames::after(0));
+        Self { io, preface: Some(preface), received, sent, stock: Stock::new(), observer, _place: place }
     }
 
-    fn heard(&mut self, bytes: usize) {
-        self.preface = self.preface.take().and_then(|preface| preface.after(bytes));
+    fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.preface = self.preface.take().and_then(|preface| preface.after(bytes.len()));
+        let (stock, mut may) = (&mut self.stock, true);
+        self.received.pass(bytes, |ty, len| may &= stock.received(ty, len));
+        if may {
+            return Ok(());
+        }
+        self.observer.failed(Failure::Flooded);
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many HTTP/2 frames without requests"))
+    }
+
+    /// The first `written` bytes of these.
+    fn said<'a>(&mut self, written: &Poll<io::Result<usize>>, bufs: impl IntoIterator<Item = &'a [u8]>) {
+        let Poll::Ready(Ok(mut left)) = *written else { return };
+        let Self { sent, stock, .. } = self;
+        for buf in bufs {
+            let part = &buf[..left.min(buf.len())];
+            left -= part.len();
+            sent.pass(part, |ty, len| stock.sent(ty, len));
+        }
     }
 }
 
@@ -58,7 +86,9 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.heard(buf.filled().len() - before);
+        if let Err(error) = self.heard(&buf.filled()[before..]) {
+            return Poll::Ready(Err(error));
+        }
         match (polled, &mut self.preface) {
             (Poll::Pending, Some(preface)) => preface.poll_late(cx),
             (polled, _) => polled,
@@ -68,7 +98,9 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.said(&written, [buf]);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -84,7 +116,9 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.said(&written, bufs.iter().map(|buf| &**buf));
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

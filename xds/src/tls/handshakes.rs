@@ -1,3 +1,5 @@
+//! Handshakes of TLS under way, in bounded number.
+
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use tokio::{

@@ -1,3 +1,5 @@
+//! A certificate with its key.
+
 use std::{fmt, sync::Arc};
 
 use tokio_rustls::rustls::{

@@ -1,3 +1,5 @@
+//! Connections as they come, in bounded number.
+
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{Stream, stream};

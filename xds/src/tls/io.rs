@@ -1,3 +1,5 @@
+//! The bytes of a connection.
+
 use std::{
     io,
     pin::Pin,

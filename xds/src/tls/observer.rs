@@ -1,3 +1,5 @@
+//! Connections that failed, by reason.
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a connection carried no stream. Without TLS it is `Accept`, `Crowded` or `Timeout`.
@@ -10,6 +12,8 @@ pub enum Failure {
     /// It came when there were [`Bounds::connections_max`](super::Bounds::connections_max) already; or it gave way to others
     /// after [`Limits::patience`](super::Limits::patience), when there were too many handshakes at a time.
     Crowded,
+    /// The client sent HTTP/2 frames that carry nothing (PING, SETTINGS) without end. It may have had streams.
+    Flooded,
     /// No protocol, version or cipher in common.
     Incompatible,
     /// There is no certificate yet.
@@ -35,10 +39,11 @@ pub struct Observer {
 
 impl Failure {
     /// In the order of their declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Accept,
         Self::Closed,
         Self::Crowded,
+        Self::Flooded,
         Self::Incompatible,
         Self::NoCertificate,
         Self::Other,
@@ -53,6 +58,7 @@ impl Failure {
             Self::Accept => "accept",
             Self::Closed => "closed",
             Self::Crowded => "crowded",
+            Self::Flooded => "flooded",
             Self::Incompatible => "incompatible",
             Self::NoCertificate => "no_certificate",
             Self::Other => "other",

@@ -1,3 +1,5 @@
+//! Whom a client trusts, from a file that may change.
+
 use std::{
     io,
     path::PathBuf,

@@ -11,9 +11,12 @@ use envoy_types::pb::{
     google::{protobuf::Duration, rpc::Status},
 };
 use prost::Message;
-use rollcall_xds::resource::{
-    Resource,
-    ResourceType::{self, Cluster as Cds, Endpoints as Eds},
+use rollcall_xds::{
+    resource::{
+        Resource,
+        ResourceType::{self, Cluster as Cds, Endpoints as Eds},
+    },
+    server::Refusal,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -144,6 +147,8 @@ async fn the_state_of_the_world_variant_is_not_implemented_and_says_so() {
     let requests = tokio_stream::once(DiscoveryRequest::default());
     let status = soon(client.stream_aggregated_resources(requests)).await.expect_err("refused");
     assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().contains("DELTA_GRPC"), "{status}");
+    assert_eq!(replica.observer.refused_requests(Refusal::Unimplemented), 1);
     drop(client);
     replica.stop().await;
 }

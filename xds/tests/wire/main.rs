@@ -15,6 +15,8 @@ mod authority;
 mod connections;
 mod envoy;
 mod failover;
+mod hostile;
+mod raw;
 mod reconnect;
 mod tls;
 

@@ -1,11 +1,15 @@
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use rollcall_xds::{
-    client::{self, Config, Event},
+    client::{self, Config, Event, Names},
     resource::ResourceType::{EndpointBucket, Service, Zone},
     server::{Limits, Nack},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Replica, catalog, resource, soon};
 
@@ -145,6 +149,38 @@ async fn what_the_sink_refuses_is_counted_with_its_reason_and_does_not_end_the_s
     let nack = Nack { node_id: "test-0".to_owned(), message: "a bad body".to_owned() };
     assert_eq!(replica.observer.last_nack(Service), Some(nack));
     assert_eq!(replica.observer.types()[Service].nacks.load(Relaxed), 1);
+    reader.stop().await;
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn names_are_subscribed_to_one_by_one_while_the_stream_is_open_and_after_a_reconnect() {
+    let (mut cache, sender) = catalog();
+    for name in ["a", "b", "c"] {
+        cache.upsert(Service, resource(Service, name, "1"));
+    }
+    sender.send_replace(Some(cache.publish()));
+    let replica = Replica::start(sender.subscribe()).await;
+    let address = replica.address;
+    let names = |of: &[&str]| Names::from([(Service, of.iter().map(|name| Arc::from(*name)).collect())]);
+    let (wanted, receiver) = watch::channel(names(&["a"]));
+    let config = Config { types: Vec::new(), names: receiver, ..Config::new(vec![replica.uri()], "test-0") };
+    let mut reader = Reader::start_config(config);
+    reader.holding("a", "1").await;
+    wanted.send_replace(names(&["b", "later"]));
+    reader.holding("b", "1").await;
+    assert!(!reader.holds.contains_key("c"), "nobody asked for it");
+
+    replica.stop().await;
+    cache.upsert(Service, resource(Service, "a", "2"));
+    cache.upsert(Service, resource(Service, "b", "2"));
+    sender.send_replace(Some(cache.publish()));
+    let replica = Replica::start_at(address, sender.subscribe(), Limits::default()).await;
+    reader.holding("b", "2").await;
+    cache.upsert(Service, resource(Service, "later", "1"));
+    sender.send_replace(Some(cache.publish()));
+    reader.holding("later", "1").await;
+    assert_eq!(reader.holds.get("a").map(String::as_str), Some("1"), "it was given up");
     reader.stop().await;
     replica.stop().await;
 }

@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use super::State;
 use crate::{
-    client::Update,
+    client::{Names, Update},
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
     resource::{
         Resource,
@@ -9,7 +11,11 @@ use crate::{
 };
 
 fn state() -> State {
-    State::new("dns-0".to_owned(), vec![EndpointBucket, Service, Zone])
+    State::new("dns-0".to_owned(), vec![EndpointBucket, Service, Zone], &Names::new())
+}
+
+fn names(of: &[(ResourceType, &[&str])]) -> Names {
+    of.iter().map(|(ty, names)| (*ty, names.iter().map(|name| Arc::from(*name)).collect())).collect()
 }
 
 fn response(ty: ResourceType, resources: &[(&str, &str)], removed: &[&str]) -> DeltaDiscoveryResponse {
@@ -90,4 +96,34 @@ fn a_response_that_cannot_be_read_is_rejected_whole_without_asking_the_sink() {
 fn a_type_that_was_not_asked_for_is_rejected() {
     let answer = state().on_response(&response(Cluster, &[], &[]), |_| panic!("the sink was asked"));
     assert!(error(answer).contains("was not asked for"));
+}
+
+#[test]
+fn names_are_asked_for_one_by_one_and_given_up_again() {
+    let mut state = State::new("agent-0".to_owned(), vec![Zone], &names(&[(Service, &["shop/a"])]));
+    let hello: Vec<_> = state.hello().map(|request| (request.type_url, request.resource_names_subscribe)).collect();
+    let url = |ty: ResourceType| ty.type_url().to_owned();
+    assert_eq!(hello, [(url(Zone), vec!["*".to_owned()]), (url(Service), vec!["shop/a".to_owned()])]);
+    state.on_response(&response(Service, &[("shop/a", "1")], &[]), |_| Ok(()));
+
+    let requests = state.on_names(&names(&[(Service, &["shop/b"]), (Cluster, &["b.shop:http"])]));
+    let [cluster, service] = &*requests else { panic!("one request for each type: {requests:?}") };
+    assert_eq!(
+        (&*cluster.type_url, &*cluster.resource_names_subscribe),
+        (Cluster.type_url(), &["b.shop:http".to_owned()][..])
+    );
+    assert_eq!(service.resource_names_subscribe, ["shop/b"]);
+    assert_eq!(service.resource_names_unsubscribe, ["shop/a"]);
+    assert!(held(&state, Service).is_empty(), "the next server is told what is wanted");
+    assert!(state.on_names(&names(&[(Service, &["shop/b"]), (Cluster, &["b.shop:http"])])).is_empty());
+}
+
+#[test]
+fn a_type_of_which_nothing_is_wanted_any_more_is_not_asked_for_as_a_whole() {
+    let mut state = State::new("agent-0".to_owned(), Vec::new(), &names(&[(Service, &["shop/a"])]));
+    let requests = state.on_names(&Names::new());
+    assert_eq!((requests.len(), state.hello().count()), (1, 0));
+    let late = state.on_response(&response(Service, &[("shop/a", "1")], &[]), |_| Ok(()));
+    assert_eq!(late.error_detail, None, "an answer that was under way is no error");
+    assert_eq!(state.hello().count(), 0);
 }

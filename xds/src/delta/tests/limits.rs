@@ -8,6 +8,7 @@ fn limited() -> World {
         names_per_request_max: 3,
         versions_per_request_max: 3,
         names_per_stream_max: 4,
+        asked_bytes_max: 1_000,
         name_bytes_max: 100,
         unserved_types_max: 2,
     };
@@ -87,4 +88,57 @@ fn names_of_types_that_do_not_exist_are_bounded() {
     world.ask(request.clone()).expect("fine");
     request.resource_names_subscribe = strings(&["d", "e"]);
     refused(&mut world, request, Code::ResourceExhausted, "the limit is 4");
+}
+
+#[test]
+fn names_that_do_not_exist_are_kept_as_a_hash() {
+    let mut world = World::with(Service, &["a"]);
+    let names: Vec<_> = (0..1_000).map(|n| format!("{n:02000}")).collect();
+    world.ask(subscribe(Service, &names.iter().map(String::as_str).collect::<Vec<_>>())).expect("fine");
+    assert!(world.session.asked_bytes() > 2_000_000, "until they are answered");
+    assert_eq!(world.drain().len(), 1_000);
+    let bytes = world.session.asked_bytes();
+    assert!(bytes < 1_000 * 32, "{bytes} bytes");
+    world.write(Service, &names[7], "1");
+    assert_eq!(world.drain(), [format!("{}=1", names[7])], "none is forgotten");
+    world.ask(unsubscribe(Service, &[&names[7], &names[8]])).expect("fine");
+    world.write(Service, &names[7], "2");
+    world.write(Service, &names[8], "1");
+    assert_eq!(world.drain(), [""; 0]);
+}
+
+#[test]
+fn absent_names_are_found_by_a_stream_that_fell_out_of_the_ring() {
+    let mut world = World::with(Service, &[]);
+    world.cache = crate::cache::Cache::with_ring(2);
+    world.ask(subscribe(Service, &["later", "never"])).expect("fine");
+    world.drain();
+    for name in ["later", "b", "c"] {
+        world.cache.upsert(Service, crate::resource::Resource::from_body(Service, name, &b"1"[..]));
+    }
+    world.cache.publish();
+    assert_eq!(world.drain(), ["later=1"]);
+}
+
+#[test]
+fn a_client_that_asks_and_does_not_read_is_refused() {
+    let mut world = World { session: Session::new(Limits { asked_bytes_max: 400, ..Limits::default() }), ..limited() };
+    world.ask(subscribe(Service, &["absent-0"])).expect("fine");
+    let refused = (1..100).find_map(|n| world.ask(subscribe(Service, &[&format!("absent-{n}")])).err());
+    let error = refused.expect("there is a limit");
+    assert_eq!(error.code(), Code::ResourceExhausted);
+    assert!(error.to_string().contains("the limit is 400"), "{error}");
+}
+
+#[test]
+fn answers_for_types_that_do_not_exist_count_until_they_are_read() {
+    let mut world = World { session: Session::new(Limits { asked_bytes_max: 400, ..Limits::default() }), ..limited() };
+    let mut request = subscribe(Service, &[&"a".repeat(300)]);
+    request.type_url = "one".to_owned();
+    world.ask(request.clone()).expect("fine");
+    world.next().expect("an answer");
+    request.resource_names_subscribe = vec!["b".repeat(300)];
+    world.ask(request.clone()).expect("the first has gone");
+    request.resource_names_subscribe = vec!["c".repeat(300)];
+    refused(&mut world, request, Code::ResourceExhausted, "the limit is 400");
 }

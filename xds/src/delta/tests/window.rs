@@ -1,7 +1,7 @@
 use super::{Heard, World, ack, nack, node, subscribe, unsubscribe};
 use crate::{
-    delta::RESPONSE_BYTES_MAX,
     resource::ResourceType::{Cluster, Endpoints, Service},
+    stream::RESPONSE_BYTES_MAX,
 };
 
 #[test]

@@ -1,8 +1,10 @@
+//! One unanswered response of a type.
+
 use super::Nonce;
 
 /// One response of a type may be unanswered, so that a slow reader costs itself only.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// The last response, until it is answered. Answers come in order, so one for the last is one for all.
     unanswered: Option<Nonce>,
     /// The client subscribed to more meanwhile: it reads, and is answered without waiting.
@@ -13,24 +15,24 @@ pub(super) struct Window {
 
 impl Window {
     /// Whether a response may be sent.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.unanswered.is_none() || self.lifted
     }
 
     /// Whether the client has read everything that was sent.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.unanswered.is_none()
     }
 
-    pub(super) fn lift(&mut self) {
+    pub(crate) fn lift(&mut self) {
         self.lifted = true;
     }
 
-    pub(super) fn sent(&mut self, nonce: Nonce) {
+    pub(crate) fn sent(&mut self, nonce: Nonce) {
         *self = Self { unanswered: Some(nonce), lifted: false };
     }
 
-    pub(super) fn answered(&mut self, nonce: Nonce) {
+    pub(crate) fn answered(&mut self, nonce: Nonce) {
         self.unanswered = self.unanswered.filter(|unanswered| *unanswered != nonce);
     }
 }

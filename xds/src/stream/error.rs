@@ -1,3 +1,5 @@
+//! Why a stream has to end.
+
 /// Why a stream has to end. The text goes to the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
@@ -34,6 +36,16 @@ pub enum SessionError {
         /// How many there may be.
         limit: usize,
     },
+    /// The stream asked for too much that does not exist, or does not read the answers.
+    #[error(
+        "the stream asked for names that do not exist, or has not read answers, of {bytes} bytes, the limit is {limit}; ask for what exists, or for \"*\""
+    )]
+    TooManyBytes {
+        /// How many there are.
+        bytes: usize,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The stream asked for too many types that do not exist here.
     #[error("the stream asked for more than {limit} resource types that this server does not serve, last {type_url}")]
     TooManyTypes {
@@ -51,9 +63,10 @@ impl SessionError {
     pub fn code(&self) -> tonic::Code {
         match self {
             Self::NoType | Self::TooLong { .. } => tonic::Code::InvalidArgument,
-            Self::RequestTooLarge { .. } | Self::TooManyNames { .. } | Self::TooManyTypes { .. } => {
-                tonic::Code::ResourceExhausted
-            }
+            Self::RequestTooLarge { .. }
+            | Self::TooManyNames { .. }
+            | Self::TooManyBytes { .. }
+            | Self::TooManyTypes { .. } => tonic::Code::ResourceExhausted,
         }
     }
 }

@@ -1,0 +1,167 @@
+//! One call: a session between the two halves of the stream.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use futures::stream;
+use tokio::{
+    select,
+    sync::{OwnedSemaphorePermit, watch},
+};
+use tokio_stream::StreamExt;
+use tonic::Status;
+
+use super::{
+    Snapshots,
+    budget::Claim,
+    observer::{Nack, Open, Refusal},
+};
+use crate::{
+    delta::{Heard, Session},
+    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+    resource::ResourceType,
+    view::{View, Views},
+};
+
+/// One stream: its session between the two halves of the call. Polled by the transport when it can write, so there is
+/// neither a task nor a buffer per stream.
+pub(super) struct Call<R> {
+    pub(super) session: Session,
+    pub(super) requests: R,
+    pub(super) snapshots: Snapshots,
+    pub(super) views: Views,
+    pub(super) view: View,
+    pub(super) draining: watch::Receiver<bool>,
+    pub(super) open: Open,
+    pub(super) claim: Claim,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+// === impl Call ===
+
+impl<R> Call<R>
+where
+    R: futures::Stream<Item = Result<DeltaDiscoveryRequest, Status>> + Send + Unpin + 'static,
+{
+    /// Responses until the client leaves, the server drains, or the client asks for something it may not.
+    pub(super) fn into_responses(
+        self,
+    ) -> impl futures::Stream<Item = Result<DeltaDiscoveryResponse, Status>> + Send + 'static {
+        stream::unfold(Some(self), |this| async move {
+            let mut this = this?;
+            match this.next().await? {
+                Ok(response) => Some((Ok(response), Some(this))),
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<DeltaDiscoveryResponse, Status>> {
+        loop {
+            if let Some(response) = self.session.next_response(&self.view) {
+                self.open.0.push(&response);
+                // What was answered is let go: that cannot be too much.
+                _ = self.claim.set(self.session.asked_bytes());
+                return Some(Ok(response));
+            }
+            select! {
+                request = self.requests.next() => {
+                    if let Err(status) = self.on_request(request?) {
+                        return Some(Err(status));
+                    }
+                }
+                changed = self.snapshots.changed() => {
+                    changed.ok()?; // the writer is gone: the process ends
+                    self.on_snapshot();
+                }
+                () = drained(&mut self.draining) => return None,
+            }
+        }
+    }
+
+    fn on_request(&mut self, request: Result<DeltaDiscoveryRequest, Status>) -> Result<(), Status> {
+        let request = request?;
+        if let Some(node) = request.node.as_ref().filter(|_| self.session.is_new()) {
+            self.view = self.views.of(node, Arc::clone(self.view.snapshot()));
+        }
+        let heard = self.session.on_request(&request, &self.view);
+        let heard = heard.map_err(|error| self.ended(Status::new(error.code(), error.to_string())))?;
+        if let Err(status) = self.claim.set(self.session.asked_bytes()) {
+            self.open.0.refused_request(Refusal::Memory);
+            return Err(self.ended(status));
+        }
+        match ResourceType::from_type_url(&request.type_url) {
+            Some(ty) => self.heard(ty, heard),
+            None if heard == Heard::Unserved => self.unserved(&request),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// The stream ends because of what was asked.
+    fn ended(&self, status: Status) -> Status {
+        let observer = &self.open.0;
+        observer.failed();
+        if let Some(left_out) = observer.rates.ended.admit() {
+            tracing::warn!(node = ?self.node(), error = ?status.message(), left_out, "discovery stream ended");
+        }
+        status
+    }
+
+    fn heard(&self, ty: ResourceType, heard: Heard) {
+        let observer = &self.open.0;
+        observer.types()[ty].requests.fetch_add(1, Relaxed);
+        match heard {
+            Heard::Nothing | Heard::Unserved => {}
+            Heard::Ack(_) => _ = observer.types()[ty].acks.fetch_add(1, Relaxed),
+            Heard::Nack(rejection) => {
+                let (node, nonce, code) = (self.node(), rejection.nonce, rejection.code);
+                if let Some(left_out) = observer.rates.rejected.admit() {
+                    let message = excerpt(&rejection.message);
+                    tracing::warn!(?node, %ty, %nonce, code, ?message, left_out, "rejected");
+                }
+                observer.nack(ty, Nack { node_id: self.session.node_id().to_owned(), message: rejection.message });
+            }
+        }
+    }
+
+    fn unserved(&self, request: &DeltaDiscoveryRequest) {
+        let observer = &self.open.0;
+        observer.unserved_request();
+        if let Some(left_out) = observer.rates.unserved.admit() {
+            let (node, type_url) = (self.node(), excerpt(&request.type_url));
+            let names = request.resource_names_subscribe.len();
+            tracing::warn!(
+                ?node,
+                ?type_url,
+                names,
+                left_out,
+                "client asks for a resource type that is not served here"
+            );
+        }
+    }
+
+    /// For the log, where foreign words are written as Debug does: in quotes, with line breaks and the like escaped.
+    fn node(&self) -> &str {
+        excerpt(self.session.node_id())
+    }
+
+    fn on_snapshot(&mut self) {
+        let Some(snapshot) = self.snapshots.borrow_and_update().clone() else { return };
+        self.view.turn_to(snapshot);
+        let before = *self.session.coalesced();
+        self.session.on_snapshot(&self.view);
+        for (ty, coalesced) in self.session.coalesced().iter() {
+            self.open.0.types()[ty].coalesced.fetch_add(coalesced - before[ty], Relaxed);
+        }
+    }
+}
+
+/// The beginning of what somebody else wrote.
+fn excerpt(words: &str) -> &str {
+    const CHARS: usize = 256;
+    words.char_indices().nth(CHARS).map_or(words, |(end, _)| &words[..end])
+}
+
+async fn drained(draining: &mut watch::Receiver<bool>) {
+    _ = draining.wait_for(|draining| *draining).await;
+}

@@ -1,0 +1,130 @@
+//! Around the service: calls that are not served are refused in words, and bodies are held to their bounds.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::future::{Either, Ready, ready};
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{Service, http},
+    transport::server::TcpConnectInfo,
+};
+
+use super::{
+    arriving::Arriving,
+    budget::{Budget, Peer},
+    observer::{Observer, Refusal},
+};
+
+/// Puts a [`Guard`] around every service of a transport.
+#[derive(Clone, Debug)]
+pub struct GuardLayer {
+    pub(super) budget: Arc<Budget>,
+    pub(super) observer: Arc<Observer>,
+    pub(super) patience: Duration,
+}
+
+/// See [`GuardLayer`].
+#[derive(Clone, Debug)]
+pub struct Guard<S> {
+    inner: S,
+    layer: GuardLayer,
+}
+
+/// Why the state-of-the-world variant is refused, and what to do.
+const USE_DELTA: &str = "the state-of-the-world variant is not served here; use the incremental one: in Envoy \
+                         `api_type: DELTA_GRPC` in dynamic_resources.ads_config. Proxyless gRPC clients speak only the \
+                         former and cannot be served yet";
+
+/// Why single types are refused, and what to do.
+const USE_AGGREGATED: &str = "resource types are not served one by one here; use the aggregated stream: in Envoy \
+                              `dynamic_resources.ads_config` with `api_type: DELTA_GRPC`, and `ads: {}` for clusters and \
+                              their endpoints";
+
+// === impl GuardLayer ===
+
+impl<S> tower_layer::Layer<S> for GuardLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Guard<S> {
+        Guard { inner, layer: self.clone() }
+    }
+}
+
+impl GuardLayer {
+    fn peer(&self, request: &http::Request<Body>) -> Arc<Peer> {
+        let address = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+        address.map_or_else(|| self.budget.nobody(), |address| self.budget.peer(address.ip()))
+    }
+
+    fn refuse(&self, words: &'static str, path: &str, peer: Option<IpAddr>) -> Status {
+        self.observer.refused_request(Refusal::Unimplemented);
+        if let Some(left_out) = self.observer.rates.refused.admit() {
+            let peer = peer.map(|peer| peer.to_string());
+            tracing::warn!(?path, peer, left_out, "refused: {words}");
+        }
+        Status::unimplemented(words)
+    }
+}
+
+// === impl Guard ===
+
+impl<S> Service<http::Request<Body>> for Guard<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Either<Ready<Result<Self::Response, S::Error>>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let peer = self.layer.peer(&request);
+        if let Some(words) = refusal(request.uri().path()) {
+            let status = self.layer.refuse(words, request.uri().path(), Some(peer.address()));
+            return Either::Left(ready(Ok(status.into_http())));
+        }
+        request.extensions_mut().insert(Arc::clone(&peer));
+        let (observer, patience) = (Arc::clone(&self.layer.observer), self.layer.patience);
+        let request = request.map(|body| Body::new(Arriving::new(body, peer, observer, patience)));
+        Either::Right(self.inner.call(request))
+    }
+}
+
+/// Why a method of Envoy's API is refused. What else is not served, the transport refuses.
+fn refusal(path: &str) -> Option<&'static str> {
+    let (service, method) = path.strip_prefix("/envoy.service.")?.split_once('/')?;
+    let aggregated = service == "discovery.v3.AggregatedDiscoveryService";
+    match method {
+        "StreamAggregatedResources" if aggregated => Some(USE_DELTA),
+        _ if aggregated => None,
+        _ if service.ends_with("DiscoveryService") => Some(USE_AGGREGATED),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_served_is_refused_in_words_that_help() {
+        let aggregated = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
+        assert_eq!(refusal(&format!("{aggregated}/StreamAggregatedResources")), Some(USE_DELTA));
+        assert_eq!(refusal(&format!("{aggregated}/DeltaAggregatedResources")), None);
+        for single in
+            ["cluster.v3.ClusterDiscoveryService/StreamClusters", "listener.v3.ListenerDiscoveryService/Delta"]
+        {
+            assert_eq!(refusal(&format!("/envoy.service.{single}")), Some(USE_AGGREGATED));
+        }
+        assert_eq!(refusal("/grpc.health.v1.Health/Check"), None);
+    }
+}

@@ -1,0 +1,104 @@
+//! Names that wait to be sent to one client, counted in bytes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Why a name is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    /// It changed: to be sent if the client does not hold that version.
+    Changed,
+    /// The client asked, or needs it again: to be sent in any case.
+    Asked,
+}
+
+/// Names in order, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    names: BTreeMap<Arc<str>, Why>,
+    asked_bytes: usize,
+}
+
+/// What an entry takes beside its text: its place in the tree and the counts of its `Arc`.
+const ENTRY_BYTES: usize = 48;
+
+// === impl Queue ===
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Memory for what was asked for, in bytes, if nobody else has these names. What changed by itself is not counted: its
+    /// names are the catalog's.
+    pub(crate) fn asked_bytes(&self) -> usize {
+        self.asked_bytes
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.names.keys()
+    }
+
+    pub(crate) fn first(&self) -> Option<&Arc<str>> {
+        self.names.first_key_value().map(|(name, _)| name)
+    }
+
+    pub(crate) fn insert(&mut self, name: Arc<str>, why: Why) {
+        let bytes = bytes(&name, why);
+        if let Some(before) = self.remove(&name) {
+            debug_assert!(before <= why, "whoever asked is answered");
+        }
+        self.asked_bytes += bytes;
+        self.names.insert(name, why);
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Why> {
+        let why = self.names.remove(name)?;
+        self.asked_bytes -= bytes(name, why);
+        Some(why)
+    }
+
+    pub(crate) fn pop_first(&mut self) -> Option<Arc<str>> {
+        let (name, why) = self.names.pop_first()?;
+        self.asked_bytes -= bytes(&name, why);
+        Some(name)
+    }
+
+    pub(crate) fn retain(&mut self, kept: impl Fn(&str) -> bool) {
+        let asked_bytes = &mut self.asked_bytes;
+        self.names.retain(|name, why| {
+            let kept = kept(name);
+            *asked_bytes -= if kept { 0 } else { bytes(name, *why) };
+            kept
+        });
+    }
+}
+
+fn bytes(name: &str, why: Why) -> usize {
+    match why {
+        Why::Asked => name.len() + ENTRY_BYTES,
+        Why::Changed => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_of_the_names_that_were_asked_for() {
+        let mut queue = Queue::default();
+        for name in ["a", "bcd", "a", "ef"] {
+            queue.insert(name.into(), Why::Asked);
+        }
+        queue.insert("changed".into(), Why::Changed);
+        assert_eq!(queue.asked_bytes(), 6 + 3 * ENTRY_BYTES);
+        queue.retain(|name| name != "ef");
+        assert_eq!((queue.remove("ef"), queue.remove("a")), (None, Some(Why::Asked)));
+        assert_eq!((queue.asked_bytes(), queue.pop_first().as_deref()), (3 + ENTRY_BYTES, Some("bcd")));
+        assert_eq!((queue.asked_bytes(), queue.remove("changed")), (0, Some(Why::Changed)));
+    }
+}

@@ -1,0 +1,41 @@
+//! Clusters that wait for their endpoints: after each Cluster sent, its Endpoints follow unasked, changed or not. Envoy warms
+//! the cluster with them and would wait 15 s for a new version otherwise.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::resource::ResourceType;
+
+/// Clusters sent whose Endpoints have not been sent after them. Bounded by the clusters that the client holds.
+#[derive(Debug, Default)]
+pub(crate) struct Warming(HashSet<Arc<str>>);
+
+// === impl Warming ===
+
+impl Warming {
+    /// Notes a response.
+    pub(crate) fn sent(&mut self, ty: ResourceType, sent: &[Arc<str>], removed: &[Arc<str>]) {
+        match ty {
+            ResourceType::Cluster => {
+                removed.iter().for_each(|name| _ = self.0.remove(name));
+                self.0.extend(sent.iter().cloned());
+            }
+            ResourceType::Endpoints => sent.iter().for_each(|name| _ = self.0.remove(name)),
+            ResourceType::Service | ResourceType::EndpointBucket | ResourceType::Zone => {}
+        }
+    }
+
+    /// Whether the endpoints of that name are to follow.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Forgets the clusters that the client no longer listens to.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|name| wanted(name));
+    }
+
+    /// All of them.
+    pub(crate) fn names(&self) -> Vec<Arc<str>> {
+        self.0.iter().cloned().collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! What a stream sees: between the catalog as resources and a session.
+//!
+//! ```text
+//! Snapshot, the same for everybody --Lens, by scope and zone--> View --Resources--> session
+//! ```
+//!
+//! Without a lens a view is the snapshot itself. With one, each resource is looked at when a stream asks for it, once for
+//! all streams of the same scope and zone: they share its bytes.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    cache::{Changes, Snapshot},
+    proto::discovery::Node,
+    resource::{Resource, ResourceType},
+};
+
+mod eyes;
+mod lens;
+#[cfg(test)]
+mod tests;
+
+use self::eyes::{AllEyes, Eyes};
+pub use self::lens::{Lens, Scope, Viewer};
+
+/// Resources at one revision, as one client sees them. A session asks nothing else: whether they were made ahead, for
+/// everybody, or on demand, for those who see alike, is not its concern.
+pub trait Resources {
+    /// Orders states within this process.
+    fn revision(&self) -> u64;
+
+    /// The resource of that type and name, if there is one and the client may see it.
+    fn get(&self, ty: ResourceType, name: &str) -> Option<Cow<'_, Resource>>;
+
+    /// Hands over all resources of a type, in an order of no meaning.
+    fn for_each(&self, ty: ResourceType, see: &mut dyn FnMut(&Resource));
+
+    /// What may differ from `revision`, an earlier state of the same view; a key may occur more than once.
+    fn changes_since(&self, revision: u64) -> Changes<'_>;
+}
+
+/// What streams see: a view for each.
+#[derive(Clone, Debug, Default)]
+pub struct Views(Option<(Arc<dyn Lens>, AllEyes)>);
+
+/// The resources of one snapshot, as one client sees them.
+#[derive(Clone, Debug)]
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    /// `None` sees everything as it is.
+    eyes: Option<Arc<Eyes>>,
+}
+
+// === impl Views ===
+
+impl Views {
+    /// Everybody sees everything as it is.
+    pub fn plain() -> Self {
+        Self::default()
+    }
+
+    /// Everybody sees through `lens`.
+    pub fn through(lens: Arc<dyn Lens>) -> Self {
+        Self(Some((lens, AllEyes::default())))
+    }
+
+    /// The view of a client that says this of itself.
+    pub fn of(&self, node: &Node, snapshot: Arc<Snapshot>) -> View {
+        let eyes = self.0.as_ref().map(|(lens, all)| Eyes::of(all, lens, lens.viewer(node)));
+        View { snapshot, eyes }
+    }
+}
+
+// === impl View ===
+
+impl View {
+    /// The same view of another snapshot.
+    pub fn turn_to(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+    }
+
+    /// What it is a view of.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+}
+
+impl Resources for View {
+    fn revision(&self) -> u64 {
+        self.snapshot.revision()
+    }
+
+    fn get(&self, ty: ResourceType, name: &str) -> Option<Cow<'_, Resource>> {
+        let resource = self.snapshot.get(ty, name)?;
+        match &self.eyes {
+            None => Some(Cow::Borrowed(resource)),
+            Some(eyes) => eyes.see(ty, resource, &self.snapshot).map(Cow::Owned),
+        }
+    }
+
+    fn for_each(&self, ty: ResourceType, see: &mut dyn FnMut(&Resource)) {
+        let Some(eyes) = &self.eyes else { return self.snapshot.iter(ty).for_each(see) };
+        let seen = self.snapshot.iter(ty).filter_map(|resource| eyes.see(ty, resource, &self.snapshot));
+        seen.for_each(|resource| see(&resource));
+    }
+
+    fn changes_since(&self, revision: u64) -> Changes<'_> {
+        self.snapshot.changes_since(revision)
+    }
+}
+
+// === impl Snapshot ===
+
+/// As everybody sees them.
+impl Resources for Snapshot {
+    fn revision(&self) -> u64 {
+        Self::revision(self)
+    }
+
+    fn get(&self, ty: ResourceType, name: &str) -> Option<Cow<'_, Resource>> {
+        Self::get(self, ty, name).map(Cow::Borrowed)
+    }
+
+    fn for_each(&self, ty: ResourceType, see: &mut dyn FnMut(&Resource)) {
+        self.iter(ty).for_each(see);
+    }
+
+    fn changes_since(&self, revision: u64) -> Changes<'_> {
+        Self::changes_since(self, revision)
+    }
+}

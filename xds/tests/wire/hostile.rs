@@ -1,0 +1,159 @@
+//! What clients may take that follow the letter of the protocol and nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
+};
+use prost::Message;
+use rollcall_xds::{
+    resource::ResourceType::Service,
+    server::{Limits, Memory, Refusal},
+    tls::{Bounds, Failure, Incoming, Observer},
+};
+use tokio::io::AsyncWriteExt;
+use tonic::Code;
+
+use crate::{
+    Replica, catalog,
+    raw::{PING, Raw, SETTINGS, frame},
+    soon,
+};
+
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A server of an empty catalog, and its writer: streams end with that.
+async fn replica(limits: Limits, observer: &Arc<Observer>) -> (Replica, impl Sized + use<>) {
+    let (mut cache, sender) = catalog();
+    sender.send_replace(Some(cache.publish()));
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let incoming = |listener| Incoming::plain(listener).bounded(Bounds::default(), observer.clone());
+    (Replica::start_on(address, sender.subscribe(), limits, incoming).await, sender)
+}
+
+/// A request, framed as gRPC does, of about so many bytes.
+fn request(bytes: usize) -> Vec<u8> {
+    let names = (0..bytes / 100).map(|n| format!("{n:098}")).collect();
+    let message = DeltaDiscoveryRequest {
+        type_url: Service.type_url().to_owned(),
+        resource_names_subscribe: names,
+        ..DeltaDiscoveryRequest::default()
+    };
+    let body = message.encode_to_vec();
+    let len = u32::try_from(body.len()).expect("short").to_be_bytes();
+    [&[0][..], &len, &body].concat()
+}
+
+#[tokio::test]
+async fn a_request_that_has_begun_must_come_to_its_end() {
+    let limits = Limits { request_patience: Duration::from_millis(50), ..Limits::default() };
+    let (replica, _writer) = replica(limits, &Arc::default()).await;
+    let mut raw = Raw::connect("127.0.0.1", replica.address).await;
+    for (stream, bytes) in [(1, 3), (3, 100), (5, 9_000)] {
+        raw.call(stream).await;
+        raw.data(stream, &request(10_000)[..bytes]).await;
+        raw.end_of(stream).await;
+    }
+    assert_eq!(replica.observer.refused_requests(Refusal::Late), 3);
+    drop(raw);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_asks_in_whole_requests_may_be_slow_for_ever() {
+    let limits = Limits { request_patience: Duration::from_millis(20), ..Limits::default() };
+    let (replica, _writer) = replica(limits, &Arc::default()).await;
+    let mut raw = Raw::connect("127.0.0.1", replica.address).await;
+    raw.call(1).await;
+    for _ in 0..3 {
+        raw.data(1, &request(100)).await;
+        raw.data_on(1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(replica.observer.refused_requests(Refusal::Late), 0);
+    drop(raw);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn requests_by_half_take_the_room_of_their_own_address() {
+    let memory = Memory { arriving_per_peer_max: 25_000, ..Memory::default() };
+    let limits = Limits { memory, request_patience: LONG, ..Limits::default() };
+    let (replica, _writer) = replica(limits, &Arc::default()).await;
+    let mut stranger = Raw::connect("127.0.0.2", replica.address).await;
+    let whole = request(20_000);
+    stranger.call(1).await;
+    stranger.data(1, &whole[..10_000]).await;
+    stranger.call(3).await;
+    stranger.data(3, &whole).await; // waits behind the first
+    let mut other = Raw::connect("127.0.0.3", replica.address).await;
+    other.call(1).await;
+    other.data(1, &whole).await;
+    other.data_on(1).await;
+    stranger.data(1, &whole[10_000..]).await;
+    stranger.data_on(3).await;
+    drop((stranger, other));
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_finds_no_room_is_refused_at_its_time() {
+    let memory = Memory { arriving_per_peer_max: 25_000, ..Memory::default() };
+    let limits = Limits { memory, request_patience: Duration::from_millis(200), ..Limits::default() };
+    let (replica, _writer) = replica(limits, &Arc::default()).await;
+    let mut raw = Raw::connect("127.0.0.1", replica.address).await;
+    for stream in [1, 3] {
+        raw.call(stream).await;
+        raw.data(stream, &request(20_000)[..6_000]).await;
+    }
+    raw.end_of(3).await;
+    let refused = [Refusal::Late, Refusal::Crowded].map(|reason| replica.observer.refused_requests(reason));
+    assert_eq!(refused.iter().sum::<u64>(), 2, "{refused:?}");
+    drop(raw);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn names_that_do_not_exist_have_a_bound_over_the_streams_of_an_address() {
+    let memory = Memory { asked_per_peer_max: 50_000, ..Memory::default() };
+    let (replica, _writer) = replica(Limits { memory, ..Limits::default() }, &Arc::default()).await;
+    let client = AggregatedDiscoveryServiceClient::connect(replica.uri()).await.expect("the server is up");
+    let mut open = Vec::new();
+    let refused = loop {
+        let names = (0..1_000).map(|n| format!("absent-{}-{n}", open.len())).collect();
+        let ask = DeltaDiscoveryRequest {
+            type_url: Service.type_url().to_owned(),
+            resource_names_subscribe: names,
+            ..DeltaDiscoveryRequest::default()
+        };
+        let requests = tokio_stream::StreamExt::chain(tokio_stream::once(ask), tokio_stream::pending());
+        let mut client = client.clone();
+        let mut stream = soon(client.delta_aggregated_resources(requests)).await.expect("accepted").into_inner();
+        match soon(stream.message()).await {
+            Ok(answer) => assert_eq!(answer.expect("an answer").removed_resources.len(), 1_000),
+            Err(status) => break status,
+        }
+        open.push(stream);
+        assert!(open.len() < 10, "there is a bound");
+    };
+    assert_eq!((refused.code(), replica.observer.refused_requests(Refusal::Memory)), (Code::ResourceExhausted, 1));
+    assert!(refused.message().contains("the streams of 127.0.0.1"), "{refused}");
+    drop(open);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn floods_of_frames_that_carry_nothing_end_their_connection() {
+    for flood in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
+        let observer = Arc::<Observer>::default();
+        let (replica, _writer) = replica(Limits::default(), &observer).await;
+        let Raw { mut read, mut write } = Raw::connect("127.0.0.1", replica.address).await;
+        let reader = tokio::spawn(async move { tokio::io::copy(&mut read, &mut tokio::io::sink()).await });
+        let flood = flood.repeat(100);
+        soon(async { while write.write_all(&flood).await.is_ok() {} }).await;
+        _ = soon(reader).await;
+        assert_eq!(observer.failures(Failure::Flooded), 1);
+        replica.stop().await;
+    }
+}
