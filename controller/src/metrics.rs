@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use rollcall_admin::{Readiness, Telemetry, build_info, process};
 use rollcall_xds::resource::ResourceType;
-use rollcall_xds::server::{Observer, TypeCounters};
+use rollcall_xds::server::{Observer, Refusal, TypeCounters};
 use rollcall_xds::tls::Failure;
 
 use crate::authority::tally as tls;
@@ -268,6 +268,16 @@ impl Readings {
             "Requests for types that are not served, such as listeners. 0 with gRPC and Envoy set up as documented.",
             [([], streams.unserved())],
         )?;
+        page.counters(
+            "rollcall_xds_refused_requests",
+            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as the state-of-the-world variant (unimplemented). 0 is normal.",
+            Refusal::ALL.map(|reason| ([("reason", reason.as_str())], streams.refused_requests(reason))),
+        )?;
+        page.gauge(
+            "rollcall_xds_asked_bytes",
+            "Memory for what only clients speak of: names that do not exist, answers that they have not read. Bounded for each stream, each address and all.",
+            streams.asked_bytes() as f64,
+        )?;
         let each = |of: fn(&TypeCounters) -> &AtomicU64| {
             ResourceType::ALL.into_iter().map(move |ty| ([("type", ty.type_url())], count(of(&streams.types()[ty]))))
         };
@@ -324,7 +334,7 @@ impl Readings {
         )?;
         page.counters(
             "rollcall_tls_handshake_failures",
-            "Connections that failed before HTTP/2 began, by reason: in their TLS handshake, without a preface in time (timeout), or closed because there were too many (crowded).",
+            "Connections that failed before HTTP/2 began, by reason: in their TLS handshake, without a preface in time (timeout), or closed because there were too many (crowded). Also those that flooded it with frames that carry nothing (flooded).",
             Failure::ALL.map(|reason| ([("reason", reason.as_str())], tls.handshakes.failures(reason))),
         )
     }

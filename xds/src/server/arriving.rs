@@ -42,7 +42,7 @@ struct Waiting {
 /// Where one message ends and the next begins (gRPC over HTTP/2, "Length-Prefixed-Message").
 #[derive(Debug, Default)]
 struct Message {
-    head: [u8; Message::HEAD_BYTES],
+    head: [u8; HEAD_BYTES],
     head_len: usize,
     len: u32,
     left: u32,
@@ -50,25 +50,26 @@ struct Message {
     begun: u64,
 }
 
+/// Whether it is compressed, and its length.
+const HEAD_BYTES: usize = 5;
+
 /// Messages up to this need no room: acknowledgements, and most subscriptions.
 const SMALL: u32 = 4096;
 
 // === impl Message ===
 
 impl Message {
-    const HEAD_BYTES: usize = 5;
-
     fn take(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let passed = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
             self.left -= u32::try_from(passed).unwrap_or(self.left);
             bytes = &bytes[passed..];
-            let part = bytes.len().min(Self::HEAD_BYTES - self.head_len);
+            let part = bytes.len().min(HEAD_BYTES - self.head_len);
             self.begun += u64::from(part > 0 && self.head_len == 0);
             self.head[self.head_len..self.head_len + part].copy_from_slice(&bytes[..part]);
             self.head_len += part;
             bytes = &bytes[part..];
-            if self.head_len == Self::HEAD_BYTES {
+            if self.head_len == HEAD_BYTES {
                 let [_compressed, len @ ..] = self.head;
                 self.len = u32::from_be_bytes(len);
                 self.left = self.len;

@@ -101,8 +101,8 @@ where
     fn ended(&self, status: Status) -> Status {
         let observer = &self.open.0;
         observer.failed();
-        if let Some(left_out) = observer.rates.ended.admit() {
-            tracing::warn!(node = ?self.node(), error = ?status.message(), left_out, "discovery stream ended");
+        if let Some(unsaid) = observer.rates.ended.admit() {
+            tracing::warn!(node = ?self.node(), error = ?status.message(), unsaid, "discovery stream ended");
         }
         status
     }
@@ -115,9 +115,9 @@ where
             Heard::Ack(_) => _ = observer.types()[ty].acks.fetch_add(1, Relaxed),
             Heard::Nack(rejection) => {
                 let (node, nonce, code) = (self.node(), rejection.nonce, rejection.code);
-                if let Some(left_out) = observer.rates.rejected.admit() {
+                if let Some(unsaid) = observer.rates.rejected.admit() {
                     let message = excerpt(&rejection.message);
-                    tracing::warn!(?node, %ty, %nonce, code, ?message, left_out, "rejected");
+                    tracing::warn!(?node, %ty, %nonce, code, ?message, unsaid, "rejected");
                 }
                 observer.nack(ty, Nack { node_id: self.session.node_id().to_owned(), message: rejection.message });
             }
@@ -127,16 +127,10 @@ where
     fn unserved(&self, request: &DeltaDiscoveryRequest) {
         let observer = &self.open.0;
         observer.unserved_request();
-        if let Some(left_out) = observer.rates.unserved.admit() {
+        if let Some(unsaid) = observer.rates.unserved.admit() {
             let (node, type_url) = (self.node(), excerpt(&request.type_url));
             let names = request.resource_names_subscribe.len();
-            tracing::warn!(
-                ?node,
-                ?type_url,
-                names,
-                left_out,
-                "client asks for a resource type that is not served here"
-            );
+            tracing::warn!(?node, ?type_url, names, unsaid, "client asks for a resource type that is not served here");
         }
     }
 

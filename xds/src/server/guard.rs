@@ -64,9 +64,9 @@ impl GuardLayer {
 
     fn refuse(&self, words: &'static str, path: &str, peer: Option<IpAddr>) -> Status {
         self.observer.refused_request(Refusal::Unimplemented);
-        if let Some(left_out) = self.observer.rates.refused.admit() {
+        if let Some(unsaid) = self.observer.rates.refused.admit() {
             let peer = peer.map(|peer| peer.to_string());
-            tracing::warn!(?path, peer, left_out, "refused: {words}");
+            tracing::warn!(?path, peer, unsaid, "refused: {words}");
         }
         Status::unimplemented(words)
     }

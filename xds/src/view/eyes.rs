@@ -17,7 +17,7 @@ pub(super) struct Eyes {
     viewer: Viewer,
     lens: Arc<dyn Lens>,
     seen: Mutex<Seen>,
-    all: Weak<Mutex<HashMap<Viewer, Weak<Eyes>>>>,
+    all: Weak<Mutex<HashMap<Viewer, Weak<Self>>>>,
 }
 
 /// Every viewer that is here now.
