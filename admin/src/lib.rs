@@ -9,7 +9,7 @@
 //! - [`descriptors`]: how many files and connections it may have open, and who may have how many of them
 //! - [`ports`]: an address that is not free is waited for
 //! - [`shutdown`]: SIGTERM and SIGINT, the lame-duck delay, and the token that ends the process
-//! - [`process`], [`build_info`]: the metrics that every process has
+//! - [`process`], [`build_info`]: the metrics that every process has; [`page`]: how rooms write their own
 //! - [`conventions`], [`metrics_doc`]: what tests ask of a metrics page, and what docs/metrics.md says of it
 //!
 //! ```no_run
@@ -40,6 +40,7 @@ pub mod log_level;
 pub mod logs;
 pub mod metrics_doc;
 pub mod notices;
+pub mod page;
 pub mod ports;
 pub mod process;
 pub mod readiness;

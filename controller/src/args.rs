@@ -6,10 +6,10 @@ use std::str::FromStr;
 use clap::Parser;
 use rollcall_admin::logs::Format;
 use rollcall_admin::{Filter, traces};
+use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
 
-use crate::authority::flags::TlsArgs;
 use crate::sources::flags::SourceArgs;
 
 /// The Rollcall controller: watches services, checks registered endpoints, and serves and writes the catalog.
@@ -183,7 +183,7 @@ mod tests {
             "--reserved-cidr=192.168.0.0/16,172.16.0.0/12",
         ]);
         let args = args.expect("accepted");
-        assert_eq!((args.writes_per_second, args.tls.tls), (50, crate::authority::flags::Mode::Off));
+        assert_eq!((args.writes_per_second, args.tls.tls), (50, rollcall_authority::flags::Mode::Off));
         assert_eq!(args.reserved_cidr.len(), 3);
     }
 

@@ -9,21 +9,18 @@
 //! - [`sources`]: watches on the Kubernetes API; objects shrink here; [`registration`]: a registration, read once
 //! - [`checks`]: active checks of registered endpoints
 //! - [`writer`]: the one task that owns the catalog
-//! - [`serve`]: the catalog as resources on the discovery stream; [`authority`]: its certificates
+//! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
 //! - [`leadership`]: the Lease and its fence
 //! - [`writeback`]: EndpointSlices, CatalogEntries, status and Events
-//! - [`start`]: joins them; [`args`]: flags; [`metrics`], [`propagation`]: what is measured
+//! - [`start`]: joins them; [`args`]: flags; what is measured is each room's own
 //! - [`kubernetes`]: how the API is spoken to, whatever the kind; [`time`]: time and chance
 //! - [`cluster_domain`]: whether ours is the one of the cluster's pods
 
 pub mod args;
-pub mod authority;
 pub mod checks;
 pub mod cluster_domain;
 pub mod kubernetes;
 pub mod leadership;
-pub mod metrics;
-pub mod propagation;
 pub mod registration;
 pub mod serve;
 pub mod sources;

@@ -1,42 +1,32 @@
-//! Start-up: the parts, joined in the order in which data flows.
+//! Start-up: the rooms, joined in the order in which data flows. Each starts itself and registers what it measures.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use kube::Client;
-use rollcall_admin::descriptors::Share;
-use rollcall_admin::ports::{self, Setting};
-use rollcall_admin::{Descriptors, Gate, Notices, Readiness, Routes, Telemetry, shutdown};
+use prometheus_client::registry::Registry;
+use rollcall_admin::descriptors::{Descriptors, Share};
+use rollcall_admin::{Notices, Readiness, Routes, Telemetry, build_info, process, shutdown};
+use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
-use rollcall_xds::server::{Limits, Observer, Server};
-use rollcall_xds::tls::{Acceptor, Bounds, Incoming};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::Args;
-use crate::authority;
+use crate::checks::metrics::Metrics as CheckMetrics;
 use crate::checks::runner::{Runner, Tally};
 use crate::cluster_domain;
 use crate::kubernetes::denial_notices::DenialNotices;
-use crate::kubernetes::freshness::Source;
-use crate::leadership::elector::Elector;
-use crate::leadership::fence::Fence;
-use crate::metrics::{Metrics, Readings};
-use crate::serve::{explain, publisher::Publisher};
-use crate::sources::catalog_entries::CatalogEntries;
-use crate::sources::endpoint_slices::EndpointSlices;
-use crate::sources::nodes::Nodes;
-use crate::sources::pods::Pods;
-use crate::sources::registrations::Registrations;
-use crate::sources::service_cidrs::ServiceCidrs;
-use crate::sources::services::Services;
-use crate::sources::watches::Watches;
+use crate::kubernetes::kube_error;
+use crate::leadership;
+use crate::serve::{self, explain};
+use crate::sources::{self, Receivers};
 use crate::time::clock::Clock;
-use crate::writeback::apply::Applier;
+use crate::time::random;
 use crate::writeback::observed::Observations;
-use crate::writeback::run::WriteBack;
+use crate::writeback::{self, Writing};
+use crate::writer::metrics::Metrics as CatalogMetrics;
 use crate::writer::{Message, Writer};
 
 /// Probes at a time, where the limit of open files allows it.
@@ -47,118 +37,99 @@ const PROBES_WANTED: usize = 1024;
 /// # Errors
 /// When it cannot start: no kubeconfig, the port of the admin pages in use. Once started it outlives every fault of its surroundings.
 pub async fn run(args: Args, telemetry: Telemetry) -> anyhow::Result<()> {
-    let clock = Clock::default();
     // First of all: whatever is wrong from here on is said on its pages.
     let admin = rollcall_admin::Server::bind(args.http_listen).await?;
     let readiness = Readiness::default();
     let stop = shutdown::on_signal(readiness.clone(), Duration::from_secs(args.lame_duck_seconds))?;
     let client = client().await?;
+    serve(args, telemetry, admin, readiness, client, stop).await
+}
+
+/// Runs it on an API server and with admin pages that are there, until `stop`.
+///
+/// # Errors
+/// When the flags of TLS do not fit each other.
+pub async fn serve(
+    args: Args,
+    telemetry: Telemetry,
+    admin: rollcall_admin::Server,
+    readiness: Readiness,
+    client: Client,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let clock = Clock::default();
+    let mut registry = registry(&readiness, &telemetry);
     cluster_domain::check(&readiness.gate("cluster-domain"), &args.sources.resolv_conf, &args.cluster_domain);
+    let wanted = [serve::start::connections_wanted(args.streams_max), (Share::Probes, PROBES_WANTED)];
+    Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
 
     // In: the one writer, and what speaks to it.
-    let wanted = args.sources.catalog();
-    let (writer, inbox, snapshots) = Writer::new(wanted.clone());
+    let (writer, inbox, snapshots) = Writer::new(args.sources.catalog());
     inbox.send(Message::Say(Input::Guard(args.guard()))).await;
-    let tally = Arc::new(Tally::default());
-    let (runner, orders) = Runner::new(inbox.clone(), clock, Arc::clone(&tally));
-    let (observations, seen) = Observations::new();
-    let slices = || EndpointSlices::new(inbox.clone(), observations.clone());
-    let registrations = || Registrations::new(inbox.clone(), orders.clone(), observations.clone());
-    let mut watches = Watches::new(client.clone(), readiness.clone(), clock, args.sources.namespaces());
-    watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
-    watches.of_namespaces(Source::EndpointSlices, slices);
-    watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
-    watches.of_namespaces(Source::ServiceRegistrations, registrations);
-    if wanted.contains(&Source::Nodes) {
-        watches.of_cluster(Source::Nodes, Nodes::new(inbox.clone()));
-    }
-    if wanted.contains(&Source::ServiceCidrs) {
-        watches.of_cluster(Source::ServiceCidrs, ServiceCidrs::new(inbox.clone()));
-    }
-    watches.of_namespaces_behind(&snapshots, Source::CatalogEntries, || CatalogEntries(observations.clone()));
+    CatalogMetrics { snapshots: snapshots.clone(), inbox: inbox.clone() }.register(&mut registry);
     let propagation = writer.propagation();
+    propagation.register(&mut registry);
+    let tally = Arc::new(Tally::default());
+    CheckMetrics(Arc::clone(&tally)).register(&mut registry);
+    let (runner, orders) = Runner::new(inbox.clone(), clock, tally);
+    let (observations, seen) = Observations::new();
+    let to = Receivers { inbox, orders, observations, snapshots: snapshots.clone() };
+    sources::start(&args.sources, client.clone(), &readiness, clock, &to, &mut registry);
+    drop(to);
     tokio::spawn(writer.run());
     tokio::spawn(runner.run());
 
     // Out: the stream, on every replica.
-    let (publisher, published) = Publisher::new(snapshots.clone(), &args.cluster_domain);
-    tokio::spawn(publisher.measured(Arc::clone(&propagation)).run());
-    let streams = Arc::new(Observer::default());
-    let limits = Limits { streams_max: args.streams_max, ..Limits::default() };
-    let server = Server::new(published, limits, Arc::clone(&streams));
-    let tls = Arc::<authority::tally::Tally>::default();
-    let acceptor = authority::start(&args.tls, client.clone(), &args.namespace, clock, &readiness, &tls)?;
-    let grpc = readiness.gate("grpc");
-    let bounded = {
-        let wanted = Bounds::for_streams(args.streams_max).connections_max;
-        let descriptors = Descriptors::current();
-        descriptors.tell(&readiness.gate("descriptors"), &[(Share::Streams, wanted), (Share::Probes, PROBES_WANTED)]);
-        let bounds = Bounds { connections_max: descriptors.share(Share::Streams, wanted), ..Bounds::default() };
-        let observer = Arc::clone(&tls.handshakes);
-        move |incoming: Incoming| incoming.bounded(bounds, observer)
+    let surroundings = Surroundings {
+        client: client.clone(),
+        namespace: args.namespace.clone(),
+        wall_s: Clock::wall_s,
+        random: random::fraction,
+        words: kube_error::words,
     };
-    let serving = tokio::spawn(serve_streams(args.grpc_listen, acceptor, bounded, server.clone(), grpc, stop.clone()));
+    let connections = Arc::default();
+    let acceptor =
+        rollcall_authority::start(&args.tls, surroundings, Arc::clone(&connections), &readiness, &mut registry)?;
+    let settings = serve::start::Settings {
+        address: args.grpc_listen,
+        streams_max: args.streams_max,
+        cluster_domain: args.cluster_domain.clone(),
+    };
+    let until = (&readiness, stop.clone());
+    let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
-    // Out: the API server, by the leader.
-    let identity = args.identity();
-    // Beside readiness: who may not write serves all the same.
-    let concerns = Readiness::default();
+    // Out: the API server, by the leader. Beside readiness: who may not write serves all the same.
+    let (identity, concerns) = (args.identity(), Readiness::default());
     let denials = DenialNotices::new(concerns.clone(), clock);
     tokio::spawn(Notices::of_this_pod("controller").watch(concerns, stop.clone()));
-    let (elector, term) = Elector::new(client.clone(), &args.namespace, identity.clone(), clock, denials.clone());
-    let fence = Fence::new(term, clock);
-    let election = tokio::spawn(elector.run(stop.clone()));
-    let metrics = Arc::new(Metrics::default());
-    let applier =
-        Applier { client, fence: fence.clone(), identity: identity.into(), denials, metrics: Arc::clone(&metrics) };
-    tokio::spawn(
-        WriteBack::new(snapshots.clone(), seen, applier, clock, Arc::clone(&metrics), args.writes_per_second).run(),
-    );
+    let candidate = (identity.clone(), denials.clone());
+    let (fence, election) =
+        leadership::start(client.clone(), &args.namespace, candidate, clock, stop.clone(), &mut registry);
+    let writing = Writing { client, fence, identity, denials, writes_per_second: args.writes_per_second };
+    writeback::start(writing, snapshots.clone(), seen, clock, &mut registry);
 
     // For people.
-    let readings = Readings {
-        snapshots: snapshots.clone(),
-        inbox,
-        sources: watches.into_freshness(),
-        checks: tally,
-        fence,
-        streams,
-        tls,
-        metrics,
-        propagation,
-    };
-    let registry = readings.registry(&readiness, &telemetry);
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
     let routes = telemetry.on(Routes::default()).with("/debug/catalog/", move |ask| explain::page(&snapshots, ask));
     let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), routes, stop.clone()));
     info!(grpc = %args.grpc_listen, http = %args.http_listen, "started");
 
     stop.cancelled().await;
-    server.drain();
     // Bounded: a client that does not close its connection must not keep the process.
-    let drained = tokio::time::timeout(Duration::from_secs(5), async { tokio::join!(serving, election, admin) });
-    let _ = drained.await;
+    let ended = async { tokio::join!(serving.drained(), election, admin) };
+    let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     info!("stopped");
     Ok(())
 }
 
-/// Takes the address of the stream as soon as it is free, and serves until `stop`.
-async fn serve_streams(
-    address: SocketAddr,
-    acceptor: Option<Acceptor>,
-    bounded: impl FnOnce(Incoming) -> Incoming,
-    server: Server,
-    gate: Gate,
-    stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
-    let setting = Setting { flag: "--grpc-listen", value: "controller.extraArgs" };
-    let listener = ports::bind_when_free(&gate, &stop, || ports::listen_tcp(address, setting)).await;
-    let Some(listener) = listener else { return Ok(()) };
-    let incoming = match acceptor {
-        Some(acceptor) => Incoming::tls(listener, acceptor),
-        None => Incoming::plain(listener),
-    };
-    server.into_router().serve_with_incoming_shutdown(bounded(incoming).into_stream(), stop.cancelled_owned()).await
+/// With what every process measures.
+fn registry(readiness: &Readiness, telemetry: &Telemetry) -> Registry {
+    let mut registry = Registry::default();
+    process::register(&mut registry);
+    build_info::register(&mut registry, env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    readiness.register(&mut registry);
+    telemetry.register(&mut registry);
+    registry
 }
 
 /// A client of the cluster: in a pod by its ServiceAccount, elsewhere by KUBECONFIG.

@@ -8,9 +8,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{Span, field, info, info_span};
 
-use crate::propagation::Propagation;
-
 use crate::kubernetes::freshness::Source;
+use propagation::Propagation;
+
+pub mod metrics;
+pub mod propagation;
 
 /// What the writer is sent.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::{chart, terminal};
 /// Writes everything: first what the chart's files are made from.
 pub(crate) fn generate() -> Result<()> {
     by_test("manifests/crds from crds/", &["--package", "rollcall-crds", "--test", "generated"])?;
-    by_test("docs/metrics.md from controller/", &["--package", "rollcall-controller", "--lib", "docs_metrics_md"])?;
+    by_test("docs/metrics.md from controller/", &["--package", "rollcall-controller", "--test", "metrics"])?;
     by_test("docs/metrics.md from dns/", &["--package", "rollcall-dns", "--lib", "docs_metrics_md"])?;
     let step = terminal::begin("generating charts/rollcall from its values.yaml and manifests/crds");
     if let Err(error) = chart::generate() {

@@ -1,6 +1,6 @@
 //! How we speak to the Kubernetes API, whatever the kind: what is read becomes objects, what fails becomes words.
 //!
-//! - [`informer`]: one list-and-watch loop for every kind; [`freshness`]: how old each watch is
+//! - [`informer`]: one list-and-watch loop for every kind; [`freshness`]: how old each watch is; [`metrics`]: what is measured
 //! - [`guarded`]: decoding that lets one bad object harm only itself
 //! - [`object_key`]: the namespace and name of an object
 //! - [`trouble`]: what keeps a watch from its objects, with the remedy; [`kube_error`]: what kube's errors say
@@ -12,6 +12,7 @@ pub mod freshness;
 pub mod guarded;
 pub mod informer;
 pub(crate) mod kube_error;
+pub mod metrics;
 pub mod object_key;
 pub mod trouble;
 

@@ -8,10 +8,15 @@
 //! - [`served`]: what one service has on the stream, and what of it has to be encoded anew
 //! - [`rollcall`]: Rollcall's own types, for DNS servers
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
+//! - [`start`]: the stream's listener; [`metrics`]: what is measured
 //! - [`explain`]: one service as JSON, for people
 
 pub mod envoy;
 pub mod explain;
+pub mod metrics;
 pub mod publisher;
 pub mod rollcall;
 pub mod served;
+pub mod start;
+
+pub use start::start;

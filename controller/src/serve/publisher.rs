@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::rollcall;
 use super::served::Served;
-use crate::propagation::Propagation;
 use crate::writer::Snapshots;
+use crate::writer::propagation::Propagation;
 
 /// The publisher, before it runs.
 pub struct Publisher {

@@ -16,8 +16,67 @@ pub mod services;
 pub mod watches;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use prometheus_client::registry::Registry;
+use rollcall_admin::Readiness;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::Name;
+
+use crate::checks::runner::Order;
+use crate::kubernetes::freshness::Source;
+use crate::kubernetes::metrics::Metrics;
+use crate::time::clock::Clock;
+use crate::writeback::observed::Observations;
+use crate::writer::{Inbox, Snapshots};
+use catalog_entries::CatalogEntries;
+use endpoint_slices::EndpointSlices;
+use flags::SourceArgs;
+use nodes::Nodes;
+use pods::Pods;
+use registrations::Registrations;
+use service_cidrs::ServiceCidrs;
+use services::Services;
+use tokio::sync::mpsc;
+use watches::Watches;
+
+/// Who is told what the watches see.
+pub struct Receivers {
+    /// The catalog's writer.
+    pub inbox: Inbox,
+    /// The checks.
+    pub orders: mpsc::Sender<Order>,
+    /// The write-back: what stands there.
+    pub observations: Observations,
+    /// Published first: what only the write-back needs is watched after it.
+    pub snapshots: Snapshots,
+}
+
+/// Starts the watches that the flags ask for.
+pub fn start(
+    args: &SourceArgs,
+    client: Client,
+    readiness: &Readiness,
+    clock: Clock,
+    to: &Receivers,
+    registry: &mut Registry,
+) {
+    let Receivers { inbox, orders, observations, snapshots } = to;
+    let wanted = args.catalog();
+    let mut watches = Watches::new(client, readiness.clone(), clock, args.namespaces());
+    watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
+    watches.of_namespaces(Source::EndpointSlices, || EndpointSlices::new(inbox.clone(), observations.clone()));
+    watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
+    let registrations = || Registrations::new(inbox.clone(), orders.clone(), observations.clone());
+    watches.of_namespaces(Source::ServiceRegistrations, registrations);
+    if wanted.contains(&Source::Nodes) {
+        watches.of_cluster(Source::Nodes, Nodes::new(inbox.clone()));
+    }
+    if wanted.contains(&Source::ServiceCidrs) {
+        watches.of_cluster(Source::ServiceCidrs, ServiceCidrs::new(inbox.clone()));
+    }
+    watches.of_namespaces_behind(snapshots, Source::CatalogEntries, || CatalogEntries(observations.clone()));
+    Metrics(watches.into_freshness()).register(registry);
+}
 
 /// Interned names of one source: namespaces, zones, nodes and label sets repeat many times over.
 #[derive(Debug, Default)]

@@ -16,12 +16,12 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, field, info_span, warn};
 
+use super::metrics::Metrics;
 use super::observed::Seen;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
-use crate::metrics::Metrics;
 
 /// Our name in the managed fields of what we write.
 pub const FIELD_MANAGER: &str = "rollcall";

@@ -12,15 +12,61 @@
 //! - [`queue`]: which objects to look at next: by priority, each once, with a pause after a failure
 //! - [`budget`]: how many writes a second
 //! - [`apply`]: one write: fenced, server-side apply, with a timeout
+//! - [`metrics`]: what is measured
 //! - [`run`]: the loop that joins them; every replica runs it, the leader writes
 
 pub mod apply;
 pub mod budget;
 pub mod entries;
 pub mod events;
+pub mod metrics;
 pub mod observed;
 pub mod plan;
 pub mod queue;
 pub mod run;
 pub mod slices;
 pub mod status;
+
+use std::sync::Arc;
+
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+
+use crate::kubernetes::denial_notices::DenialNotices;
+use crate::leadership::fence::Fence;
+use crate::time::clock::Clock;
+use crate::writer::Snapshots;
+use apply::Applier;
+use metrics::Metrics;
+use observed::Seen;
+use run::WriteBack;
+
+/// Who writes, and how much.
+pub struct Writing {
+    /// The API server.
+    pub client: Client,
+    /// Closed while another replica leads.
+    pub fence: Fence,
+    /// The name of this replica, in Events.
+    pub identity: String,
+    /// Where missing rights are told.
+    pub denials: DenialNotices,
+    /// Writes a second at most.
+    pub writes_per_second: u32,
+}
+
+/// Starts the write-back of what is published, beside what `seen` says stands there.
+pub fn start(
+    writing: Writing,
+    snapshots: Snapshots,
+    seen: mpsc::Receiver<Seen>,
+    clock: Clock,
+    registry: &mut Registry,
+) {
+    let Writing { client, fence, identity, denials, writes_per_second } = writing;
+    let metrics = Arc::<Metrics>::default();
+    metrics.register(registry);
+    let applier = Applier { client, fence, identity: identity.into(), denials, metrics: Arc::clone(&metrics) };
+    tokio::spawn(WriteBack::new(snapshots, seen, applier, clock, metrics, writes_per_second).run());
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,12 +17,12 @@ use tracing::{debug, warn};
 
 use super::apply::{Applier, Failure};
 use super::budget::Budget;
+use super::metrics::Metrics;
 use super::observed::{Observed, Seen};
 use super::plan::Planner;
 use super::queue::{Queue, Target};
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::kube_error::words;
-use crate::metrics::Metrics;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 
@@ -45,15 +45,6 @@ pub struct WriteBack {
     term: Option<i32>,
     /// Services whose slices the API server refused, with its words.
     refused: HashMap<ServiceKey, String>,
-}
-
-/// Gauges of the write-back.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// Targets that are due or wait after a failure.
-    pub depth: AtomicU64,
-    /// Targets being written.
-    pub busy: AtomicU64,
 }
 
 struct Finished {
@@ -118,8 +109,8 @@ impl WriteBack {
                 () = tokio::time::sleep(pause) => {}
             }
             self.work();
-            self.metrics.writeback.depth.store(self.queue.depth() as u64, Relaxed);
-            self.metrics.writeback.busy.store(self.queue.busy() as u64, Relaxed);
+            self.metrics.depth.store(self.queue.depth() as u64, Relaxed);
+            self.metrics.busy.store(self.queue.busy() as u64, Relaxed);
         }
     }
 

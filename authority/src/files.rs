@@ -8,8 +8,7 @@ use rollcall_xds::tls::Identity;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
-use super::current::Current;
-use crate::time::clock::Clock;
+use crate::current::Current;
 
 #[cfg(test)]
 mod tests;
@@ -40,17 +39,16 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 // === impl Pair ===
 
 impl Pair {
-    /// Keeps `current` in step with the files, for ever.
-    pub async fn keep(self, mut current: Current, clock: Clock) {
+    /// Keeps `current` in step with the files, for ever. `wall_s` reads seconds since 1970.
+    pub async fn keep(self, mut current: Current, wall_s: fn() -> i64) {
         let mut taken = None;
         loop {
-            self.look(&mut taken, &mut current, clock).await;
+            self.look(&mut taken, &mut current, wall_s()).await;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn look(&self, taken: &mut Option<Content>, current: &mut Current, clock: Clock) {
-        let now_s = clock.wall_ms() / 1000;
+    async fn look(&self, taken: &mut Option<Content>, current: &mut Current, now_s: i64) {
         let mut read = self.load(taken.as_ref(), now_s).await;
         if read.is_err() {
             tokio::time::sleep(SETTLE).await;

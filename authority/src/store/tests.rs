@@ -3,7 +3,7 @@ use rollcall_fake_api::{FakeApi, Refusal, Verb};
 use serde_json::json;
 
 use super::*;
-use crate::authority::record::SECRET_KEY;
+use crate::record::SECRET_KEY;
 
 const NAMESPACE: &str = "rollcall-system";
 
@@ -18,7 +18,7 @@ fn api() -> FakeApi {
 }
 
 fn objects(api: &FakeApi) -> Objects {
-    Objects::new(api.client(), NAMESPACE, "rollcall-authority", "rollcall-ca")
+    Objects::new(api.client(), NAMESPACE, "rollcall-authority", "rollcall-ca", ToString::to_string)
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::model::{Authority, Ca, Next, Retired};
+use crate::model::{Authority, Ca, Next, Retired};
 
 #[cfg(test)]
 mod tests;

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::current::Current;
-use super::issue::{self, Leaf};
-use super::model::{Authority, Ca, Retired};
-use super::plan::{self, Settings, Step};
-use super::record;
-use super::store::{Found, Store, Trouble};
-use crate::time::backoff::Backoff;
-use crate::time::clock::Clock;
-use crate::time::random;
+use crate::current::Current;
+use crate::issue::{self, Leaf};
+use crate::model::{Authority, Ca, Retired};
+use crate::plan::{self, Settings, Step};
+use crate::record;
+use crate::store::{Found, Store, Trouble};
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +21,8 @@ pub struct Keeper<S> {
     settings: Settings,
     names: Vec<String>,
     current: Current,
-    clock: Clock,
+    wall_s: fn() -> i64,
+    random: fn() -> f64,
     leaf: Option<Leaf>,
     /// Whose leaves are in use, as of the last look: in case the Secret is emptied.
     remembers: Vec<Retired>,
@@ -39,25 +37,36 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 // === impl Keeper ===
 
 impl<S: Store> Keeper<S> {
-    /// A keeper without a certificate yet, of leaves for `names`.
-    pub fn new(store: S, settings: Settings, names: Vec<String>, current: Current, clock: Clock) -> Self {
-        Self { store, settings, names, current, clock, leaf: None, remembers: Vec::new() }
+    /// A keeper without a certificate yet, of leaves for `names`. `wall_s` reads seconds since 1970, `random` gives a number
+    /// in `0.0..1.0`.
+    pub fn new(
+        store: S,
+        settings: Settings,
+        names: Vec<String>,
+        current: Current,
+        wall_s: fn() -> i64,
+        random: fn() -> f64,
+    ) -> Self {
+        Self { store, settings, names, current, wall_s, random, leaf: None, remembers: Vec::new() }
     }
 
     /// Keeps it for ever.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX.min(self.settings.look_every()));
+        let retry_max = RETRY_MAX.min(self.settings.look_every());
+        let mut retry = RETRY_MIN;
         loop {
-            let now_s = self.now_s();
+            let now_s = (self.wall_s)();
             let pause = match self.look(now_s).await {
                 Ok(()) => {
-                    backoff.reset();
+                    retry = RETRY_MIN;
                     self.current.refreshed(now_s);
                     self.pause(now_s)
                 }
                 Err(reason) => {
                     self.current.failed(&reason, now_s);
-                    backoff.pause()
+                    let pause = retry.mul_f64(0.5 + (self.random)() / 2.0);
+                    retry = (retry * 2).min(retry_max);
+                    pause
                 }
             };
             tokio::time::sleep(pause).await;
@@ -154,7 +163,7 @@ impl<S: Store> Keeper<S> {
             return Ok(());
         }
         let lifetime_s = self.settings.leaf_lifetime_s;
-        let leaf = issue::leaf(&authority.signing, &self.names, now_s, lifetime_s, random::fraction());
+        let leaf = issue::leaf(&authority.signing, &self.names, now_s, lifetime_s, (self.random)());
         let leaf = leaf.map_err(|error| error.to_string())?;
         self.current.replace(leaf.identity.clone());
         self.leaf = Some(leaf);
@@ -165,10 +174,6 @@ impl<S: Store> Keeper<S> {
     fn pause(&self, now_s: i64) -> Duration {
         let due_s = self.leaf.as_ref().map_or(0, |leaf| leaf.renew_s - now_s).max(1);
         let look = self.settings.look_every().min(Duration::from_secs(due_s.unsigned_abs()));
-        look.mul_f64(0.8 + 0.2 * random::fraction())
-    }
-
-    fn now_s(&self) -> i64 {
-        self.clock.wall_ms() / 1000
+        look.mul_f64(0.8 + 0.2 * (self.random)())
     }
 }

@@ -20,3 +20,8 @@ pub(crate) fn identity(from_s: i64, lifetime_s: i64) -> Identity {
     let (certificate, key) = pair(from_s, lifetime_s);
     Identity::from_pem(certificate.as_bytes(), key.as_bytes(), from_s).expect("an identity")
 }
+
+/// Now, for what rustls judges by the time of day.
+pub(crate) fn wall_s() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}

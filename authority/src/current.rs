@@ -7,14 +7,14 @@ use rollcall_admin::Gate;
 use rollcall_xds::tls::{Certificates, Identity, date};
 use tracing::{error, info, warn};
 
-use super::tally::Tally;
+use crate::metrics::Metrics;
 
 /// The certificate in use. A bad one never takes the place of a good one.
 #[derive(Debug)]
 pub struct Current {
     certificates: Arc<Certificates>,
     gate: Gate,
-    tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
     /// What was said last, so that a fault that lasts is not said at each attempt.
     said: Option<String>,
 }
@@ -23,19 +23,19 @@ pub struct Current {
 
 impl Current {
     /// None yet: `gate` is closed.
-    pub fn new(certificates: Arc<Certificates>, gate: Gate, tally: Arc<Tally>) -> Self {
+    pub fn new(certificates: Arc<Certificates>, gate: Gate, metrics: Arc<Metrics>) -> Self {
         gate.close("the certificate of the discovery stream is not there yet");
-        Self { certificates, gate, tally, said: None }
+        Self { certificates, gate, metrics, said: None }
     }
 
     /// From now on, new connections get this one.
     pub fn replace(&mut self, identity: Identity) {
         let (names, until) = (identity.names().join(", "), identity.validity().not_after_s);
         if self.certificates.current().is_some() {
-            self.tally.leaf_rotations.fetch_add(1, Relaxed);
+            self.metrics.leaf_rotations.fetch_add(1, Relaxed);
         }
         self.certificates.set(identity);
-        self.tally.leaf_expires(until);
+        self.metrics.leaf_expires(until);
         info!(names, until = date(until), "new connections of the discovery stream get a new certificate");
     }
 
@@ -47,7 +47,7 @@ impl Current {
 
     /// The source failed, for this reason; there will be another attempt.
     pub fn failed(&mut self, reason: &str, now_s: i64) {
-        self.tally.refresh_failures.fetch_add(1, Relaxed);
+        self.metrics.refresh_failures.fetch_add(1, Relaxed);
         if self.said.as_deref() != Some(reason) {
             warn!(reason, "no new certificate for the discovery stream; trying again");
             self.said = Some(reason.to_owned());
@@ -57,12 +57,12 @@ impl Current {
 
     /// What the authority that signs says about itself.
     pub fn authority(&self, expires_s: i64) {
-        self.tally.authority_expires(expires_s);
+        self.metrics.authority_expires(expires_s);
     }
 
     /// This replica moved signing to another authority.
     pub fn authority_rotated(&self) {
-        self.tally.authority_rotations.fetch_add(1, Relaxed);
+        self.metrics.authority_rotations.fetch_add(1, Relaxed);
     }
 
     /// When the one in use ends, in seconds since 1970.
@@ -98,11 +98,11 @@ mod tests {
     use rollcall_admin::Readiness;
 
     use super::*;
-    use crate::authority::testing::identity;
+    use crate::testing::identity;
 
-    fn current() -> (Current, Readiness, Arc<Tally>) {
-        let (readiness, tally) = (Readiness::default(), Arc::<Tally>::default());
-        (Current::new(Arc::default(), readiness.gate("certificate"), Arc::clone(&tally)), readiness, tally)
+    fn current() -> (Current, Readiness, Arc<Metrics>) {
+        let (readiness, metrics) = (Readiness::default(), Arc::<Metrics>::default());
+        (Current::new(Arc::default(), readiness.gate("certificate"), Arc::clone(&metrics)), readiness, metrics)
     }
 
     fn closed(readiness: &Readiness) -> String {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_failure_closes_the_gate_with_its_reason_only_while_nothing_good_is_there() {
-        let (mut current, readiness, tally) = current();
+        let (mut current, readiness, metrics) = current();
         current.failed("no file", 1_000);
         assert!(closed(&readiness).contains("certificate: no file"), "{}", closed(&readiness));
         current.replace(identity(1_000, 100));
@@ -119,13 +119,13 @@ mod tests {
         assert!(readiness.is_ready());
         current.failed("no file", 1_050);
         assert!(readiness.is_ready(), "{}", closed(&readiness));
-        assert_eq!(tally.refresh_failures.load(Relaxed), 2);
-        assert_eq!(tally.leaf_expiry(), Some(1_100.0));
+        assert_eq!(metrics.refresh_failures.load(Relaxed), 2);
+        assert_eq!(metrics.leaf_expiry(), Some(1_100.0));
     }
 
     #[test]
     fn a_certificate_that_runs_out_closes_the_gate_and_a_new_one_opens_it() {
-        let (mut current, readiness, tally) = current();
+        let (mut current, readiness, metrics) = current();
         current.replace(identity(1_000, 100));
         current.failed("no permission", 1_101);
         let text = closed(&readiness);
@@ -133,6 +133,6 @@ mod tests {
         current.replace(identity(1_101, 100));
         current.refreshed(1_101);
         assert!(readiness.is_ready());
-        assert_eq!(tally.leaf_rotations.load(Relaxed), 1);
+        assert_eq!(metrics.leaf_rotations.load(Relaxed), 1);
     }
 }

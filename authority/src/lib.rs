@@ -11,67 +11,86 @@
 //! - [`record`]: its form in the Secret; [`store`]: Secret and ConfigMap in the Kubernetes API
 //! - [`issue`]: makes authorities and leaves
 //! - [`keeper`]: carries the plan out; [`files`]: the other source
-//! - [`current`]: what both of them fill; [`tally`]: what is measured; [`flags`]: what is set
+//! - [`current`]: what both of them fill; [`metrics`]: what is measured; [`flags`]: what is set
 //!
 //! Why it is made like this: `docs/decisions/015-own-authority.md`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use kube::Client;
+use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
-use rollcall_xds::tls::{Acceptor, Certificates, Limits};
+use rollcall_xds::tls::{Acceptor, Certificates, Limits, Observer};
 
-use crate::time::clock::Clock;
 use current::Current;
 use flags::{Mode, TlsArgs};
 use keeper::Keeper;
+use metrics::Metrics;
 use plan::Settings;
 use store::Objects;
-use tally::Tally;
 
 pub mod current;
 pub mod files;
 pub mod flags;
 pub mod issue;
 pub mod keeper;
+pub mod metrics;
 pub mod model;
 pub mod plan;
 pub mod record;
 pub mod store;
-pub mod tally;
 #[cfg(test)]
 mod testing;
 
-/// Starts what keeps the certificate. `None` when the stream is to go without TLS.
+/// What the program lends: time, chance and words are its own.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The API server.
+    pub client: Client,
+    /// Where the Secret and the ConfigMap are.
+    pub namespace: String,
+    /// Seconds since 1970.
+    pub wall_s: fn() -> i64,
+    /// A number in `0.0..1.0`, for jitter.
+    pub random: fn() -> f64,
+    /// Why a request failed, with the remedy.
+    pub words: fn(&kube::Error) -> String,
+}
+
+/// Starts what keeps the certificate; handshakes that fail are told to `handshakes`. `None` when the stream is to go without
+/// TLS.
 ///
 /// # Errors
 /// When the flags do not fit each other. What is wrong with files and objects closes the gate `certificate` instead.
 pub fn start(
     args: &TlsArgs,
-    client: Client,
-    namespace: &str,
-    clock: Clock,
+    surroundings: Surroundings,
+    handshakes: Arc<Observer>,
     readiness: &Readiness,
-    tally: &Arc<Tally>,
+    registry: &mut Registry,
 ) -> anyhow::Result<Option<Acceptor>> {
     args.check().map_err(anyhow::Error::msg)?;
+    let metrics = Arc::<Metrics>::default();
+    metrics.register(registry);
     if args.tls == Mode::Off {
         return Ok(None);
     }
+    let Surroundings { client, namespace, wall_s, random, words } = surroundings;
     let certificates = Arc::<Certificates>::default();
-    let acceptor = Acceptor::new(Arc::clone(&certificates), Arc::clone(&tally.handshakes), Limits::default())?;
-    let current = Current::new(certificates, readiness.gate("certificate"), Arc::clone(tally));
+    let acceptor = Acceptor::new(Arc::clone(&certificates), handshakes, Limits::default())?;
+    let current = Current::new(certificates, readiness.gate("certificate"), metrics);
     if args.tls == Mode::Files {
-        let file = |path: &Option<std::path::PathBuf>| {
-            path.clone().context("--tls files needs --tls-cert-file and --tls-key-file")
-        };
+        let file =
+            |path: &Option<PathBuf>| path.clone().context("--tls files needs --tls-cert-file and --tls-key-file");
         let pair = files::Pair { certificate: file(&args.tls_cert_file)?, key: file(&args.tls_key_file)? };
-        tokio::spawn(pair.keep(current, clock));
+        tokio::spawn(pair.keep(current, wall_s));
     } else {
-        let objects = Objects::new(client, namespace, &args.tls_authority_secret, &args.tls_authority_configmap);
+        let objects =
+            Objects::new(client, &namespace, &args.tls_authority_secret, &args.tls_authority_configmap, words);
         let settings = Settings::new(args.tls_ca_lifetime, args.tls_leaf_lifetime);
-        tokio::spawn(Keeper::new(objects, settings, args.tls_dns_names.clone(), current, clock).run());
+        tokio::spawn(Keeper::new(objects, settings, args.tls_dns_names.clone(), current, wall_s, random).run());
     }
     Ok(Some(acceptor))
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::flags::LIFETIME_MAX;
-use super::issue::{ca_key, parts};
-use super::model::{Authority, Ca, Key, Next, Retired};
+use crate::issue::{ca_key, parts};
+use crate::model::{Authority, Ca, Key, Next, Retired};
 
 #[cfg(test)]
 mod tests;

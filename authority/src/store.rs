@@ -8,8 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::{Api, PostParams};
 
-use super::record::{BUNDLE_KEY, Data};
-use crate::kubernetes::kube_error::words;
+use crate::record::{BUNDLE_KEY, Data};
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +54,7 @@ pub struct Objects {
     namespace: String,
     secret: String,
     configmap: String,
+    words: fn(&kube::Error) -> String,
 }
 
 /// An answer that has not come by now is not waited for.
@@ -94,14 +94,21 @@ impl Found {
 // === impl Objects ===
 
 impl Objects {
-    /// The objects of these names.
-    pub fn new(client: Client, namespace: &str, secret: &str, configmap: &str) -> Self {
+    /// The objects of these names. `words` says why a request failed.
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        secret: &str,
+        configmap: &str,
+        words: fn(&kube::Error) -> String,
+    ) -> Self {
         Self {
             secrets: Api::namespaced(client.clone(), namespace),
             configmaps: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
             secret: secret.to_owned(),
             configmap: configmap.to_owned(),
+            words,
         }
     }
 
@@ -116,29 +123,49 @@ impl Objects {
     fn create(&self, kind: &str, name: &str) -> String {
         format!("kubectl -n {} create {kind} {name}", self.namespace)
     }
+
+    async fn ask<T>(
+        &self,
+        verb: &str,
+        object: &str,
+        create: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Trouble> {
+        let late = |_| Err(kube::Error::Service(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()).into()));
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late);
+        answer.map_err(|error| match &error {
+            kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
+            kube::Error::Api(status) if status.code == 404 => Trouble::Failed(format!(
+                "{object} does not exist; the chart creates it empty when the controller runs with --tls authority; by hand: {create}"
+            )),
+            _ => Trouble::Failed(format!("cannot {verb} {object}: {}", (self.words)(&error))),
+        })
+    }
 }
 
 impl Store for Objects {
     async fn read(&self) -> Result<Found, Trouble> {
         // In this order: a bundle that differs is then older than the Secret, or not the one that a write would go over.
         let create = self.create("configmap", &self.configmap);
-        let configmap = ask("get", &self.configmap(), &create, self.configmaps.get(&self.configmap)).await?;
+        let configmap = self.ask("get", &self.configmap(), &create, self.configmaps.get(&self.configmap)).await?;
         let create = self.create("secret generic", &self.secret);
-        let secret = ask("get", &self.secret(), &create, self.secrets.get(&self.secret)).await?;
+        let secret = self.ask("get", &self.secret(), &create, self.secrets.get(&self.secret)).await?;
         Ok(Found { secret, configmap })
     }
 
     async fn write_authority(&self, found: Found, data: Data) -> Result<(), Trouble> {
         let (params, secret) = (PostParams::default(), found.into_secret(data));
         let create = self.create("secret generic", &self.secret);
-        ask("update", &self.secret(), &create, self.secrets.replace(&self.secret, &params, &secret)).await.map(drop)
+        self.ask("update", &self.secret(), &create, self.secrets.replace(&self.secret, &params, &secret))
+            .await
+            .map(drop)
     }
 
     async fn write_bundle(&self, found: Found, bundle: String) -> Result<(), Trouble> {
         let (params, configmap) = (PostParams::default(), found.into_configmap(bundle));
         let create = self.create("configmap", &self.configmap);
         let request = self.configmaps.replace(&self.configmap, &params, &configmap);
-        ask("update", &self.configmap(), &create, request).await.map(drop)
+        self.ask("update", &self.configmap(), &create, request).await.map(drop)
     }
 
     fn repair(&self) -> String {
@@ -150,21 +177,4 @@ impl Store for Objects {
             self.secret
         )
     }
-}
-
-async fn ask<T>(
-    verb: &str,
-    object: &str,
-    create: &str,
-    request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, Trouble> {
-    let late = |_| Err(kube::Error::Service(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()).into()));
-    let answer = tokio::time::timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late);
-    answer.map_err(|error| match &error {
-        kube::Error::Api(status) if status.code == 409 => Trouble::Conflict,
-        kube::Error::Api(status) if status.code == 404 => Trouble::Failed(format!(
-            "{object} does not exist; the chart creates it empty when the controller runs with --tls authority; by hand: {create}"
-        )),
-        _ => Trouble::Failed(format!("cannot {verb} {object}: {}", words(&error))),
-    })
 }

@@ -9,7 +9,7 @@ use rcgen::{
 use rollcall_xds::tls::{Identity, IdentityError};
 use time::OffsetDateTime;
 
-use super::model::{Ca, Key};
+use crate::model::{Ca, Key};
 
 #[cfg(test)]
 mod tests;

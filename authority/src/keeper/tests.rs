@@ -5,8 +5,8 @@ use rollcall_admin::Readiness;
 use rollcall_xds::tls::Certificates;
 
 use super::*;
-use crate::authority::record::Data;
-use crate::authority::tally::Tally;
+use crate::metrics::Metrics;
+use crate::record::Data;
 
 /// The two objects, as the API server has them.
 #[derive(Clone, Default)]
@@ -89,7 +89,7 @@ struct Replica {
     keeper: Keeper<Memory>,
     certificates: Arc<Certificates>,
     readiness: Readiness,
-    tally: Arc<Tally>,
+    metrics: Arc<Metrics>,
 }
 
 const SETTINGS: Settings = Settings { ca_lifetime_s: 3600, leaf_lifetime_s: 600 };
@@ -97,11 +97,12 @@ const START_S: i64 = 1_800_000_000;
 
 impl Replica {
     fn new(store: &Memory) -> Self {
-        let (certificates, readiness, tally) =
-            (Arc::<Certificates>::default(), Readiness::default(), Arc::<Tally>::default());
-        let current = Current::new(certificates.clone(), readiness.gate("certificate"), tally.clone());
-        let keeper = Keeper::new(store.clone(), SETTINGS, vec!["localhost".to_owned()], current, Clock::default());
-        Self { keeper, certificates, readiness, tally }
+        let (certificates, readiness, metrics) =
+            (Arc::<Certificates>::default(), Readiness::default(), Arc::<Metrics>::default());
+        let current = Current::new(certificates.clone(), readiness.gate("certificate"), metrics.clone());
+        let keeper =
+            Keeper::new(store.clone(), SETTINGS, vec!["localhost".to_owned()], current, crate::testing::wall_s, || 0.5);
+        Self { keeper, certificates, readiness, metrics }
     }
 
     /// A look, and what it is that clients must trust then.
@@ -124,8 +125,8 @@ async fn replicas_agree_on_one_authority_and_write_it_once() {
     assert_eq!(store.bundle(), by, "clients are told to trust it");
     assert_eq!(store.writes(), 2, "one Secret, one ConfigMap");
     assert!(one.readiness.is_ready());
-    assert_eq!(one.tally.leaf_expiry(), Some((START_S + 600) as f64));
-    assert_eq!(one.tally.authority_expiry(), Some((START_S + 3600) as f64));
+    assert_eq!(one.metrics.leaf_expiry(), Some((START_S + 600) as f64));
+    assert_eq!(one.metrics.authority_expiry(), Some((START_S + 3600) as f64));
     one.look(START_S + 60).await.expect("nothing to do");
     assert_eq!(store.writes(), 2);
 }
@@ -156,8 +157,8 @@ async fn leaves_are_renewed_and_the_authority_moves_on_with_an_overlap() {
     }
     assert!((4..=5).contains(&seen.len()), "{}", seen.len());
     assert!(!store.bundle().contains(&first), "the first is forgotten");
-    assert_eq!(replica.tally.authority_rotations.load(std::sync::atomic::Ordering::Relaxed) + 1, seen.len() as u64);
-    let rotations = replica.tally.leaf_rotations.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(replica.metrics.authority_rotations.load(std::sync::atomic::Ordering::Relaxed) + 1, seen.len() as u64);
+    let rotations = replica.metrics.leaf_rotations.load(std::sync::atomic::Ordering::Relaxed);
     assert!((15..=20).contains(&rotations), "{rotations}");
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::authority::issue;
+use crate::issue;
 
 const NOW_S: i64 = 1_800_000_000;
 

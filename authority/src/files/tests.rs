@@ -5,8 +5,8 @@ use rollcall_admin::Readiness;
 use rollcall_xds::tls::Certificates;
 
 use super::*;
-use crate::authority::tally::Tally;
-use crate::authority::testing::pair;
+use crate::metrics::Metrics;
+use crate::testing::pair;
 
 /// Two files in a folder of their own, swapped as the kubelet does it: by a symbolic link to another folder.
 struct Volume {
@@ -42,41 +42,40 @@ impl Volume {
 #[tokio::test(start_paused = true)]
 async fn a_pair_is_taken_when_it_is_there_and_again_when_it_changed() {
     let mut volume = Volume::new();
-    let (readiness, tally, certificates) =
-        (Readiness::default(), Arc::<Tally>::default(), Arc::<Certificates>::default());
-    let mut current = Current::new(certificates.clone(), readiness.gate("certificate"), tally.clone());
-    let (clock, mut taken) = (Clock::default(), None);
-    let now_s = clock.wall_ms() / 1000;
+    let (readiness, metrics, certificates) =
+        (Readiness::default(), Arc::<Metrics>::default(), Arc::<Certificates>::default());
+    let mut current = Current::new(certificates.clone(), readiness.gate("certificate"), metrics.clone());
+    let (now_s, mut taken) = (1_800_000_000, None);
     let closed = || readiness.closed().iter().map(ToString::to_string).collect::<String>();
     let files = volume.pair();
 
-    files.look(&mut taken, &mut current, clock).await;
+    files.look(&mut taken, &mut current, now_s).await;
     assert!(closed().contains("tls.crt yet (--tls-cert-file); is the Secret there"), "{}", closed());
 
     let (one, other) = (pair(now_s, 3600), pair(now_s, 7200));
     volume.set(&one.0, &other.1);
-    files.look(&mut taken, &mut current, clock).await;
+    files.look(&mut taken, &mut current, now_s).await;
     assert!(closed().contains("the key does not belong to the certificate"), "{}", closed());
 
     let old = pair(now_s - 7200, 3600);
     volume.set(&old.0, &old.1);
-    files.look(&mut taken, &mut current, clock).await;
+    files.look(&mut taken, &mut current, now_s).await;
     assert!(closed().contains("expired on"), "{}", closed());
 
     volume.set(&one.0, &one.1);
-    files.look(&mut taken, &mut current, clock).await;
+    files.look(&mut taken, &mut current, now_s).await;
     assert!(readiness.is_ready(), "{}", closed());
-    assert_eq!(tally.leaf_expiry(), Some((now_s + 3600) as f64));
+    assert_eq!(metrics.leaf_expiry(), Some((now_s + 3600) as f64));
 
     // A bad pair after a good one: the good one stays.
     volume.set("garbage", &one.1);
-    files.look(&mut taken, &mut current, clock).await;
+    files.look(&mut taken, &mut current, now_s).await;
     assert!(readiness.is_ready() && certificates.current().is_some());
-    assert_eq!(tally.refresh_failures.load(Relaxed), 4);
+    assert_eq!(metrics.refresh_failures.load(Relaxed), 4);
 
     volume.set(&other.0, &other.1);
-    files.look(&mut taken, &mut current, clock).await;
-    assert_eq!(tally.leaf_expiry(), Some((now_s + 7200) as f64));
-    files.look(&mut taken, &mut current, clock).await;
-    assert_eq!(tally.leaf_rotations.load(Relaxed), 1, "the same content is not taken twice");
+    files.look(&mut taken, &mut current, now_s).await;
+    assert_eq!(metrics.leaf_expiry(), Some((now_s + 7200) as f64));
+    files.look(&mut taken, &mut current, now_s).await;
+    assert_eq!(metrics.leaf_rotations.load(Relaxed), 1, "the same content is not taken twice");
 }

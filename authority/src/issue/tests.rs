@@ -7,7 +7,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use super::*;
-use crate::time::clock::Clock;
 
 fn names() -> Vec<String> {
     vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]
@@ -39,7 +38,7 @@ fn keys_are_not_shown() {
 
 #[tokio::test]
 async fn a_client_that_trusts_the_authority_connects_by_each_name() {
-    let now_s = Clock::default().wall_ms() / 1000;
+    let now_s = crate::testing::wall_s();
     let ca = authority(now_s, 3600).expect("an authority");
     let bundle = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(&bundle, &ca.certificate).expect("written");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::authority::model::Key;
+use crate::model::Key;
 
 const DAY_S: i64 = 24 * 3600;
 const SETTINGS: Settings = Settings { ca_lifetime_s: 365 * DAY_S, leaf_lifetime_s: 7 * DAY_S };

@@ -1,0 +1,96 @@
+//! Starts serving: the publisher, and the stream's listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use rollcall_admin::descriptors::{Descriptors, Share};
+use rollcall_admin::ports::{self, Setting};
+use rollcall_admin::{Gate, Readiness};
+use rollcall_xds::server::{self, Limits, Server};
+use rollcall_xds::tls::{Acceptor, Bounds, Incoming, Observer};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::Metrics;
+use super::publisher::Publisher;
+use crate::writer::Snapshots;
+use crate::writer::propagation::Propagation;
+
+/// Where and for how many.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The stream's address.
+    pub address: SocketAddr,
+    /// Streams at a time.
+    pub streams_max: usize,
+    /// What names of services end in.
+    pub cluster_domain: String,
+}
+
+/// The stream, as it is served.
+pub struct Serving {
+    server: Server,
+    task: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+/// Serves what is published until `stop`; over TLS if there is an `acceptor`. `connections` counts those that fail.
+pub fn start(
+    settings: Settings,
+    snapshots: Snapshots,
+    propagation: Arc<Propagation>,
+    acceptor: Option<Acceptor>,
+    connections: Arc<Observer>,
+    (readiness, stop): (&Readiness, CancellationToken),
+    registry: &mut Registry,
+) -> Serving {
+    let Settings { address, streams_max, cluster_domain } = settings;
+    let (publisher, published) = Publisher::new(snapshots, &cluster_domain);
+    tokio::spawn(publisher.measured(propagation).run());
+    let streams = Arc::<server::Observer>::default();
+    Metrics { streams: Arc::clone(&streams), connections: Arc::clone(&connections) }.register(registry);
+    let server = Server::new(published, Limits { streams_max, ..Limits::default() }, streams);
+    let (_, wanted) = connections_wanted(streams_max);
+    let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };
+    let gate = readiness.gate("grpc");
+    let task = tokio::spawn(listen(address, acceptor, bounds, connections, server.clone(), gate, stop));
+    Serving { server, task }
+}
+
+/// Connections that so many streams may need, for the share of open files.
+pub fn connections_wanted(streams_max: usize) -> (Share, usize) {
+    (Share::Streams, Bounds::for_streams(streams_max).connections_max)
+}
+
+// === impl Serving ===
+
+impl Serving {
+    /// Ends every stream, and waits until the listener is done.
+    pub async fn drained(self) {
+        self.server.drain();
+        let _ = self.task.await;
+    }
+}
+
+/// Takes the address of the stream as soon as it is free, and serves until `stop`.
+async fn listen(
+    address: SocketAddr,
+    acceptor: Option<Acceptor>,
+    bounds: Bounds,
+    connections: Arc<Observer>,
+    server: Server,
+    gate: Gate,
+    stop: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let setting = Setting { flag: "--grpc-listen", value: "controller.extraArgs" };
+    let listener = ports::bind_when_free(&gate, &stop, || ports::listen_tcp(address, setting)).await;
+    let Some(listener) = listener else { return Ok(()) };
+    let incoming = match acceptor {
+        Some(acceptor) => Incoming::tls(listener, acceptor),
+        None => Incoming::plain(listener),
+    };
+    server
+        .into_router()
+        .serve_with_incoming_shutdown(incoming.bounded(bounds, connections).into_stream(), stop.cancelled_owned())
+        .await
+}
