@@ -50,6 +50,9 @@ pub struct Session {
     last_nonce: Nonce,
     subscriptions: PerType<Option<Box<Subscription>>>,
     unserved: Unserved,
+    /// What the last response says of names that only the client speaks of, in bytes: until the next is taken, it may be
+    /// unread.
+    unread_bytes: usize,
     warming: Warming,
     coalesced: PerType<u64>,
 }
@@ -66,6 +69,7 @@ impl Session {
             last_nonce: Nonce::default(),
             subscriptions: PerType::default(),
             unserved: Unserved::default(),
+            unread_bytes: 0,
             warming: Warming::default(),
             coalesced: PerType::default(),
         }
@@ -119,7 +123,9 @@ impl Session {
     /// The next response to write, or none until something changes or is heard.
     pub fn next_response(&mut self, resources: &impl Resources) -> Option<DeltaDiscoveryResponse> {
         self.on_snapshot(resources);
-        if let Some(refusal) = self.unserved.next_response() {
+        self.unread_bytes = 0;
+        if let Some((refusal, bytes)) = self.unserved.next_response() {
+            self.unread_bytes = bytes;
             return Some(DeltaDiscoveryResponse { nonce: self.last_nonce.advance().to_string(), ..refusal });
         }
         let due = PerType::from_fn(|ty| self.subscriptions[ty].as_ref().map_or_else(Due::default, |sub| sub.due()));
@@ -144,7 +150,7 @@ impl Session {
     /// Memory that is held for the sake of this client alone, in bytes; see [`Limits::asked_bytes_max`].
     pub fn asked_bytes(&self) -> usize {
         let subscriptions = self.subscriptions.iter().filter_map(|(_, sub)| Some(sub.as_ref()?.asked_bytes()));
-        subscriptions.sum::<usize>() + self.unserved.bytes()
+        subscriptions.sum::<usize>() + self.unserved.bytes() + self.unread_bytes
     }
 
     /// How many changes were merged into one that had not been sent yet.
@@ -203,6 +209,7 @@ impl Session {
             self.warm(&push.sent, resources);
         }
         self.warming.sent(ty, &push.sent, &push.removed);
+        self.unread_bytes = push.asked_bytes;
         Some(DeltaDiscoveryResponse {
             system_version_info: resources.revision().to_string(),
             resources: push.resources,

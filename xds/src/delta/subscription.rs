@@ -53,6 +53,8 @@ pub(super) struct Push {
     pub(super) resources: Vec<Bytes>,
     pub(super) sent: Vec<Arc<str>>,
     pub(super) removed: Vec<Arc<str>>,
+    /// What of `removed` was asked for, and may be nobody else's names; as in [`Queue::asked_bytes`].
+    pub(super) asked_bytes: usize,
 }
 
 const WILDCARD: &str = "*";
@@ -223,7 +225,8 @@ impl Subscription {
             if room.is_none() {
                 break;
             }
-            let Some(name) = self.removals.pop_first() else { break };
+            let Some((name, asked_bytes)) = self.removals.pop_first() else { break };
+            push.asked_bytes += asked_bytes;
             self.held.remove(&name);
             push.removed.push(name);
         }

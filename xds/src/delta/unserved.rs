@@ -56,11 +56,12 @@ impl Unserved {
         Ok(Heard::Unserved)
     }
 
-    /// A response that lacks its nonce.
-    pub(super) fn next_response(&mut self) -> Option<DeltaDiscoveryResponse> {
+    /// A response that lacks its nonce, and the memory that its names take.
+    pub(super) fn next_response(&mut self) -> Option<(DeltaDiscoveryResponse, usize)> {
         let (type_url, names) = self.answers.pop_first()?;
-        self.bytes -= names.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
+        let bytes = names.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
+        self.bytes -= bytes;
         let removed_resources = names.into_iter().collect();
-        Some(DeltaDiscoveryResponse { type_url: type_url.into(), removed_resources, ..Default::default() })
+        Some((DeltaDiscoveryResponse { type_url: type_url.into(), removed_resources, ..Default::default() }, bytes))
     }
 }

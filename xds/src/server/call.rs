@@ -57,10 +57,12 @@ where
 
     async fn next(&mut self) -> Option<Result<DeltaDiscoveryResponse, Status>> {
         loop {
-            if let Some(response) = self.session.next_response(&self.view) {
+            let response = self.session.next_response(&self.view);
+            if let Err(status) = self.claim() {
+                return Some(Err(status));
+            }
+            if let Some(response) = response {
                 self.open.0.push(&response);
-                // What was answered is let go: that cannot be too much.
-                _ = self.claim.set(self.session.asked_bytes());
                 return Some(Ok(response));
             }
             select! {
@@ -85,16 +87,21 @@ where
         }
         let heard = self.session.on_request(&request, &self.view);
         let heard = heard.map_err(|error| self.ended(Status::new(error.code(), error.to_string())))?;
-        if let Err(status) = self.claim.set(self.session.asked_bytes()) {
-            self.open.0.refused_request(Refusal::Memory);
-            return Err(self.ended(status));
-        }
+        self.claim()?;
         match ResourceType::from_type_url(&request.type_url) {
             Some(ty) => self.heard(ty, heard),
             None if heard == Heard::Unserved => self.unserved(&request),
             None => {}
         }
         Ok(())
+    }
+
+    /// Counts what is held for the client's sake; the stream ends when that is too much.
+    fn claim(&mut self) -> Result<(), Status> {
+        self.claim.set(self.session.asked_bytes()).map_err(|status| {
+            self.open.0.refused_request(Refusal::Memory);
+            self.ended(status)
+        })
     }
 
     /// The stream ends because of what was asked.

@@ -61,10 +61,12 @@ impl Queue {
         Some(why)
     }
 
-    pub(crate) fn pop_first(&mut self) -> Option<Arc<str>> {
+    /// Takes the first out; also tells what it took in [`asked_bytes`](Self::asked_bytes).
+    pub(crate) fn pop_first(&mut self) -> Option<(Arc<str>, usize)> {
         let (name, why) = self.names.pop_first()?;
-        self.asked_bytes -= bytes(&name, why);
-        Some(name)
+        let bytes = bytes(&name, why);
+        self.asked_bytes -= bytes;
+        Some((name, bytes))
     }
 
     pub(crate) fn retain(&mut self, kept: impl Fn(&str) -> bool) {
@@ -98,7 +100,7 @@ mod tests {
         assert_eq!(queue.asked_bytes(), 6 + 3 * ENTRY_BYTES);
         queue.retain(|name| name != "ef");
         assert_eq!((queue.remove("ef"), queue.remove("a")), (None, Some(Why::Asked)));
-        assert_eq!((queue.asked_bytes(), queue.pop_first().as_deref()), (3 + ENTRY_BYTES, Some("bcd")));
+        assert_eq!(queue.pop_first(), Some(("bcd".into(), 3 + ENTRY_BYTES)));
         assert_eq!((queue.asked_bytes(), queue.remove("changed")), (0, Some(Why::Changed)));
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Acceptor, Connection, Failure, Io, Observer,
     handshakes::{Done, Handshakes},
 };
-use crate::server;
+use crate::{rate::Rate, server};
 
 #[cfg(test)]
 mod tests;
@@ -53,6 +53,7 @@ struct Door {
     places: Arc<Semaphore>,
     bounds: Bounds,
     observer: Arc<Observer>,
+    refusals: Rate,
 }
 
 /// Connections beyond one for each stream: those that are told that there are too many streams, and those that begin or end.
@@ -135,7 +136,7 @@ impl Incoming {
 impl Door {
     fn new(bounds: Bounds, observer: Arc<Observer>) -> Self {
         let places = Arc::new(Semaphore::new(bounds.connections_max.min(Semaphore::MAX_PERMITS)));
-        Self { places, bounds, observer }
+        Self { places, bounds, observer, refusals: Rate::default() }
     }
 
     /// Who has come, if there is a place.
@@ -143,8 +144,10 @@ impl Door {
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted; trying again");
                 self.observer.failed(Failure::Accept);
+                if let Some(unsaid) = self.refusals.admit() {
+                    tracing::warn!(%error, unsaid, "a connection cannot be accepted; trying again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 return None;
             }
