@@ -9,7 +9,9 @@ use rollcall_admin::logs::Format;
 use rollcall_admin::{Filter, traces};
 
 use crate::diagnose;
+use crate::forward::IN_FLIGHT_MAX;
 use crate::forward::target::Target;
+use crate::front::tcp;
 use crate::zone::reading::pods::PodNames;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
@@ -64,6 +66,17 @@ pub struct Args {
     /// more: they are asked in this order. Without it such names are REFUSED.
     #[arg(long = "forward", env = "ROLLCALL_FORWARD", value_name = "ADDR[:PORT]|PATH", value_delimiter = ',')]
     pub forward: Vec<Target>,
+
+    /// TCP connections at once, for each address. For a further one that which idles longest is closed.
+    #[arg(long, env = "ROLLCALL_TCP_CONNECTIONS", value_name = "NUMBER", default_value_t = tcp::CONNECTIONS_MAX as u32)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub tcp_connections: u32,
+
+    /// Queries at once that wait for the servers of --forward; fewer where this process may open few files. One client,
+    /// and the names below one domain, have a part of them.
+    #[arg(long, env = "ROLLCALL_FORWARD_IN_FLIGHT", value_name = "NUMBER", default_value_t = IN_FLIGHT_MAX as u32)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub forward_in_flight: u32,
 
     /// Threads that answer UDP, for each address. Default: one for each CPU.
     #[arg(long, env = "ROLLCALL_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -258,6 +271,7 @@ mod tests {
             (&["--catalog", "https://a"], ["--catalog", "host and port"]),
             (&["--catalog", "http://a:1", "--ttl", "9999"], ["--ttl", "0..=3600"]),
             (&["--catalog", "http://a:1", "--listen", "53"], ["--listen", "ADDR:PORT"]),
+            (&["--catalog", "http://a:1", "--tcp-connections", "0"], ["--tcp-connections", "1..=65536"]),
             (&["--catalog", "http://a:1", "--pod-names", "on"], ["--pod-names", "use off, insecure or verified"]),
             (&["--catalog", "http://a:1", "--log-format", "xml"], ["--log-format", "use text or json"]),
             (&["--catalog", "http://a:1", "--lame-duck", "1h"], ["--lame-duck", "up to 5m"]),

@@ -11,46 +11,54 @@
 //! - [`message`]: the question as sent, and what counts as its answer (RFC 5452); [`answer`]: what is passed on; pure
 //! - [`exchange`]: one question to one server, over UDP or TCP
 //!
-//! Nothing is cached: each question is asked again, and TTLs pass through untouched.
+//! - [`shares`]: who may have how many of the seats for questions under way
+//! - [`failures`]: which questions are not asked again at once
+//!
+//! No answer is cached: each question is asked again, and TTLs pass through untouched.
 
 pub mod answer;
 pub mod exchange;
+pub mod failures;
 pub mod keeper;
 pub mod message;
 pub mod resolv_conf;
+pub mod shares;
 pub mod target;
 pub mod upstreams;
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::answer::edns::ExtendedError;
+use crate::answer::encode::Response;
 use crate::answer::{Foreign, Transport};
 use crate::metrics::{FailureReason, Metrics};
 use answer::Answer;
 use exchange::Failure;
+use failures::{Failures, Question};
 use message::Asked;
+use shares::{Seat, Shares, Shortage};
 use upstreams::{Upstream, Upstreams};
 
 /// For one server to answer one try.
 pub const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// For all tries of a question: what resolvers wait for an answer (resolv.conf(5), `timeout`).
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Questions under way at once. Each holds a socket and about 2 KiB.
+/// Questions under way at once, unless told otherwise. Each holds a socket and about 2 KiB.
 pub const IN_FLIGHT_MAX: usize = 1024;
 
 /// Asks other servers. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     upstreams: Arc<Upstreams>,
-    permits: Arc<Semaphore>,
+    shares: Arc<Mutex<Shares>>,
+    failures: Arc<Mutex<Failures>>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
 }
@@ -62,7 +70,8 @@ pub struct Forwarding {
     foreign: Box<Foreign>,
     transport: Transport,
     begin: Instant,
-    _permit: OwnedSemaphorePermit,
+    question: Question,
+    seat: Option<Seat>,
 }
 
 // === impl Forwarder ===
@@ -70,11 +79,12 @@ pub struct Forwarding {
 impl Forwarder {
     /// Asks `upstreams`, at most `in_flight_max` questions at once.
     pub fn new(upstreams: Arc<Upstreams>, in_flight_max: usize, metrics: Arc<Metrics>) -> Self {
-        Self { upstreams, permits: Arc::new(Semaphore::new(in_flight_max)), metrics, tasks: TaskTracker::new() }
+        let shares = Arc::new(Mutex::new(Shares::new(in_flight_max)));
+        Self { upstreams, shares, failures: Arc::default(), metrics, tasks: TaskTracker::new() }
     }
 
-    /// Lets a question in, or gives its answer at once.
-    pub fn begin(&self, foreign: Box<Foreign>, transport: Transport) -> Result<Forwarding, Vec<u8>> {
+    /// Lets a client's question in, or gives its answer at once.
+    pub fn begin(&self, foreign: Box<Foreign>, transport: Transport, client: IpAddr) -> Result<Forwarding, Vec<u8>> {
         let begin = Instant::now();
         if self.upstreams.is_own_question(&foreign.name) {
             return Err(self.refuse(
@@ -85,12 +95,30 @@ impl Forwarder {
                 begin,
             ));
         }
-        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-            self.metrics.forward.failed(FailureReason::TooMany);
-            return Err(self.refuse(&foreign, transport, ResponseCode::ServFail, ExtendedError::Other, begin));
+        let query = &foreign.query;
+        let question = Question::new(&foreign.name, query.question.query_type(), query.header.checking_disabled);
+        if let Some(error) = lock(&self.failures).of(&question, self.upstreams.epoch(), begin) {
+            self.metrics.forward.failed(FailureReason::Remembered);
+            return Err(self.refuse(&foreign, transport, ResponseCode::ServFail, error, begin));
+        }
+        let seat = match lock(&self.shares).take(client, &foreign.name) {
+            Ok(seat) => Some(seat),
+            Err(shortage) => {
+                self.metrics.forward.failed(FailureReason::from(shortage));
+                return Err(self.refuse(&foreign, transport, ResponseCode::ServFail, ExtendedError::Other, begin));
+            }
         };
         self.metrics.forward.in_flight.inc();
-        Ok(Forwarding { forwarder: self.clone(), foreign, transport, begin, _permit: permit })
+        Ok(Forwarding { forwarder: self.clone(), foreign, transport, begin, question, seat })
+    }
+
+    /// What became of a question, for those who ask it next.
+    fn remember(&self, question: &Question, failed: Option<ExtendedError>) {
+        let mut failures = lock(&self.failures);
+        match failed {
+            Some(error) => failures.add(question.clone(), error, self.upstreams.epoch(), Instant::now()),
+            None => failures.remove(question),
+        }
     }
 
     /// Runs what waits for an answer; [`Forwarder::finished`] waits for it.
@@ -113,7 +141,8 @@ impl Forwarder {
         begin: Instant,
     ) -> Vec<u8> {
         let mut out = Vec::new();
-        let summary = foreign.query.response().with_error(rcode, error).write(transport, &mut out);
+        let response = Response { recursion_available: true, ..foreign.query.response() };
+        let summary = response.with_error(rcode, error).write(transport, &mut out);
         self.metrics.forward.answered(transport, summary.rcode, begin.elapsed());
         out
     }
@@ -219,6 +248,12 @@ impl Forwarding {
             Ok(answer) => answer.pass_on(foreign, *transport, &mut out),
             Err(error) => Err(error),
         };
+        let failed = match rcode {
+            Ok(ResponseCode::ServFail) => Some(ExtendedError::CachedError),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        forwarder.remember(&self.question, failed);
         match rcode {
             Ok(rcode) => forwarder.metrics.forward.answered(*transport, rcode, begin.elapsed()),
             Err(error) => out = forwarder.refuse(foreign, *transport, ResponseCode::ServFail, error, *begin),
@@ -230,22 +265,24 @@ impl Forwarding {
 impl Drop for Forwarding {
     fn drop(&mut self) {
         self.forwarder.metrics.forward.in_flight.dec();
+        if let Some(seat) = self.seat.take() {
+            lock(&self.forwarder.shares).give_back(seat);
+        }
     }
 }
 
-/// [`IN_FLIGHT_MAX`], or half of the files that this process may open, when that is less: connections and the catalog's
-/// stream need some as well.
-pub fn in_flight_max() -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    open_files(&limits).map_or(IN_FLIGHT_MAX, |files| IN_FLIGHT_MAX.min((files / 2).max(1)))
+fn lock<T>(held: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The soft limit in the text of proc(5), `/proc/PID/limits`.
-fn open_files(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
+// === impl FailureReason ===
 
-#[cfg(test)]
-#[path = "forward_tests.rs"]
-mod tests;
+impl From<Shortage> for FailureReason {
+    fn from(shortage: Shortage) -> Self {
+        match shortage {
+            Shortage::Seats => Self::TooMany,
+            Shortage::Client => Self::TooManyOfClient,
+            Shortage::Domain => Self::TooManyOfDomain,
+        }
+    }
+}

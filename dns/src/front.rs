@@ -3,10 +3,12 @@
 //! - [`bind`]: the addresses, and what to do when one cannot be had
 //! - [`udp`]: one socket for each worker, drained in batches
 //! - [`tcp`]: connections with limits; any byte stream will do, so TLS can be put below it
+//! - `inbound`: messages as they come on a stream
 //! - [`seats`]: how many connections there may be, and which one goes for a further one
 //! - [`Responder`]: what all of them share: a query in, the answer out, counted
 
 pub mod bind;
+mod inbound;
 pub mod seats;
 pub mod tcp;
 pub mod udp;

@@ -14,10 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::advertise;
 use crate::args::Args;
+use crate::forward::Forwarder;
 use crate::forward::keeper::{self, Keeper};
 use crate::forward::target::Target;
 use crate::forward::upstreams::Upstreams;
-use crate::forward::{self, Forwarder};
 use crate::front::bind::Front;
 use crate::front::{Responder, tcp, udp};
 use crate::metrics::Metrics;
@@ -65,15 +65,13 @@ impl Prepared {
     /// Serves until `stop`, then finishes what was begun.
     pub async fn serve(self, readiness: Readiness, stop: CancellationToken) -> anyhow::Result<()> {
         let (dns, http) = (self.dns_addrs().collect::<Vec<_>>(), self.http_addr());
-        let seats = tcp::CONNECTIONS_MAX * dns.len();
-        let forwards = if self.args.forward.is_empty() { 0 } else { forward::IN_FLIGHT_MAX };
-        let wanted = [(Share::DnsClients, seats), (Share::DnsForwards, forwards)];
-        Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
+        let seats = Seating::of(&self.args, dns.len());
+        seats.tell(&readiness.gate("descriptors"));
         let metrics = Arc::<Metrics>::default();
         let name_servers = advertise::addresses(&self.args.advertise, &dns, &self.args.catalog).await;
         let settings = Settings { ttl: self.args.ttl, name_servers, pod_names: self.args.pod_names };
         let writer = ZoneWriter::new(settings);
-        let (forwarder, keeper) = forward(self.args.forward, &dns, &readiness, &metrics).unzip();
+        let (forwarder, keeper) = forward(self.args.forward, seats.forwards(), &dns, &readiness, &metrics).unzip();
         let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics)).forwarding(forwarder.clone());
         let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog"));
 
@@ -92,7 +90,7 @@ impl Prepared {
         if let Some(keeper) = keeper {
             tasks.spawn(keeper.run(stop.clone()));
         }
-        tasks.spawn(listen(self.fronts, gate, responder, tasks.clone(), stop));
+        tasks.spawn(listen(self.fronts, seats.connections(), gate, responder, tasks.clone(), stop));
         tracing::info!(?dns, %http, "started");
         stream.await?;
         tasks.close();
@@ -105,15 +103,60 @@ impl Prepared {
     }
 }
 
+/// How many connections and forwarded questions there may be, as the flags say and the limit of open files allows.
+#[derive(Clone, Copy, Debug)]
+struct Seating {
+    fronts: usize,
+    connections: usize,
+    forwards: usize,
+}
+
+// === impl Seating ===
+
+impl Seating {
+    fn of(args: &Args, fronts: usize) -> Self {
+        let forwards = if args.forward.is_empty() { 0 } else { args.forward_in_flight as usize };
+        Self { fronts: fronts.max(1), connections: args.tcp_connections as usize, forwards }
+    }
+
+    /// Files that each part wants. A question from a TCP connection, which takes no seat while it waits, holds that and
+    /// its own socket.
+    fn wanted(self) -> [(Share, usize); 2] {
+        [(Share::DnsClients, self.connections * self.fronts), (Share::DnsForwards, 2 * self.forwards)]
+    }
+
+    fn tell(self, gate: &Gate) {
+        Descriptors::current().tell(gate, &self.wanted());
+    }
+
+    /// Of each address.
+    fn connections(self) -> usize {
+        let [(share, wanted), _] = self.wanted();
+        Descriptors::current().share(share, wanted) / self.fronts
+    }
+
+    fn forwards(self) -> usize {
+        let [_, (share, wanted)] = self.wanted();
+        Descriptors::current().share(share, wanted) / 2
+    }
+}
+
 /// Answers on each address as soon as it can be had; the gate opens with the last of them.
-async fn listen(mut fronts: Vec<Front>, gate: Gate, responder: Responder, tasks: TaskTracker, stop: CancellationToken) {
+async fn listen(
+    mut fronts: Vec<Front>,
+    connections_max: usize,
+    gate: Gate,
+    responder: Responder,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
     let answer = |front: &mut Front| {
         let bound = front.take()?;
         tracing::info!(dns = %bound.addr, "answering");
         for socket in bound.udp {
             tasks.spawn(udp::serve(socket, responder.clone(), stop.clone()));
         }
-        tasks.spawn(tcp::serve(bound.tcp, responder.clone(), stop.clone()));
+        tasks.spawn(tcp::serve(bound.tcp, responder.clone(), connections_max, stop.clone()));
         Ok(())
     };
     let all = || {
@@ -130,6 +173,7 @@ async fn listen(mut fronts: Vec<Front>, gate: Gate, responder: Responder, tasks:
 /// What answers names outside of the cluster; `None` when nobody is to be asked.
 fn forward(
     targets: Vec<Target>,
+    in_flight_max: usize,
     listen: &[SocketAddr],
     readiness: &Readiness,
     metrics: &Arc<Metrics>,
@@ -137,7 +181,7 @@ fn forward(
     let upstreams = Arc::<Upstreams>::default();
     let gate = || readiness.gate("forward");
     let keeper = |targets| Keeper::new(targets, listen.to_vec(), Arc::clone(&upstreams), Arc::clone(metrics), gate());
-    let forwarder = || Forwarder::new(Arc::clone(&upstreams), forward::in_flight_max(), Arc::clone(metrics));
+    let forwarder = || Forwarder::new(Arc::clone(&upstreams), in_flight_max, Arc::clone(metrics));
     (!targets.is_empty()).then(|| (forwarder(), keeper(targets)))
 }
 

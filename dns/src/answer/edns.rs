@@ -28,6 +28,8 @@ pub struct Edns {
 pub enum ExtendedError {
     /// 0: what the other codes do not say; here, too many questions at once for other servers.
     Other,
+    /// 13: it failed of late, and is not asked again yet.
+    CachedError,
     /// 14: not ready to answer yet.
     NotReady,
     /// 20: not this server's zone.
@@ -91,6 +93,7 @@ impl ExtendedError {
     pub fn code(self) -> u16 {
         match self {
             Self::Other => 0,
+            Self::CachedError => 13,
             Self::NotReady => 14,
             Self::NotAuthoritative => 20,
             Self::NoReachableAuthority => 22,

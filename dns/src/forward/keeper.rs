@@ -98,7 +98,11 @@ impl Keeper {
             let (upstreams, upstream) = (Arc::clone(&self.upstreams), Arc::clone(upstream));
             tokio::spawn(async move {
                 let seen = take(look, &upstreams, &upstream).await;
-                log(upstream.addr, upstream.end_check(look, seen));
+                let (before, after) = upstream.end_check(look, seen);
+                if before != after && after == Standing::Usable {
+                    upstreams.came_back();
+                }
+                log(upstream.addr, (before, after));
             });
         }
     }

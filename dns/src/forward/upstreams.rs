@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub struct Upstreams {
     set: ArcSwap<Vec<Arc<Upstream>>>,
     /// Of questions.
     pub ids: Ids,
+    /// Counts what may turn a failure into an answer: other servers, and ones that came back.
+    epoch: AtomicU64,
 }
 
 /// One server.
@@ -89,6 +91,17 @@ impl Upstreams {
         let known = |addr: SocketAddr| held.iter().find(|upstream| upstream.addr == addr).cloned();
         let new = |addr: SocketAddr| Arc::new(Upstream::new(addr, self.ids.token()));
         self.set.store(Arc::new(addrs.iter().map(|addr| known(*addr).unwrap_or_else(|| new(*addr))).collect()));
+        self.came_back();
+    }
+
+    /// Another number when servers were replaced, or one came back: what failed before may be answered now.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// One came back.
+    pub fn came_back(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
     }
 
     /// All of them.

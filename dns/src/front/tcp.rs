@@ -1,49 +1,63 @@
-//! The TCP front (RFC 7766): persistent connections, pipelined queries answered in order, limits on all of it.
+//! The TCP front (RFC 7766): persistent connections, pipelined queries, limits on all of it.
+//!
+//! Answers leave in the order of their queries, but for those that wait for another server: the others do not wait for
+//! them (RFC 7766 §6.2.1.1).
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadHalf, WriteHalf, split};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::inbound::Inbound;
 use super::seats::{Admission, Seat, Seats};
 use super::{Reply, Responder};
 use crate::answer::Transport;
 use crate::metrics::DropReason;
 
-/// Connections per listener. For a further one that which idles longest is closed, and counted; when none idles, the
-/// further one itself.
-pub const CONNECTIONS_MAX: usize = 150;
+/// Connections per listener, unless told otherwise. For a further one that which idles longest is closed, and counted;
+/// when none idles, the further one itself. Each holds about 12 KiB.
+pub const CONNECTIONS_MAX: usize = 512;
 /// For a whole query to come, the first and each later one, and for answers to be taken.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Queries of one connection that may wait for other servers. With as many, no further one is read.
+pub const WAITING_MAX: usize = 64;
 
 /// Answers until `shutdown`; connections end at the next query's boundary.
-pub async fn serve(listener: TcpListener, responder: Responder, shutdown: CancellationToken) {
-    let mut seats = Seats::new(CONNECTIONS_MAX);
+pub async fn serve(listener: TcpListener, responder: Responder, connections_max: usize, shutdown: CancellationToken) {
+    let mut seats = Seats::new(connections_max);
     let connections = TaskTracker::new();
+    let mut failing = false;
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        let (stream, _) = match accepted {
+        let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most often: wait for some to come back.
-                tracing::warn!(%error, "cannot accept a TCP connection");
+                // Out of file descriptors, most often: wait for some to come back. Said once for all of them.
+                if !failing {
+                    tracing::warn!(%error, "cannot accept TCP connections; raise the limit of open files");
+                }
+                failing = true;
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let Some(seat) = admit(&mut seats, &responder) else { continue };
+        failing = false;
+        let client = from.ip();
+        let Some(seat) = admit(&mut seats, client, &responder) else { continue };
         // Answers are whole writes already; a socket that cannot be told so is slower, not wrong.
         drop(stream.set_nodelay(true));
         let (responder, shutdown) = (responder.clone(), shutdown.clone());
         connections.spawn(async move {
             responder.metrics.tcp_connections.inc();
             let metrics = Arc::clone(&responder.metrics);
-            if let Err(error) = connection(stream, responder, &seat, shutdown).await {
+            if let Err(error) = connection(stream, client, responder, &seat, shutdown).await {
                 tracing::debug!(%error, "TCP connection ended");
             }
             metrics.tcp_connections.dec();
@@ -55,8 +69,8 @@ pub async fn serve(listener: TcpListener, responder: Responder, shutdown: Cancel
 }
 
 /// A seat for a new connection, if there is one; counts the connection that is closed, be it another or this one.
-fn admit(seats: &mut Seats, responder: &Responder) -> Option<Arc<Seat>> {
-    let (seat, one_goes) = match seats.admit(Instant::now()) {
+fn admit(seats: &mut Seats, client: IpAddr, responder: &Responder) -> Option<Arc<Seat>> {
+    let (seat, one_goes) = match seats.admit(client, Instant::now()) {
         Admission::Free(seat) => (Some(seat), false),
         Admission::InPlaceOfAnother(seat) => (Some(seat), true),
         Admission::Full => (None, true),
@@ -68,84 +82,198 @@ fn admit(seats: &mut Seats, responder: &Responder) -> Option<Arc<Seat>> {
 }
 
 /// Serves one stream of queries, each with its length before it, until it ends, idles too long, sends what is not a
-/// query, or loses its seat. A query that was received before `shutdown` is answered.
+/// query, or loses its seat. A query that was received is answered in any case.
 pub async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    mut responder: Responder,
+    stream: impl AsyncRead + AsyncWrite,
+    client: IpAddr,
+    responder: Responder,
     seat: &Seat,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    let mut stream = BufReader::new(BufWriter::new(stream));
-    let (mut query, mut answer) = (Vec::new(), Vec::new());
-    loop {
-        let idle = stream.buffer().is_empty();
-        let arriving = timeout(IDLE_TIMEOUT, unless_closed(seat, next(&mut stream, &mut query)));
-        let arrived = if idle { shutdown.run_until_cancelled(arriving).await } else { Some(arriving.await) };
-        match arrived {
-            Some(Ok(Ok(true))) if seat.begin() => {}
-            Some(Ok(Ok(true))) => break,
-            Some(Ok(Err(error))) => return Err(error),
-            Some(Ok(Ok(false)) | Err(_)) | None => break,
-        }
-        match responder.respond(&query, Transport::Tcp, &mut answer) {
-            Reply::Answer => {}
-            Reply::Forward(forwarder, foreign) => {
-                // Another server may take seconds: the answers before this one do not wait for it.
-                timeout(IDLE_TIMEOUT, stream.flush()).await??;
-                answer = match forwarder.begin(foreign, Transport::Tcp) {
-                    Ok(forwarding) => forwarding.finish().await,
-                    Err(answer) => answer,
-                };
+    let (read, write) = split(stream);
+    let (tell, told) = mpsc::channel(WAITING_MAX);
+    let mut connection = Connection {
+        inbound: Inbound::new(read),
+        out: BufWriter::with_capacity(4096, write),
+        responder,
+        client,
+        answer: Vec::new(),
+        waiting: 0,
+        tell,
+        reading: Reading::On,
+    };
+    connection.run(told, seat, shutdown).await
+}
+
+struct Connection<S> {
+    inbound: Inbound<ReadHalf<S>>,
+    out: BufWriter<WriteHalf<S>>,
+    responder: Responder,
+    client: IpAddr,
+    answer: Vec<u8>,
+    /// Queries that wait for other servers.
+    waiting: usize,
+    /// Where their answers go.
+    tell: mpsc::Sender<Vec<u8>>,
+    reading: Reading,
+}
+
+/// Whether further queries are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    On,
+    /// Up to the end of the one that has begun to come.
+    LastOne,
+    /// None.
+    Over,
+}
+
+/// What happens next.
+enum Event {
+    Answered(Vec<u8>),
+    Came(usize),
+    SeatLost,
+    Shutdown,
+    Idle,
+}
+
+// === impl Connection ===
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    async fn run(
+        &mut self,
+        mut told: mpsc::Receiver<Vec<u8>>,
+        seat: &Seat,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let mut deadline = Instant::now() + IDLE_TIMEOUT;
+        loop {
+            if self.take_queries(seat).await? {
+                deadline = Instant::now() + IDLE_TIMEOUT;
             }
-            Reply::None => break,
-        }
-        let flush = !holds_message(stream.buffer());
-        match timeout(IDLE_TIMEOUT, send(&mut stream, &answer, flush)).await {
-            Ok(sent) => sent?,
-            Err(_) => {
-                responder.metrics.dropped(Transport::Tcp, DropReason::NotSent);
-                return Ok(());
+            let more = match self.reading {
+                Reading::On => true,
+                Reading::LastOne => self.inbound.has_begun(),
+                Reading::Over => false,
+            };
+            if !more && self.waiting == 0 {
+                break;
+            }
+            match self.next(&mut told, more, seat, &shutdown, deadline).await? {
+                Event::Answered(answer) => {
+                    seat.begin();
+                    self.waiting -= 1;
+                    self.answer = answer;
+                    self.send().await?;
+                    deadline = Instant::now() + IDLE_TIMEOUT;
+                }
+                Event::Came(0) | Event::Idle => self.reading = Reading::Over,
+                Event::Came(_) => {}
+                Event::SeatLost | Event::Shutdown => {
+                    self.reading = if shutdown.is_cancelled() { Reading::LastOne } else { Reading::Over };
+                    // What has arrived by now is answered.
+                    while self.fill_at_once().await? > 0 {}
+                }
             }
         }
-        if flush {
+        timeout(IDLE_TIMEOUT, self.out.shutdown()).await.unwrap_or(Ok(()))
+    }
+
+    async fn next(
+        &mut self,
+        told: &mut mpsc::Receiver<Vec<u8>>,
+        more: bool,
+        seat: &Seat,
+        shutdown: &CancellationToken,
+        deadline: Instant,
+    ) -> io::Result<Event> {
+        let on = self.reading == Reading::On;
+        tokio::select! {
+            biased;
+            // The sender is kept: this never is the end.
+            Some(answer) = told.recv(), if self.waiting > 0 => Ok(Event::Answered(answer)),
+            came = self.inbound.fill(), if more && self.waiting < WAITING_MAX => came.map(Event::Came),
+            () = seat.closed(), if on => Ok(Event::SeatLost),
+            () = shutdown.cancelled(), if on => Ok(Event::Shutdown),
+            // Who waits for another server is waited for: that ends by itself.
+            () = sleep_until(deadline), if self.waiting == 0 => Ok(Event::Idle),
+        }
+    }
+
+    /// What has arrived already; 0 when there is nothing, or nothing more to come.
+    async fn fill_at_once(&mut self) -> io::Result<usize> {
+        tokio::select! {
+            biased;
+            came = self.inbound.fill() => came,
+            () = ready(()) => Ok(0),
+        }
+    }
+
+    /// Answers the whole queries that have come. Whether there were any.
+    async fn take_queries(&mut self, seat: &Seat) -> io::Result<bool> {
+        let mut some = false;
+        while self.waiting < WAITING_MAX {
+            let Some(query) = self.inbound.next() else { break };
+            seat.begin();
+            some = true;
+            match self.responder.respond(query, Transport::Tcp, &mut self.answer) {
+                Reply::Answer => self.write().await?,
+                Reply::Forward(forwarder, foreign) => match forwarder.begin(foreign, Transport::Tcp, self.client) {
+                    Ok(forwarding) => {
+                        self.waiting += 1;
+                        let tell = self.tell.clone();
+                        // Whoever hung up meanwhile is told nothing.
+                        forwarder.spawn(async move { drop(tell.send(forwarding.finish().await).await) });
+                    }
+                    Err(answer) => {
+                        self.answer = answer;
+                        self.write().await?;
+                    }
+                },
+                Reply::None => {
+                    self.reading = Reading::Over;
+                    break;
+                }
+            }
+        }
+        self.inbound.compact();
+        self.flush().await?;
+        if self.waiting > 0 {
+            seat.wait();
+        } else if some || !self.inbound.has_begun() {
             seat.end(Instant::now());
         }
+        Ok(some)
     }
-    timeout(IDLE_TIMEOUT, stream.shutdown()).await.unwrap_or(Ok(()))
-}
 
-/// Waits for a message for as long as the connection has its seat; false when it has lost it.
-async fn unless_closed(seat: &Seat, arriving: impl Future<Output = io::Result<bool>>) -> io::Result<bool> {
-    tokio::select! {
-        biased;
-        arrived = arriving => arrived,
-        () = seat.closed() => Ok(false),
+    async fn send(&mut self) -> io::Result<()> {
+        self.write().await?;
+        self.flush().await
+    }
+
+    /// Writes one message. Answers to pipelined queries leave together.
+    async fn write(&mut self) -> io::Result<()> {
+        // Answers have at most 65,535 bytes.
+        let len = (self.answer.len() as u16).to_be_bytes();
+        let (out, answer) = (&mut self.out, &self.answer);
+        let writing = async {
+            out.write_all(&len).await?;
+            out.write_all(answer).await
+        };
+        in_time(&self.responder, writing).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        in_time(&self.responder, self.out.flush()).await
     }
 }
 
-/// Reads one message; false at the end of the stream.
-async fn next(read: &mut (impl AsyncRead + Unpin), query: &mut Vec<u8>) -> io::Result<bool> {
-    let len = match read.read_u16().await {
-        Ok(len) => len,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    query.resize(usize::from(len), 0);
-    read.read_exact(query).await?;
-    Ok(true)
-}
-
-/// Whether a whole message has been received and waits.
-fn holds_message(buffer: &[u8]) -> bool {
-    buffer.split_first_chunk().is_some_and(|(len, rest)| rest.len() >= usize::from(u16::from_be_bytes(*len)))
-}
-
-/// Writes one message. Answers to pipelined queries leave together: `flush` is for the last one.
-async fn send(write: &mut (impl AsyncWrite + Unpin), answer: &[u8], flush: bool) -> io::Result<()> {
-    // Answers have at most 65,535 bytes.
-    write.write_u16(answer.len() as u16).await?;
-    write.write_all(answer).await?;
-    if flush { write.flush().await } else { Ok(()) }
+/// The connection ends when its client does not take answers.
+async fn in_time(responder: &Responder, writing: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    timeout(IDLE_TIMEOUT, writing).await.unwrap_or_else(|_| {
+        responder.metrics.dropped(Transport::Tcp, DropReason::NotSent);
+        Err(io::Error::new(io::ErrorKind::TimedOut, "answers are not taken"))
+    })
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Worker {
 
     fn forward(&self, forwarder: Forwarder, foreign: Box<Foreign>, from: SocketAddr) {
         let (socket, metrics) = (Arc::clone(&self.socket), Arc::clone(&self.responder.metrics));
-        match forwarder.begin(foreign, Transport::Udp) {
+        match forwarder.begin(foreign, Transport::Udp, from.ip()) {
             Ok(forwarding) => forwarder.spawn(async move { send(&socket, &forwarding.finish().await, from, &metrics) }),
             Err(answer) => send(&socket, &answer, from, &metrics),
         }

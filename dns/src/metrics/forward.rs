@@ -59,6 +59,12 @@ pub enum FailureReason {
     NoSocket,
     /// More questions at once than are allowed.
     TooMany,
+    /// More at once than one client may have.
+    TooManyOfClient,
+    /// More at once than names below one domain may have.
+    TooManyOfDomain,
+    /// It failed a moment ago, and was not asked again.
+    Remembered,
     /// No server that may be asked.
     NoUpstream,
 }
@@ -86,11 +92,13 @@ impl Forward {
         let help = "Time from the arrival of a query for a name outside of the cluster to its answer: that of the \
                     server that is asked, 5 s at most";
         to.register_with_unit("forward", help, Unit::Seconds, self.duration.clone());
-        let help = "Queries that wait for another server's answer, of 1,024 at most";
+        let help = "Queries that wait for another server's answer, of --forward-in-flight at most";
         to.register("forward_in_flight", help, self.in_flight.clone());
         let help = "Tries to have a query answered by another server that failed, by reason: timeout, unreachable, \
                     malformed, no_socket; and stranger (a datagram with another id or question, ignored), too_many \
-                    (more at once than the bound), no_upstream. 0 is normal";
+                    (more at once than the bound), too_many_of_client and too_many_of_domain (more than one client, \
+                    or names below one domain, may have), remembered (failed seconds ago, not asked again), \
+                    no_upstream. 0 is normal";
         to.register("forward_failures", help, self.failures.clone());
         let help = "Servers that queries are forwarded to, by state: usable, held_down (fails; asked last), unchecked, \
                     looping (leads back here; never asked)";
@@ -144,6 +152,9 @@ impl EncodeLabelValue for FailureReason {
             Self::Stranger => "stranger",
             Self::NoSocket => "no_socket",
             Self::TooMany => "too_many",
+            Self::TooManyOfClient => "too_many_of_client",
+            Self::TooManyOfDomain => "too_many_of_domain",
+            Self::Remembered => "remembered",
             Self::NoUpstream => "no_upstream",
         };
         name.encode(encoder)

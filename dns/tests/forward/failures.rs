@@ -189,8 +189,8 @@ async fn a_flood_for_silent_servers_stays_within_the_bound_and_local_answers_go_
         dns.wait_for_gate(gate, |closed| closed.is_none()).await;
     }
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let most = rollcall_dns::forward::in_flight_max() as f64;
-    let too_many = r#"rollcall_dns_forward_failures_total{reason="too_many"}"#;
+    let most = rollcall_dns::forward::IN_FLIGHT_MAX as f64;
+    let too_many = r#"rollcall_dns_forward_failures_total{reason="too_many_of_domain"}"#;
     let flood = async || {
         for n in 0..100 {
             socket.send_to(&query(&format!("n{n}.example.com.")).to_vec().unwrap(), dns.addr).await.unwrap();

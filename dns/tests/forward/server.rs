@@ -43,9 +43,17 @@ impl Dns {
     }
 
     pub(crate) async fn start_unready(catalog: &str, forward: &[&str]) -> Self {
+        Self::start_with(catalog, forward, &[]).await
+    }
+
+    /// With further flags.
+    pub(crate) async fn start_with(catalog: &str, forward: &[&str], further: &[&str]) -> Self {
         let flags = ["--catalog", catalog, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--workers", "2"];
         let forward = forward.iter().flat_map(|target| ["--forward", target]);
-        let args = Args::try_parse_from(["rollcall-dns"].into_iter().chain(flags).chain(forward)).unwrap();
+        let args = Args::try_parse_from(
+            ["rollcall-dns"].into_iter().chain(flags).chain(forward).chain(further.iter().copied()),
+        )
+        .unwrap();
         let prepared = Prepared::new(args).await.unwrap();
         let (addr, http) = (prepared.dns_addrs().next().unwrap(), prepared.http_addr());
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
