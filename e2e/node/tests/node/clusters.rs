@@ -35,10 +35,8 @@ impl Clusters {
     /// Runs a scenario on a cluster that is free, or a new one.
     pub(crate) fn with(&self, scenario: fn(&mut NodeCluster) -> Result<()>) -> Result<()> {
         // The one that was given back last: a release may have been kept on it.
-        let (mut cluster, scratch) = match self.free().clusters.pop() {
-            Some(cluster) => cluster,
-            None => self.start()?,
-        };
+        let free = self.free().clusters.pop();
+        let (mut cluster, scratch) = free.map_or_else(|| self.start(), Ok)?;
         // A scenario that panics has its cluster ended, and the next one starts another.
         let outcome = scenario(&mut cluster);
         self.free().clusters.push((cluster, scratch));
@@ -46,7 +44,8 @@ impl Clusters {
     }
 
     fn start(&self) -> Result<(NodeCluster, Scratch)> {
-        if let Some(why) = &self.free().broken {
+        let broken = self.free().broken.clone();
+        if let Some(why) = broken {
             bail!("no cluster: {why}");
         }
         let scratch = Scratch::new("node")?;
@@ -61,7 +60,8 @@ impl Clusters {
 
     /// Ends all clusters, at least one, and looks for what they have left on this machine.
     pub(crate) fn end_and_leave_nothing(&self, keep_logs: bool) -> Result<()> {
-        if self.free().clusters.is_empty() {
+        let is_first = self.free().clusters.is_empty();
+        if is_first {
             let started = self.start()?;
             self.free().clusters.push(started);
         }
