@@ -1,13 +1,14 @@
 //! What sources, checks and beats tell the catalog.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::guard::{Cidr, Guard};
-use crate::model::{Attributes, Endpoint, Health, Name, Ports, ServiceKey};
+use crate::model::{Addresses, Attributes, Endpoint, Health, Name, Ports, ServiceKey, Uid};
+use crate::policy::Policy;
+use crate::source::SourceId;
 
 /// The object an endpoint comes from.
 ///
@@ -16,6 +17,8 @@ use crate::model::{Attributes, Endpoint, Health, Name, Ports, ServiceKey};
 pub struct Origin {
     /// What kind of object.
     pub kind: OriginKind,
+    /// Where it is.
+    pub place: Place,
     /// Its namespace.
     pub namespace: Name,
     /// Its name.
@@ -31,6 +34,18 @@ pub enum OriginKind {
     ServiceRegistration,
 }
 
+/// Where an origin is. This cluster comes before any other place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// This cluster.
+    #[default]
+    Here,
+    /// The cluster behind the link of this name.
+    Cluster(Name),
+    /// The registry of this name.
+    Registry(Name),
+}
+
 /// Everything one origin says about one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contribution {
@@ -42,7 +57,7 @@ pub struct Contribution {
     pub created: i64,
     /// The ports it declares for the service; used where no Kubernetes Service declares them.
     pub ports: Ports,
-    /// Its endpoints, each name once.
+    /// Its endpoints. A registration has each name once.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Endpoints that it names and that cannot be used as they are written. They pass through the merge, so that
     /// whoever tells of a service can say why they are not in it.
@@ -123,7 +138,7 @@ pub enum TrafficDistribution {
 }
 
 /// `spec.ipFamilies`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub struct Families {
     pub v4: bool,
@@ -133,6 +148,10 @@ pub struct Families {
 /// What a Pod adds to its endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodFacts {
+    /// `metadata.uid`: which of the pods that had this name one after the other.
+    pub uid: Option<Uid>,
+    /// Its addresses: no registration may claim them.
+    pub addresses: Option<Addresses>,
     /// Its labels, shared between pods that have the same.
     pub attributes: Arc<Attributes>,
     /// Its deletion was asked for: callers should stop before the EndpointSlice says so.
@@ -146,6 +165,10 @@ pub struct PodFacts {
 pub struct NodeFacts {
     /// Label `topology.kubernetes.io/zone`.
     pub zone: Option<Name>,
+    /// Label `topology.kubernetes.io/region`.
+    pub region: Option<Name>,
+    /// Its own addresses, sorted: no registration may claim them.
+    pub addresses: Box<[IpAddr]>,
     /// `spec.podCIDRs`: no registration may claim addresses in them.
     pub pod_cidrs: Vec<Cidr>,
 }
@@ -178,15 +201,39 @@ pub enum Input {
     ServiceCidr(Name, Option<Arc<[Cidr]>>),
     /// The health decided for an endpoint of an origin; `None` when nothing checks it any more.
     Verdict(Arc<Origin>, Name, Option<Verdict>),
-    /// The static part of the address guard; the blocks of nodes and ServiceCIDRs are added to it.
+    /// The static part of the address guard; what nodes, pods and ServiceCIDRs reserve is added to it.
     Guard(Guard),
+    /// The policy in force for a service; `None` for the default one.
+    Policy(ServiceKey, Option<Arc<Policy>>),
+    /// When a source last heard from what it watches, in milliseconds of the monotonic clock.
+    Contact(SourceId, u64),
 }
 
 // === impl Origin ===
 
+impl Origin {
+    /// An object of this cluster.
+    pub fn here(kind: OriginKind, namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self { kind, place: Place::Here, namespace: namespace.into(), name: name.into() }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
+        match &self.place {
+            Place::Here => write!(f, "{}/{}", self.kind, self.name),
+            place => write!(f, "{}/{} of {place}", self.kind, self.name),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here => f.write_str("this cluster"),
+            Self::Cluster(name) => write!(f, "cluster {name}"),
+            Self::Registry(name) => write!(f, "registry {name}"),
+        }
     }
 }
 
@@ -196,15 +243,5 @@ impl fmt::Display for OriginKind {
             Self::EndpointSlice => "EndpointSlice",
             Self::ServiceRegistration => "ServiceRegistration",
         })
-    }
-}
-
-// === impl Contribution ===
-
-impl Contribution {
-    /// The documented precedence of a merge: kind of origin, then age, then name.
-    pub fn precedence(&self, other: &Self) -> Ordering {
-        let rank = |c: &Self| (c.origin.kind, c.created);
-        rank(self).cmp(&rank(other)).then_with(|| self.origin.cmp(&other.origin))
     }
 }

@@ -1,14 +1,16 @@
 //! The catalog: what Rollcall knows about every service, as plain data.
 //!
 //! ```text
-//!  Input --> Catalog::apply --> dirty services --> merge --> Snapshot
+//!  Input --> Catalog::apply --> dirty services --> Catalog::publish(now): merge --> hold --> seal --> Snapshot
 //! ```
 //!
 //! - [`model`]: the words: services, endpoints, ports, health
 //! - [`input`]: what sources, checks and beats tell the catalog
+//! - [`source`]: who tells them
 //! - [`merge`]: contributions and verdicts of one service in, one [`Service`](service::Service) out; a pure function
+//! - [`hold`], [`policy`], [`time`]: what needs history or a clock, and what a service's owner decided about it
 //! - [`guard`], [`port_mismatch`]: which addresses a registration may not claim, and why a Service has none of its ports
-//! - [`bucket`]: how a large service is cut, on the stream and in EndpointSlices alike
+//! - [`bucket`], [`members`]: how a large service is cut, on the stream and in EndpointSlices alike, and kept so
 //! - [`check`]: the state machine that turns probe results into verdicts
 //! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
 //! - [`persistent`], [`digest`], [`intern`]: the tools underneath
@@ -20,14 +22,19 @@ pub mod catalog;
 pub mod check;
 pub mod digest;
 pub mod guard;
+pub mod hold;
 pub mod input;
 pub mod intern;
+pub mod members;
 pub mod merge;
 pub mod model;
 pub mod persistent;
+pub mod policy;
 pub mod port_mismatch;
 pub mod service;
 pub mod snapshot;
+pub mod source;
+pub mod time;
 
 pub use catalog::Catalog;
 pub use input::Input;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A shared, immutable string: names, zones, hostnames, reasons.
 pub type Name = Arc<str>;
@@ -102,8 +105,8 @@ pub struct Endpoint {
 pub enum HealthSource {
     /// Its conditions decide (EndpointSlices; the pod's own probes stand behind them). The pod, where known, refines it.
     Conditions {
-        /// Name of the pod behind it, in the service's namespace.
-        pod: Option<Name>,
+        /// The pod behind it.
+        pod: Option<PodRef>,
     },
     /// Nothing checks it: it is Passing as long as it is registered.
     Unchecked,
@@ -112,6 +115,21 @@ pub enum HealthSource {
     /// An operator has taken it out, with the reason given.
     Maintenance(Name),
 }
+
+/// A pod as an EndpointSlice names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodRef {
+    /// Its namespace, where that is not the slice's own.
+    pub namespace: Option<Name>,
+    /// Its name.
+    pub name: Name,
+    /// Which of the pods that had this name one after the other; `None` where the slice does not say.
+    pub uid: Option<Uid>,
+}
+
+/// The `metadata.uid` of an object, as a hash: it is compared and never shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid(pub NonZeroU64);
 
 /// What an owner says about an endpoint for others to select by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +167,33 @@ impl ServiceKey {
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+// === impl PodRef ===
+
+impl PodRef {
+    /// A pod of the slice's own namespace, whichever has that name.
+    pub fn named(name: impl Into<Name>) -> Self {
+        Self { namespace: None, name: name.into(), uid: None }
+    }
+
+    /// Its namespace, for a slice in `own`.
+    pub fn namespace_in<'a>(&'a self, own: &'a Name) -> &'a Name {
+        self.namespace.as_ref().unwrap_or(own)
+    }
+}
+
+// === impl Uid ===
+
+impl Uid {
+    /// Of a uid as the API writes it; `None` for an empty one.
+    pub fn of(uid: &str) -> Option<Self> {
+        if uid.is_empty() {
+            None
+        } else {
+            Some(Self(NonZeroU64::new(xxh3_64(uid.as_bytes())).unwrap_or(NonZeroU64::MIN)))
+        }
     }
 }
 

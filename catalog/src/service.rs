@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bucket;
 use crate::digest::{Digest, Version};
 use crate::guard::Refusal;
-use crate::input::{Origin, Problem, ServiceFacts, ServiceKind};
-use crate::model::{Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
+use crate::input::{Families, Origin, Problem, ServiceFacts, ServiceKind};
+use crate::members::Members;
+use crate::model::{Attributes, Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
+use crate::policy::Policy;
 use crate::port_mismatch::PortMismatch;
 
 /// One service: what is callable, what is not and why.
@@ -22,12 +22,20 @@ pub struct Service {
     pub facts: Option<Arc<ServiceFacts>>,
     /// The Service's ports; without a Service the union of what its registrations declare.
     pub ports: Ports,
-    /// Sorted by identity, so that each bucket is one run.
-    pub endpoints: Box<[Member]>,
+    /// Sorted by identity, in buckets.
+    pub endpoints: Members,
     /// Endpoints that were kept out, each with the reason; in order of precedence.
-    pub excluded: Box<[Excluded]>,
+    pub excluded: Arc<[Excluded]>,
     /// The registrations that speak of it, in order of precedence.
-    pub registrations: Box<[Registered]>,
+    pub registrations: Arc<[Registered]>,
+    /// The policy in force.
+    pub policy: Policy,
+    /// Endpoints that are kept callable although they left: too many went at once (see [`Policy::removal`]).
+    pub held: usize,
+    /// A source of it has been silent for longer than its policy trusts it.
+    pub stale: bool,
+    /// Version of what registrations say beside their endpoints.
+    pub(crate) told: Version,
     /// Version of what callers are given.
     pub version: Version,
     /// Version of all that can be told about it: also reasons, origins and what was kept out.
@@ -45,6 +53,10 @@ pub struct Member {
     pub origin: Arc<Origin>,
     /// Its zone: its own, or its node's.
     pub zone: Option<Name>,
+    /// Its node's region.
+    pub region: Option<Name>,
+    /// Tags and metadata: its pod's labels, or what its origin says.
+    pub attributes: Arc<Attributes>,
     /// The health decided from conditions, pod, verdict or maintenance.
     pub health: Health,
     /// What written EndpointSlices and callers are told.
@@ -99,6 +111,12 @@ pub enum Why {
     UnknownPorts(PortMismatch),
     /// It cannot be used as its origin says it.
     Unusable(Problem),
+    /// It is of an EndpointSlice, and there is no Service of that name.
+    NoService,
+    /// The Service is another name for something else (ExternalName), and callers are told that name.
+    Alias(Name),
+    /// The Service has none of its address families.
+    Family(Families),
 }
 
 /// How many endpoints a service has, by health.
@@ -117,6 +135,19 @@ pub struct Counts {
 // === impl Counts ===
 
 impl Counts {
+    /// Counts a member in.
+    pub(crate) fn count(&mut self, member: &Member) {
+        self.endpoints += 1;
+        self.callable += usize::from(member.conditions.ready);
+        *match member.health {
+            Health::Passing => &mut self.passing,
+            Health::Warning => &mut self.warning,
+            Health::Critical => &mut self.critical,
+            Health::Unknown => &mut self.unknown,
+            Health::Maintenance => &mut self.maintenance,
+        } += 1;
+    }
+
     /// Each count with the other's.
     pub(crate) fn with(self, other: Self, join: fn(usize, usize) -> usize) -> Self {
         Self {
@@ -134,14 +165,15 @@ impl Counts {
 // === impl Service ===
 
 impl Service {
-    /// The bucket count of its endpoints.
-    pub fn buckets(&self) -> usize {
-        bucket::count(self.endpoints.len())
+    /// Whether it exists: by a Kubernetes Service or by a registration. What exists through EndpointSlices alone is known
+    /// and explained, and callers are told nothing of it.
+    pub fn exists(&self) -> bool {
+        self.facts.is_some() || !self.registrations.is_empty()
     }
 
-    /// The endpoints of each bucket, as runs of [`Service::endpoints`].
-    pub fn bucket_runs(&self) -> impl Iterator<Item = Range<usize>> {
-        bucket::runs(&self.endpoints, self.buckets(), |member| member.id)
+    /// The bucket count of its endpoints.
+    pub fn buckets(&self) -> usize {
+        self.endpoints.buckets().len()
     }
 
     /// The endpoints that callers are given.
@@ -151,40 +183,39 @@ impl Service {
 
     /// How many endpoints, by health.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { endpoints: self.endpoints.len(), ..Counts::default() };
-        for member in &self.endpoints {
-            counts.callable += usize::from(member.conditions.ready);
-            *match member.health {
-                Health::Passing => &mut counts.passing,
-                Health::Warning => &mut counts.warning,
-                Health::Critical => &mut counts.critical,
-                Health::Unknown => &mut counts.unknown,
-                Health::Maintenance => &mut counts.maintenance,
-            } += 1;
-        }
-        counts
+        self.endpoints.counts()
     }
 
-    /// Computes [`Service::version`] and [`Service::story`].
+    /// From the death of an endpoint to the verdict, at the longest, of the registration where it takes longest; `None`
+    /// where nothing checks them.
+    pub fn time_to_evict(&self) -> Option<Duration> {
+        self.registrations.iter().filter_map(|registered| registered.time_to_evict).max()
+    }
+
+    /// Computes [`Service::version`] and [`Service::story`]. A service of one bucket is hashed as a whole, larger ones by
+    /// the versions of their buckets, so that one changed endpoint costs one bucket.
     pub(crate) fn seal(mut self) -> Self {
         let mut digest = Digest::default();
         digest.text(&self.key.namespace).text(&self.key.name);
         digest_facts(&mut digest, self.facts.as_deref());
         digest.ports(&self.ports);
         digest.number(self.endpoints.len() as u64);
-        for member in &self.endpoints {
-            member.digest(&mut digest);
+        if self.buckets() <= 1 {
+            self.endpoints.iter().for_each(|member| member.digest(&mut digest));
+        } else {
+            self.endpoints.buckets().for_each(|bucket| _ = digest.number(bucket.version.0));
+        }
+        if self.stale {
+            digest.flag(true);
         }
         self.version = digest.finish();
-        for member in &self.endpoints {
-            digest.text(&member.origin.namespace).text(&member.origin.to_string()).text(&member.reason);
-        }
-        for excluded in &self.excluded {
+        self.endpoints.buckets().for_each(|bucket| _ = digest.number(bucket.story.0));
+        for excluded in self.excluded.iter() {
             digest.text(&excluded.origin.to_string()).text(&excluded.name).text(&excluded.why.to_string());
         }
-        for registered in &self.registrations {
-            registered.digest(&mut digest);
-        }
+        digest.number(self.told.0).number(self.held as u64);
+        digest.text(self.facts.as_ref().map_or("", |facts| &facts.uid));
+        self.policy.digest(&mut digest);
         self.story = digest.finish();
         self
     }
@@ -216,7 +247,7 @@ fn digest_facts(digest: &mut Digest, facts: Option<&ServiceFacts>) {
 // === impl Registered ===
 
 impl Registered {
-    fn digest(&self, digest: &mut Digest) {
+    pub(crate) fn digest(&self, digest: &mut Digest) {
         digest.text(&self.origin.to_string()).number(self.generation.unwrap_or(0).unsigned_abs());
         for problem in self.problems.iter() {
             digest.number(problem.fault as u64).text(&problem.words);
@@ -229,7 +260,8 @@ impl Registered {
 // === impl Member ===
 
 impl Member {
-    fn digest(&self, digest: &mut Digest) {
+    /// Adds what callers are given of it.
+    pub(crate) fn digest(&self, digest: &mut Digest) {
         let endpoint = &*self.endpoint;
         digest.number(self.id.0).text(&endpoint.name);
         for ip in endpoint.addresses.iter() {
@@ -239,14 +271,20 @@ impl Member {
         digest.maybe(endpoint.hostname.as_deref()).maybe(self.zone.as_deref()).maybe(endpoint.node.as_deref());
         digest.number(endpoint.weight.into()).number(self.health as u64);
         digest.flag(self.conditions.ready).flag(self.conditions.serving).flag(self.conditions.terminating);
-        digest.number(endpoint.attributes.tags.len() as u64);
-        for tag in &endpoint.attributes.tags {
+        digest.number(self.attributes.tags.len() as u64);
+        for tag in &self.attributes.tags {
             digest.text(tag);
         }
-        digest.number(endpoint.attributes.metadata.len() as u64);
-        for (key, value) in &endpoint.attributes.metadata {
+        digest.number(self.attributes.metadata.len() as u64);
+        for (key, value) in &self.attributes.metadata {
             digest.text(key).text(value);
         }
+    }
+
+    /// Adds what else can be told of it.
+    pub(crate) fn digest_story(&self, digest: &mut Digest) {
+        digest.text(&self.origin.namespace).text(&self.origin.to_string()).text(&self.reason);
+        digest.maybe(self.region.as_deref());
     }
 }
 
@@ -264,6 +302,18 @@ impl fmt::Display for Why {
             Self::Refused(address, refusal) => write!(f, "address {address} {refusal}"),
             Self::UnknownPorts(mismatch) => mismatch.fmt(f),
             Self::Unusable(problem) => f.write_str(&problem.words),
+            Self::NoService => f.write_str("no Service of this name exists; its EndpointSlices wait for one"),
+            Self::Alias(target) => write!(
+                f,
+                "the Service is of type ExternalName, so callers are sent to {target}; remove spec.type and \
+                 spec.externalName of the Service to have its endpoints called"
+            ),
+            Self::Family(families) => write!(
+                f,
+                "the Service is for {} and the endpoint has no such address; give it one, or add its family to \
+                 spec.ipFamilies of the Service",
+                if families.v4 { "IPv4" } else { "IPv6" }
+            ),
         }
     }
 }

@@ -9,14 +9,15 @@ use rollcall_catalog::guard::{Cidr, Guard, Refusal, Reserved};
 use rollcall_catalog::input::{Input, NodeFacts, PodFacts};
 use rollcall_catalog::model::{Conditions, Health, HealthSource};
 use rollcall_catalog::service::{Service, Why};
+use rollcall_catalog::time::Now;
 use support::*;
 
 fn merged(inputs: impl IntoIterator<Item = Input>) -> Arc<Service> {
     let mut catalog = Catalog::default();
-    for input in inputs {
+    for input in [headless("payments")].into_iter().chain(inputs) {
         catalog.apply(input);
     }
-    catalog.publish();
+    catalog.publish(Now::default());
     Arc::clone(catalog.snapshot().get(&key("payments")).expect("payments is there"))
 }
 
@@ -102,17 +103,20 @@ fn a_verdict_decides_and_until_the_first_the_endpoint_is_unknown() {
 }
 
 #[test]
-fn maintenance_takes_out_and_keeps_serving() {
+fn maintenance_takes_out_for_everybody() {
     let out = endpoint("vm-1", "198.51.100.11", HealthSource::Maintenance("kernel upgrade".into()));
     let service = merged([said(&registration("vms"), "payments", vec![out])]);
     let member = &service.endpoints[0];
-    assert_eq!((member.health, member.conditions.ready, member.conditions.serving), (Health::Maintenance, false, true));
+    assert_eq!(
+        (member.health, member.conditions.ready, member.conditions.serving),
+        (Health::Maintenance, false, false)
+    );
     assert_eq!(&*member.reason, "kernel upgrade");
 }
 
 #[test]
 fn a_pod_that_is_being_deleted_leaves_before_its_slice_says_so() {
-    let gone = PodFacts { attributes: Arc::default(), terminating: true, finished: false };
+    let gone = PodFacts { terminating: true, ..pod_facts("1") };
     let service = merged([
         said(&slice("payments-x7"), "payments", vec![pod("a", "10.1.0.4"), pod("b", "10.1.0.5")]),
         Input::Pod("shop".into(), "a".into(), Some(Arc::new(gone))),
@@ -130,7 +134,12 @@ fn a_pod_that_is_being_deleted_leaves_before_its_slice_says_so() {
 fn a_node_gives_its_zone_and_guards_its_pod_addresses() {
     let mut on_node = pod("a", "10.244.1.4");
     on_node.node = Some("node-a".into());
-    let node = NodeFacts { zone: Some("zone-a".into()), pod_cidrs: vec!["10.244.1.0/24".parse().expect("a block")] };
+    let node = NodeFacts {
+        zone: Some("zone-a".into()),
+        region: Some("region-1".into()),
+        addresses: ["192.0.2.7".parse().expect("an address")].into(),
+        pod_cidrs: vec!["10.244.1.0/24".parse().expect("a block")],
+    };
     let service = merged([
         said(&slice("payments-x7"), "payments", vec![on_node]),
         said(&registration("vms"), "payments", vec![vm("vm-1", "10.244.1.9")]),
@@ -148,7 +157,7 @@ fn a_service_cidr_guards_its_addresses_until_it_is_gone() {
     let blocks: Arc<[Cidr]> = ["10.96.0.0/16", "fd00:96::/112"].map(|block| block.parse().expect("a block")).into();
     catalog.apply(said(&registration("vms"), "payments", vec![vm("vm-1", "10.96.0.9")]));
     catalog.apply(Input::ServiceCidr("kubernetes".into(), Some(blocks)));
-    let guarded = catalog.publish().expect("news");
+    let guarded = catalog.publish(Now::default()).snapshot.expect("news");
     let why = &guarded.get(&key("payments")).expect("payments is there").excluded[0].why;
     assert!(
         why.to_string()
@@ -156,7 +165,7 @@ fn a_service_cidr_guards_its_addresses_until_it_is_gone() {
         "{why}"
     );
     catalog.apply(Input::ServiceCidr("kubernetes".into(), None));
-    let free = catalog.publish().expect("news");
+    let free = catalog.publish(Now::default()).snapshot.expect("news");
     assert_eq!(names(free.get(&key("payments")).expect("payments is there")), ["vm-1"]);
 }
 

@@ -17,6 +17,7 @@ use rollcall_catalog::Catalog;
 use rollcall_catalog::input::Input;
 use rollcall_catalog::model::ServiceKey;
 use rollcall_catalog::service::Service;
+use rollcall_catalog::time::Now;
 use rollcall_controller::registration::Reader;
 use rollcall_controller::serve::served::Served;
 use rollcall_crds::ServiceRegistration;
@@ -67,7 +68,7 @@ fn measure(endpoints: usize) -> Figures {
         let registration = registration(first, PER_REGISTRATION.min(endpoints - first), 1);
         catalog.apply(Input::Contribution(reader.read(&registration).contribution));
     }
-    catalog.publish();
+    catalog.publish(Now::default());
     let mut cache = Cache::new();
     let mut served = Some(Served::update(None, &service(&catalog), &mut cache));
     let mut before = cache.publish();
@@ -76,7 +77,7 @@ fn measure(endpoints: usize) -> Figures {
     for n in 0..CHANGES {
         let registration = registration(0, PER_REGISTRATION.min(endpoints), n + 2);
         catalog.apply(Input::Contribution(reader.read(&registration).contribution));
-        merge += timed(|| _ = catalog.publish());
+        merge += timed(|| _ = catalog.publish(Now::default()));
         let now = service(&catalog);
         let last = served.take();
         change += timed(|| served = Some(Served::update(last, &now, &mut cache)));

@@ -64,7 +64,7 @@ pub async fn serve(
     Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
 
     // In: the one writer, and what speaks to it.
-    let (writer, inbox, snapshots) = Writer::new(args.sources.catalog());
+    let (writer, inbox, snapshots) = Writer::new(args.sources.catalog(), clock);
     inbox.send(Message::Say(Input::Guard(args.guard()))).await;
     CatalogMetrics { snapshots: snapshots.clone(), inbox: inbox.clone() }.register(&mut registry);
     let propagation = writer.propagation();

@@ -15,7 +15,7 @@ pub(crate) fn service_key(name: &str) -> ServiceKey {
 }
 
 pub(crate) fn origin(kind: OriginKind, name: &str) -> Arc<Origin> {
-    Arc::new(Origin { kind, namespace: "shop".into(), name: name.into() })
+    Arc::new(Origin::here(kind, "shop", name))
 }
 
 pub(crate) fn ports(list: &[(&str, u16)]) -> Ports {
@@ -81,7 +81,7 @@ pub(crate) fn cluster_ip(service: &str) -> Input {
 pub(crate) fn snapshot(inputs: impl IntoIterator<Item = Input>) -> Arc<Snapshot> {
     let mut catalog = Catalog::default();
     inputs.into_iter().for_each(|input| catalog.apply(input));
-    catalog.publish();
+    catalog.publish(rollcall_catalog::time::Now::default());
     catalog.snapshot()
 }
 

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use rollcall_catalog::time::Now;
 use rollcall_catalog::{Catalog, Input, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{Span, field, info, info_span};
 
 use crate::kubernetes::freshness::Source;
+use crate::time::clock::Clock;
 use propagation::Propagation;
 
 pub mod metrics;
@@ -42,6 +45,20 @@ pub struct Writer {
     propagation: Arc<Propagation>,
     catalog: Catalog,
     unsynced: BTreeSet<Source>,
+    clock: Clock,
+    /// When the catalog wants to publish even if nothing is said, in milliseconds of the clock.
+    again_ms: Option<u64>,
+}
+
+/// What a publication is for.
+#[derive(Clone, Copy, Debug)]
+enum Occasion {
+    /// Every source is synced: the first.
+    Synced,
+    /// Statements, the oldest of which arrived then.
+    Said(Instant),
+    /// The catalog asked for it.
+    Due,
 }
 
 /// Statements that wait at most. A statement is small; this is some megabytes.
@@ -92,12 +109,13 @@ impl Detached {
 
 impl Writer {
     /// A writer with an empty catalog, the way to it, and what it will publish once each of `sources` is synced.
-    pub fn new(sources: BTreeSet<Source>) -> (Self, Inbox, Snapshots) {
+    pub fn new(sources: BTreeSet<Source>, clock: Clock) -> (Self, Inbox, Snapshots) {
         let (sender, messages) = mpsc::channel(QUEUE);
         let (snapshots, receiver) = watch::channel(None);
         let catalog = Catalog::default();
         let propagation = Arc::default();
-        (Self { messages, snapshots, propagation, catalog, unsynced: sources }, Inbox(sender), receiver)
+        let writer = Self { messages, snapshots, propagation, catalog, unsynced: sources, clock, again_ms: None };
+        (writer, Inbox(sender), receiver)
     }
 
     /// Where it is measured how long changes take.
@@ -108,37 +126,66 @@ impl Writer {
     /// Takes in and publishes until every sender is gone.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
-        while self.messages.recv_many(&mut batch, BATCH).await > 0 {
-            let was_synced = self.unsynced.is_empty();
-            let span = info_span!("batch", statements = batch.len(), revision = field::Empty).entered();
-            let oldest = batch.first().map(|Arrived(at, _)| *at).filter(|_| was_synced);
-            for Arrived(_, message) in batch.drain(..) {
-                match message {
-                    Message::Say(input) => self.catalog.apply(input),
-                    Message::Synced(source) => {
-                        self.unsynced.remove(&source);
-                    }
+        loop {
+            match self.receive(&mut batch).await {
+                Some(0) => return,
+                Some(_) => self.take_in(&mut batch),
+                None => {
+                    let span = info_span!("due", revision = field::Empty).entered();
+                    self.publish(Occasion::Due, &span);
                 }
-            }
-            if self.unsynced.is_empty() {
-                self.publish(oldest, &span);
             }
         }
     }
 
-    /// Publishes what changed. The first time, when there is no `oldest` statement to measure by, in any case.
-    fn publish(&mut self, oldest: Option<Instant>, span: &Span) {
-        let published = self.catalog.publish();
-        let snapshot = match published {
-            Some(snapshot) => snapshot,
+    /// How many messages came, 0 when every sender is gone; `None` when the catalog's time came first.
+    async fn receive(&mut self, batch: &mut Vec<Arrived>) -> Option<usize> {
+        let more = self.messages.recv_many(batch, BATCH);
+        match self.again_ms {
+            None => Some(more.await),
+            Some(again_ms) => {
+                let pause = Duration::from_millis(again_ms.saturating_sub(self.clock.monotonic_ms()));
+                tokio::time::timeout(pause, more).await.ok()
+            }
+        }
+    }
+
+    fn take_in(&mut self, batch: &mut Vec<Arrived>) {
+        let was_synced = self.unsynced.is_empty();
+        let span = info_span!("batch", statements = batch.len(), revision = field::Empty).entered();
+        let occasion = match batch.first() {
+            Some(Arrived(at, _)) if was_synced => Occasion::Said(*at),
+            _ => Occasion::Synced,
+        };
+        for Arrived(_, message) in batch.drain(..) {
+            match message {
+                Message::Say(input) => self.catalog.apply(input),
+                Message::Synced(source) => {
+                    self.unsynced.remove(&source);
+                }
+            }
+        }
+        if self.unsynced.is_empty() {
+            self.publish(occasion, &span);
+        }
+    }
+
+    /// Publishes what changed; the first time in any case.
+    fn publish(&mut self, occasion: Occasion, span: &Span) {
+        let now = Now { mono_ms: self.clock.monotonic_ms(), wall_ms: self.clock.wall_ms() };
+        let published = self.catalog.publish(now);
+        self.again_ms = published.again_ms;
+        let snapshot = match (published.snapshot, occasion) {
+            (Some(snapshot), _) => snapshot,
             // An empty cluster is a complete catalog too, and has to be told once.
-            None if oldest.is_none() => self.catalog.snapshot(),
-            None => return,
+            (None, Occasion::Synced) => self.catalog.snapshot(),
+            (None, Occasion::Said(_) | Occasion::Due) => return,
         };
         span.record("revision", snapshot.revision().0);
-        match oldest {
-            Some(arrived) => self.propagation.published(snapshot.revision(), arrived),
-            None => info!(
+        match occasion {
+            Occasion::Said(arrived) => self.propagation.published(snapshot.revision(), arrived),
+            Occasion::Due => {}
+            Occasion::Synced => info!(
                 services = snapshot.len(),
                 endpoints = snapshot.totals().endpoints,
                 "every source is synced; serving"
@@ -147,3 +194,6 @@ impl Writer {
         self.snapshots.send_replace(Some(snapshot));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use rollcall_catalog::input::{
-    Contribution, Families, Input, Origin, OriginKind, ServiceFacts, ServiceKind, TrafficDistribution, Verdict,
+    Contribution, Families, Input, Origin, OriginKind, PodFacts, ServiceFacts, ServiceKind, TrafficDistribution,
+    Verdict,
 };
 use rollcall_catalog::model::{
-    Addresses, Conditions, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol, ServiceKey,
+    Addresses, Conditions, Endpoint, Health, HealthSource, Name, PodRef, Port, Ports, Protocol, ServiceKey, Uid,
 };
 
 pub fn key(name: &str) -> ServiceKey {
@@ -15,11 +16,11 @@ pub fn key(name: &str) -> ServiceKey {
 }
 
 pub fn slice(name: &str) -> Arc<Origin> {
-    Arc::new(Origin { kind: OriginKind::EndpointSlice, namespace: "shop".into(), name: name.into() })
+    Arc::new(Origin::here(OriginKind::EndpointSlice, "shop", name))
 }
 
 pub fn registration(name: &str) -> Arc<Origin> {
-    Arc::new(Origin { kind: OriginKind::ServiceRegistration, namespace: "shop".into(), name: name.into() })
+    Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", name))
 }
 
 pub fn ports(ports: &[(&str, u16)]) -> Ports {
@@ -54,7 +55,26 @@ pub fn endpoint(name: &str, ips: &str, health_source: HealthSource) -> Endpoint 
 }
 
 pub fn pod(name: &str, ips: &str) -> Endpoint {
-    endpoint(name, ips, HealthSource::Conditions { pod: Some(name.into()) })
+    endpoint(name, ips, HealthSource::Conditions { pod: Some(PodRef::named(name)) })
+}
+
+/// A pod of which the slice says which one it is.
+pub fn pod_of(name: &str, uid: &str, ips: &str) -> Endpoint {
+    let pod = PodRef { uid: Uid::of(uid), ..PodRef::named(name) };
+    endpoint(name, ips, HealthSource::Conditions { pod: Some(pod) })
+}
+
+/// An endpoint of a slice that is no pod.
+pub fn address(ip: &str) -> Endpoint {
+    endpoint(ip, ip, HealthSource::Conditions { pod: None })
+}
+
+pub fn pod_facts(uid: &str) -> PodFacts {
+    PodFacts { uid: Uid::of(uid), addresses: None, attributes: Arc::default(), terminating: false, finished: false }
+}
+
+pub fn pod_is(name: &str, facts: Option<PodFacts>) -> Input {
+    Input::Pod("shop".into(), name.into(), facts.map(Arc::new))
 }
 
 pub fn vm(name: &str, ips: &str) -> Endpoint {
@@ -96,6 +116,19 @@ pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
         publish_not_ready: false,
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: false },
+    };
+    Input::Service(key(service), Some(Arc::new(facts)))
+}
+
+/// A Service that has endpoints themselves as addresses, any ports and both families.
+pub fn headless(service: &str) -> Input {
+    let facts = ServiceFacts {
+        uid: "uid".into(),
+        kind: ServiceKind::Headless,
+        ports: ports(&[]),
+        publish_not_ready: false,
+        traffic: TrafficDistribution::Any,
+        families: Families { v4: true, v6: true },
     };
     Input::Service(key(service), Some(Arc::new(facts)))
 }

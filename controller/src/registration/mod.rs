@@ -44,7 +44,7 @@ impl Reader {
     /// The catalog's name of a registration.
     pub fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {
         let namespace = self.names.get(&key.namespace);
-        Arc::new(Origin { kind: OriginKind::ServiceRegistration, namespace, name: Name::clone(&key.name) })
+        Arc::new(Origin::here(OriginKind::ServiceRegistration, namespace, Name::clone(&key.name)))
     }
 
     /// Reads one.

@@ -1,7 +1,7 @@
 //! One service as JSON: every endpoint with its origin, its health and the reason, and what was kept out and why.
 
 use rollcall_admin::{Ask, Reply};
-use rollcall_catalog::model::{Endpoint, ServiceKey};
+use rollcall_catalog::model::{Attributes, Endpoint, ServiceKey};
 use rollcall_catalog::service::Service;
 use serde_json::{Value, json};
 
@@ -31,10 +31,11 @@ pub fn page(snapshots: &Snapshots, ask: Ask<'_>) -> Reply {
 
 fn explain(service: &Service) -> Value {
     let members = service.endpoints.iter().map(|member| {
-        let mut said = endpoint(&member.endpoint);
+        let mut said = endpoint(&member.endpoint, &member.attributes);
         said["id"] = format!("{:016x}", member.id.0).into();
         said["origin"] = member.origin.to_string().into();
         said["zone"] = member.zone.as_deref().into();
+        said["region"] = member.region.as_deref().into();
         said["health"] = member.health.to_string().into();
         said["reason"] = (&*member.reason).into();
         said["since_ms"] = member.since_ms.into();
@@ -45,7 +46,7 @@ fn explain(service: &Service) -> Value {
     });
     let excluded = service.excluded.iter().map(|excluded| {
         let unusable = || json!({ "name": &*excluded.name });
-        let mut said = excluded.endpoint.as_deref().map_or_else(unusable, endpoint);
+        let mut said = excluded.endpoint.as_deref().map_or_else(unusable, |said| endpoint(said, &said.attributes));
         said["origin"] = excluded.origin.to_string().into();
         said["why"] = excluded.why.to_string().into();
         said
@@ -60,6 +61,10 @@ fn explain(service: &Service) -> Value {
     json!({
         "service": service.key.to_string(),
         "version": service.version.to_string(),
+        "exists": service.exists(),
+        "stale": service.stale,
+        "held": service.held,
+        "time_to_evict_ms": service.time_to_evict().map(|time| time.as_millis() as u64),
         "buckets": service.buckets(),
         "endpoints": members.collect::<Vec<_>>(),
         "excluded": excluded.collect::<Vec<_>>(),
@@ -67,7 +72,7 @@ fn explain(service: &Service) -> Value {
     })
 }
 
-fn endpoint(endpoint: &Endpoint) -> Value {
+fn endpoint(endpoint: &Endpoint, attributes: &Attributes) -> Value {
     json!({
         "name": &*endpoint.name,
         "addresses": endpoint.addresses.iter().map(|ip| ip.to_string()).collect::<Vec<_>>(),
@@ -75,7 +80,7 @@ fn endpoint(endpoint: &Endpoint) -> Value {
         "hostname": endpoint.hostname.as_deref(),
         "node": endpoint.node.as_deref(),
         "weight": endpoint.weight,
-        "tags": endpoint.attributes.tags.iter().map(|tag| &**tag).collect::<Vec<_>>(),
-        "metadata": endpoint.attributes.metadata.iter().map(|(key, value)| (key.to_string(), Value::from(&**value))).collect::<serde_json::Map<_, _>>(),
+        "tags": attributes.tags.iter().map(|tag| &**tag).collect::<Vec<_>>(),
+        "metadata": attributes.metadata.iter().map(|(key, value)| (key.to_string(), Value::from(&**value))).collect::<serde_json::Map<_, _>>(),
     })
 }

@@ -85,7 +85,9 @@ impl Publisher {
         }
     }
 
+    /// What exists through EndpointSlices alone waits for its Service: callers are told nothing of it.
     fn update(&mut self, key: &ServiceKey, service: Option<&Arc<Service>>) {
+        let service = service.filter(|service| service.exists());
         let before = self.served.remove(key);
         match (before, service) {
             (before, Some(service)) => {

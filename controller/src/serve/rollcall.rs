@@ -1,7 +1,6 @@
 //! A service as Rollcall's own resource types: `rollcall.v1.Service` and its `EndpointBucket`s.
 
 use std::net::IpAddr;
-use std::ops::Range;
 
 use rollcall_catalog::input::{OriginKind, ServiceKind};
 use rollcall_catalog::model::{Attributes, Name, Port, Ports, Protocol};
@@ -38,8 +37,8 @@ pub fn service(service: &Service) -> Resource {
 }
 
 /// An EndpointBucket resource. Those that are empty are served as well: their number is the bucket count.
-pub fn bucket(service: &Service, index: usize, run: Range<usize>) -> Resource {
-    let message = message(service, &service.endpoints[run]);
+pub fn bucket(service: &Service, index: usize, members: &[Member]) -> Resource {
+    let message = message(service, members);
     Resource::new(ResourceType::EndpointBucket, bucket_name(service, index), &message)
 }
 

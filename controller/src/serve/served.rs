@@ -4,9 +4,9 @@
 //! neither encoded nor hashed again; an assignment of Envoy's, which holds all endpoints of a port, is put together from
 //! the bytes of the buckets that it was made of.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use rollcall_catalog::members::Bucket;
 use rollcall_catalog::model::Endpoint;
 use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::cache::Cache;
@@ -36,11 +36,11 @@ impl Served {
         if before.is_some_and(|before| before.version == service.version) {
             return Self { service: Arc::clone(service), assignments };
         }
-        let buckets: Vec<_> = service.bucket_runs().collect();
+        let buckets: Vec<_> = service.endpoints.buckets().cloned().collect();
         let changed = changed_buckets(before, service, &buckets);
         cache.upsert(ResourceType::Service, rollcall::service(service));
-        for (index, run) in buckets.iter().enumerate().filter(|(index, _)| changed[*index]) {
-            cache.upsert(ResourceType::EndpointBucket, rollcall::bucket(service, index, run.clone()));
+        for (index, bucket) in buckets.iter().enumerate().filter(|(index, _)| changed[*index]) {
+            cache.upsert(ResourceType::EndpointBucket, rollcall::bucket(service, index, &bucket.members));
         }
         let assignments = assign(service, &buckets, &changed, assignments, cache);
         if let Some(before) = before {
@@ -61,7 +61,7 @@ impl Served {
 /// Envoy's resources of each port. What is known of a port that is still there is used again.
 fn assign(
     service: &Service,
-    buckets: &[Range<usize>],
+    buckets: &[Arc<Bucket>],
     changed: &[bool],
     mut before: Vec<Assignment>,
     cache: &mut Cache,
@@ -81,12 +81,12 @@ fn assign(
 }
 
 /// Whether each bucket says something else to callers than before.
-fn changed_buckets(before: Option<&Service>, now: &Service, buckets: &[Range<usize>]) -> Vec<bool> {
+fn changed_buckets(before: Option<&Service>, now: &Service, buckets: &[Arc<Bucket>]) -> Vec<bool> {
     let Some(before) = before.filter(|before| before.buckets() == now.buckets()) else {
         return vec![true; buckets.len()];
     };
-    let runs = before.bucket_runs().zip(buckets);
-    runs.map(|(old, new)| !same_members(&before.endpoints[old], &now.endpoints[new.clone()])).collect()
+    let both = before.endpoints.buckets().zip(buckets);
+    both.map(|(old, new)| !Arc::ptr_eq(old, new) && !same_members(&old.members, &new.members)).collect()
 }
 
 fn same_members(before: &[Member], now: &[Member]) -> bool {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointPort, EndpointSlice};
 use rollcall_catalog::Input;
-use rollcall_catalog::input::{Contribution, Origin, OriginKind};
+use rollcall_catalog::input::{Contribution, Fault, Origin, OriginKind, Problem, Unusable};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
-    Addresses, Attributes, Conditions, Endpoint, HealthSource, Name, Port, Ports, ServiceKey,
+    Addresses, Attributes, Conditions, Endpoint, HealthSource, Name, PodRef, Port, Ports, ServiceKey, Uid,
 };
 
 use super::services::protocol;
@@ -43,26 +43,27 @@ impl EndpointSlices {
 
     fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {
         let namespace = self.names.get(&key.namespace);
-        Arc::new(Origin { kind: OriginKind::EndpointSlice, namespace, name: Name::clone(&key.name) })
+        Arc::new(Origin::here(OriginKind::EndpointSlice, namespace, Name::clone(&key.name)))
     }
 
-    /// What a slice says; `None` when it belongs to no Service or holds names instead of addresses.
+    /// What a slice says; `None` when it belongs to no Service.
     fn contribution(&mut self, key: &ObjectKey, slice: &EndpointSlice) -> Option<Contribution> {
         let service = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL).filter(|name| is_service_name(name))?;
         let ports = self.slice_ports(slice.ports.as_deref().unwrap_or_default());
         let origin = self.origin(key);
         let service = ServiceKey { namespace: Name::clone(&origin.namespace), name: self.names.get(service) };
-        let mut seen = HashSet::new();
-        let endpoints = slice.endpoints.iter().flatten();
-        let endpoints = endpoints.filter_map(|endpoint| self.endpoint(endpoint, &ports));
-        let endpoints = endpoints.filter(|endpoint| seen.insert(Name::clone(&endpoint.name))).map(Arc::new).collect();
+        let (mut endpoints, mut unusable) = (Vec::new(), Vec::new());
+        for said in slice.endpoints.iter().flatten() {
+            endpoints.extend(self.endpoint(said, &ports, &origin.namespace).map(Arc::new));
+            unusable.extend(not_used(said));
+        }
         Some(Contribution {
             origin,
             service,
             created: created(&slice.metadata),
             ports: Ports::clone(&ports),
             endpoints,
-            unusable: Vec::new(),
+            unusable,
             problems: Arc::default(),
             generation: None,
             time_to_evict: None,
@@ -85,12 +86,19 @@ impl EndpointSlices {
     }
 
     /// One endpoint. Of several addresses the first counts: kube-proxy ignores the others, and so does everyone else.
-    fn endpoint(&mut self, endpoint: &SliceEndpoint, ports: &Ports) -> Option<Endpoint> {
+    fn endpoint(&mut self, endpoint: &SliceEndpoint, ports: &Ports, namespace: &Name) -> Option<Endpoint> {
         let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
         let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
-        let pod: Option<Name> = target.and_then(|target| target.name.as_deref()).map(Name::from);
+        let pod = target.and_then(|target| {
+            let elsewhere = target.namespace.as_deref().filter(|other| !other.is_empty() && **other != **namespace);
+            Some(PodRef {
+                namespace: elsewhere.map(|other| self.names.get(other)),
+                name: target.name.as_deref().filter(|name| !name.is_empty())?.into(),
+                uid: target.uid.as_deref().and_then(Uid::of),
+            })
+        });
         Some(Endpoint {
-            name: pod.clone().unwrap_or_else(|| address.to_string().into()),
+            name: pod.as_ref().map_or_else(|| address.to_string().into(), |pod| Name::clone(&pod.name)),
             addresses: Addresses::from(address),
             ports: Ports::clone(ports),
             hostname: endpoint.hostname.as_deref().map(Name::from),
@@ -138,6 +146,25 @@ impl Handler<EndpointSlice> for EndpointSlices {
         self.observations.send(Seen::Synced(Source::EndpointSlices)).await;
         self.inbox.send(Message::Synced(Source::EndpointSlices)).await;
     }
+}
+
+/// The addresses of an endpoint that nobody is given, and why.
+fn not_used(endpoint: &SliceEndpoint) -> impl Iterator<Item = Unusable> {
+    endpoint.addresses.iter().enumerate().filter_map(|(at, address)| {
+        let words = match (at, address.parse::<IpAddr>()) {
+            (0, Ok(_)) => return None,
+            (_, Ok(_)) => {
+                "is not the first address of its endpoint, and all consumers use the first alone; give it an \
+                           endpoint of its own"
+            }
+            (_, Err(_)) => {
+                "is a name (addressType FQDN), which has no consumers; give an address, or make the Service an \
+                            ExternalName"
+            }
+        };
+        let problem = Problem { fault: Fault::UnsupportedValue, words: format!("{address} {words}").into() };
+        Some(Unusable { name: address.as_str().into(), problem })
+    })
 }
 
 /// A Service's name is a DNS label (RFC 1123 §2.1); a label's value may be other things too, which name no Service.

@@ -24,6 +24,7 @@ pub struct Nodes {
 }
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+const REGION_LABEL: &str = "topology.kubernetes.io/region";
 
 // === impl Nodes ===
 
@@ -34,13 +35,24 @@ impl Nodes {
     }
 
     fn facts(&mut self, node: &Node) -> NodeFacts {
-        let zone = node.metadata.labels.as_ref().and_then(|labels| labels.get(ZONE_LABEL));
+        let label =
+            |label: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(label)).map(String::as_str);
+        let (zone, region) = (label(ZONE_LABEL), label(REGION_LABEL));
         let spec = node.spec.iter();
         let blocks = spec.flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
         let mut pod_cidrs: Vec<_> = blocks.filter_map(|block| block.parse().ok()).collect();
         pod_cidrs.sort_unstable();
         pod_cidrs.dedup();
-        NodeFacts { zone: self.names.maybe(zone.map(String::as_str)), pod_cidrs }
+        let said = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+        let mut addresses: Vec<_> = said.filter_map(|said| said.address.parse().ok()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        NodeFacts {
+            zone: self.names.maybe(zone),
+            region: self.names.maybe(region),
+            addresses: addresses.into(),
+            pod_cidrs,
+        }
     }
 }
 

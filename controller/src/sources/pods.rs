@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use rollcall_catalog::Input;
 use rollcall_catalog::input::PodFacts;
 use rollcall_catalog::intern::Interner;
-use rollcall_catalog::model::{Attributes, Name};
+use rollcall_catalog::model::{Addresses, Attributes, Name, Uid};
 
 use super::Names;
 use crate::kubernetes::ObjectKey;
@@ -36,10 +36,17 @@ impl Pods {
         let labels = pod.metadata.labels.iter().flatten().filter(|(key, _)| *key != TEMPLATE_HASH);
         let metadata = labels.map(|(key, value)| (self.names.get(key), self.names.get(value))).collect();
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let finished = matches!(phase, Some("Failed" | "Succeeded"));
+        // One that has ended may have given its addresses away.
+        let ips = pod.status.iter().filter(|_| !finished).flat_map(|status| {
+            status.pod_ips.iter().flatten().map(|ip| ip.ip.as_str()).chain(status.pod_ip.as_deref())
+        });
         PodFacts {
+            uid: pod.metadata.uid.as_deref().and_then(Uid::of),
+            addresses: Addresses::first_of_each(ips.filter_map(|ip| ip.parse().ok())),
             attributes: self.attributes.share(Attributes { tags: Vec::new(), metadata }),
             terminating: pod.metadata.deletion_timestamp.is_some(),
-            finished: matches!(phase, Some("Failed" | "Succeeded")),
+            finished,
         }
     }
 

@@ -132,17 +132,24 @@ fn conflict(excluded: &Excluded) -> Option<Conflict> {
             loser: excluded.origin.to_string(),
             rule: rule(winner.kind, excluded.origin.kind).to_owned(),
         }),
-        Why::Refused(..) | Why::UnknownPorts(_) | Why::Unusable(_) => None,
+        Why::Refused(..)
+        | Why::UnknownPorts(_)
+        | Why::Unusable(_)
+        | Why::NoService
+        | Why::Alias(_)
+        | Why::Family(_) => None,
     }
 }
 
 /// The rule of precedence that decided, in plain words.
 fn rule(winner: OriginKind, loser: OriginKind) -> &'static str {
     match (winner, loser) {
-        (OriginKind::ServiceRegistration, OriginKind::ServiceRegistration) => "of two registrations the older one",
-        (OriginKind::EndpointSlice, OriginKind::EndpointSlice) => "of two EndpointSlices the older one",
-        (OriginKind::EndpointSlice, OriginKind::ServiceRegistration)
-        | (OriginKind::ServiceRegistration, OriginKind::EndpointSlice) => "pods before registrations",
+        (OriginKind::ServiceRegistration, OriginKind::ServiceRegistration) => {
+            "the callable one, else of two registrations the older one"
+        }
+        (OriginKind::EndpointSlice, _) | (_, OriginKind::EndpointSlice) => {
+            "the callable one, else pods before registrations"
+        }
     }
 }
 

@@ -67,7 +67,7 @@ impl Planner<'_> {
 
     fn entry(&self, key: &ServiceKey, now: Timestamp) -> Option<Work> {
         let stands = self.observed.entries.get(key);
-        let Some(service) = self.service(key) else {
+        let Some(service) = self.service(key).filter(|service| service.exists()) else {
             return stands.map(|stands| Work::RemoveEntry(key.clone(), stands.stands.resource_version.clone()));
         };
         let entry = entries::desired(service, stands, now);

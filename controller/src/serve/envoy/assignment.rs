@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
-use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Locality;
 use envoy_types::pb::google::protobuf::UInt32Value;
 use prost::encoding::{WireType, encode_key, encode_varint, message, string};
 use rollcall_catalog::digest::Digest;
+use rollcall_catalog::members::Bucket;
 use rollcall_catalog::model::{Name, Port};
 use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::resource::{Resource, ResourceType};
@@ -85,13 +86,13 @@ impl Assignment {
     }
 
     /// The ClusterLoadAssignment of that name. `changed` says of each bucket whether it differs from the last call's.
-    pub fn encode(&mut self, name: &str, service: &Service, buckets: &[Range<usize>], changed: &[bool]) -> Resource {
+    pub fn encode(&mut self, name: &str, service: &Service, buckets: &[Arc<Bucket>], changed: &[bool]) -> Resource {
         let nothing_known = self.shares.len() != buckets.len();
         let mut shares = std::mem::take(&mut self.shares);
         shares.resize_with(buckets.len(), Share::default);
-        for ((run, changed), share) in buckets.iter().zip(changed).zip(&mut shares) {
+        for ((bucket, changed), share) in buckets.iter().zip(changed).zip(&mut shares) {
             if *changed || nothing_known {
-                *share = Share::of(&service.endpoints[run.clone()], &self.port);
+                *share = Share::of(&bucket.members, &self.port);
             }
         }
         self.spoken = shares.iter().fold(Spoken::Nothing, |all, share| all.and(&share.spoken));

@@ -15,7 +15,7 @@ fn published(steps: Vec<Vec<Input>>) -> (Arc<cache::Snapshot>, Publisher) {
     let mut catalog = Catalog::default();
     for step in steps {
         step.into_iter().for_each(|input| catalog.apply(input));
-        catalog.publish();
+        catalog.publish(rollcall_catalog::time::Now::default());
         publisher.publish(&catalog.snapshot());
     }
     let snapshot = receiver.borrow().clone().expect("published");

@@ -55,7 +55,7 @@ fn steps_from_one_state_to_the_next_end_where_encoding_the_last_begins() {
 fn one_changed_endpoint_changes_one_bucket() {
     let (before, after) =
         (machines(500, |_, _| {}), machines(500, |n, machine| machine.weight = if n == 9 { 2 } else { 1 }));
-    let buckets: Vec<_> = after.bucket_runs().collect();
+    let buckets: Vec<_> = after.endpoints.buckets().cloned().collect();
     let changed = changed_buckets(Some(&before), &after, &buckets);
     assert_eq!((changed.len(), changed.iter().filter(|changed| **changed).count()), (8, 1));
     assert!(changed_buckets(Some(&after), &after, &buckets).iter().all(|changed| !changed));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use rollcall_catalog::input::{Input, ServiceKind};
-use rollcall_catalog::model::{Health, HealthSource};
+use rollcall_catalog::model::{Health, HealthSource, PodRef};
 
 use super::*;
 use crate::testing::*;
@@ -44,13 +44,13 @@ fn pods_are_never_written() {
         generation: None,
         time_to_evict: None,
         ports: crate::testing::ports(&[("http", 8080)]),
-        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some("pod".into()) })],
+        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::named("pod")) })],
     };
     assert!(desired(&merged([cluster_ip("payments"), Input::Contribution(pods)])).is_empty());
 }
 
 #[test]
-fn a_failing_endpoint_is_not_ready_and_one_in_maintenance_still_serves() {
+fn an_endpoint_that_fails_or_is_in_maintenance_is_neither_ready_nor_serving() {
     let vms = origin(OriginKind::ServiceRegistration, "vms");
     let endpoints = vec![
         offered("bad", "198.51.100.1", HealthSource::Verdict),
@@ -67,7 +67,7 @@ fn a_failing_endpoint_is_not_ready_and_one_in_maintenance_still_serves() {
         (conditions.ready, conditions.serving)
     };
     assert_eq!(said("198.51.100.1"), (Some(false), Some(false)));
-    assert_eq!(said("198.51.100.2"), (Some(false), Some(true)));
+    assert_eq!(said("198.51.100.2"), (Some(false), Some(false)));
 }
 
 #[test]

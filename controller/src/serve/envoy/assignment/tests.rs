@@ -14,7 +14,7 @@ const NAME: &str = "payments.shop:http";
 
 /// Encodes from nothing.
 fn encoded(service: &Service) -> Resource {
-    let buckets: Vec<_> = service.bucket_runs().collect();
+    let buckets: Vec<_> = service.endpoints.buckets().cloned().collect();
     assignment().encode(NAME, service, &buckets, &vec![true; buckets.len()])
 }
 
@@ -75,16 +75,16 @@ fn what_is_put_together_is_what_one_message_encodes_to() {
 #[test]
 fn one_changed_bucket_gives_what_encoding_all_gives() {
     let (before, after) = (machines(500, None), machines(500, Some(123)));
-    let buckets: Vec<_> = before.bucket_runs().collect();
+    let buckets: Vec<_> = before.endpoints.buckets().cloned().collect();
     let mut assignment = assignment();
     assignment.encode(NAME, &before, &buckets, &vec![true; buckets.len()]);
-    let changed: Vec<_> = buckets
-        .iter()
-        .map(|run| after.endpoints[run.clone()].iter().any(|member| member.endpoint.weight == 7))
-        .collect();
+    let buckets: Vec<_> = after.endpoints.buckets().cloned().collect();
+    let changed: Vec<_> =
+        buckets.iter().map(|bucket| bucket.members.iter().any(|member| member.endpoint.weight == 7)).collect();
     assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
     let partly = assignment.encode(NAME, &after, &buckets, &changed);
     assert_eq!(partly, encoded(&after));
+    let buckets: Vec<_> = before.endpoints.buckets().cloned().collect();
     assert_eq!(assignment.encode(NAME, &before, &buckets, &changed), encoded(&before), "and back");
 }
 
@@ -130,7 +130,7 @@ fn the_protocol_is_what_all_that_declare_one_declare() {
             Arc::new(machine)
         };
         let service = merged([registered("payments", spoken.iter().enumerate().map(machine).collect())]);
-        let buckets: Vec<_> = service.bucket_runs().collect();
+        let buckets: Vec<_> = service.endpoints.buckets().cloned().collect();
         let mut assignment = assignment();
         assignment.encode(NAME, &service, &buckets, &vec![true; buckets.len()]);
         assignment.spoken()

@@ -1,0 +1,160 @@
+//! What merges look up beside the statements about their service.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::guard::{Cidr, Guard, Host, Reserved};
+use crate::hold::tombstones::Tombstones;
+use crate::input::{NodeFacts, Origin, PodFacts, Verdict};
+use crate::merge::{Lookup, Pod};
+use crate::model::{Name, PodRef};
+
+/// A pod by namespace and name.
+pub(crate) type PodKey = (Name, Name);
+
+/// Pods, nodes, verdicts, and whose addresses are whose.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    pods: HashMap<PodKey, Arc<PodFacts>>,
+    pub(super) tombstones: Tombstones,
+    nodes: HashMap<Name, Arc<NodeFacts>>,
+    pub(super) verdicts: HashMap<Arc<Origin>, HashMap<Name, Verdict>>,
+    service_cidrs: HashMap<Name, Arc<[Cidr]>>,
+    guard: Guard,
+}
+
+/// What a change of a pod or node means for others.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    /// Endpoints on it have to be looked at again.
+    pub(super) endpoints: bool,
+    /// Registered endpoints in these blocks have to be looked at again.
+    pub(super) blocks: Vec<Cidr>,
+    /// Registered endpoints with these addresses have to be looked at again.
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+// === impl Surroundings ===
+
+impl Surroundings {
+    pub(super) fn apply_pod(&mut self, key: &PodKey, facts: Option<Arc<PodFacts>>) -> Effect {
+        let before = match &facts {
+            Some(facts) => self.pods.insert(key.clone(), Arc::clone(facts)),
+            None => self.pods.remove(key),
+        };
+        if before == facts {
+            return Effect::default();
+        }
+        let uid = |facts: &Option<Arc<PodFacts>>| facts.as_ref().and_then(|facts| facts.uid);
+        if uid(&before) != uid(&facts) {
+            // A name has one pod at a time, so the one before is gone.
+            uid(&before).into_iter().for_each(|uid| self.tombstones.bury(key, uid));
+            uid(&facts).into_iter().for_each(|uid| self.tombstones.raise(key, uid));
+        }
+        let ips = |facts: &Option<Arc<PodFacts>>| -> Vec<IpAddr> {
+            facts.iter().filter_map(|facts| facts.addresses).flat_map(|addresses| addresses.iter()).collect()
+        };
+        Effect {
+            endpoints: true,
+            blocks: Vec::new(),
+            addresses: self.resettle(&ips(&before), &ips(&facts), || Host::Pod),
+        }
+    }
+
+    pub(super) fn apply_node(&mut self, name: &Name, facts: Option<Arc<NodeFacts>>) -> Effect {
+        let before = match &facts {
+            Some(facts) => self.nodes.insert(Name::clone(name), Arc::clone(facts)),
+            None => self.nodes.remove(name),
+        };
+        if before == facts {
+            return Effect::default();
+        }
+        let place = |facts: &Option<Arc<NodeFacts>>| {
+            facts.as_ref().map(|facts| (facts.zone.clone(), facts.region.clone())).unwrap_or_default()
+        };
+        let endpoints = place(&before) != place(&facts);
+        let owner = Name::from(format!("the pods of node {name}"));
+        let blocks =
+            |facts: &Option<Arc<NodeFacts>>| facts.as_ref().map(|facts| facts.pod_cidrs.clone()).unwrap_or_default();
+        let blocks = self.reserve(&blocks(&before), &blocks(&facts), &owner);
+        let ips =
+            |facts: &Option<Arc<NodeFacts>>| facts.as_ref().map(|facts| facts.addresses.to_vec()).unwrap_or_default();
+        let addresses = self.resettle(&ips(&before), &ips(&facts), || Host::Node(Name::clone(name)));
+        Effect { endpoints, blocks, addresses }
+    }
+
+    pub(super) fn apply_service_cidr(&mut self, name: Name, blocks: Option<Arc<[Cidr]>>) -> Effect {
+        let owner = Name::from(format!("the Services of this cluster (ServiceCIDR {name})"));
+        let after = blocks.iter().flat_map(|blocks| blocks.iter().copied()).collect::<Vec<_>>();
+        let before = match blocks {
+            Some(blocks) => self.service_cidrs.insert(name, blocks),
+            None => self.service_cidrs.remove(&name),
+        };
+        let before: Vec<_> = before.iter().flat_map(|blocks| blocks.iter().copied()).collect();
+        Effect { blocks: self.reserve(&before, &after, &owner), ..Effect::default() }
+    }
+
+    /// Takes over the fixed part of the guard; what the cluster reserves is reserved again.
+    pub(super) fn apply_guard(&mut self, fixed: Guard) {
+        self.guard = fixed;
+        for (name, node) in self.nodes.clone() {
+            self.reserve(&[], &node.pod_cidrs, &format!("the pods of node {name}").into());
+            self.resettle(&[], &node.addresses, || Host::Node(Name::clone(&name)));
+        }
+        for (name, blocks) in self.service_cidrs.clone() {
+            self.reserve(&[], &blocks, &format!("the Services of this cluster (ServiceCIDR {name})").into());
+        }
+        let pods: Vec<_> = self.pods.values().filter_map(|facts| facts.addresses).flat_map(|ips| ips.iter()).collect();
+        pods.into_iter().for_each(|ip| _ = self.guard.take(ip, Host::Pod));
+    }
+
+    /// The blocks that are reserved or released.
+    fn reserve(&mut self, before: &[Cidr], after: &[Cidr], owner: &Name) -> Vec<Cidr> {
+        let reserved = |block: &Cidr| Reserved { block: *block, owner: Name::clone(owner) };
+        let gone = before.iter().filter(|block| !after.contains(block));
+        let new = after.iter().filter(|block| !before.contains(block));
+        gone.clone().for_each(|block| self.guard.release(&reserved(block)));
+        new.clone().for_each(|block| self.guard.reserve(reserved(block)));
+        gone.chain(new).copied().collect()
+    }
+
+    /// The addresses that are taken or given back.
+    fn resettle(&mut self, before: &[IpAddr], after: &[IpAddr], host: impl Fn() -> Host) -> Vec<IpAddr> {
+        let mut news = Vec::new();
+        for ip in before.iter().filter(|ip| !after.contains(ip)) {
+            if self.guard.give_back(*ip, &host()) {
+                news.push(*ip);
+            }
+        }
+        for ip in after.iter().filter(|ip| !before.contains(ip)) {
+            if self.guard.take(*ip, host()) {
+                news.push(*ip);
+            }
+        }
+        news
+    }
+}
+
+impl Lookup for Surroundings {
+    fn pod(&self, namespace: &Name, pod: &PodRef) -> Pod<'_> {
+        let key = (Name::clone(pod.namespace_in(namespace)), Name::clone(&pod.name));
+        match self.pods.get(&key) {
+            Some(facts) if pod.uid.is_none() || pod.uid == facts.uid => Pod::There(facts),
+            _ if self.tombstones.is_gone(&key, pod.uid) => Pod::Gone,
+            _ => Pod::Unseen,
+        }
+    }
+
+    fn node(&self, name: &str) -> Option<&NodeFacts> {
+        self.nodes.get(name).map(|facts| &**facts)
+    }
+
+    fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict> {
+        self.verdicts.get(origin)?.get(endpoint)
+    }
+
+    fn guard(&self) -> &Guard {
+        &self.guard
+    }
+}

@@ -1,0 +1,77 @@
+//! The health of an endpoint, from its conditions and its pod, from verdicts, or from an operator's will.
+
+use std::sync::LazyLock;
+
+use super::{Context, Lookup, Pod};
+use crate::input::Origin;
+use crate::model::{Conditions, Endpoint, Health, HealthSource, Name};
+
+/// What was decided about an endpoint.
+pub(crate) struct Judgement {
+    pub(crate) health: Health,
+    pub(crate) conditions: Conditions,
+    pub(crate) since_ms: Option<i64>,
+    pub(crate) reason: Name,
+}
+
+/// Words that most endpoints share.
+macro_rules! words {
+    ($($name:ident: $text:literal,)*) => { $(static $name: LazyLock<Name> = LazyLock::new(|| $text.into());)* };
+}
+
+words! {
+    READY: "ready",
+    NOT_READY: "not ready, as its EndpointSlice says",
+    DELETED: "the pod is being deleted",
+    ENDED: "the pod has ended",
+    GONE: "the pod is gone",
+    UNCHECKED: "registered without checks",
+    NOT_YET: "not checked yet",
+}
+
+// === impl Judgement ===
+
+impl Judgement {
+    /// For a registered endpoint: health decides the conditions. One in maintenance is not serving either: there are
+    /// proxies that call what only serves.
+    fn of(health: Health, reason: &Name, since_ms: Option<i64>) -> Self {
+        let conditions = if health.is_callable() { Conditions::READY } else { Conditions::NOT_READY };
+        Self { health, conditions, since_ms, reason: Name::clone(reason) }
+    }
+}
+
+impl<L: Lookup> Context<'_, L> {
+    pub(crate) fn judge(&self, origin: &Origin, endpoint: &Endpoint, pod: Pod<'_>) -> Judgement {
+        match &endpoint.health_source {
+            HealthSource::Conditions { .. } => {
+                let publish_not_ready = self.statements.facts.as_ref().is_some_and(|facts| facts.publish_not_ready);
+                judge_conditions(endpoint.conditions, pod, publish_not_ready)
+            }
+            HealthSource::Unchecked => Judgement::of(Health::Passing, &UNCHECKED, None),
+            HealthSource::Maintenance(reason) => Judgement::of(Health::Maintenance, reason, None),
+            HealthSource::Verdict => match self.lookup.verdict(origin, &endpoint.name) {
+                Some(verdict) => Judgement::of(verdict.health, &verdict.reason, Some(verdict.since_ms)),
+                None => Judgement::of(Health::Unknown, &NOT_YET, None),
+            },
+        }
+    }
+}
+
+/// For an endpoint of an EndpointSlice: the slice is the authority on readiness, and the pod may take it back sooner.
+fn judge_conditions(said: Conditions, pod: Pod<'_>, publish_not_ready: bool) -> Judgement {
+    let (ending, over) = match pod {
+        Pod::Unseen => (false, None),
+        Pod::There(facts) => (facts.terminating, facts.finished.then_some(&ENDED)),
+        Pod::Gone => (false, Some(&GONE)),
+    };
+    let terminating = said.terminating || ending;
+    let ready = said.ready && over.is_none() && (publish_not_ready || !terminating);
+    let (health, reason) = match (ready, over, terminating) {
+        (true, ..) => (Health::Passing, &READY),
+        (false, Some(over), _) => (Health::Critical, over),
+        (false, None, true) => (Health::Critical, &DELETED),
+        (false, None, false) => (Health::Critical, &NOT_READY),
+    };
+    let conditions = Conditions { ready, serving: said.serving && over.is_none(), terminating };
+    Judgement { health, conditions, since_ms: None, reason: Name::clone(reason) }
+}

@@ -1,0 +1,254 @@
+//! Endpoints become candidates: judged, with an identity, not yet measured against one another.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Context, Lookup, Pod, Rank};
+use crate::input::{Origin, OriginKind};
+use crate::model::{Conditions, Endpoint, EndpointId, HealthSource, Name, PodRef};
+use crate::service::{Excluded, Member, Why};
+
+/// An endpoint on its way into the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// The identity that its origin gives it; several endpoints may have the same.
+    pub(crate) group: u64,
+    pub(crate) order: Order,
+    pub(crate) stand: Stand,
+}
+
+/// How a candidate stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Stand {
+    /// It is in the service.
+    In(Member),
+    /// Another has its address.
+    Lost(Member, Why),
+    /// It may not be in the service, whoever else is.
+    Refused(Arc<Endpoint>, Why),
+}
+
+/// Precedence between endpoints: of their origins, then the order within one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) rank: Rank,
+    pub(crate) position: usize,
+}
+
+/// What an origin says of one identity.
+struct Offer<'a> {
+    group: u64,
+    /// Contributions are counted in order of precedence.
+    place: (usize, usize),
+    rank: &'a Rank,
+    endpoint: &'a Arc<Endpoint>,
+}
+
+/// What a slice says is joined with one of this many at most that were said before of the same identity. A pod has one,
+/// and two while it moves; the bound is for those who name one pod a thousand times.
+const JOINS_MAX: usize = 16;
+
+/// The identity of an endpoint, from what names it in its origin. A pod is named by namespace and name: if two of that
+/// name are in one service (one is gone, or moves), they are told apart there.
+pub(crate) fn identity(origin: &Origin, endpoint: &Endpoint) -> u64 {
+    let name = match (&endpoint.health_source, origin.kind) {
+        (HealthSource::Conditions { pod: Some(pod) }, _) => {
+            return pod_identity(pod.namespace_in(&origin.namespace), &pod.name);
+        }
+        (_, OriginKind::ServiceRegistration) => {
+            format!("registration\0{}\0{}\0{}", origin.namespace, origin.name, endpoint.name)
+        }
+        (_, OriginKind::EndpointSlice) => format!("address\0{}\0{}", origin.namespace, endpoint.name),
+    };
+    xxh3_64(name.as_bytes())
+}
+
+/// The identity of the endpoints of a pod.
+pub(crate) fn pod_identity(namespace: &str, name: &str) -> u64 {
+    xxh3_64(format!("pod\0{namespace}\0{name}").as_bytes())
+}
+
+// === impl Offer ===
+
+impl Offer<'_> {
+    /// An identity that none of the group has yet: that of the group, else one that its addresses tell apart, or its
+    /// place if there are more of those.
+    fn distinct(&self, ids: &mut HashSet<EndpointId>, endpoint: &Endpoint) -> EndpointId {
+        let mut id = EndpointId(self.group);
+        let Endpoint { addresses, .. } = endpoint;
+        for attempt in 0_u32.. {
+            if ids.insert(id) {
+                break;
+            }
+            let apart = match attempt {
+                0 => format!("{}\0{addresses:?}", self.group),
+                _ => format!("{}\0{addresses:?}\0{}\0{}\0{attempt}", self.group, self.rank.origin.name, self.place.1),
+            };
+            id = EndpointId(xxh3_64(apart.as_bytes()));
+        }
+        id
+    }
+}
+
+// === impl Order ===
+
+impl Ord for Order {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank.cmp(&other.rank).then_with(|| self.position.cmp(&other.position))
+    }
+}
+
+impl PartialOrd for Order {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// The member that it is or would be.
+    pub(crate) fn member(&self) -> Option<&Member> {
+        match &self.stand {
+            Stand::In(member) | Stand::Lost(member, _) => Some(member),
+            Stand::Refused(..) => None,
+        }
+    }
+
+    /// The member, if it is one.
+    pub(crate) fn standing(&self) -> Option<&Member> {
+        match &self.stand {
+            Stand::In(member) => Some(member),
+            Stand::Lost(..) | Stand::Refused(..) => None,
+        }
+    }
+
+    /// Why it is kept out.
+    pub(crate) fn excluded(&self) -> Option<(Order, Excluded)> {
+        let (endpoint, why) = match &self.stand {
+            Stand::In(_) => return None,
+            Stand::Lost(member, why) => (&member.endpoint, why),
+            Stand::Refused(endpoint, why) => (endpoint, why),
+        };
+        let excluded = Excluded {
+            name: Name::clone(&endpoint.name),
+            endpoint: Some(Arc::clone(endpoint)),
+            origin: Arc::clone(&self.order.rank.origin),
+            why: why.clone(),
+        };
+        Some((self.order.clone(), excluded))
+    }
+}
+
+// === impl Context ===
+
+impl<'a, L: Lookup> Context<'a, L> {
+    /// The candidates of the wanted identities, those of one together.
+    pub(crate) fn candidates(&self, wanted: impl Fn(u64) -> bool) -> Vec<Candidate> {
+        let mut offers: Vec<Offer<'a>> = Vec::new();
+        for (at, (rank, statement)) in self.statements.contributions.iter().enumerate() {
+            let offer = |(position, (group, endpoint))| Offer { group, place: (at, position), rank, endpoint };
+            offers.extend(statement.endpoints().enumerate().filter(|(_, (group, _))| wanted(*group)).map(offer));
+        }
+        offers.sort_unstable_by_key(|offer| (offer.group, offer.place));
+        let mut candidates = Vec::with_capacity(offers.len());
+        for group in offers.chunk_by(|a, b| a.group == b.group) {
+            self.group(group, &mut candidates);
+        }
+        candidates
+    }
+
+    /// The candidates of one identity.
+    fn group(&self, offers: &[Offer<'_>], candidates: &mut Vec<Candidate>) {
+        let first = candidates.len();
+        let mut ids = HashSet::new();
+        for offer in offers {
+            let mut together = candidates[first..].iter_mut().take(JOINS_MAX);
+            if offer.rank.origin.kind == OriginKind::EndpointSlice
+                && together.any(|candidate| self.join(candidate, offer))
+            {
+                continue;
+            }
+            let stand = match self.admit(&offer.rank.origin, offer.endpoint) {
+                Ok(endpoint) => {
+                    let mut member = self.member(&offer.rank.origin, offer.endpoint, endpoint);
+                    member.id = offer.distinct(&mut ids, &member.endpoint);
+                    Stand::In(member)
+                }
+                Err(why) => Stand::Refused(Arc::clone(offer.endpoint), why),
+            };
+            let order = Order { rank: offer.rank.clone(), position: offer.place.1 };
+            candidates.push(Candidate { group: offer.group, order, stand });
+        }
+    }
+
+    /// Joins the same endpoint from a second slice: its other address family, or a copy while it moves between slices.
+    /// Readiness belongs to a pod and a set of ports, so only equal sets are joined.
+    fn join(&self, candidate: &mut Candidate, offer: &Offer<'_>) -> bool {
+        let Stand::In(joined) = &mut candidate.stand else { return false };
+        let (old, new) = (&*joined.endpoint, &**offer.endpoint);
+        if old.name != new.name || old.ports != new.ports || !is_same_pod(old, new) {
+            return false;
+        }
+        let Some(addresses) = old.addresses.join(new.addresses) else { return false };
+        let conditions = Conditions {
+            ready: old.conditions.ready || new.conditions.ready,
+            serving: old.conditions.serving || new.conditions.serving,
+            terminating: old.conditions.terminating && new.conditions.terminating,
+        };
+        let both = Arc::new(Endpoint { addresses, conditions, ..Endpoint::clone(old) });
+        *joined = Member { id: joined.id, ..self.member(&candidate.order.rank.origin, &both, Arc::clone(&both)) };
+        true
+    }
+
+    /// A member of no identity yet. `said` is what its origin says, `endpoint` what of it stands in the service.
+    fn member(&self, origin: &Arc<Origin>, said: &Endpoint, endpoint: Arc<Endpoint>) -> Member {
+        let pod = match &said.health_source {
+            HealthSource::Conditions { pod: Some(pod) } => self.lookup.pod(&origin.namespace, pod),
+            HealthSource::Conditions { pod: None }
+            | HealthSource::Unchecked
+            | HealthSource::Verdict
+            | HealthSource::Maintenance(_) => Pod::Unseen,
+        };
+        let judgement = self.judge(origin, said, pod);
+        let node = endpoint.node.as_deref().and_then(|node| self.lookup.node(node));
+        let attributes = match (pod, pod_of(said)) {
+            // What a pod of another namespace is labelled with is not this namespace's to tell.
+            (Pod::There(facts), Some(PodRef { namespace: None, .. })) => &facts.attributes,
+            _ => &endpoint.attributes,
+        };
+        Member {
+            id: EndpointId(0),
+            origin: Arc::clone(origin),
+            zone: endpoint.zone.clone().or_else(|| node?.zone.clone()),
+            region: node.and_then(|node| node.region.clone()),
+            attributes: Arc::clone(attributes),
+            health: judgement.health,
+            conditions: judgement.conditions,
+            since_ms: judgement.since_ms,
+            reason: judgement.reason,
+            endpoint,
+        }
+    }
+}
+
+fn pod_of(endpoint: &Endpoint) -> Option<&PodRef> {
+    match &endpoint.health_source {
+        HealthSource::Conditions { pod } => pod.as_ref(),
+        HealthSource::Unchecked | HealthSource::Verdict | HealthSource::Maintenance(_) => None,
+    }
+}
+
+/// Whether both speak of one pod, or both of none. One that names no uid means whichever pod has the name.
+fn is_same_pod(a: &Endpoint, b: &Endpoint) -> bool {
+    match (pod_of(a), pod_of(b)) {
+        (Some(a), Some(b)) => {
+            a.namespace == b.namespace && a.name == b.name && (a.uid == b.uid || a.uid.is_none() || b.uid.is_none())
+        }
+        (None, None) => true,
+        _ => false,
+    }
+}
