@@ -1,4 +1,5 @@
-//! The least of a client of the API server that a pod needs to say something about itself: one POST at a time.
+//! The least of a client of the API server that a pod needs to say something about itself, and to ask about a caller: one POST
+//! at a time.
 //!
 //! `rollcall-dns` has no Kubernetes client, and a whole one for a handful of Events would double its image.
 
@@ -70,7 +71,13 @@ impl ApiServer {
             let stream = self.connect().await?;
             self.post(stream, path, token.trim(), object).await
         };
-        tokio::time::timeout(TIMEOUT, creating).await.unwrap_or(Err(ApiError::Timeout))
+        tokio::time::timeout(TIMEOUT, creating).await.unwrap_or(Err(ApiError::Timeout)).map(drop)
+    }
+
+    /// Posts an object with the token of somebody else. The object in the answer, as JSON.
+    pub async fn post_as(&self, token: &str, path: &str, object: String) -> Result<Bytes, ApiError> {
+        let posting = async { self.post(self.connect().await?, path, token, object).await };
+        tokio::time::timeout(TIMEOUT, posting).await.unwrap_or(Err(ApiError::Timeout))
     }
 
     async fn connect(&self) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ApiError> {
@@ -92,7 +99,7 @@ impl ApiServer {
         path: &str,
         token: &str,
         object: String,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Bytes, ApiError> {
         let broken = |error: hyper::Error| ApiError::Unreachable(error.to_string());
         let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection = tokio::spawn(connection);
@@ -108,10 +115,10 @@ impl ApiServer {
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         connection.abort();
-        if status.is_success() {
-            return Ok(());
-        }
         let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
         Err(ApiError::Refused(status, message(&body)))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! - [`readiness`]: gates; a process is ready when all of its gates are open, and says which are not and why
 //! - [`server`], [`routes`]: `/livez`, `/readyz`, `/metrics` and what the process adds under `/debug/`
+//! - [`access`]: who may see and change what is below `/debug/`
 //! - [`telemetry`] sets up both of the next
 //! - [`logs`], [`filter`], [`log_level`]: structured logs on standard error, and what is logged, also at run time
 //! - [`traces`]: spans by OTLP
@@ -31,7 +32,9 @@
 //! # Ok(()) }
 //! ```
 
+pub mod access;
 pub mod api_server;
+mod bucket;
 pub mod build_info;
 pub mod conventions;
 pub mod descriptors;
@@ -50,6 +53,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod traces;
 
+pub use access::{Access, DebugAccess};
 pub use descriptors::Descriptors;
 pub use filter::Filter;
 pub use log_level::LogLevel;

@@ -51,7 +51,7 @@ impl LogLevel {
     /// Adds the page.
     pub fn on(&self, routes: Routes) -> Routes {
         let (read, write) = (self.clone(), self.clone());
-        routes.with(PATH, move |_| Reply::text(read.said())).with_put(PATH, move |ask| write.put(ask))
+        routes.with_harmless(PATH, move |_| Reply::text(read.said())).with_put(PATH, move |ask| write.put(ask))
     }
 
     /// Logs by `filter` for a time, then as the process was started. Must be called within a runtime.

@@ -1,6 +1,6 @@
 //! The pages that a process adds to the admin server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct Reply {
 #[derive(Clone, Default)]
 pub struct Routes {
     pages: BTreeMap<&'static str, Page>,
+    /// Pages below `/debug/` that are for everybody.
+    harmless: BTreeSet<&'static str>,
     /// What PUT does, by the exact path.
     changes: BTreeMap<&'static str, Page>,
 }
@@ -73,7 +75,17 @@ impl Routes {
         self
     }
 
-    /// Adds what a PUT to this path does. The server asks it for loopback peers only.
+    /// Adds a page that tells nothing which is not for everybody, also below `/debug/`.
+    pub fn with_harmless(
+        mut self,
+        path: &'static str,
+        page: impl Fn(Ask<'_>) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        self.harmless.insert(path);
+        self.with(path, page)
+    }
+
+    /// Adds what a PUT to this path does. The server asks it for those only whom its `Access` admits.
     pub fn with_put(mut self, path: &'static str, change: impl Fn(Ask<'_>) -> Reply + Send + Sync + 'static) -> Self {
         self.changes.insert(path, Arc::new(change));
         self
@@ -89,6 +101,10 @@ impl Routes {
         let (route, page) =
             self.pages.iter().filter(|(route, _)| covers(route)).max_by_key(|(route, _)| route.len())?;
         Some(page(Ask { path, rest: &path[route.len()..], query, body: &[] }))
+    }
+
+    pub(crate) fn is_harmless(&self, path: &str) -> bool {
+        self.harmless.contains(path)
     }
 
     pub(crate) fn takes_put(&self, path: &str) -> bool {

@@ -1,5 +1,5 @@
 //! The admin server: HTTP/1.1, GET and HEAD, small answers. Probes and metrics are for everybody; what a process adds below
-//! `/debug/`, and PUT, for loopback only, where `kubectl port-forward` arrives.
+//! `/debug/`, and PUT, for those whom [`Access`] admits, and for loopback only, where `kubectl port-forward` arrives.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,6 +23,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access::{Access, DebugAccess};
 use crate::readiness::{Readiness, Standing};
 use crate::routes::{Reply, Routes};
 
@@ -38,7 +39,7 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub const BODY_BYTES_MAX: usize = 4 * 1024;
 /// Time a client has for the body of a PUT.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Paths below it are answered to loopback only.
+/// Paths below it are not for everybody.
 const DEBUG: &str = "/debug/";
 /// What [`prometheus_client`] writes: OpenMetrics text.
 pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -71,6 +72,7 @@ impl ServerError {
 pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
+    access: Access,
 }
 
 /// Connections by client, oldest first. Some may have ended.
@@ -82,6 +84,7 @@ struct Pages {
     readiness: Readiness,
     registry: Arc<Registry>,
     routes: Routes,
+    access: Access,
     /// Its own port, for the sentence that tells how to reach it.
     port: u16,
 }
@@ -97,7 +100,12 @@ impl Server {
         };
         let listener = TcpListener::bind(addr).await.map_err(refused)?;
         let addr = listener.local_addr().map_err(refused)?;
-        Ok(Self { listener, addr })
+        Ok(Self { listener, addr, access: Access::new(DebugAccess::default(), "") })
+    }
+
+    /// Shows what is below `/debug/` to those whom `access` admits.
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 
     /// Where it listens.
@@ -113,7 +121,7 @@ impl Server {
         routes: Routes,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let pages = Arc::new(Pages { readiness, registry, routes, port: self.addr.port() });
+        let pages = Arc::new(Pages { readiness, registry, routes, access: self.access, port: self.addr.port() });
         accept(self.listener, pages, shutdown)
     }
 }
@@ -145,7 +153,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, pages: Arc<Pages>, shut
         async move {
             Ok::<_, std::convert::Infallible>(match *request.method() {
                 Method::PUT => pages.put(request, peer).await,
-                _ => pages.respond(&request, peer),
+                _ => pages.respond(&request, peer).await,
             })
         }
     });
@@ -192,14 +200,16 @@ impl Open {
 // === impl Pages ===
 
 impl Pages {
-    fn respond(&self, request: &Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+    async fn respond(&self, request: &Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let (method, path) = (request.method(), request.uri().path());
         let query = request.uri().query().unwrap_or("");
         if method != Method::GET && method != Method::HEAD {
             return self.not_allowed(method, path);
         }
-        if path.starts_with(DEBUG) && !is_local(peer) {
-            return response(self.loopback_only("", path));
+        if path.starts_with(DEBUG) && !self.routes.is_harmless(path) {
+            if let Err(refusal) = self.admit(request.headers(), peer, "", path).await {
+                return refusal;
+            }
         }
         response(match path {
             "/livez" => Reply::text("ok\n"),
@@ -216,8 +226,8 @@ impl Pages {
         if !self.routes.takes_put(path) {
             return self.not_allowed(&Method::PUT, path);
         }
-        if !is_local(peer) {
-            return response(self.loopback_only(" -X PUT --data VALUE", path));
+        if let Err(refusal) = self.admit(&parts.headers, peer, " -X PUT --data VALUE", path).await {
+            return refusal;
         }
         let body = Limited::new(body, BODY_BYTES_MAX).collect();
         let reply = match tokio::time::timeout(BODY_TIMEOUT, body).await {
@@ -229,6 +239,26 @@ impl Pages {
             Err(_) => Some(Reply::text("the body did not come in time\n").with_status(StatusCode::REQUEST_TIMEOUT)),
         };
         response(reply.unwrap_or_else(|| self.not_found(path)))
+    }
+
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        options: &str,
+        path: &str,
+    ) -> Result<(), Response<Full<Bytes>>> {
+        if !is_local(peer) {
+            return Err(response(self.loopback_only(options, path)));
+        }
+        self.access.admit(headers).await.map_err(|refusal| {
+            let unknown = refusal.status == StatusCode::UNAUTHORIZED;
+            let mut response = response(refusal);
+            if unknown {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            response
+        })
     }
 
     fn not_allowed(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -247,9 +277,10 @@ impl Pages {
         let known = |name: &str, else_: &str| std::env::var(name).unwrap_or_else(|_| else_.to_owned());
         let (namespace, pod) = (known("POD_NAMESPACE", "NAMESPACE"), known("POD_NAME", "POD"));
         let port = self.port;
+        let token = if self.access.wants_token() { " -H \"Authorization: Bearer $TOKEN\"" } else { "" };
         let sentence = format!(
             "this is answered to loopback only; run `kubectl -n {namespace} port-forward {pod} {port}` and then \
-             `curl{options} http://127.0.0.1:{port}{path}`\n"
+             `curl{token}{options} http://127.0.0.1:{port}{path}`\n"
         );
         Reply::text(sentence).with_status(StatusCode::FORBIDDEN)
     }

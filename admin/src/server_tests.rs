@@ -1,7 +1,11 @@
+use std::pin::Pin;
+
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::access::Reviewer;
+use crate::api_server::ApiError;
 
 struct Running {
     addr: SocketAddr,
@@ -15,6 +19,10 @@ async fn start() -> Running {
 }
 
 async fn start_on(addr: SocketAddr) -> Running {
+    start_with(addr, Access::new(DebugAccess::Loopback, "")).await
+}
+
+async fn start_with(addr: SocketAddr, access: Access) -> Running {
     let mut registry = Registry::default();
     registry.register("rollcall_test_knocks", "Knocks", Counter::<u64>::default());
     crate::process::register(&mut registry);
@@ -22,9 +30,10 @@ async fn start_on(addr: SocketAddr) -> Running {
     let routes = Routes::default()
         .with("/debug/echo/", |ask| Reply::json(format!("{{\"rest\":\"{}\",\"query\":\"{}\"}}", ask.rest, ask.query)))
         .with("/debug/plain", |_| Reply::text("plain"))
+        .with_harmless("/debug/harmless", |_| Reply::text("harmless"))
         .with_put("/debug/plain", |ask| Reply::text(format!("{} {}", ask.query, String::from_utf8_lossy(ask.body))));
     let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
-    let server = Server::bind(addr).await.unwrap();
+    let server = Server::bind(addr).await.unwrap().with_access(access);
     let addr = server.local_addr();
     let task = tokio::spawn(server.serve(readiness.clone(), Arc::new(registry), routes, shutdown.clone()));
     Running { addr, readiness, shutdown, task }
@@ -90,7 +99,10 @@ async fn routes_of_the_process_are_served_and_unknown_paths_say_what_there_is() 
     assert!(answer.contains("application/json"), "{answer}");
     let answer = server.ask("GET /debug/plain/x").await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    assert!(answer.ends_with("there is /livez /readyz /metrics /debug/echo/ /debug/plain\n"), "{answer}");
+    assert!(
+        answer.ends_with("there is /livez /readyz /metrics /debug/echo/ /debug/harmless /debug/plain\n"),
+        "{answer}"
+    );
     let answer = server.ask("POST /livez").await;
     assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET, HEAD"), "{answer}");
 }
@@ -129,6 +141,54 @@ async fn what_is_for_loopback_is_refused_to_others_with_the_command_that_works()
     );
     for open in ["/livez", "/metrics"] {
         assert!(server.ask(&format!("GET {open}")).await.starts_with("HTTP/1.1 200 "), "{open}");
+    }
+}
+
+/// Knows one token.
+struct Cluster;
+
+impl Reviewer for Cluster {
+    fn review<'a>(
+        &'a self,
+        token: &'a str,
+        _: &'a serde_json::Value,
+    ) -> Pin<Box<dyn Future<Output = Result<serde_json::Value, ApiError>> + Send + 'a>> {
+        Box::pin(async move { Ok(serde_json::json!({ "status": { "allowed": token == "good" } })) })
+    }
+}
+
+/// A proxy on the same host, such as a mesh's sidecar: everybody comes from loopback.
+async fn behind_a_proxy(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(to).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    addr
+}
+
+#[tokio::test]
+async fn behind_a_proxy_on_the_same_host_loopback_opens_nothing_and_a_token_does() {
+    let access = Access::with_reviewer("rollcall-system", Cluster);
+    let server = start_with("127.0.0.1:0".parse().unwrap(), access).await;
+    let proxied = Running { addr: behind_a_proxy(server.addr).await, ..server };
+    let ask = async |request: &str, token: &str| {
+        let authorization = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+        let head = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{authorization}");
+        proxied.send(&format!("{head}content-length: 5\r\n\r\ndebug")).await
+    };
+    for request in ["GET /debug/plain", "GET /debug/echo/x", "PUT /debug/plain", "GET /debug/none"] {
+        let answer = ask(request, "").await;
+        assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("www-authenticate: Bearer"), "{answer}");
+        assert!(ask(request, "bad").await.starts_with("HTTP/1.1 403 "), "{request}");
+    }
+    assert!(ask("GET /debug/plain", "good").await.ends_with("\r\n\r\nplain"));
+    assert!(ask("PUT /debug/plain?for=1m", "good").await.ends_with("\r\n\r\nfor=1m debug"));
+    for open in ["GET /livez", "GET /metrics", "GET /debug/harmless"] {
+        assert!(ask(open, "").await.starts_with("HTTP/1.1 200 "), "{open}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Parser;
 use rollcall_admin::logs::Format;
-use rollcall_admin::{Filter, traces};
+use rollcall_admin::{DebugAccess, Filter, traces};
 use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
@@ -26,6 +26,11 @@ pub struct Args {
     /// Address of /livez, /readyz, /metrics and /debug.
     #[arg(long, env = "ROLLCALL_HTTP_LISTEN", default_value = "127.0.0.1:18080", value_name = "IP:PORT")]
     pub http_listen: SocketAddr,
+
+    /// What protects the pages below /debug/: token, a bearer token of somebody who may forward ports to the pods of the
+    /// namespace; or loopback alone, for machines on which nothing forwards to this process.
+    #[arg(long, env = "ROLLCALL_DEBUG_ACCESS", value_name = "HOW", default_value_t = DebugAccess::Token)]
+    pub debug_access: DebugAccess,
 
     /// DNS suffix of the cluster.
     #[arg(long, env = "ROLLCALL_CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN", value_parser = domain)]

@@ -7,7 +7,7 @@ use anyhow::Context;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rollcall_admin::descriptors::{Descriptors, Share};
-use rollcall_admin::{Notices, Readiness, Routes, Telemetry, build_info, process, shutdown};
+use rollcall_admin::{Access, Notices, Readiness, Routes, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ const PROBES_WANTED: usize = 1024;
 pub async fn run(args: Args, telemetry: Telemetry) -> anyhow::Result<()> {
     // First of all: whatever is wrong from here on is said on its pages.
     let admin = rollcall_admin::Server::bind(args.http_listen).await?;
+    let admin = admin.with_access(Access::new(args.debug_access, &args.namespace));
     let readiness = Readiness::default();
     let stop = shutdown::on_signal(readiness.clone(), Duration::from_secs(args.lame_duck_seconds))?;
     let client = client().await?;

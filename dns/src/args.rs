@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use rollcall_admin::logs::Format;
-use rollcall_admin::{Filter, traces};
+use rollcall_admin::{DebugAccess, Filter, traces};
 
 use crate::diagnose;
 use crate::forward::IN_FLIGHT_MAX;
@@ -49,6 +49,11 @@ pub struct Args {
     /// Address for /livez, /readyz and /metrics.
     #[arg(long, env = "ROLLCALL_HTTP_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:9153")]
     pub http_listen: SocketAddr,
+
+    /// What protects the pages below /debug/: token, a bearer token of somebody who may forward ports to the pods of the
+    /// namespace; or loopback alone, for machines on which nothing forwards to this process.
+    #[arg(long, env = "ROLLCALL_DEBUG_ACCESS", value_name = "HOW", default_value_t = DebugAccess::Token)]
+    pub debug_access: DebugAccess,
 
     /// TTL of all answers, negative ones included, in seconds: 0 to 3600.
     #[arg(long, env = "ROLLCALL_TTL", value_name = "SECONDS", default_value_t = 5)]

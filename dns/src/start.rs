@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use rollcall_admin::descriptors::Share;
-use rollcall_admin::{Descriptors, Gate, Notices, Readiness, Routes, Server, Telemetry, ports};
+use rollcall_admin::{Access, Descriptors, Gate, Notices, Readiness, Routes, Server, Telemetry, ports};
 use rollcall_xds::client::{self, Config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +41,8 @@ impl Prepared {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = args.workers.map_or_else(cpus, usize::from);
         let admin = Server::bind(args.http_listen).await?;
+        let namespace = std::env::var("POD_NAMESPACE").unwrap_or_default();
+        let admin = admin.with_access(Access::new(args.debug_access, &namespace));
         let fronts = args.listen.iter().map(|addr| Front::new(*addr, workers)).collect();
         let prepared = Self { args, fronts, admin, telemetry: Telemetry::default() };
         keeper::refuse_own(&prepared.args.forward, &prepared.dns_addrs().collect::<Vec<_>>())?;

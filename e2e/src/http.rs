@@ -25,20 +25,27 @@ pub fn get(server: SocketAddr, path: &str) -> Result<Response> {
 
 /// Gets a page; the connection, each read and each write within `bound`.
 pub fn get_within(server: SocketAddr, path: &str, bound: Duration) -> Result<Response> {
-    ask(server, "GET", path, "", bound)
+    ask(server, "GET", path, ("", ""), bound)
 }
 
 /// Puts a body to a page, within the bounds of [`get`].
 pub fn put(server: SocketAddr, path: &str, body: &str) -> Result<Response> {
-    ask(server, "PUT", path, body, BOUND)
+    ask(server, "PUT", path, ("", body), BOUND)
 }
 
-fn ask(server: SocketAddr, method: &str, path: &str, body: &str, bound: Duration) -> Result<Response> {
+/// Asks as the owner of a bearer token: a GET, or a PUT if there is a body.
+pub fn ask_as(token: &str, server: SocketAddr, path: &str, body: Option<&str>) -> Result<Response> {
+    let method = if body.is_some() { "PUT" } else { "GET" };
+    let authorization = format!("Authorization: Bearer {token}\r\n");
+    ask(server, method, path, (&authorization, body.unwrap_or_default()), BOUND)
+}
+
+fn ask(server: SocketAddr, method: &str, path: &str, (more, body): (&str, &str), bound: Duration) -> Result<Response> {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect_timeout(&server, bound)?;
         stream.set_read_timeout(Some(bound))?;
         stream.set_write_timeout(Some(bound))?;
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n{more}");
         write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len())?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;

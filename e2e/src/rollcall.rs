@@ -181,7 +181,7 @@ impl Controller {
         let program = Program::new(identity, &binaries.controller, folder)
             .args(["--grpc-listen", &grpc.to_string(), "--http-listen", &http.to_string()])
             .args(["--cluster-domain", CLUSTER_DOMAIN, "--identity", identity, "--namespace", NAMESPACE])
-            .args(["--log-format", "text"])
+            .args(["--log-format", "text", "--debug-access", "loopback"])
             .args(more.iter().copied())
             .env("KUBECONFIG", installation.controller.display().to_string());
         Ok(Self { process: program.start()?, grpc, http })
@@ -213,7 +213,7 @@ impl Dns {
         let (listen, http) = (net::free_loopback()?, net::free_loopback()?);
         let program = Program::new(name, &binaries.dns, folder)
             .args(catalogs.iter().flat_map(|catalog| ["--catalog".to_owned(), format!("http://{catalog}")]))
-            .args(["--listen", &listen.to_string(), "--http-listen", &http.to_string()])
+            .args(["--listen", &listen.to_string(), "--http-listen", &http.to_string(), "--debug-access", "loopback"])
             .args(more.iter().copied())
             .env("KUBECONFIG", installation.dns.display().to_string());
         Ok(Self { process: program.start()?, listen, http })

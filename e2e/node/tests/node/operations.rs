@@ -11,14 +11,16 @@ use crate::runner::{Scenario, scenarios};
 use crate::workload::BOUND;
 
 pub(crate) const SCENARIOS: &[Scenario] = scenarios![
-    log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else,
+    log_levels_change_at_run_time_with_a_token_through_a_port_forward_and_for_nobody_else,
     a_node_that_is_drained_keeps_a_controller_and_a_dns_server,
 ];
 
 /// In the cluster's own network, where nothing else listens.
 const FORWARDED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 18081);
 
-fn log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else(cluster: &mut NodeCluster) -> Result<()> {
+fn log_levels_change_at_run_time_with_a_token_through_a_port_forward_and_for_nobody_else(
+    cluster: &mut NodeCluster,
+) -> Result<()> {
     let release = Release::install(cluster, &[])?;
     let pod = release.pods(Part::Controller)?.swap_remove(0);
     let address: SocketAddr = format!("{}:18080", pod["status"]["podIP"].as_str().context("no address")?).parse()?;
@@ -29,8 +31,25 @@ fn log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else(clus
     let name = pod["metadata"]["name"].as_str().context("no name")?;
     let args = ["port-forward", "--namespace", SYSTEM, name, "18081:18080"];
     let _forward = cluster.kubectl().program("port-forward", &args, cluster.folder())?.start()?;
-    let changed = clock::wait_until("the changed log level", BOUND, || {
+    let nobody = clock::wait_until("the forwarded port", BOUND, || {
         cluster.inside(|| http::put(FORWARDED, "/debug/log-level?for=10m", "debug")).map(Some)
+    })?;
+    ensure!(nobody.status == 401 && nobody.body.contains("create token"), "{nobody:?}");
+    let token = |account: &str| {
+        cluster.kubectl().run(&["create", "serviceaccount", account, "--namespace", SYSTEM])?;
+        cluster.kubectl().run(&["create", "token", account, "--namespace", SYSTEM, "--duration=10m"])
+    };
+    let (stranger, debug) = (token("stranger")?, token("debug")?);
+    let role = ["create", "role", "debug", "--verb=create", "--resource=pods/portforward", "--namespace", SYSTEM];
+    cluster.kubectl().run(&role)?;
+    let account = format!("--serviceaccount={SYSTEM}:debug");
+    cluster.kubectl().run(&["create", "rolebinding", "debug", "--role=debug", &account, "--namespace", SYSTEM])?;
+    let may_not = cluster.inside(|| http::ask_as(stranger.trim(), FORWARDED, "/debug/catalog/", None))?;
+    ensure!(may_not.status == 403 && may_not.body.contains("pods/portforward"), "{may_not:?}");
+    let put = |body| cluster.inside(|| http::ask_as(debug.trim(), FORWARDED, "/debug/log-level?for=10m", Some(body)));
+    // RBAC of the API server follows its own watch.
+    let changed = clock::wait_until("the changed log level", BOUND, || {
+        put("debug").map(|response| (response.status != 403).then_some(response))
     })?;
     ensure!(changed.status == 200, "{changed:?}");
     let said = cluster.inside(|| http::get(FORWARDED, "/debug/log-level"))?;
@@ -38,7 +57,7 @@ fn log_levels_change_at_run_time_through_a_port_forward_and_for_nobody_else(clus
     clock::wait_until("a line at that level", BOUND, || {
         Ok(release.log(Part::Controller)?.contains(" DEBUG ").then_some(()))
     })?;
-    let wrong = cluster.inside(|| http::put(FORWARDED, "/debug/log-level", "debg"))?;
+    let wrong = put("debg")?;
     ensure!(wrong.status == 400 && wrong.body.contains("debg"), "{wrong:?}");
     release.keep(&[]);
     Ok(())
