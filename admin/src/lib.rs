@@ -36,6 +36,7 @@ pub mod access;
 pub mod api_server;
 mod bucket;
 pub mod build_info;
+mod clock;
 pub mod conventions;
 pub mod descriptors;
 pub mod filter;

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::clock::Wall;
 use crate::filter::Filter;
 use crate::routes::{Ask, Reply, Routes};
 
@@ -28,6 +29,7 @@ type Apply = Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
 struct Shared {
     /// As the process was started, and falls back to.
     base: String,
+    wall: Wall,
     apply: Apply,
     changed: Mutex<Changed>,
 }
@@ -44,8 +46,12 @@ struct Changed {
 // === impl LogLevel ===
 
 impl LogLevel {
-    pub(crate) fn new(base: String, apply: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Shared { base, apply: Box::new(apply), changed: Mutex::default() }))
+    pub(crate) fn new(
+        base: String,
+        wall: Wall,
+        apply: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Shared { base, wall, apply: Box::new(apply), changed: Mutex::default() }))
     }
 
     /// Adds the page.
@@ -100,7 +106,7 @@ impl LogLevel {
             None => format!("{base}\n"),
             Some((filter, until)) => {
                 let left = until.saturating_duration_since(Instant::now());
-                let at = Timestamp::now() + SignedDuration::from_secs(left.as_secs().try_into().unwrap_or(0));
+                let at = (self.0.wall)() + SignedDuration::from_secs(left.as_secs().try_into().unwrap_or(0));
                 format!("{filter} until {at:.0} (for {} s), then {base}\n", left.as_secs())
             }
         }

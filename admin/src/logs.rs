@@ -20,6 +20,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
+use crate::clock;
 use crate::filter::Filter;
 use crate::log_level::LogLevel;
 use crate::traces::Traces;
@@ -97,7 +98,7 @@ pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<
     done.map_err(|error| LogsError::Twice(error.to_string()))?;
     // Without traces their filter went unused, and cannot be changed.
     let spans = traces.map(|_| spans);
-    let level = LogLevel::new(base, move |text| {
+    let level = LogLevel::new(base, clock::wall, move |text| {
         let (for_lines, for_spans) = (Filter::compile(text)?, Filter::compile(text)?);
         let reload_spans = || spans.as_ref().map_or(Ok(()), |spans| spans.reload(for_spans));
         lines.reload(for_lines).and_then(|()| reload_spans()).map_err(|error| error.to_string())

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{ApiError, ApiServer};
+use crate::clock;
 use crate::readiness::Readiness;
 use news::{Kind, News, Notice};
 
@@ -98,7 +99,7 @@ impl Notices {
 
     async fn send(&self, notice: &Notice) -> Sent {
         let Some((pod, api)) = &self.to else { return Sent::Done };
-        let object = event(pod, self.component, notice, Timestamp::now()).to_string();
+        let object = event(pod, self.component, notice, clock::wall()).to_string();
         let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", pod.namespace);
         match api.create(&path, object).await {
             Ok(()) => Sent::Done,

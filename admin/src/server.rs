@@ -206,10 +206,11 @@ impl Pages {
         if method != Method::GET && method != Method::HEAD {
             return self.not_allowed(method, path);
         }
-        if path.starts_with(DEBUG) && !self.routes.is_harmless(path) {
-            if let Err(refusal) = self.admit(request.headers(), peer, "", path).await {
-                return refusal;
-            }
+        if path.starts_with(DEBUG)
+            && !self.routes.is_harmless(path)
+            && let Err(refusal) = self.admit(request.headers(), peer, "", path).await
+        {
+            return refusal;
         }
         response(match path {
             "/livez" => Reply::text("ok\n"),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
@@ -108,7 +107,7 @@ impl Elector {
     }
 
     fn lease(&self, metadata: ObjectMeta, transitions: i32) -> Lease {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(self.clock.timestamp());
         Lease {
             metadata,
             spec: Some(LeaseSpec {
@@ -179,3 +178,6 @@ fn record(lease: &Lease) -> Record {
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! Time. The only place that reads a clock; elsewhere time is a parameter.
 #![allow(clippy::disallowed_methods, reason = "this is the module that the lint points to")]
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Reads wall and monotonic time.
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// Reads wall and monotonic time; the latter is tokio's, which tests pause.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -22,6 +25,11 @@ impl Clock {
     pub fn wall_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The wall clock, for what is written into objects.
+    pub fn timestamp(&self) -> Timestamp {
+        Timestamp::now()
     }
 
     /// Seconds since the epoch, for what certificates say of their validity.

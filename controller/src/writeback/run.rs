@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::input::OriginKind;
 use rollcall_catalog::model::ServiceKey;
@@ -156,7 +155,7 @@ impl WriteBack {
                 continue;
             }
             let planner = Planner { observed: &self.observed, refused: &self.refused, snapshot };
-            let Some(work) = planner.plan(&target, Timestamp::now()) else {
+            let Some(work) = planner.plan(&target, self.clock.timestamp()) else {
                 self.stands(&target);
                 self.queue.done(target);
                 continue;
