@@ -78,7 +78,8 @@ fn one_change(catalog: &mut Catalog, n: usize) -> Duration {
     let service = n.wrapping_mul(7919) % SERVICES;
     let seen = catalog.snapshot().revision();
     let health = if (n / SERVICES).is_multiple_of(2) { Health::Passing } else { Health::Critical };
-    let input = verdict(&registration(&format!("service-{service}")), "vm-0", health);
+    let ip = format!("98.{}.{}.0", service / 250, service % 250);
+    let input = verdict(&registration(&format!("service-{service}")), "vm-0", &ip, health);
     let start = Instant::now();
     catalog.apply(input);
     let snapshot = catalog.publish(Now::default()).snapshot.expect("a verdict is a change");

@@ -182,6 +182,23 @@ pub struct Verdict {
     pub since_ms: i64,
     /// Which check said what, in plain words.
     pub reason: Name,
+    /// The addresses that were judged. Under others the endpoint is another machine, about which this says nothing.
+    pub addresses: Addresses,
+    /// What each check says, sorted by name: for its status, and for the process that takes up where this one was.
+    pub checks: Arc<[CheckVerdict]>,
+}
+
+/// What one check says about an endpoint: the worst of what it found at its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckVerdict {
+    /// Its name in the registration.
+    pub name: Name,
+    /// Passing, Warning, Critical or Unknown.
+    pub health: Health,
+    /// Since when, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// What it saw last, in plain words.
+    pub reason: Name,
 }
 
 /// One thing that the catalog is told. Level-triggered: each states what is now, none is a difference.

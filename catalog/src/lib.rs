@@ -11,15 +11,14 @@
 //! - [`hold`], [`policy`], [`time`]: what needs history or a clock, and what a service's owner decided about it
 //! - [`guard`], [`port_mismatch`]: which addresses a registration may not claim, and why a Service has none of its ports
 //! - [`bucket`], [`members`]: how a large service is cut, on the stream and in EndpointSlices alike, and kept so
-//! - [`check`]: the state machine that turns probe results into verdicts
 //! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
+//! - [`time`]: a moment, as it comes in from outside
 //! - [`persistent`], [`digest`], [`intern`]: the tools underneath
 //!
 //! Nothing here does I/O or reads a clock: time comes in as a parameter, so every rule is tested with `assert_eq!` alone.
 
 pub mod bucket;
 pub mod catalog;
-pub mod check;
 pub mod digest;
 pub mod guard;
 pub mod hold;

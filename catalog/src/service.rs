@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::digest::{Digest, Version};
 use crate::guard::Refusal;
-use crate::input::{Families, Origin, Problem, ServiceFacts, ServiceKind};
+use crate::input::{CheckVerdict, Families, Origin, Problem, ServiceFacts, ServiceKind};
 use crate::members::Members;
 use crate::model::{Attributes, Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
 use crate::policy::Policy;
@@ -65,6 +65,8 @@ pub struct Member {
     pub since_ms: Option<i64>,
     /// Why it has this health, in plain words.
     pub reason: Name,
+    /// What each of its checks says, also while it is in maintenance.
+    pub checks: Arc<[CheckVerdict]>,
 }
 
 /// A registration as the merge heard it: what its status says beside its endpoints.
@@ -285,6 +287,9 @@ impl Member {
     pub(crate) fn digest_story(&self, digest: &mut Digest) {
         digest.text(&self.origin.namespace).text(&self.origin.to_string()).text(&self.reason);
         digest.maybe(self.region.as_deref());
+        for check in self.checks.iter() {
+            digest.text(&check.name).number(check.health as u64).text(&check.reason);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rollcall_catalog::catalog::Catalog;
 use rollcall_catalog::guard::{Cidr, Guard, Refusal, Reserved};
-use rollcall_catalog::input::{Input, NodeFacts, PodFacts};
+use rollcall_catalog::input::{CheckVerdict, Input, NodeFacts, PodFacts, Verdict};
 use rollcall_catalog::model::{Conditions, Health, HealthSource};
 use rollcall_catalog::service::{Service, Why};
 use rollcall_catalog::time::Now;
@@ -96,10 +96,39 @@ fn a_verdict_decides_and_until_the_first_the_endpoint_is_unknown() {
     let vms = registration("vms");
     let registered = said(&vms, "payments", vec![checked("vm-1", "198.51.100.11"), vm("vm-2", "198.51.100.12")]);
     assert_eq!(names(&merged([registered.clone()])), ["vm-2"]);
-    let passing = verdict(&vms, "vm-1", Health::Passing);
+    let passing = verdict(&vms, "vm-1", "198.51.100.11", Health::Passing);
     assert_eq!(names(&merged([registered.clone(), passing])), ["vm-1", "vm-2"]);
-    let service = merged([registered, verdict(&vms, "vm-1", Health::Critical)]);
+    let service = merged([registered, verdict(&vms, "vm-1", "198.51.100.11", Health::Critical)]);
     assert_eq!((names(&service), service.counts().critical), (vec!["vm-2".to_owned()], 1));
+}
+
+#[test]
+fn a_verdict_about_another_address_is_about_another_machine() {
+    let vms = registration("vms");
+    let at = |ips| said(&vms, "payments", vec![checked("vm-1", ips)]);
+    let passing = verdict(&vms, "vm-1", "198.51.100.11", Health::Passing);
+    assert_eq!(names(&merged([at("198.51.100.11"), passing.clone()])), ["vm-1"]);
+    assert!(names(&merged([at("198.51.100.12"), passing.clone()])).is_empty());
+    assert!(names(&merged([at("198.51.100.11 2001:db8::11"), passing])).is_empty(), "the second is not judged");
+}
+
+#[test]
+fn what_each_check_says_is_told_also_in_maintenance() {
+    let vms = registration("vms");
+    let check = CheckVerdict { name: "web".into(), health: Health::Critical, since_ms: 7, reason: "refused".into() };
+    let Input::Verdict(_, _, Some(verdict)) = verdict(&vms, "vm-1", "198.51.100.11", Health::Critical) else {
+        panic!("a verdict")
+    };
+    let verdict = |checks: Vec<CheckVerdict>| {
+        Input::Verdict(Arc::clone(&vms), "vm-1".into(), Some(Verdict { checks: checks.into(), ..verdict.clone() }))
+    };
+    for source in [HealthSource::Verdict, HealthSource::Maintenance("upgrade".into())] {
+        let registered = said(&vms, "payments", vec![endpoint("vm-1", "198.51.100.11", source)]);
+        let without = merged([registered.clone(), verdict(vec![])]);
+        let with = merged([registered, verdict(vec![check.clone()])]);
+        assert_eq!(&with.endpoints[0].checks[..], std::slice::from_ref(&check));
+        assert!(with.story != without.story && with.version == without.version);
+    }
 }
 
 #[test]

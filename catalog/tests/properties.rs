@@ -117,9 +117,9 @@ fn gone(input: &Input) -> Input {
 }
 
 fn verdicts() -> impl Strategy<Value = Vec<Input>> {
-    let verdict = (0..5_u8, 0..12_u8, any::<bool>()).prop_map(|(origin, name, passing)| {
+    let verdict = (0..5_u8, 0..12_u8, 0..20_u8, any::<bool>()).prop_map(|(origin, name, ip, passing)| {
         let health = if passing { Health::Passing } else { Health::Critical };
-        verdict(&registration(&format!("reg-{origin}")), &format!("vm-{name}"), health)
+        verdict(&registration(&format!("reg-{origin}")), &format!("vm-{name}"), &format!("198.51.100.{ip}"), health)
     });
     prop::collection::vec(verdict, 0..6)
 }

@@ -10,12 +10,13 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::{Access, Notices, Readiness, Routes, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
+use rollcall_health::probe::{Network, Probes};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::Args;
-use crate::checks::metrics::Metrics as CheckMetrics;
-use crate::checks::runner::{Runner, Tally};
+use crate::checks;
+use crate::checks::runner::Runner;
 use crate::cluster_domain;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
@@ -28,9 +29,6 @@ use crate::writeback::observed::Observations;
 use crate::writeback::{self, Writing};
 use crate::writer::metrics::Metrics as CatalogMetrics;
 use crate::writer::{Message, Writer};
-
-/// Probes at a time, where the limit of open files allows it.
-const PROBES_WANTED: usize = 1024;
 
 /// Runs the controller until it is told to stop.
 ///
@@ -61,7 +59,7 @@ pub async fn serve(
     let clock = Clock::default();
     let mut registry = registry(&readiness, &telemetry);
     cluster_domain::check(&readiness.gate("cluster-domain"), &args.sources.resolv_conf, &args.cluster_domain);
-    let wanted = [serve::start::connections_wanted(args.streams_max), (Share::Probes, PROBES_WANTED)];
+    let wanted = [serve::start::connections_wanted(args.streams_max), (Share::Probes, checks::PROBES_MAX)];
     Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
 
     // In: the one writer, and what speaks to it.
@@ -70,9 +68,10 @@ pub async fn serve(
     CatalogMetrics { snapshots: snapshots.clone(), inbox: inbox.clone() }.register(&mut registry);
     let propagation = writer.propagation();
     propagation.register(&mut registry);
-    let tally = Arc::new(Tally::default());
-    CheckMetrics(Arc::clone(&tally)).register(&mut registry);
-    let (runner, orders) = Runner::new(inbox.clone(), clock, tally);
+    let checks = checks::Metrics::default();
+    checks.register(&mut registry);
+    let probes_max = Descriptors::current().share(Share::Probes, checks::PROBES_MAX);
+    let (runner, orders) = Runner::new(inbox.clone(), snapshots.clone(), clock, Probes(Network), probes_max, checks);
     let (observations, seen) = Observations::new();
     let to = Receivers { inbox, orders, observations, snapshots: snapshots.clone() };
     sources::start(&args.sources, client.clone(), &readiness, clock, &to, &mut registry);

@@ -22,6 +22,8 @@ pub mod propagation;
 pub enum Message {
     /// A statement for the catalog.
     Say(Input),
+    /// Statements that no reader may see apart.
+    Together(Vec<Input>),
     /// Every object of a source has been handed over once.
     Synced(Source),
 }
@@ -160,6 +162,7 @@ impl Writer {
         for Arrived(_, message) in batch.drain(..) {
             match message {
                 Message::Say(input) => self.catalog.apply(input),
+                Message::Together(inputs) => inputs.into_iter().for_each(|input| self.catalog.apply(input)),
                 Message::Synced(source) => {
                     self.unsynced.remove(&source);
                 }

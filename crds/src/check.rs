@@ -22,6 +22,13 @@ use crate::schema::{IS_LABEL, text_or_number};
         || duration(has(self.timeout) ? self.timeout : '1s') <= duration(has(self.interval) ? self.interval : '10s')")
         .message("check: timeout must not exceed interval (by default timeout is 1s, interval 10s); shorten timeout or lengthen interval")
         .field_path(".timeout"),
+    validation = Rule::new(r"!has(self.retryInterval) || !(type(self.retryInterval) == string && !self.retryInterval.contains(' ')
+        && (self.retryInterval.endsWith('s') || self.retryInterval.endsWith('m') || self.retryInterval.endsWith('h')))
+        || (has(self.interval) && !(type(self.interval) == string && !self.interval.contains(' ')
+        && (self.interval.endsWith('s') || self.interval.endsWith('m') || self.interval.endsWith('h'))))
+        || duration(self.retryInterval) <= duration(has(self.interval) ? self.interval : '10s')")
+        .message("check: retryInterval must not exceed interval (by default 10s); shorten it, or leave it out")
+        .field_path(".retryInterval"),
 )]
 pub struct CheckSpec {
     /// Name of the check, a DNS label, unique in the registration. It appears in reasons and Events.
@@ -34,20 +41,29 @@ pub struct CheckSpec {
     /// Passes when a TCP connection is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpCheck>,
-    /// Time from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is repeated at once.
-    /// By default 10s.
+    /// Time from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is repeated at once,
+    /// and then every `retryInterval` until it is decided. By default 10s.
     #[serde(default = "default_interval")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
         && !self.matches(r'[^\dhms]') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
         .message("check interval: give a whole number with its unit, from 100ms to 1h, such as 10s or 500ms"))]
     pub interval: ApiDuration,
-    /// A probe without an answer for this long has failed. From 10ms to the interval. By default 1s.
+    /// The same between the second failure in a row and the one that decides, and until the check has passed for the
+    /// first time. From 100ms to the interval. By default the smaller of interval and 1s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = text_or_number)]
+    #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
+        && !self.matches(r'[^\dhms]') && duration(self) >= duration('100ms')")
+        .message("check retryInterval: give a whole number with its unit, from 100ms to the interval, such as 1s or 500ms"))]
+    pub retry_interval: Option<ApiDuration>,
+    /// A probe without an answer for this long has failed. From 10ms to 60s, and not more than the interval. By default
+    /// 1s.
     #[serde(default = "default_timeout")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
-        && !self.matches(r'[^\dhms]') && duration(self) >= duration('10ms')")
-        .message("check timeout: give a whole number with its unit, from 10ms to the interval, such as 1s or 500ms"))]
+        && !self.matches(r'[^\dhms]') && duration(self) >= duration('10ms') && duration(self) <= duration('60s')")
+        .message("check timeout: give a whole number with its unit, from 10ms to 60s, such as 1s or 500ms"))]
     pub timeout: ApiDuration,
     /// This many failures in a row make an endpoint Critical. By default 2.
     #[serde(default = "default_failure_threshold")]
@@ -97,7 +113,7 @@ pub struct TcpCheck {
 
 /// What a check does, as one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Probe<'a> {
+pub enum CheckKind<'a> {
     /// An HTTP GET request.
     Http(&'a HttpCheck),
     /// A TCP connection.
@@ -108,8 +124,8 @@ pub enum Probe<'a> {
 
 impl CheckSpec {
     /// What the check does; `None` when it is of a kind that this version does not know.
-    pub fn probe(&self) -> Option<Probe<'_>> {
-        self.http.as_ref().map(Probe::Http).or_else(|| self.tcp.as_ref().map(Probe::Tcp))
+    pub fn kind(&self) -> Option<CheckKind<'_>> {
+        self.http.as_ref().map(CheckKind::Http).or_else(|| self.tcp.as_ref().map(CheckKind::Tcp))
     }
 }
 
@@ -120,6 +136,7 @@ impl Default for CheckSpec {
             http: None,
             tcp: None,
             interval: default_interval(),
+            retry_interval: None,
             timeout: default_timeout(),
             failure_threshold: default_failure_threshold(),
             success_threshold: default_success_threshold(),
@@ -135,9 +152,9 @@ impl Default for HttpCheck {
     }
 }
 
-// === impl Probe ===
+// === impl CheckKind ===
 
-impl<'a> Probe<'a> {
+impl<'a> CheckKind<'a> {
     /// The port's name in `spec.ports`; `None` means the first port.
     pub fn port(self) -> Option<&'a str> {
         match self {

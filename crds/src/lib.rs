@@ -36,13 +36,13 @@ pub mod status;
 pub use catalog_entry::{
     CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginKind, OriginSummary, ServiceKind,
 };
-pub use check::{CheckSpec, HttpCheck, Probe, TcpCheck};
+pub use check::{CheckKind, CheckSpec, HttpCheck, TcpCheck};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };
-pub use status::{EndpointStatus, ServiceRegistrationStatus};
+pub use status::{CheckStatus, EndpointStatus, ServiceRegistrationStatus};
 
 /// The API group of all kinds here.
 pub const GROUP: &str = "rollcall.dev";

@@ -59,4 +59,27 @@ pub struct EndpointStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+    /// What each check says, by name, at most 8: from this a restarted controller takes up where it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub checks: Vec<CheckStatus>,
+}
+
+/// What one check says about an endpoint: the worst of what it found at its addresses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckStatus {
+    /// Name of the check in `spec.checks`.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Passing, Warning, Critical or Unknown.
+    #[serde(default)]
+    pub health: Health,
+    /// Since when. Whole seconds.
+    pub since: Time,
+    /// What it saw last, in plain words: the beginning of it, 128 bytes at most.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 128))]
+    pub reason: String,
 }

@@ -103,7 +103,7 @@ fn full() -> Value {
             "weight": 65535,
         })
     };
-    let check = |index: usize| json!({"name": format!("c-{index}"), "tcp": {}, "interval": "1h", "timeout": "1h"});
+    let check = |index: usize| json!({"name": format!("c-{index}"), "tcp": {}, "interval": "1h", "timeout": "60s", "retryInterval": "1h"});
     registration(&json!({
         "service": "payments",
         "ports": (1..=16).map(|index| json!({"name": format!("p-{index}"), "port": index})).collect::<Vec<_>>(),
@@ -151,7 +151,7 @@ fn the_limits_themselves_are_accepted() {
         "service": "payments",
         "ports": [{"port": 1}],
         "endpoints": [{"name": "a", "addresses": ["::2"]}],
-        "checks": [{"name": "c", "http": {}, "interval": "100ms", "timeout": "10ms"}],
+        "checks": [{"name": "c", "http": {}, "interval": "100ms", "timeout": "10ms", "retryInterval": "100ms"}],
     });
     assert_eq!(broken(&registration(&smallest), None), [""; 0]);
 }

@@ -73,6 +73,7 @@ fn a_short_registration_gets_the_documented_defaults() {
             http: Some(HttpCheck { path: "/".into(), port: None, host: None }),
             tcp: None,
             interval: ApiDuration::from_secs(10),
+            retry_interval: None,
             timeout: ApiDuration::from_secs(1),
             failure_threshold: 2,
             success_threshold: 1,
@@ -99,7 +100,7 @@ fn a_word_of_a_newer_version_costs_only_itself() {
     .expect("decodes");
     let protocols: Vec<_> = decoded.spec.ports.iter().map(|port| port.protocol).collect();
     assert_eq!(protocols, [Protocol::Tcp, Protocol::Unsupported]);
-    assert_eq!(decoded.spec.checks[0].probe(), None);
+    assert_eq!(decoded.spec.checks[0].kind(), None);
     assert_eq!(decoded.status.expect("a status").endpoints[0].health, Health::Unknown);
 
     let entry: CatalogEntry = serde_json::from_value(json!({

@@ -29,6 +29,7 @@ fn member(id: u64, reason: &str) -> Member {
         conditions: Conditions::READY,
         since_ms: None,
         reason: reason.into(),
+        checks: Arc::default(),
     }
 }
 

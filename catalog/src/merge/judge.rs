@@ -1,9 +1,9 @@
 //! The health of an endpoint, from its conditions and its pod, from verdicts, or from an operator's will.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use super::{Context, Lookup, Pod};
-use crate::input::Origin;
+use crate::input::{CheckVerdict, Origin, Verdict};
 use crate::model::{Conditions, Endpoint, Health, HealthSource, Name};
 
 /// What was decided about an endpoint.
@@ -12,6 +12,7 @@ pub(crate) struct Judgement {
     pub(crate) conditions: Conditions,
     pub(crate) since_ms: Option<i64>,
     pub(crate) reason: Name,
+    pub(crate) checks: Arc<[CheckVerdict]>,
 }
 
 /// Words that most endpoints share.
@@ -36,7 +37,11 @@ impl Judgement {
     /// proxies that call what only serves.
     fn of(health: Health, reason: &Name, since_ms: Option<i64>) -> Self {
         let conditions = if health.is_callable() { Conditions::READY } else { Conditions::NOT_READY };
-        Self { health, conditions, since_ms, reason: Name::clone(reason) }
+        Self { health, conditions, since_ms, reason: Name::clone(reason), checks: Arc::default() }
+    }
+
+    fn with_checks(self, verdict: Option<&Verdict>) -> Self {
+        Self { checks: verdict.map(|verdict| Arc::clone(&verdict.checks)).unwrap_or_default(), ..self }
     }
 }
 
@@ -48,12 +53,23 @@ impl<L: Lookup> Context<'_, L> {
                 judge_conditions(endpoint.conditions, pod, publish_not_ready)
             }
             HealthSource::Unchecked => Judgement::of(Health::Passing, &UNCHECKED, None),
-            HealthSource::Maintenance(reason) => Judgement::of(Health::Maintenance, reason, None),
-            HealthSource::Verdict => match self.lookup.verdict(origin, &endpoint.name) {
-                Some(verdict) => Judgement::of(verdict.health, &verdict.reason, Some(verdict.since_ms)),
+            HealthSource::Maintenance(reason) => {
+                Judgement::of(Health::Maintenance, reason, None).with_checks(self.verdict(origin, endpoint))
+            }
+            HealthSource::Verdict => match self.verdict(origin, endpoint) {
+                Some(verdict) => {
+                    Judgement::of(verdict.health, &verdict.reason, Some(verdict.since_ms)).with_checks(Some(verdict))
+                }
                 None => Judgement::of(Health::Unknown, &NOT_YET, None),
             },
         }
+    }
+
+    /// The verdict on an endpoint where it is: one about another address is about another machine. The service may take
+    /// fewer addresses than were judged.
+    fn verdict(&self, origin: &Origin, endpoint: &Endpoint) -> Option<&Verdict> {
+        let verdict = self.lookup.verdict(origin, &endpoint.name)?;
+        endpoint.addresses.iter().all(|ip| verdict.addresses.contains(ip)).then_some(verdict)
     }
 }
 
@@ -73,5 +89,5 @@ fn judge_conditions(said: Conditions, pod: Pod<'_>, publish_not_ready: bool) -> 
         (false, None, false) => (Health::Critical, &NOT_READY),
     };
     let conditions = Conditions { ready, serving: said.serving && over.is_none(), terminating };
-    Judgement { health, conditions, since_ms: None, reason: Name::clone(reason) }
+    Judgement { health, conditions, since_ms: None, reason: Name::clone(reason), checks: Arc::default() }
 }

@@ -230,6 +230,7 @@ impl<'a, L: Lookup> Context<'a, L> {
             conditions: judgement.conditions,
             since_ms: judgement.since_ms,
             reason: judgement.reason,
+            checks: judgement.checks,
             endpoint,
         }
     }

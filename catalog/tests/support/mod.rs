@@ -103,8 +103,14 @@ pub fn said(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint>) -> In
     Input::Contribution(contribution(origin, service, endpoints))
 }
 
-pub fn verdict(origin: &Arc<Origin>, name: &str, health: Health) -> Input {
-    let verdict = Verdict { health, since_ms: 7, reason: format!("said {health}").into() };
+pub fn verdict(origin: &Arc<Origin>, name: &str, ips: &str, health: Health) -> Input {
+    let verdict = Verdict {
+        health,
+        since_ms: 7,
+        reason: format!("said {health}").into(),
+        addresses: addresses(ips),
+        checks: Arc::default(),
+    };
     Input::Verdict(Arc::clone(origin), Name::from(name), Some(verdict))
 }
 

@@ -1,47 +1,164 @@
-//! What is measured about checks.
+//! What is counted about checks.
 
-use std::fmt;
-use std::sync::Arc;
+use std::time::Duration;
 
-use prometheus_client::registry::Registry;
-use rollcall_admin::page::{self, Page, count, read};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use rollcall_catalog::model::Health;
+use rollcall_health::{LocalFault, Outcome};
 
-use super::runner::Tally;
-
-/// Reads what the runner counts.
+/// Counters of the checks.
 #[derive(Clone, Debug)]
-pub struct Metrics(pub Arc<Tally>);
+pub struct Metrics {
+    /// Targets that are probed again and again.
+    pub scheduled: Gauge,
+    /// Probes that are under way.
+    pub running: Gauge,
+    /// Probes that may be under way at a time.
+    pub running_max: Gauge,
+    probes: Family<ByResult, Counter>,
+    local_faults: Family<ByFault, Counter>,
+    transitions: Family<ByTarget, Counter>,
+    lateness: Histogram,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByFault {
+    fault: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByTarget {
+    to: &'static str,
+}
+
+const CRITICAL: ByTarget = ByTarget { to: "critical" };
+const CALLABLE: ByTarget = ByTarget { to: "callable" };
 
 // === impl Metrics ===
 
+impl Default for Metrics {
+    /// Every series is there from the start, at 0: a rate over the first one is not lost.
+    fn default() -> Self {
+        let metrics = Self {
+            scheduled: Gauge::default(),
+            running: Gauge::default(),
+            running_max: Gauge::default(),
+            probes: Family::default(),
+            local_faults: Family::default(),
+            transitions: Family::default(),
+            lateness: Histogram::new([0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]),
+        };
+        for result in ["passed", "failed", "local_fault", "ended"] {
+            drop(metrics.probes.get_or_create(&ByResult { result }));
+        }
+        for fault in LocalFault::ALL {
+            drop(metrics.local_faults.get_or_create(&ByFault { fault: fault.as_str() }));
+        }
+        for to in [CRITICAL, CALLABLE] {
+            drop(metrics.transitions.get_or_create(&to));
+        }
+        metrics
+    }
+}
+
 impl Metrics {
-    /// Registers `rollcall_checks_…`.
+    /// Registers all of it.
     pub fn register(&self, registry: &mut Registry) {
-        let metrics = self.clone();
-        page::register(registry, move |page| metrics.write(page));
+        registry.register(
+            "rollcall_checks_scheduled",
+            "Probes that recur: checks x endpoints x addresses. The same on every replica, for each probes all",
+            self.scheduled.clone(),
+        );
+        registry.register(
+            "rollcall_checks_running",
+            "Probes that are under way. Near rollcall_checks_running_limit the others come late",
+            self.running.clone(),
+        );
+        registry.register(
+            "rollcall_checks_running_limit",
+            "Probes that may be under way at a time, by the process's limit of open files. One namespace may hold half of them",
+            self.running_max.clone(),
+        );
+        registry.register(
+            "rollcall_checks_probes",
+            "Probes by result. local_fault ones could not be made by this replica and say nothing about their target; \
+             ended ones were broken off since their check was changed or deleted",
+            self.probes.clone(),
+        );
+        registry.register(
+            "rollcall_checks_local_faults",
+            "Probes that this replica could not make, by what it lacked: no file descriptor, local port, memory or route, \
+             a policy that forbids, or no time to run. 0 is normal; while it rises, health is not known and stays as it is",
+            self.local_faults.clone(),
+        );
+        registry.register(
+            "rollcall_checks_transitions",
+            "Endpoints that turned critical (evictions) or callable, as this replica decided it",
+            self.transitions.clone(),
+        );
+        registry.register_with_unit(
+            "rollcall_checks_lateness",
+            "Time from when a probe was due to its start. Milliseconds when all is well; what is more comes on top of the \
+             time to evict, and is had by those first who have many targets that do not answer",
+            Unit::Seconds,
+            self.lateness.clone(),
+        );
     }
 
-    fn write(&self, page: &mut Page<'_>) -> fmt::Result {
-        let tally = &self.0;
-        page.gauge(
-            "rollcall_checks_scheduled",
-            "Probes that recur: checks x endpoints x addresses. The same on every replica, for each probes all.",
-            read(&tally.scheduled),
-        )?;
-        page.gauge(
-            "rollcall_checks_running",
-            "Probes that are under way, of 1,024; at the limit the others come late.",
-            read(&tally.running),
-        )?;
-        page.counters(
-            "rollcall_checks_probes",
-            "Probes by result.",
-            [([("result", "passed")], count(&tally.passed)), ([("result", "failed")], count(&tally.failed))],
-        )?;
-        page.counters(
-            "rollcall_checks_transitions",
-            "Endpoints that turned critical (evictions) or callable, as this replica decided it.",
-            [([("to", "critical")], count(&tally.evicted)), ([("to", "callable")], count(&tally.recovered))],
-        )
+    /// A probe begins, so late.
+    pub fn started(&self, late: Duration) {
+        self.lateness.observe(late.as_secs_f64());
+    }
+
+    /// A probe has an outcome.
+    pub fn finished(&self, outcome: &Outcome) {
+        let result = match outcome {
+            Outcome::Success(_) => "passed",
+            Outcome::Failure(_) => "failed",
+            Outcome::LocalFault(fault, _) => {
+                self.local_faults.get_or_create(&ByFault { fault: fault.as_str() }).inc();
+                "local_fault"
+            }
+        };
+        self.probes.get_or_create(&ByResult { result }).inc();
+    }
+
+    /// Probes were broken off since nobody wants their result.
+    pub fn ended(&self, probes: usize) {
+        self.probes.get_or_create(&ByResult { result: "ended" }).inc_by(probes as u64);
+    }
+
+    /// Probes with an outcome of this kind so far.
+    #[cfg(test)]
+    pub(crate) fn probes(&self, result: &'static str) -> u64 {
+        self.probes.get_or_create(&ByResult { result }).get()
+    }
+
+    /// An endpoint's health changed.
+    pub fn transition(&self, before: Health, now: Health) {
+        if before == now {
+            return;
+        }
+        if now.is_callable() && !before.is_callable() {
+            self.transitions.get_or_create(&CALLABLE).inc();
+        } else if now == Health::Critical {
+            self.transitions.get_or_create(&CRITICAL).inc();
+        }
+    }
+
+    /// Transitions to Critical, and to a callable health.
+    #[cfg(test)]
+    pub(crate) fn transitions(&self) -> (u64, u64) {
+        (self.transitions.get_or_create(&CRITICAL).get(), self.transitions.get_or_create(&CALLABLE).get())
     }
 }

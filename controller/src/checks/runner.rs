@@ -1,104 +1,83 @@
-//! The runner: one task that owns every check, starts probes when they are due and turns results into verdicts.
+//! The task that owns every check, starts probes when they are due and tells the writer the verdicts.
+//!
+//! Contributions of registrations pass through it, since an endpoint and its verdict have to be told together: between the
+//! two, callers would lose an endpoint that they have.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use futures::StreamExt;
 use rollcall_catalog::Input;
-use rollcall_catalog::check::{self, CheckState, Next, Outcome};
-use rollcall_catalog::input::{Origin, Verdict};
-use rollcall_catalog::model::{Health, Name};
+use rollcall_catalog::input::{Contribution, Origin};
+use rollcall_catalog::time::Now;
+use rollcall_health::checks::{Change, Start, Step, TargetId};
+use rollcall_health::probe::Prober;
+use rollcall_health::{Checks, Outcome, Plan};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_util::time::{DelayQueue, delay_queue};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use tracing::{Instrument, info};
 
-use super::plan::{Plan, Probe};
-use super::probe;
+use super::admission::Admissions;
+use super::metrics::Metrics;
+use crate::kubernetes::freshness::Source;
 use crate::time::clock::Clock;
-use crate::writer::{Inbox, Message};
+use crate::writer::{Inbox, Message, Snapshots};
 
 /// What the runner is sent.
 #[derive(Debug)]
 pub enum Order {
-    /// Check this from now on.
-    Plan(Plan),
-    /// The registration is gone.
-    Forget(Arc<Origin>),
-}
-
-/// Counters of the runner.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// Probes that passed.
-    pub passed: AtomicU64,
-    /// Probes that failed.
-    pub failed: AtomicU64,
-    /// Transitions of endpoints to a callable health.
-    pub recovered: AtomicU64,
-    /// Transitions of endpoints to Critical.
-    pub evicted: AtomicU64,
-    /// Checks that are scheduled.
-    pub scheduled: AtomicU64,
-    /// Probes that are under way.
-    pub running: AtomicU64,
+    /// A registration as it is now, for the catalog, and what to check of it.
+    Register(Box<(Contribution, Plan)>),
+    /// A registration is gone.
+    Gone(Arc<Origin>),
+    /// Every registration has been sent once.
+    Synced(Source),
 }
 
 /// The runner, before it runs.
-pub struct Runner {
+pub struct Runner<P> {
     orders: mpsc::Receiver<Order>,
     inbox: Inbox,
     clock: Clock,
-    tally: Arc<Tally>,
-    checks: HashMap<CheckId, Scheduled>,
-    registrations: HashMap<Arc<Origin>, Registration>,
-    due: DelayQueue<CheckId>,
-    running: JoinSet<(CheckId, Outcome)>,
-    next_id: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct CheckId(u64);
-
-struct Scheduled {
-    origin: Arc<Origin>,
-    probe: Probe,
-    phase: Duration,
-    state: CheckState,
-    /// Its place in the queue; `None` while it runs.
-    waiting: Option<delay_queue::Key>,
-}
-
-#[derive(Default)]
-struct Registration {
-    checks: Vec<CheckId>,
-    /// The verdicts that the writer was told.
-    verdicts: BTreeMap<Name, Verdict>,
+    metrics: Metrics,
+    admissions: Admissions,
+    prober: Arc<P>,
+    checks: Checks,
+    running: JoinSet<(TargetId, Outcome)>,
+    aborts: HashMap<TargetId, AbortHandle>,
 }
 
 /// Orders that wait at most.
 const ORDERS: usize = 1024;
-/// Probes under way at most: each holds a socket.
-const RUNNING_MAX: usize = 1024;
+/// Outcomes taken in at most before verdicts are told and probes are started.
+const OUTCOMES: usize = 64;
 
 // === impl Runner ===
 
-impl Runner {
-    /// A runner without checks, and the way to it.
-    pub fn new(inbox: Inbox, clock: Clock, tally: Arc<Tally>) -> (Self, mpsc::Sender<Order>) {
+impl<P: Prober> Runner<P> {
+    /// A runner without checks, and the way to it. At most `probes_max` probes, each of which holds a socket, are under
+    /// way at a time, to what `snapshots` has.
+    pub fn new(
+        inbox: Inbox,
+        snapshots: Snapshots,
+        clock: Clock,
+        prober: P,
+        probes_max: usize,
+        metrics: Metrics,
+    ) -> (Self, mpsc::Sender<Order>) {
         let (sender, orders) = mpsc::channel(ORDERS);
+        metrics.running_max.set(i64::try_from(probes_max).unwrap_or(i64::MAX));
         let runner = Self {
             orders,
             inbox,
             clock,
-            tally,
-            checks: HashMap::new(),
-            registrations: HashMap::new(),
-            due: DelayQueue::new(),
+            metrics,
+            admissions: Admissions::new(snapshots),
+            prober: Arc::new(prober),
+            checks: Checks::new(probes_max),
             running: JoinSet::new(),
-            next_id: 0,
+            aborts: HashMap::new(),
         };
         (runner, sender)
     }
@@ -106,168 +85,102 @@ impl Runner {
     /// Checks until every sender of orders is gone.
     pub async fn run(mut self) {
         loop {
+            self.start().await;
+            self.metrics.scheduled.set(i64::try_from(self.checks.len()).unwrap_or(i64::MAX));
+            self.metrics.running.set(i64::try_from(self.checks.running()).unwrap_or(i64::MAX));
+            let next = self.checks.next_ms().map(|ms| Duration::from_millis(ms.saturating_sub(self.now().mono_ms)));
             tokio::select! {
                 order = self.orders.recv() => match order {
-                    Some(Order::Plan(plan)) => self.plan(plan).await,
-                    Some(Order::Forget(origin)) => self.forget(&origin),
+                    Some(order) => self.obey(order).await,
                     None => return,
                 },
                 Some(finished) = self.running.join_next() => {
-                    // A probe neither panics nor is aborted; should it, its check would be due again with the next plan.
-                    if let Ok((id, outcome)) = finished {
-                        self.finished(id, &outcome).await;
+                    self.finished(finished).await;
+                    for _ in 0..OUTCOMES {
+                        let Some(finished) = self.running.try_join_next() else { break };
+                        self.finished(finished).await;
                     }
                 }
-                Some(due) = self.due.next(), if self.running.len() < RUNNING_MAX && !self.due.is_empty() => self.start(due.into_inner()),
+                () = self.admissions.changed() => self.checks.catalog_changed(self.now()),
+                () = tokio::time::sleep_until(Instant::now() + next.unwrap_or_default()), if next.is_some() => {}
             }
-            self.tally.scheduled.store(self.checks.len() as u64, Relaxed);
-            self.tally.running.store(self.running.len() as u64, Relaxed);
         }
     }
 
-    /// Replaces what is checked of a registration. Checks that stay keep their state and their phase.
-    async fn plan(&mut self, plan: Plan) {
-        let mut registration = self.registrations.remove(&plan.origin).unwrap_or_default();
-        let mut before: Vec<_> = std::mem::take(&mut registration.checks);
-        // A verdict is about a machine: under another address it is another one, and has to prove itself.
-        let place =
-            |id: &CheckId| self.checks.get(id).map(|check| (check.probe.endpoint.clone(), check.probe.target.ip()));
-        let places: HashSet<_> = before.iter().filter_map(place).collect();
-        let restored: HashSet<_> = plan.restored.iter().map(|(endpoint, _)| Name::clone(endpoint)).collect();
-        registration.verdicts.extend(plan.restored);
-        for probe in plan.probes {
-            let kept = before.iter().position(|id| self.checks.get(id).is_some_and(|check| check.probe == probe));
-            let id = match kept {
-                Some(at) => before.swap_remove(at),
-                None => {
-                    let known = restored.contains(&probe.endpoint)
-                        || places.contains(&(Name::clone(&probe.endpoint), probe.target.ip()));
-                    let verdict = registration.verdicts.get(&probe.endpoint).filter(|_| known);
-                    self.schedule(&plan.origin, probe, verdict)
-                }
-            };
-            registration.checks.push(id);
-        }
-        for id in before {
-            self.cancel(id);
-        }
-        let origin = Arc::clone(&plan.origin);
-        self.registrations.insert(Arc::clone(&origin), registration);
-        self.judge(&origin).await;
+    fn now(&self) -> Now {
+        Now { mono_ms: self.clock.monotonic_ms(), wall_ms: self.clock.wall_ms() }
     }
 
-    /// A new check runs at once; one of an endpoint that has a verdict waits for its phase, so a restart makes no storm.
-    fn schedule(&mut self, origin: &Arc<Origin>, probe: Probe, verdict: Option<&Verdict>) -> CheckId {
-        let id = CheckId(self.next_id);
-        self.next_id += 1;
-        let phase = check::phase(&probe.id(origin), probe.check.interval);
-        let (state, delay) = match verdict {
-            Some(verdict) if verdict.health != Health::Unknown => {
-                (CheckState::restored(verdict), self.until(phase, probe.check.interval))
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Register(registration) => {
+                let (contribution, plan) = *registration;
+                let origin = Arc::clone(&plan.origin);
+                let replaced = self.checks.plan(plan, self.now());
+                self.end(replaced.ended);
+                let verdict = |(endpoint, verdict)| Input::Verdict(Arc::clone(&origin), endpoint, verdict);
+                let inputs = std::iter::once(Input::Contribution(contribution))
+                    .chain(replaced.verdicts.into_iter().map(verdict))
+                    .collect();
+                self.inbox.send(Message::Together(inputs)).await;
             }
-            _ => (CheckState::unknown(self.clock.wall_ms()), Duration::ZERO),
-        };
-        let waiting = Some(self.due.insert(id, delay));
-        self.checks.insert(id, Scheduled { origin: Arc::clone(origin), probe, phase, state, waiting });
-        id
-    }
-
-    /// From now to the next point of a phase.
-    fn until(&self, phase: Duration, interval: Duration) -> Duration {
-        let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX).max(1);
-        let now_us = u64::try_from(self.clock.wall_ms()).unwrap_or(0).wrapping_mul(1000);
-        let phase_us = u64::try_from(phase.as_micros()).unwrap_or(0);
-        let into = now_us.wrapping_add(interval_us).wrapping_sub(phase_us) % interval_us;
-        Duration::from_micros(interval_us - into)
-    }
-
-    fn start(&mut self, id: CheckId) {
-        let Some(scheduled) = self.checks.get_mut(&id) else { return };
-        scheduled.waiting = None;
-        let (check, target) = (Arc::clone(&scheduled.probe.check), scheduled.probe.target);
-        let span = tracing::debug_span!("probe", endpoint = %scheduled.probe.endpoint, %target);
-        self.running.spawn(async move { (id, probe::run(&check, target).await) }.instrument(span));
-    }
-
-    async fn finished(&mut self, id: CheckId, outcome: &Outcome) {
-        let counter = if matches!(outcome, Outcome::Success(_)) { &self.tally.passed } else { &self.tally.failed };
-        counter.fetch_add(1, Relaxed);
-        let now_ms = self.clock.wall_ms();
-        let Some(scheduled) = self.checks.get_mut(&id) else { return };
-        let before = scheduled.state.health();
-        let next = scheduled.state.observe(outcome, scheduled.probe.check.thresholds, now_ms);
-        let decided = scheduled.state.health() != before;
-        let (phase, interval, origin) =
-            (scheduled.phase, scheduled.probe.check.interval, Arc::clone(&scheduled.origin));
-        let delay = match next {
-            Next::Repeat => Duration::ZERO,
-            Next::Interval => self.until(phase, interval),
-        };
-        let waiting = self.due.insert(id, delay);
-        if let Some(scheduled) = self.checks.get_mut(&id) {
-            scheduled.waiting = Some(waiting);
-        }
-        if decided {
-            self.judge(&origin).await;
-        }
-    }
-
-    /// Tells the writer every verdict of a registration that is not as it was told last.
-    async fn judge(&mut self, origin: &Arc<Origin>) {
-        let Some(registration) = self.registrations.get_mut(origin) else { return };
-        let mut states: BTreeMap<&Name, Vec<&CheckState>> = BTreeMap::new();
-        for check in registration.checks.iter().filter_map(|id| self.checks.get(id)) {
-            states.entry(&check.probe.endpoint).or_default().push(&check.state);
-        }
-        let now: BTreeMap<Name, Verdict> = states
-            .into_iter()
-            .filter_map(|(endpoint, states)| Some((Name::clone(endpoint), check::decide(states)?)))
-            .collect();
-        let gone = registration
-            .verdicts
-            .keys()
-            .filter(|endpoint| !now.contains_key(*endpoint))
-            .cloned()
-            .map(|endpoint| (endpoint, None));
-        let differs = |(endpoint, verdict): &(&Name, &Verdict)| registration.verdicts.get(*endpoint) != Some(*verdict);
-        let changed =
-            now.iter().filter(differs).map(|(endpoint, verdict)| (Name::clone(endpoint), Some(verdict.clone())));
-        let told: Vec<_> = gone.chain(changed).collect();
-        for (endpoint, verdict) in told {
-            if let Some(verdict) = &verdict {
-                self.tally.count(registration.verdicts.get(&endpoint).map(|before| before.health), verdict.health);
-                info!(namespace = %origin.namespace, registration = %origin.name, %endpoint, health = %verdict.health, reason = %verdict.reason, "verdict");
+            Order::Gone(origin) => {
+                let ended = self.checks.forget(&origin);
+                self.end(ended);
+                self.admissions.forget(&origin);
+                self.inbox.send(Message::Say(Input::Gone(origin))).await;
             }
-            self.inbox.send(Message::Say(Input::Verdict(Arc::clone(origin), endpoint, verdict))).await;
-        }
-        registration.verdicts = now;
-    }
-
-    fn forget(&mut self, origin: &Arc<Origin>) {
-        for id in self.registrations.remove(origin).map(|registration| registration.checks).unwrap_or_default() {
-            self.cancel(id);
+            Order::Synced(source) => self.inbox.send(Message::Synced(source)).await,
         }
     }
 
-    fn cancel(&mut self, id: CheckId) {
-        if let Some(waiting) = self.checks.remove(&id).and_then(|check| check.waiting) {
-            self.due.remove(&waiting);
+    /// Starts what is due and may be started.
+    async fn start(&mut self) {
+        while let Some(step) = {
+            let now = self.now();
+            self.checks.next(now, &mut |candidate| self.admissions.admit(candidate))
+        } {
+            match step {
+                Step::Start(start) => self.probe(start),
+                Step::Change(change) => self.tell(change).await,
+            }
         }
     }
-}
 
-// === impl Tally ===
+    fn probe(&mut self, Start { id, target, late, .. }: Start) {
+        self.metrics.started(late);
+        let prober = Arc::clone(&self.prober);
+        let span = tracing::debug_span!("probe", endpoint = %target.endpoint, target = %target.address);
+        let probe = async move { (id, prober.probe(&target.check, target.address).await) };
+        self.aborts.insert(id, self.running.spawn(probe.instrument(span)));
+    }
 
-impl Tally {
-    fn count(&self, before: Option<Health>, now: Health) {
-        if before == Some(now) {
-            return;
+    /// Takes in the outcome of a probe. One that was broken off has none.
+    async fn finished(&mut self, finished: Result<(TargetId, Outcome), tokio::task::JoinError>) {
+        let Ok((id, outcome)) = finished else { return };
+        let now = self.now();
+        self.aborts.remove(&id);
+        self.metrics.finished(&outcome);
+        if let Some(change) = self.checks.finished(id, &outcome, now) {
+            self.tell(change).await;
         }
-        if now.is_callable() {
-            self.recovered.fetch_add(1, Relaxed);
-        } else if now == Health::Critical {
-            self.evicted.fetch_add(1, Relaxed);
+    }
+
+    fn end(&mut self, ended: Vec<TargetId>) {
+        self.metrics.ended(ended.len());
+        for id in ended {
+            if let Some(probe) = self.aborts.remove(&id) {
+                probe.abort();
+            }
         }
+    }
+
+    async fn tell(&self, Change { origin, endpoint, verdict, before }: Change) {
+        if let Some(verdict) = verdict.as_ref().filter(|verdict| verdict.health != before) {
+            self.metrics.transition(before, verdict.health);
+            info!(namespace = %origin.namespace, registration = %origin.name, %endpoint, health = %verdict.health, reason = %verdict.reason, "verdict");
+        }
+        self.inbox.send(Message::Say(Input::Verdict(origin, endpoint, verdict))).await;
     }
 }
 

@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 use rollcall_catalog::input::{Contribution, Origin, OriginKind, Problem, Unusable};
 use rollcall_catalog::intern::Interner;
-use rollcall_catalog::model::{Attributes, Name, Port, ServiceKey};
+use rollcall_catalog::model::{Attributes, Endpoint, HealthSource, Name, Port, ServiceKey};
 use rollcall_crds::ServiceRegistration;
+use rollcall_health::Plan;
+use rollcall_health::plan::Planned;
 
-use crate::checks::plan;
+use self::restored::Restored;
 use crate::kubernetes::ObjectKey;
 use crate::sources::{Names, created};
 
@@ -27,6 +29,7 @@ pub struct Reader {
     names: Names,
     ports: Interner<[Port]>,
     attributes: Interner<Attributes>,
+    restored: Restored,
 }
 
 /// What a registration says.
@@ -34,8 +37,8 @@ pub struct Reader {
 pub struct Reading {
     /// What the catalog is told: also what of it cannot be used.
     pub contribution: Contribution,
-    /// What is to be probed.
-    pub probes: Vec<plan::Probe>,
+    /// What is to be checked of it, and what an earlier process knew.
+    pub plan: Plan,
 }
 
 // === impl Reader ===
@@ -45,6 +48,11 @@ impl Reader {
     pub fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {
         let namespace = self.names.get(&key.namespace);
         Arc::new(Origin::here(OriginKind::ServiceRegistration, namespace, Name::clone(&key.name)))
+    }
+
+    /// A registration is gone: one of the same name is another one.
+    pub fn forget(&mut self, key: &ObjectKey) {
+        self.restored.forget(key);
     }
 
     /// Reads one.
@@ -74,7 +82,20 @@ impl Reader {
             generation: registration.metadata.generation,
             time_to_evict: checks::time_to_evict(&checks),
         };
-        Reading { probes: checks::probes(&checks, &contribution.endpoints), contribution }
+        let planned = |endpoint: &Arc<Endpoint>| Planned {
+            name: Name::clone(&endpoint.name),
+            addresses: endpoint.addresses,
+            unchecked: endpoint.health_source == HealthSource::Unchecked,
+        };
+        let plan = Plan {
+            origin: Arc::clone(&contribution.origin),
+            service: contribution.service.clone(),
+            generation: contribution.generation,
+            endpoints: contribution.endpoints.iter().map(planned).collect(),
+            targets: checks::targets(&checks, &contribution.endpoints),
+            restored: self.restored.take(registration),
+        };
+        Reading { contribution, plan }
     }
 }
 

@@ -2,10 +2,12 @@
 //! knew as Passing.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 
-use rollcall_catalog::input::Verdict;
-use rollcall_catalog::model::{Health, Name};
-use rollcall_crds::{self as api, EndpointStatus, ServiceRegistration};
+use rollcall_catalog::input::{CheckVerdict, Verdict};
+use rollcall_catalog::model::{Addresses, Health, Name};
+use rollcall_crds::{self as api, CheckStatus, EndpointStatus, ServiceRegistration};
+use rollcall_health::plan as health;
 
 use crate::kubernetes::ObjectKey;
 
@@ -20,19 +22,21 @@ pub struct Restored {
 
 impl Restored {
     /// Verdicts in the status for endpoints that this process sees for the first time, where they are.
-    pub fn take(&mut self, registration: &ServiceRegistration) -> Vec<(Name, Verdict)> {
+    pub fn take(&mut self, registration: &ServiceRegistration) -> Vec<(Name, health::Restored)> {
         let spec = &registration.spec;
         let now = spec.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
         let seen = self.seen.insert(ObjectKey::of(&registration.metadata), now).unwrap_or_default();
         if spec.checks.is_empty() {
             return Vec::new();
         }
+        let status = registration.status.as_ref();
+        let current = status.is_some_and(|status| status.observed_generation == registration.metadata.generation);
         let said: BTreeMap<_, _> =
             registration.status.iter().flat_map(|status| &status.endpoints).map(|said| (&said.name, said)).collect();
         let fresh = spec.endpoints.iter().filter(|endpoint| !seen.contains(&endpoint.name));
         let restored = fresh.filter_map(|endpoint| {
             let said = said.get(&endpoint.name).filter(|said| said.addresses == endpoint.addresses)?;
-            Some((endpoint.name.as_str().into(), verdict(said)?))
+            Some((endpoint.name.as_str().into(), health::Restored { verdict: verdict(said)?, current }))
         });
         restored.collect()
     }
@@ -44,11 +48,29 @@ impl Restored {
 }
 
 fn verdict(said: &EndpointStatus) -> Option<Verdict> {
-    let health = match said.health {
+    let ips: Result<Vec<IpAddr>, _> = said.addresses.iter().map(|ip| ip.parse()).collect();
+    let check = |said: &CheckStatus| CheckVerdict {
+        name: said.name.as_str().into(),
+        health: health(said.health),
+        since_ms: said.since.0.as_millisecond(),
+        reason: said.reason.as_str().into(),
+    };
+    let verdict = Verdict {
+        health: health(said.health),
+        since_ms: said.since.0.as_millisecond(),
+        reason: said.reason.as_str().into(),
+        addresses: Addresses::from_ips(ips.ok()?)?,
+        checks: said.checks.iter().map(check).collect(),
+    };
+    (verdict.health != Health::Unknown || !verdict.checks.is_empty()).then_some(verdict)
+}
+
+/// In maintenance its checks go on, and know how it is.
+fn health(said: api::Health) -> Health {
+    match said {
         api::Health::Passing => Health::Passing,
         api::Health::Warning => Health::Warning,
         api::Health::Critical => Health::Critical,
-        api::Health::Maintenance | api::Health::Unknown => return None,
-    };
-    Some(Verdict { health, since_ms: said.since.0.as_millisecond(), reason: said.reason.as_str().into() })
+        api::Health::Maintenance | api::Health::Unknown => Health::Unknown,
+    }
 }

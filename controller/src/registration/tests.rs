@@ -32,7 +32,7 @@ fn unusable(reading: &Reading) -> Vec<(&str, &str)> {
 fn what_can_be_used_is_contributed_with_its_generation_and_its_time_to_evict() {
     let reading = read(spec());
     assert!(problems(&reading).is_empty() && unusable(&reading).is_empty());
-    assert_eq!((reading.contribution.endpoints.len(), reading.probes.len()), (2, 2));
+    assert_eq!((reading.contribution.endpoints.len(), reading.plan.targets.len()), (2, 2));
     assert_eq!(reading.contribution.generation, Some(2));
     assert!(reading.contribution.time_to_evict.is_some());
 }
@@ -70,7 +70,7 @@ fn one_check_that_cannot_be_run_leaves_the_decision_to_the_others() {
         ["check up: it needs a TCP port, and port \"dns\" is UDP; name a TCP port"],
         "a connection to a UDP port is refused by every healthy server"
     );
-    assert_eq!((unusable(&reading).len(), reading.probes.len()), (0, 2));
+    assert_eq!((unusable(&reading).len(), reading.plan.targets.len()), (0, 2));
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub fn start(
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
     watches.of_namespaces(Source::EndpointSlices, || EndpointSlices::new(inbox.clone(), observations.clone()));
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
-    let registrations = || Registrations::new(inbox.clone(), orders.clone(), observations.clone());
+    let registrations = || Registrations::new(orders.clone(), observations.clone());
     watches.of_namespaces(Source::ServiceRegistrations, registrations);
     if wanted.contains(&Source::Nodes) {
         watches.of_cluster(Source::Nodes, Nodes::new(inbox.clone()));

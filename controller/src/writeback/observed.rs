@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::{CatalogEntry, Health, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, CheckStatus, Health, ServiceRegistration};
 use tokio::sync::mpsc;
 
 use super::{entries, slices, status};
@@ -79,6 +79,8 @@ pub struct SeenRegistration {
     pub conditions: Vec<Condition>,
     /// Health and since when, by endpoint.
     pub since: BTreeMap<Name, (Health, Timestamp)>,
+    /// What its checks said, by endpoint.
+    pub checks: BTreeMap<Name, Vec<CheckStatus>>,
 }
 
 /// The way of the watches to the write-back.
@@ -164,6 +166,12 @@ impl SeenRegistration {
             created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             status: status::version(said),
             conditions: said.conditions.clone(),
+            checks: said
+                .endpoints
+                .iter()
+                .filter(|said| !said.checks.is_empty())
+                .map(|said| (said.name.as_str().into(), said.checks.clone()))
+                .collect(),
             since: said.endpoints.iter().map(|said| (said.name.as_str().into(), (said.health, said.since.0))).collect(),
         }
     }

@@ -1,5 +1,7 @@
 //! The status of a registration: health of each endpoint, and conditions in plain words.
 
+mod checks;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -26,7 +28,7 @@ pub enum Publication {
 }
 
 /// Two replicas that run the same check decide within this time of each other.
-const SAME_SECONDS: i64 = 10;
+pub(super) const SAME_SECONDS: i64 = 10;
 
 /// What the catalog made of one endpoint.
 enum Fate<'a> {
@@ -97,6 +99,10 @@ fn endpoint(
         verdict.is_some_and(|verdict| (verdict.as_second() - before.as_second()).abs() <= SAME_SECONDS)
     });
     let since = stands.or(verdict).or(before).unwrap_or(now);
+    let checks = match fate {
+        Fate::In(member) => checks::desired(seen, name, &member.checks),
+        Fate::Out(_) => Vec::new(),
+    };
     EndpointStatus {
         name: name.to_string(),
         addresses: addresses.to_vec(),
@@ -105,6 +111,7 @@ fn endpoint(
         since: Time(whole_seconds(since)),
         reason,
         message,
+        checks,
     }
 }
 

@@ -56,7 +56,13 @@ fn an_endpoint_that_fails_or_is_in_maintenance_is_neither_ready_nor_serving() {
         offered("bad", "198.51.100.1", HealthSource::Verdict),
         offered("out", "198.51.100.2", HealthSource::Maintenance("upgrade".into())),
     ];
-    let verdict = rollcall_catalog::input::Verdict { health: Health::Critical, since_ms: 0, reason: "refused".into() };
+    let verdict = rollcall_catalog::input::Verdict {
+        health: Health::Critical,
+        since_ms: 0,
+        reason: "refused".into(),
+        addresses: "198.51.100.1".parse::<std::net::IpAddr>().expect("an address").into(),
+        checks: std::sync::Arc::default(),
+    };
     let inputs =
         [cluster_ip("payments"), registered("payments", endpoints), Input::Verdict(vms, "bad".into(), Some(verdict))];
     let slices = desired(&merged(inputs));

@@ -1,6 +1,8 @@
 use jiff::Timestamp;
 use rollcall_catalog::input::{Input, OriginKind, Verdict};
 use rollcall_catalog::model::{Health, HealthSource};
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -39,11 +41,13 @@ fn seen(spec: serde_json::Value, status: Option<&ServiceRegistrationStatus>) -> 
     }
 }
 
-fn verdict(name: &str, health: Health) -> Input {
+fn verdict(name: &str, ip: &str, health: Health) -> Input {
     let verdict = Verdict {
         health,
         since_ms: time("2026-11-21T11:00:00Z").as_millisecond(),
         reason: format!("check web: {health}").into(),
+        addresses: ip.parse::<std::net::IpAddr>().expect("an address").into(),
+        checks: Arc::default(),
     };
     Input::Verdict(origin(OriginKind::ServiceRegistration, "vms"), name.into(), Some(verdict))
 }
@@ -63,8 +67,8 @@ fn each_endpoint_has_its_health_since_when_and_why() {
     let service = merged([
         cluster_ip("payments"),
         registered("payments", endpoints),
-        verdict("vm-1", Health::Passing),
-        verdict("vm-2", Health::Critical),
+        verdict("vm-1", "198.51.100.1", Health::Passing),
+        verdict("vm-2", "198.51.100.2", Health::Critical),
     ]);
     let status = desired(&seen(spec, None), &service, &Publication::Stands, time(NOON));
     assert_eq!(status.callable, "1/2");
@@ -139,8 +143,8 @@ fn the_same_status_a_minute_later_is_the_same_to_the_byte() {
 fn a_condition_that_turns_gets_a_new_time_and_the_others_keep_theirs() {
     let spec = spec(&[("vm-1", "198.51.100.1")]);
     let checked = || registered("payments", vec![offered("vm-1", "198.51.100.1", HealthSource::Verdict)]);
-    let good = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Passing)]);
-    let bad = merged([cluster_ip("payments"), checked(), verdict("vm-1", Health::Critical)]);
+    let good = merged([cluster_ip("payments"), checked(), verdict("vm-1", "198.51.100.1", Health::Passing)]);
+    let bad = merged([cluster_ip("payments"), checked(), verdict("vm-1", "198.51.100.1", Health::Critical)]);
     let first = desired(&seen(spec.clone(), None), &good, &Publication::Stands, time(NOON));
     let second = desired(&seen(spec, Some(&first)), &bad, &Publication::Stands, time("2026-11-21T13:00:00Z"));
     let times = |status: &ServiceRegistrationStatus| {

@@ -1,11 +1,9 @@
-//! What is to be checked: the checks of a registration, free of API types.
+//! What a check does, how often, and how many results decide; free of API types.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall_catalog::check::Thresholds;
-use rollcall_catalog::input::{Origin, Verdict};
 use rollcall_catalog::model::{Name, Port};
 
 /// One check of a registration.
@@ -14,12 +12,14 @@ pub struct Check {
     /// Its name in the registration.
     pub name: Name,
     /// What it does.
-    pub kind: Kind,
+    pub kind: CheckKind,
     /// The port that it calls, by the name in the registration.
     pub port: Name,
-    /// From one probe to the next.
+    /// From the start of one probe to the start of the next.
     pub interval: Duration,
-    /// How long an answer may take.
+    /// The same while a failure is not decided yet, and until it has passed for the first time.
+    pub retry_interval: Duration,
+    /// How long an answer may take, at most [`TIMEOUT_MAX`].
     pub timeout: Duration,
     /// How many results decide.
     pub thresholds: Thresholds,
@@ -27,7 +27,7 @@ pub struct Check {
 
 /// What a check does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum CheckKind {
     /// A GET of this path; a status from 200 to 399 passes.
     Http {
         /// Path and query.
@@ -39,34 +39,36 @@ pub enum Kind {
     Tcp,
 }
 
-/// Everything that is to be checked of one registration. It replaces the plan before it.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The registration.
-    pub origin: Arc<Origin>,
-    /// What to probe.
-    pub probes: Vec<Probe>,
-    /// Verdicts of an earlier process, by endpoint, for those that this process sees for the first time.
-    pub restored: Vec<(Name, Verdict)>,
+/// How many results in a row decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Failures until Critical, at least 1.
+    pub failures: u8,
+    /// Successes until Passing, at least 1.
+    pub successes: u8,
 }
 
-/// One check of one address.
+/// One check of one address of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub struct Target {
     /// The endpoint that the result counts for.
     pub endpoint: Name,
     /// What to do.
     pub check: Arc<Check>,
     /// Where.
-    pub target: SocketAddr,
+    pub address: SocketAddr,
 }
 
-// === impl Probe ===
+/// A probe holds a socket and its turn for as long as it waits: nobody may wait longer than this.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// The retry interval of who gives none, if the interval is not shorter.
+pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Probe {
-    /// The identity that fixes the phase of this probe over restarts and replicas.
-    pub fn id(&self, origin: &Origin) -> String {
-        format!("{}/{}/{}/{}/{}", origin.namespace, origin.name, self.endpoint, self.check.name, self.target)
+// === impl Thresholds ===
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { failures: 2, successes: 1 }
     }
 }
 

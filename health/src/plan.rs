@@ -1,0 +1,46 @@
+//! Everything that is to be checked of one registration.
+
+use std::sync::Arc;
+
+use rollcall_catalog::ServiceKey;
+use rollcall_catalog::input::{Origin, Verdict};
+use rollcall_catalog::model::{Addresses, Name};
+
+use crate::definition::Target;
+
+/// Everything that is to be checked of one registration. It replaces the plan before it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The registration.
+    pub origin: Arc<Origin>,
+    /// The service that it joins.
+    pub service: ServiceKey,
+    /// Its generation, to tell whether a snapshot of the catalog has it already.
+    pub generation: Option<i64>,
+    /// Its endpoints.
+    pub endpoints: Vec<Planned>,
+    /// What to probe.
+    pub targets: Vec<Target>,
+    /// What an earlier process knew, by endpoint, of those that this process sees for the first time.
+    pub restored: Vec<(Name, Restored)>,
+}
+
+/// An endpoint of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Its name in the registration.
+    pub name: Name,
+    /// Where it is.
+    pub addresses: Addresses,
+    /// Callers are given it although nothing checks it.
+    pub unchecked: bool,
+}
+
+/// What an earlier process knew of an endpoint at the same addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Its last verdict. One that an older version wrote has no checks.
+    pub verdict: Verdict,
+    /// It was written of the registration as it is now: no check can have changed since.
+    pub current: bool,
+}

@@ -1,0 +1,131 @@
+//! From results in a row to the health of one check.
+
+use rollcall_catalog::model::{Health, Name};
+use rollcall_catalog::time::Now;
+
+use crate::definition::Thresholds;
+use crate::ledger::Evidence;
+use crate::outcome::Outcome;
+use crate::told::Told;
+
+/// The state of one check on one address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckState {
+    health: Health,
+    since_ms: i64,
+    told: Told,
+    streak: Streak,
+    has_passed: bool,
+}
+
+/// Results of one kind in a row. Another kind ends it: kinds never add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Streak {
+    kind: Option<Kind>,
+    length: u16,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Success,
+    Failure,
+}
+
+/// When a check is due next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// At once: a first failure is doubted, and asked again before it counts for more.
+    Repeat,
+    /// After the retry interval: further failures until it is decided, and what we could not find out ourselves.
+    Retry,
+    /// It has never passed and fails on, so often by now: after the retry interval, and slowly more.
+    Await(u16),
+    /// At the next point of its phase.
+    Interval,
+}
+
+// === impl CheckState ===
+
+impl CheckState {
+    /// A check that has not run: Unknown, so its endpoint is not given to callers before it passes.
+    pub fn unknown(now: Now) -> Self {
+        let reason = Told::inherited("not checked yet".into());
+        Self {
+            health: Health::Unknown,
+            since_ms: now.wall_ms,
+            told: reason,
+            streak: Streak::default(),
+            has_passed: false,
+        }
+    }
+
+    /// A check that takes up what is known already, from an earlier process or from what callers have: that stands until
+    /// as many results as the threshold says speak against it.
+    pub fn inherited(health: Health, since_ms: i64, reason: Name) -> Self {
+        let streak = Streak::default();
+        Self { health, since_ms, told: Told::inherited(reason), streak, has_passed: true }
+    }
+
+    /// What it is decided to be.
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// What it says about its endpoint.
+    pub fn evidence(&self) -> Evidence {
+        Evidence { health: self.health, since_ms: self.since_ms, reason: Name::clone(self.told.reason()) }
+    }
+
+    /// Takes in a result; says when to ask again.
+    pub fn observe(&mut self, outcome: &Outcome, thresholds: Thresholds, now: Now) -> Next {
+        let (kind, saw) = match outcome {
+            Outcome::Success(saw) => (Kind::Success, saw),
+            Outcome::Failure(saw) => (Kind::Failure, saw),
+            Outcome::LocalFault(_, saw) => {
+                // Says nothing about the target, so it neither counts nor ends a streak; who waits is told why.
+                if self.health == Health::Unknown {
+                    self.told.saw(saw, now);
+                }
+                return Next::Retry;
+            }
+        };
+        self.streak.add(kind);
+        let (target, needed) = match kind {
+            Kind::Success => (Health::Passing, thresholds.successes),
+            Kind::Failure => (Health::Critical, thresholds.failures),
+        };
+        if self.health != target && self.streak.length >= u16::from(needed.max(1)) {
+            self.health = target;
+            self.since_ms = now.wall_ms;
+            self.told.decided(saw, now);
+        } else if self.health == target || self.health == Health::Unknown {
+            self.told.saw(saw, now);
+        }
+        self.has_passed |= self.health == Health::Passing;
+        self.next(kind)
+    }
+
+    fn next(&self, kind: Kind) -> Next {
+        match (kind, self.health) {
+            (Kind::Failure, Health::Critical) if !self.has_passed => Next::Await(self.streak.length),
+            (Kind::Failure, Health::Critical) => Next::Interval,
+            (Kind::Failure, _) if self.streak.length == 1 => Next::Repeat,
+            (Kind::Failure, _) => Next::Retry,
+            (Kind::Success, Health::Passing) => Next::Interval,
+            (Kind::Success, _) if !self.has_passed => Next::Retry,
+            (Kind::Success, _) => Next::Interval,
+        }
+    }
+}
+
+// === impl Streak ===
+
+impl Streak {
+    fn add(&mut self, kind: Kind) {
+        let length = if self.kind == Some(kind) { self.length.saturating_add(1) } else { 1 };
+        *self = Self { kind: Some(kind), length };
+    }
+}
+
+#[cfg(test)]
+mod tests;
