@@ -135,8 +135,8 @@ struct Gates(Readiness);
 
 impl Collector for Gates {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "1 while the gate is open, 0 while it is closed; the process is ready when all are open, which they \
-                    are some seconds after its start. /readyz says why one is closed.";
+        let help = "1 while this condition of readiness (gate) is met, 0 while it is not; the process is ready when all \
+                    are met, some seconds after its start. /readyz says why one is not.";
         let mut family = encoder.encode_descriptor("rollcall_ready", help, None, MetricType::Gauge)?;
         self.0.gates().into_iter().try_for_each(|gate| {
             let open = ConstGauge::new(i64::from(gate.closed.is_none()));

@@ -90,6 +90,25 @@ fn messages(schema: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The registrations in the pages of the documentation that a reader may copy: whole objects in blocks of the language
+/// `yaml`.
+fn documented() -> Vec<(String, Value)> {
+    let pages = fs::read_dir(folder("../docs")).expect("docs can be read").map(|entry| entry.expect("docs").path());
+    let pages = pages.filter(|page| page.extension().is_some_and(|extension| extension == "md"));
+    let mut found = Vec::new();
+    for page in pages.chain([folder("../README.md")]) {
+        let text = fs::read_to_string(&page).expect("a page can be read");
+        for block in text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            if block.starts_with("apiVersion: rollcall.dev/") {
+                let object =
+                    serde_saphyr::from_str(block).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+                found.push((page.display().to_string(), object));
+            }
+        }
+    }
+    found
+}
+
 fn registration(spec: &Value) -> Value {
     json!({"metadata": {"name": "payments-vm", "namespace": "shop"}, "spec": spec})
 }
@@ -158,17 +177,20 @@ fn the_limits_themselves_are_accepted() {
 
 #[test]
 fn the_examples_are_accepted_and_read_as_written() {
-    let mut seen = 0;
-    for (file, _, documents) in files("../manifests/examples") {
-        for document in documents.into_iter().filter(|document| document["kind"] == "ServiceRegistration") {
-            assert_eq!(broken(&document, None), [""; 0], "{file}");
-            let decoded: ServiceRegistration =
-                serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"));
-            assert!(!decoded.spec.endpoints.is_empty(), "{file}");
-            seen += 1;
-        }
+    let of_file = |(file, _, documents): (String, _, Vec<Value>)| {
+        let registrations = documents.into_iter().filter(|document| document["kind"] == "ServiceRegistration");
+        registrations.map(|document| (file.clone(), document)).collect::<Vec<_>>()
+    };
+    let examples: Vec<_> = files("../manifests/examples").into_iter().flat_map(of_file).collect();
+    let documented = documented();
+    assert!(examples.len() >= 4, "only {} registrations in manifests/examples", examples.len());
+    assert!(documented.len() >= 3, "only {} registrations in docs and README.md", documented.len());
+    for (file, document) in examples.into_iter().chain(documented) {
+        assert_eq!(broken(&document, None), [""; 0], "{file}");
+        let decoded: ServiceRegistration =
+            serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(!decoded.spec.endpoints.is_empty(), "{file}");
     }
-    assert!(seen >= 4, "only {seen} registrations in manifests/examples");
 }
 
 /// Every path at which a schema has this keyword.

@@ -72,8 +72,8 @@ impl Metrics {
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         let help = "Writes to the Kubernetes API: EndpointSlices, statuses of registrations (their Events included) and \
                     CatalogEntries; written counts writes that were made, the other results attempts that ended so. Only \
-                    the leader writes, and nothing while nothing changes; conflict now and then is the fence at work, \
-                    refused and unreachable are not normal";
+                    the leader writes, and nothing while nothing changes; conflict now and then is normal (somebody else \
+                    wrote since the object was seen, and it is looked at again), refused and unreachable are not";
         registry.register("rollcall_writeback_writes", help, self.writes.clone());
         let help = "Time of one writing request to the Kubernetes API, by what it writes; some milliseconds to tens of \
                     them. It is given up after some seconds, before the lease could end";

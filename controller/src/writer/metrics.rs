@@ -64,7 +64,7 @@ impl Metrics {
         )?;
         page.gauge(
             "rollcall_catalog_queue_depth",
-            "Statements that wait for the writer, of 8,192; near 0 but for bursts. Watches and checks wait while it is full.",
+            "What watches and checks have told and the catalog has not taken up yet, of 8,192; near 0 but for bursts. Both wait while it is full.",
             self.inbox.depth() as f64,
         )
     }

@@ -5,6 +5,7 @@
 //! api      the Kubernetes API, read quickly and often
 //! views    the four stations at which a caller may ask: slices, DNS, Envoy, CatalogEntry
 //! vigil    a thread that asks all the time, while something is stopped
+//! commands the commands of a page of the documentation
 //! page     metrics and readiness of a program
 //! roles    the rules that the controller runs with, right by right
 //! ```
@@ -13,6 +14,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod api;
+pub(crate) mod commands;
 pub(crate) mod page;
 pub(crate) mod roles;
 pub(crate) mod shop;
