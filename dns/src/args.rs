@@ -12,6 +12,7 @@ use crate::diagnose;
 use crate::forward::IN_FLIGHT_MAX;
 use crate::forward::target::Target;
 use crate::front::tcp;
+use crate::zone::label::is_hostname_label;
 use crate::zone::reading::pods::PodNames;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
@@ -34,6 +35,12 @@ pub struct Args {
     /// which nobody knew when the certificates were made, such as a Service's.
     #[arg(long = "catalog-server-name", env = "ROLLCALL_CATALOG_SERVER_NAME", value_name = "NAME")]
     pub catalog_server_name: Option<String>,
+
+    /// Service of the catalog servers, as NAMESPACE/NAME. Its addresses and those of its pods, as the catalog says them, are
+    /// tried after --catalog: those given there are gone when the Service was made anew.
+    #[arg(long = "catalog-service", env = "ROLLCALL_CATALOG_SERVICE", value_name = "NAMESPACE/NAME")]
+    #[arg(value_parser = service_key)]
+    pub catalog_service: Option<String>,
 
     /// Address for DNS over UDP and TCP. Repeat it for more; `0.0.0.0` and `[::]` are given apart.
     #[arg(long = "listen", env = "ROLLCALL_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:1053")]
@@ -143,6 +150,13 @@ fn catalog_url(text: &str) -> Result<String, String> {
         Ok(address) => Ok(format!("{scheme}://[{address}]:{port}")),
         Err(_) => Ok(text.to_owned()),
     }
+}
+
+fn service_key(text: &str) -> Result<String, String> {
+    let labels = text.split_once('/').filter(|(a, b)| is_hostname_label(a) && is_hostname_label(b));
+    labels
+        .map(|_| text.to_owned())
+        .ok_or_else(|| "give NAMESPACE/NAME, such as rollcall-system/rollcall-controller".to_owned())
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -277,6 +291,7 @@ mod tests {
             (&["--catalog", "http://a:1", "--ttl", "9999"], ["--ttl", "0..=3600"]),
             (&["--catalog", "http://a:1", "--listen", "53"], ["--listen", "ADDR:PORT"]),
             (&["--catalog", "http://a:1", "--tcp-connections", "0"], ["--tcp-connections", "1..=65536"]),
+            (&["--catalog", "http://a:1", "--catalog-service", "a"], ["--catalog-service", "give NAMESPACE/NAME"]),
             (&["--catalog", "http://a:1", "--pod-names", "on"], ["--pod-names", "use off, insecure or verified"]),
             (&["--catalog", "http://a:1", "--log-format", "xml"], ["--log-format", "use text or json"]),
             (&["--catalog", "http://a:1", "--lame-duck", "1h"], ["--lame-duck", "up to 5m"]),

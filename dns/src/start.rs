@@ -9,6 +9,7 @@ use anyhow::Context;
 use rollcall_admin::descriptors::Share;
 use rollcall_admin::{Access, Descriptors, Gate, Notices, Readiness, Routes, Server, Telemetry, ports};
 use rollcall_xds::client::{self, Config};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,7 @@ use crate::forward::upstreams::Upstreams;
 use crate::front::bind::Front;
 use crate::front::{Responder, tcp, udp};
 use crate::metrics::Metrics;
+use crate::subscription::whereabouts::Whereabouts;
 use crate::subscription::{Subscriber, TYPES};
 use crate::zone::{Settings, ZoneWriter};
 
@@ -75,7 +77,8 @@ impl Prepared {
         let writer = ZoneWriter::new(settings);
         let (forwarder, keeper) = forward(self.args.forward, seats.forwards(), &dns, &readiness, &metrics).unzip();
         let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics)).forwarding(forwarder.clone());
-        let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog"));
+        let (whereabouts, further) = whereabouts(self.args.catalog_service.as_deref(), &self.args.catalog).unzip();
+        let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog")).telling(whereabouts);
 
         let tasks = TaskTracker::new();
         let (gate, registry) = (readiness.gate("listen"), Arc::new(metrics.registry(&readiness, &self.telemetry)));
@@ -83,6 +86,7 @@ impl Prepared {
         let admin = self.admin.serve(readiness, registry, self.telemetry.on(Routes::default()), stop.clone());
         let stream = subscribe(
             self.args.catalog,
+            further,
             self.args.catalog_ca_file,
             self.args.catalog_server_name,
             subscriber,
@@ -187,15 +191,23 @@ fn forward(
     (!targets.is_empty()).then(|| (forwarder(), keeper(targets)))
 }
 
+fn whereabouts(service: Option<&str>, catalogs: &[String]) -> Option<(Whereabouts, watch::Receiver<Vec<String>>)> {
+    Whereabouts::new(service?, catalogs)
+}
+
 fn subscribe(
     servers: Vec<String>,
+    further: Option<watch::Receiver<Vec<String>>>,
     ca_file: Option<PathBuf>,
     server_name: Option<String>,
     mut subscriber: Subscriber,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let node_id = std::env::var("HOSTNAME").unwrap_or_else(|_| "rollcall-dns".to_owned());
-    let config = Config { types: TYPES.to_vec(), ca_file, server_name, ..Config::new(servers, node_id) };
+    let mut config = Config { types: TYPES.to_vec(), ca_file, server_name, ..Config::new(servers, node_id) };
+    if let Some(further) = further {
+        config.further = further;
+    }
     let sink = move |event| subscriber.on_event(event);
     let stream = tokio::spawn(client::run(config, sink, stop.cancelled_owned()));
     Ok(async move { stream.await.context("the subscription ended by itself")?.context("--catalog") })

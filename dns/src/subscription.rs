@@ -1,9 +1,11 @@
 //! Keeps the zone in step with the catalog's stream. The protobufs end here.
 //!
 //! - [`decode`]: one resource's bytes into the index' own types
+//! - [`whereabouts`]: where the catalog's servers are, by what the catalog says
 //! - [`Subscriber`]: events in, changes of the zone, metrics and readiness out
 
 pub mod decode;
+pub mod whereabouts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use crate::metrics::{Applied, Metrics, ResourceKind};
 use crate::zone::ZoneWriter;
 use crate::zone::writer::Change;
 use decode::{DecodeError, Decoder};
+use whereabouts::Whereabouts;
 
 /// The types to subscribe to. The zone comes last: who has it has seen everything once.
 pub const TYPES: [ResourceType; 3] = [ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone];
@@ -29,6 +32,7 @@ pub struct Subscriber {
     decoder: Decoder,
     metrics: Arc<Metrics>,
     gate: Gate,
+    whereabouts: Option<Whereabouts>,
     clock: fn() -> Duration,
 }
 
@@ -42,7 +46,12 @@ impl Subscriber {
     /// when the stream is lost: the last data is served, and its age is a metric.
     pub fn new(writer: ZoneWriter, metrics: Arc<Metrics>, gate: Gate) -> Self {
         gate.close("the catalog has not been seen yet");
-        Self { writer, decoder: Decoder::default(), metrics, gate, clock: clock::since_epoch }
+        Self { writer, decoder: Decoder::default(), metrics, gate, whereabouts: None, clock: clock::since_epoch }
+    }
+
+    /// Has it said where the catalog's servers are.
+    pub fn telling(self, whereabouts: Option<Whereabouts>) -> Self {
+        Self { whereabouts, ..self }
     }
 
     /// What happened on the stream. An error rejects the update to the server; what was good in it is applied all the
@@ -95,10 +104,19 @@ impl Subscriber {
             ResourceKind::Service => self.on_changes(&update, Decoder::service, Change::ServiceGone),
             ResourceKind::EndpointBucket => self.on_buckets(&update),
         };
+        self.look(&update);
         let (used, refused) = (total - refusals.len(), refusals.len());
         let unix_time = (self.clock)();
         self.metrics.applied(kind, Applied { used, refused, took: begin.elapsed(), unix_time }, self.writer.size());
         rejection(&refusals)
+    }
+
+    fn look(&self, update: &Update) {
+        let Some(whereabouts) = &self.whereabouts else { return };
+        let names = update.upserts.iter().map(|upsert| &upsert.name).chain(&update.removed);
+        if names.into_iter().any(|name| whereabouts.concerns(name)) {
+            whereabouts.look(&self.writer);
+        }
     }
 
     fn on_zone(&mut self, update: &Update) -> Vec<String> {

@@ -146,3 +146,34 @@ fn buckets_are_decoded_and_an_endpoint_without_an_address_is_none() {
 fn a_type_that_was_not_asked_for_is_rejected() {
     assert!(given().update(ResourceType::Cluster, vec![], &[]).unwrap_err().contains("not subscribed"));
 }
+
+#[test]
+fn where_the_catalog_servers_are_is_told_from_their_own_service() {
+    let mut given = given();
+    let (whereabouts, found) = Whereabouts::new("sys/ctl", &["https://10.96.0.1:18000".to_owned()]).unwrap();
+    given.subscriber = given.subscriber.telling(Some(whereabouts));
+    let port = |name: &str, port: u32| proto::Port { name: name.into(), protocol: 1, port, ..Default::default() };
+    let service = |address: &'static [u8]| proto::Service {
+        cluster_ips: vec![Bytes::from_static(address)],
+        ports: vec![port("http", 80), port("grpc", 18000)],
+        ..service("sys", "ctl", proto::service::Kind::ClusterIp)
+    };
+    let bucket = proto::EndpointBucket {
+        namespace: "sys".into(),
+        service: "ctl".into(),
+        endpoints: vec![endpoint(1, &[10, 1, 0, 1]), proto::Endpoint { ready: false, ..endpoint(2, &[10, 1, 0, 2]) }],
+        port_sets: vec![proto::PortSet { ports: vec![port("http", 8080), port("grpc", 18001)] }],
+    };
+    given.update(ResourceType::EndpointBucket, vec![upsert("sys/ctl/1/0", &bucket)], &[]).unwrap();
+    given.update(ResourceType::Service, vec![upsert("sys/ctl", &service(&[10, 96, 0, 1]))], &[]).unwrap();
+    assert_eq!(*found.borrow(), ["https://10.96.0.1:18000", "https://10.1.0.1:18001"]);
+    // The Service ends: its pods are where they were. It is made anew, with another address.
+    given.update(ResourceType::Service, vec![], &["sys/ctl"]).unwrap();
+    given.update(ResourceType::EndpointBucket, vec![], &["sys/ctl/1/0"]).unwrap();
+    assert_eq!(*found.borrow(), ["https://10.96.0.1:18000", "https://10.1.0.1:18001"]);
+    given.update(ResourceType::EndpointBucket, vec![upsert("sys/ctl/1/0", &bucket)], &[]).unwrap();
+    given.update(ResourceType::Service, vec![upsert("sys/ctl", &service(&[10, 96, 0, 9]))], &[]).unwrap();
+    assert_eq!(*found.borrow(), ["https://10.96.0.9:18000", "https://10.1.0.1:18001"]);
+    // Others of a name that begins alike do not matter.
+    assert!(!given.subscriber.whereabouts.unwrap().concerns("sys/ctl-admin"));
+}

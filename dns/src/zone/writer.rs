@@ -96,6 +96,12 @@ impl ZoneWriter {
         self.size
     }
 
+    /// What is held of a service, by its key: itself and every endpoint once, ready or not.
+    pub fn whole(&self, key: &str) -> Option<(&Service, Vec<&Arc<Endpoint>>)> {
+        let held = self.held.get(key)?;
+        Some((held.service.as_ref()?, held.union()))
+    }
+
     /// The whole catalog has been seen, and this is the cluster's domain. Answers begin, or change to that domain.
     pub fn sync(&mut self, domain: &str, unix_time: u32) -> Result<(), DomainError> {
         let apexes = Apexes::of_cluster(domain)?;

@@ -19,6 +19,10 @@ pub struct Config {
     /// URIs such as `https://rollcall.rollcall-system:18000`, tried in turn, the next one after each failure. `http` is
     /// without TLS; with `https` the certificate must be for the host, a name or an address.
     pub servers: Vec<String>,
+    /// More of them, found out meanwhile: tried after `servers`, as they are when their turn comes. What is none is passed
+    /// over. A reader that is told where the servers are by the catalog itself finds them again when the addresses that it
+    /// began with are gone.
+    pub further: watch::Receiver<Vec<String>>,
     /// The authorities that may have signed the certificates of the servers, as PEM. Needed for `https` alone; read at
     /// each connect, so it may appear later and may change.
     pub ca_file: Option<PathBuf>,
@@ -84,6 +88,7 @@ impl Config {
     pub fn new(servers: Vec<String>, node_id: impl Into<String>) -> Self {
         Self {
             servers,
+            further: watch::channel(Vec::new()).1,
             ca_file: None,
             server_name: None,
             node_id: node_id.into(),

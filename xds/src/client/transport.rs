@@ -15,7 +15,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Config, ConfigError, Event, Names, backoff::Backoff, dial::Dialer, state::State};
+use super::{Config, ConfigError, Event, Names, backoff::Backoff, dial::Dialer, rounds::Rounds, state::State};
 use crate::proto::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
     aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
@@ -36,14 +36,15 @@ pub async fn run(
     mut sink: impl FnMut(Event) -> Result<(), String> + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ConfigError> {
-    let dialers = config.dialers()?;
+    let rounds = Rounds::new(&config)?;
     let mut names = config.names.clone();
     let mut state = State::new(config.node_id.clone(), config.types.clone(), &names.borrow_and_update());
     let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
     let mut shutdown = pin!(shutdown);
-    for (server, dialer) in config.servers.iter().zip(&dialers).cycle() {
+    for (server, dialer) in rounds {
+        let server = &*server;
         let reason = select! {
-            reason = follow(&config, server, dialer, &mut state, &mut names, &mut backoff, &mut sink) => reason,
+            reason = follow(&config, server, &dialer, &mut state, &mut names, &mut backoff, &mut sink) => reason,
             () = &mut shutdown => break,
         };
         let retry_in = backoff.next(random());

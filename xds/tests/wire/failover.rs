@@ -35,6 +35,27 @@ async fn a_client_goes_on_to_the_next_server() {
 }
 
 #[tokio::test]
+async fn a_server_that_was_found_out_is_tried_when_the_given_ones_are_gone() {
+    let (mut cache, sender) = catalog();
+    cache.upsert(Service, resource(Service, "a", "1"));
+    sender.send_replace(Some(cache.publish()));
+    let (one, two) = (Replica::start(sender.subscribe()).await, Replica::start(sender.subscribe()).await);
+    let (found, further) = watch::channel(Vec::new());
+    let mut reader = Reader::start_config(Config { further, ..Config::new(vec![one.uri()], "test-0") });
+    assert_eq!(reader.connected().await, one.uri());
+    reader.holding("a", "1").await;
+    found.send_replace(vec!["no server".to_owned(), two.uri()]);
+    let two_uri = two.uri();
+    one.stop().await;
+    assert_eq!(reader.connected().await, two_uri);
+    cache.upsert(Service, resource(Service, "a", "2"));
+    sender.send_replace(Some(cache.publish()));
+    reader.holding("a", "2").await;
+    reader.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_served_before_the_first_sync() {
     let (mut cache, sender) = catalog();
     let limits = Limits { unsynced_wait: Duration::from_millis(20), ..Limits::default() };

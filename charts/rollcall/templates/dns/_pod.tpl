@@ -40,6 +40,10 @@ spec:
     - --catalog-server-name={{ include "rollcall.certificates.serverName" . }}
     {{- end }}
     {{- end }}
+    {{- if not $values.catalogs }}
+    # The Service's address, of which the pod is told once, changes when the Service is made anew.
+    - --catalog-service={{ include "rollcall.namespace" . }}/{{ include "rollcall.controller.fullname" . }}
+    {{- end }}
     {{- range .Values.listenAddresses }}
     - --listen={{ . }}:{{ $values.listenPort }}
     {{- end }}
