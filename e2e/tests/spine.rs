@@ -21,6 +21,7 @@ fn what_is_registered_is_found_everywhere_and_only_while_it_is_well() -> Result<
         })?;
         step("machines of both families are in slices of both and in A and AAAA", || dual_stack(shop))?;
         step("requests through Envoy arrive at the machines", || requests_arrive(shop))?;
+        step("Envoy speaks HTTP/2 to a port that says so, and knows what owners say", || speaks_http2(shop))?;
         for (mode, reason) in [
             (Mode::Fail, "answered 503"),
             (Mode::Refuse, "was refused: nothing listens there"),
@@ -129,6 +130,48 @@ fn requests_arrive(shop: &Shop) -> Result<()> {
     for rejected in ["cluster_manager.cds.update_rejected", "cluster_manager.update_merge_cancelled"] {
         ensure!(envoy.stat(rejected)? == 0, "Envoy counts {rejected}");
     }
+    Ok(())
+}
+
+fn speaks_http2(shop: &Shop) -> Result<()> {
+    const CHAT: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: chat, namespace: shop}
+spec:
+  ports:
+  - {name: grpc, port: 80, appProtocol: kubernetes.io/h2c}
+  - {name: http, port: 81}
+";
+    shop.kubectl.apply(CHAT)?;
+    let machine = outside_address(2, IpAddr::is_ipv4)?.to_string();
+    let mut chat = unchecked("chat-vm", "chat", &json!([{"name": "vm-1", "addresses": [machine], "tags": ["canary"]}]));
+    chat["spec"]["ports"] = json!([{"name": "grpc", "port": 50061}, {"name": "http", "port": 8080}]);
+    shop.kubectl.apply(&chat.to_string())?;
+    let envoy = shop.callers.of_envoy()?;
+    clock::wait_until("Envoy to have both ports of chat, one as HTTP/2", BOUND, || {
+        let dump = envoy.config_dump()?;
+        let (mut clusters, mut endpoints) = (Vec::new(), Vec::new());
+        for config in dump["configs"].as_array().into_iter().flatten() {
+            clusters.extend(config["dynamic_active_clusters"].as_array().into_iter().flatten());
+            endpoints.extend(config["dynamic_endpoint_configs"].as_array().into_iter().flatten());
+        }
+        let options = |name: &str| {
+            let found = clusters.iter().find(|found| found["cluster"]["name"] == name)?;
+            let options = &found["cluster"]["typed_extension_protocol_options"];
+            Some(&options["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["explicit_http_config"])
+        };
+        let (Some(grpc), Some(http)) = (options("chat.shop:grpc"), options("chat.shop:http")) else {
+            bail!("not both clusters yet");
+        };
+        ensure!(grpc["http2_protocol_options"].is_object() && http.is_null(), "grpc {grpc}, http {http}");
+        let chat = endpoints.iter().find(|found| found["endpoint_config"]["cluster_name"] == "chat.shop:grpc");
+        let host = chat.map(|found| &found["endpoint_config"]["endpoints"][0]["lb_endpoints"][0]);
+        let said = host.map(|host| host["metadata"]["filter_metadata"]["dev.rollcall"]["tags"][0].clone());
+        ensure!(said == Some(json!("canary")), "the endpoint's metadata: {host:?}");
+        Ok(Some(()))
+    })?;
+    ensure!(envoy.stat("cluster_manager.cds.update_rejected")? == 0, "Envoy rejected clusters");
     Ok(())
 }
 

@@ -40,6 +40,9 @@ mod tests;
 pub use self::heard::Heard;
 use self::{subscription::Subscription, unserved::Unserved};
 
+/// Longest `node.id` kept, in characters. A pod's name has 253.
+const NODE_ID_CHARS_MAX: usize = 256;
+
 /// One stream.
 #[derive(Debug)]
 pub struct Session {
@@ -87,7 +90,7 @@ impl Session {
         check::check(&self.limits, request)?;
         self.on_snapshot(resources);
         if let Some(node) = request.node.as_ref().filter(|_| self.node_id.is_empty()) {
-            self.node_id = node.id.chars().take(self.limits.name_bytes_max).collect();
+            self.node_id = node.id.chars().take(NODE_ID_CHARS_MAX).collect();
         }
         let Some(ty) = ResourceType::from_type_url(&request.type_url) else {
             let heard = self.unserved.on_request(request, &self.limits)?;

@@ -120,7 +120,7 @@ impl Server {
     /// Serves what `snapshots` holds.
     pub fn new(snapshots: Snapshots, limits: Limits, observer: Arc<Observer>) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
-        let budget = Budget::new(limits.memory, Arc::clone(&observer.asked_bytes));
+        let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&observer));
         Self {
             snapshots,
             limits,
@@ -151,7 +151,7 @@ impl Server {
     /// What holds calls to their bounds, for a transport that carries this service.
     pub fn guard(&self) -> GuardLayer {
         let (budget, observer) = (Arc::clone(&self.budget), Arc::clone(&self.observer));
-        GuardLayer { budget, observer, patience: self.limits.request_patience }
+        GuardLayer { budget, observer }
     }
 
     /// A transport that finds dead peers. Small messages are not delayed, and connections are bounded, if it is given

@@ -41,7 +41,7 @@ pub trait Resources {
 
 /// What streams see: a view for each.
 #[derive(Clone, Debug, Default)]
-pub struct Views(Option<(Arc<dyn Lens>, AllEyes)>);
+pub struct Views(Option<Arc<(Arc<dyn Lens>, AllEyes)>>);
 
 /// The resources of one snapshot, as one client sees them.
 #[derive(Clone, Debug)]
@@ -61,12 +61,12 @@ impl Views {
 
     /// Everybody sees through `lens`.
     pub fn through(lens: Arc<dyn Lens>) -> Self {
-        Self(Some((lens, AllEyes::default())))
+        Self(Some(Arc::new((lens, AllEyes::default()))))
     }
 
     /// The view of a client that says this of itself.
     pub fn of(&self, node: &Node, snapshot: Arc<Snapshot>) -> View {
-        let eyes = self.0.as_ref().map(|(lens, all)| Eyes::of(all, lens, lens.viewer(node)));
+        let eyes = self.0.as_deref().map(|(lens, all)| Eyes::of(all, lens, lens.viewer(node)));
         View { snapshot, eyes }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Unserved {
     types: BTreeSet<Box<str>>,
     /// Answers due: names by type.
     answers: BTreeMap<Box<str>, BTreeSet<String>>,
-    /// Bytes of those names.
+    /// Bytes of those names and types.
     bytes: usize,
 }
 
@@ -28,7 +28,7 @@ const NAME_BYTES: usize = 40;
 // === impl Unserved ===
 
 impl Unserved {
-    /// Memory of the answers that are due.
+    /// Memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -40,6 +40,7 @@ impl Unserved {
     ) -> Result<Heard, SessionError> {
         let (type_url, subscribe) = (&request.type_url, &request.resource_names_subscribe);
         let first = self.types.insert(type_url.as_str().into());
+        self.bytes += if first { type_url.len() + NAME_BYTES } else { 0 };
         if self.types.len() > limits.unserved_types_max {
             return Err(SessionError::TooManyTypes { type_url: type_url.clone(), limit: limits.unserved_types_max });
         }

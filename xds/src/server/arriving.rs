@@ -16,7 +16,7 @@ use tonic::{Status, codegen::StdError};
 use super::{
     Server,
     budget::{Peer, Room},
-    observer::{Observer, Refusal},
+    observer::Refusal,
 };
 
 /// The body of a call. Messages pass as they come; one that has begun must come to its end in time, and has room taken for it
@@ -24,14 +24,17 @@ use super::{
 pub(super) struct Arriving<B> {
     inner: B,
     message: Message,
-    /// While a message has begun.
-    late: Option<Pin<Box<Sleep>>>,
-    room: Option<Room>,
-    /// The beginning of a message, until there is room for the rest.
-    waiting: Option<Waiting>,
+    /// While a message has begun: most of the time none has, and streams are many.
+    open: Option<Box<Open>>,
     peer: Arc<Peer>,
-    observer: Arc<Observer>,
-    patience: Duration,
+}
+
+/// What belongs to a message that has begun.
+struct Open {
+    late: Pin<Box<Sleep>>,
+    room: Option<Room>,
+    /// The beginning of the message, until there is room for the rest.
+    waiting: Option<Waiting>,
 }
 
 struct Waiting {
@@ -92,9 +95,8 @@ impl Message {
 // === impl Arriving ===
 
 impl<B> Arriving<B> {
-    pub(super) fn new(inner: B, peer: Arc<Peer>, observer: Arc<Observer>, patience: Duration) -> Self {
-        let message = Message::default();
-        Self { inner, message, late: None, room: None, waiting: None, peer, observer, patience }
+    pub(super) fn new(inner: B, peer: Arc<Peer>) -> Self {
+        Self { inner, message: Message::default(), open: None, peer }
     }
 
     /// Notes what came, and hands it on if it may.
@@ -102,40 +104,68 @@ impl<B> Arriving<B> {
         let before = self.message.begun;
         self.message.take(&bytes);
         if !self.message.is_open() {
-            self.late = None;
-            self.room = None;
+            self.open = None;
             return Some(bytes);
         }
         if self.message.begun != before {
-            self.late = Some(Box::pin(sleep(self.patience)));
-            self.room = None;
+            self.open = None;
         }
+        let patience = self.peer.patience();
+        let open = self.open.get_or_insert_with(|| Box::new(Open::new(patience)));
         match self.message.needs_room() {
-            Some(len) if self.room.is_none() => {
+            Some(len) if open.room.is_none() => {
                 let room = Arc::clone(&self.peer).room(len);
-                self.waiting = Some(Waiting { room: Box::pin(room), bytes });
+                open.waiting = Some(Waiting { room: Box::pin(room), bytes });
                 None
             }
             _ => Some(bytes),
         }
     }
 
+    /// The beginning of a message, once there is room for all of it.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        let open = self.open.as_mut()?;
+        let mut waiting = open.waiting.take()?;
+        match waiting.room.as_mut().poll(cx) {
+            Poll::Ready(room) => {
+                **open = Open { room, ..Open::new(self.peer.patience()) };
+                Some(waiting.bytes)
+            }
+            Poll::Pending => {
+                open.waiting = Some(waiting);
+                None
+            }
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.waiting.is_some())
+    }
+
     /// Pending until it is too late.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
-        let Some(late) = &mut self.late else { return Poll::Pending };
-        ready!(late.as_mut().poll(cx));
-        let (len, patience) = (self.message.len, self.patience);
-        let status = if self.waiting.is_some() {
-            self.observer.refused_request(Refusal::Crowded);
+        let Some(open) = &mut self.open else { return Poll::Pending };
+        ready!(open.late.as_mut().poll(cx));
+        let (len, patience) = (self.message.len, self.peer.patience());
+        let status = if self.is_waiting() {
+            self.peer.refused(Refusal::Crowded);
             Status::resource_exhausted(format!(
                 "no room for a request of {len} bytes within {patience:?}: others' requests have come by half; try another \
                  replica"
             ))
         } else {
-            self.observer.refused_request(Refusal::Late);
+            self.peer.refused(Refusal::Late);
             Status::deadline_exceeded(format!("a request that has begun has not come to its end within {patience:?}"))
         };
         Poll::Ready(Some(Err(status.into())))
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn new(patience: Duration) -> Self {
+        Self { late: Box::pin(sleep(patience)), room: None, waiting: None }
     }
 }
 
@@ -150,14 +180,11 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
         let this = self.get_mut();
         loop {
-            if let Some(mut waiting) = this.waiting.take() {
-                let Poll::Ready(room) = waiting.room.as_mut().poll(cx) else {
-                    this.waiting = Some(waiting);
-                    return this.poll_late(cx);
+            if this.is_waiting() {
+                return match this.poll_room(cx) {
+                    Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                    None => this.poll_late(cx),
                 };
-                this.room = room;
-                this.late = Some(Box::pin(sleep(this.patience)));
-                return Poll::Ready(Some(Ok(Frame::data(waiting.bytes))));
             }
             match Pin::new(&mut this.inner).poll_frame(cx) {
                 Poll::Pending => return this.poll_late(cx),
@@ -176,7 +203,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.waiting.is_none() && self.inner.is_end_stream()
+        !self.is_waiting() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -8,10 +8,13 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
+
+use super::observer::{Observer, Refusal};
 
 /// Bounds of that memory, in bytes. What one stream may hold is in [`stream::Limits`](crate::stream::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,9 @@ pub struct Memory {
 #[derive(Debug)]
 pub(super) struct Budget {
     memory: Memory,
+    /// How long a request may take from its first byte to its last, and how long it waits for room.
+    patience: Duration,
+    observer: Arc<Observer>,
     all: Share,
     /// Only who is here now.
     peers: Mutex<HashMap<IpAddr, Weak<Peer>>>,
@@ -81,10 +87,10 @@ impl Default for Memory {
 // === impl Budget ===
 
 impl Budget {
-    /// A budget whose sum of claims is kept in `asked`.
-    pub(super) fn new(memory: Memory, asked: Arc<AtomicUsize>) -> Arc<Self> {
-        let all = Share::new(asked, memory.asked_max, memory.arriving_max);
-        Arc::new(Self { memory, all, peers: Mutex::default() })
+    /// A budget that tells `observer` what it costs.
+    pub(super) fn new(memory: Memory, patience: Duration, observer: Arc<Observer>) -> Arc<Self> {
+        let all = Share::new(Arc::clone(&observer.asked_bytes), memory.asked_max, memory.arriving_max);
+        Arc::new(Self { memory, patience, observer, all, peers: Mutex::default() })
     }
 
     /// The share of an address. Hosts have a whole /64 of IPv6 to choose from, so that is one peer.
@@ -123,6 +129,15 @@ impl Peer {
     /// Who it is; of IPv6 the /64.
     pub(super) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.budget.patience
+    }
+
+    /// Counts a refusal.
+    pub(super) fn refused(&self, reason: Refusal) {
+        self.budget.observer.refused_request(reason);
     }
 
     /// Waits for room for so many bytes.
@@ -217,7 +232,7 @@ mod tests {
 
     fn budget() -> Arc<Budget> {
         let memory = Memory { asked_max: 10 * UNIT, asked_per_peer_max: 6 * UNIT, ..Memory::default() };
-        Budget::new(memory, Arc::default())
+        Budget::new(memory, Duration::MAX, Arc::default())
     }
 
     fn claim(budget: &Arc<Budget>, address: &str) -> Claim {
@@ -253,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn requests_wait_for_room_until_others_have_come() {
         let memory = Memory { arriving_max: 10, arriving_per_peer_max: 6, ..Memory::default() };
-        let budget = Budget::new(memory, Arc::default());
+        let budget = Budget::new(memory, Duration::MAX, Arc::default());
         let peer = |address: &str| budget.peer(address.parse().expect("an address"));
         let busy = peer("10.1.0.1");
         let first = Arc::clone(&busy).room(6).await.expect("there is room");

@@ -4,7 +4,6 @@ use std::{
     net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures::future::{Either, Ready, ready};
@@ -26,7 +25,6 @@ use super::{
 pub struct GuardLayer {
     pub(super) budget: Arc<Budget>,
     pub(super) observer: Arc<Observer>,
-    pub(super) patience: Duration,
 }
 
 /// See [`GuardLayer`].
@@ -93,8 +91,7 @@ where
             return Either::Left(ready(Ok(status.into_http())));
         }
         request.extensions_mut().insert(Arc::clone(&peer));
-        let (observer, patience) = (Arc::clone(&self.layer.observer), self.layer.patience);
-        let request = request.map(|body| Body::new(Arriving::new(body, peer, observer, patience)));
+        let request = request.map(|body| Body::new(Arriving::new(body, peer)));
         Either::Right(self.inner.call(request))
     }
 }

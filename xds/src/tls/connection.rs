@@ -55,7 +55,7 @@ impl Connection {
     pub(super) fn new(io: Io, place: OwnedSemaphorePermit, timeout: Duration, observer: Arc<Observer>) -> Self {
         let late = Box::pin(sleep(timeout));
         let preface = Preface { bytes_left: PREFACE_BYTES, late, timeout, observer: Arc::clone(&observer) };
-        let (received, sent) = (Frames::after(PREFACE_BYTES), Frames::after(0));
+        let (received, sent) = (Frames::after(PREFACE_BYTES as u32), Frames::after(0));
         Self { io, preface: Some(preface), received, sent, stock: Stock::new(), observer, _place: place }
     }
 

@@ -14,9 +14,9 @@ const REQUEST_BYTES_MIN: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Frames {
     /// Bytes to pass over: of the preface at first, then of a frame's content.
-    skip: usize,
+    skip: u32,
     head: [u8; HEAD_BYTES],
-    head_len: usize,
+    head_len: u8,
 }
 
 /// What a connection may cost beside its requests: frames come out of a stock that fills by time, and by what is sent to the
@@ -38,27 +38,28 @@ const PER_SENT: u32 = 8;
 
 impl Frames {
     /// After so many bytes that are none.
-    pub(super) fn after(preface_bytes: usize) -> Self {
+    pub(super) fn after(preface_bytes: u32) -> Self {
         Self { skip: preface_bytes, head: [0; HEAD_BYTES], head_len: 0 }
     }
 
     /// Calls `each` with the type and length of every frame that begins in `bytes`.
     pub(super) fn pass(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, u32)) {
         while !bytes.is_empty() {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
+            let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+            self.skip -= u32::try_from(skipped).unwrap_or(self.skip);
             bytes = &bytes[skipped..];
-            let part = bytes.len().min(HEAD_BYTES - self.head_len);
-            self.head[self.head_len..self.head_len + part].copy_from_slice(&bytes[..part]);
-            self.head_len += part;
+            let have = usize::from(self.head_len);
+            let part = bytes.len().min(HEAD_BYTES - have);
+            self.head[have..have + part].copy_from_slice(&bytes[..part]);
             bytes = &bytes[part..];
-            if self.head_len == HEAD_BYTES {
-                let [high, middle, low, ty, ..] = self.head;
-                let len = u32::from_be_bytes([0, high, middle, low]);
-                self.head_len = 0;
-                self.skip = len as usize;
-                each(ty, len);
+            if have + part < HEAD_BYTES {
+                self.head_len = u8::try_from(have + part).unwrap_or(0);
+                continue;
             }
+            let [high, middle, low, ty, ..] = self.head;
+            self.head_len = 0;
+            self.skip = u32::from_be_bytes([0, high, middle, low]);
+            each(ty, self.skip);
         }
     }
 }

@@ -101,7 +101,7 @@ fn a_viewer_is_forgotten_with_its_last_stream_and_the_dead_with_time() {
         assert!(view.get(Service, &name).is_some());
         cache.remove(Service, &name);
     }
-    let (_, eyes) = views.0.as_ref().expect("a lens");
+    let (_, eyes) = views.0.as_deref().expect("a lens");
     let kept = |eyes: &AllEyes| {
         let eyes = eyes.lock().expect("not poisoned");
         eyes.values().filter_map(std::sync::Weak::upgrade).map(|eyes| eyes.seen_len()).sum::<usize>()

@@ -11,7 +11,8 @@ use crate::resource::Resource;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     existing: HashSet<Arc<str>>,
-    absent: HashSet<u64>,
+    /// Most streams have none.
+    absent: Option<Box<HashSet<u64>>>,
 }
 
 /// What an absent name takes, at most: a table is between 7/16 and 7/8 full.
@@ -21,11 +22,15 @@ const ABSENT_BYTES: usize = 20;
 
 impl Names {
     pub(super) fn len(&self) -> usize {
-        self.existing.len() + self.absent.len()
+        self.existing.len() + self.absent_len()
     }
 
     pub(super) fn absent_bytes(&self) -> usize {
-        self.absent.len() * ABSENT_BYTES
+        self.absent_len() * ABSENT_BYTES
+    }
+
+    fn absent_len(&self) -> usize {
+        self.absent.as_ref().map_or(0, |absent| absent.len())
     }
 
     pub(super) fn contains(&self, name: &str) -> bool {
@@ -33,12 +38,12 @@ impl Names {
     }
 
     pub(super) fn some_are_absent(&self) -> bool {
-        !self.absent.is_empty()
+        self.absent.is_some()
     }
 
     /// Whether it is subscribed to, and did not exist when it was last looked at.
     pub(super) fn is_absent(&self, name: &str) -> bool {
-        self.some_are_absent() && self.absent.contains(&hash(name))
+        self.absent.as_ref().is_some_and(|absent| absent.contains(&hash(name)))
     }
 
     pub(super) fn existing(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -49,24 +54,37 @@ impl Names {
     pub(super) fn subscribe(&mut self, name: &str, now: Option<&Resource>) {
         match now {
             Some(resource) => _ = self.existing.insert(resource.name.clone()),
-            None => _ = self.absent.insert(hash(name)),
+            None => self.insert_absent(name),
         }
     }
 
     /// Whether it was there.
     pub(super) fn unsubscribe(&mut self, name: &str) -> bool {
-        self.existing.remove(name) || (self.some_are_absent() && self.absent.remove(&hash(name)))
+        self.existing.remove(name) || self.remove_absent(name)
     }
 
     /// Notes how the resource of that name is now.
     pub(super) fn touch(&mut self, name: &str, now: Option<&Resource>) {
         match now {
-            Some(resource) if self.some_are_absent() && self.absent.remove(&hash(name)) => {
+            Some(resource) if self.remove_absent(name) => {
                 self.existing.insert(resource.name.clone());
             }
-            None if self.existing.remove(name) => _ = self.absent.insert(hash(name)),
+            None if self.existing.remove(name) => self.insert_absent(name),
             Some(_) | None => {}
         }
+    }
+
+    fn insert_absent(&mut self, name: &str) {
+        self.absent.get_or_insert_default().insert(hash(name));
+    }
+
+    fn remove_absent(&mut self, name: &str) -> bool {
+        let Some(absent) = &mut self.absent else { return false };
+        let removed = absent.remove(&hash(name));
+        if absent.is_empty() {
+            self.absent = None;
+        }
+        removed
     }
 }
 
