@@ -27,6 +27,8 @@ impl Metrics {
         let metrics = self.clone();
         page::register(registry, move |page| {
             metrics.streams(page)?;
+            metrics.refusals(page)?;
+            metrics.types(page)?;
             metrics.connections(page)
         });
     }
@@ -52,7 +54,11 @@ impl Metrics {
             "rollcall_xds_streams_failed",
             "Streams ended because of what they asked. 0 is normal; the log says what it was.",
             [([], streams.streams_failed())],
-        )?;
+        )
+    }
+
+    fn refusals(&self, page: &mut Page<'_>) -> fmt::Result {
+        let streams = &self.streams;
         page.counters(
             "rollcall_xds_unserved_requests",
             "Requests for types that are not served, such as listeners. 0 with gRPC and Envoy set up as documented.",
@@ -67,7 +73,11 @@ impl Metrics {
             "rollcall_xds_asked_bytes",
             "Memory for what only clients speak of: names that do not exist, answers that they have not read. Bounded for each stream, each address and all.",
             streams.asked_bytes() as f64,
-        )?;
+        )
+    }
+
+    fn types(&self, page: &mut Page<'_>) -> fmt::Result {
+        let streams = &self.streams;
         let each = |of: fn(&TypeCounters) -> &AtomicU64| {
             ResourceType::ALL.into_iter().map(move |ty| ([("type", ty.type_url())], count(of(&streams.types()[ty]))))
         };

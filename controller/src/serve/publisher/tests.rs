@@ -78,3 +78,26 @@ fn a_reason_alone_wakes_no_stream() {
         published(vec![vec![registered("payments", vec![pod])], vec![registered("payments", vec![Arc::new(quiet)])]]);
     assert_eq!(before.revision(), after.revision());
 }
+
+#[test]
+fn what_owners_say_is_told_and_the_labels_of_pods_are_not() {
+    use prost::Message as _;
+    use rollcall_catalog::model::{Attributes, Endpoint};
+    use rollcall_xds::proto::rollcall::v1;
+
+    let metadata = [("version".into(), "1.2".into()), ("rack".into(), "7".into())];
+    let attributes = Arc::new(Attributes { tags: vec!["canary".into()], metadata: metadata.into() });
+    let said = |kind| {
+        let endpoint = Endpoint { attributes: Arc::clone(&attributes), ..Endpoint::clone(&vm("vm-0", "198.51.100.1")) };
+        let Input::Contribution(contribution) = registered("payments", vec![Arc::new(endpoint)]) else { panic!() };
+        let contribution = rollcall_catalog::input::Contribution { origin: origin(kind, "vms"), ..contribution };
+        let (snapshot, _) = published(vec![vec![cluster_ip("payments"), Input::Contribution(contribution)]]);
+        let bucket = snapshot.get(ResourceType::EndpointBucket, "shop/payments/1/0").expect("a bucket");
+        v1::EndpointBucket::decode(bucket.body()).expect("a bucket").endpoints.remove(0)
+    };
+    let registered = said(rollcall_catalog::input::OriginKind::ServiceRegistration);
+    let pairs: Vec<_> = registered.metadata.iter().map(|pair| (&*pair.key, &*pair.value)).collect();
+    assert_eq!((registered.tags, pairs), (vec!["canary".to_owned()], vec![("rack", "7"), ("version", "1.2")]));
+    let pod = said(rollcall_catalog::input::OriginKind::EndpointSlice);
+    assert!(pod.tags.is_empty() && pod.metadata.is_empty());
+}
