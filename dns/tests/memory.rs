@@ -17,7 +17,16 @@ fn endpoint(id: u64) -> Arc<Endpoint> {
     let ip = IpAddr::from((0x0a00_0000 + u32::try_from(id).unwrap()).to_be_bytes());
     let addresses = Addresses::first_of_each([ip]).unwrap();
     let (label, has_hostname) = endpoint_label("", addresses);
-    Arc::new(Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: Arc::new([]) })
+    Arc::new(Endpoint {
+        id,
+        addresses,
+        weight: 1,
+        ready: true,
+        label,
+        has_hostname,
+        ports: Arc::new([]),
+        texts: Arc::default(),
+    })
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn ports(named: &[(&str, u16)]) -> Ports {
 fn endpoint(id: u64, hostname: &str, address: &str, named: &[(&str, u16)]) -> Endpoint {
     let addresses = Addresses::first_of_each([address.parse().unwrap()]).unwrap();
     let (label, has_hostname) = endpoint_label(hostname, addresses);
-    Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: ports(named) }
+    Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: ports(named), texts: Arc::default() }
 }
 
 fn not_ready(endpoint: Endpoint) -> Endpoint {

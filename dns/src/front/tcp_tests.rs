@@ -153,3 +153,44 @@ async fn for_a_connection_beyond_the_limit_the_one_that_idles_longest_is_closed_
     shutdown.cancel();
     server.await.unwrap();
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever arrives, however it is cut: the connection ends when the client does, and each answer is whole.
+    #[test]
+    fn hostile_streams_end_and_their_answers_are_whole(chunks in proptest::collection::vec(chunk(), 0..12)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (mut client, _shutdown, task) = start();
+            for chunk in chunks {
+                // The server may have hung up on nonsense before.
+                if client.write_all(&chunk).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(client.shutdown().await);
+            let mut answers = Vec::new();
+            client.read_to_end(&mut answers).await.unwrap();
+            drop(task.await.unwrap());
+            let mut rest = &answers[..];
+            while let Some((len, after)) = rest.split_first_chunk() {
+                let len = usize::from(u16::from_be_bytes(*len));
+                Message::from_vec(&after[..len]).unwrap();
+                rest = &after[len..];
+            }
+            assert!(rest.is_empty());
+        });
+    }
+}
+
+/// A query, a part of one, or anything.
+fn chunk() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    prop_oneof![
+        any::<u16>().prop_map(query),
+        (any::<u16>(), 0..40_usize).prop_map(|(id, len)| query(id).into_iter().take(len).collect()),
+        proptest::collection::vec(any::<u8>(), 0..300),
+    ]
+}

@@ -11,7 +11,7 @@ use rollcall_xds::proto::rollcall::v1 as proto;
 
 use crate::zone::apex::DomainError;
 use crate::zone::label::{endpoint_label, is_hostname_label};
-use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service};
+use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service, Texts};
 use crate::zone::writer::{BucketName, Change};
 
 /// Why a resource cannot be used. Each of them is a fault of the server's.
@@ -41,8 +41,11 @@ pub enum DecodeError {
 #[derive(Debug, Default)]
 pub struct Decoder {
     ports: Interner<[Port]>,
+    texts: Interner<[Box<str>]>,
 }
 
+/// Longest string of a TXT record (RFC 1035 §3.3).
+const TEXT_BYTES_MAX: usize = 255;
 /// Longest name of a port: the underscore before it takes one byte of a label's 63.
 const PORT_NAME_BYTES_MAX: usize = 62;
 
@@ -86,7 +89,9 @@ impl Decoder {
         let name = bucket_name(&resource.name)?;
         check_key(&name.service, &message.namespace, &message.service)?;
         let lists: Vec<_> = message.port_sets.iter().map(|set| self.ports(&set.ports)).collect();
-        let endpoints = message.endpoints.into_iter().filter_map(|message| endpoint(&message, &lists));
+        let texts: Vec<_> = message.endpoints.iter().map(|endpoint| self.texts.share(texts(endpoint))).collect();
+        let endpoints =
+            message.endpoints.into_iter().zip(texts).filter_map(|(message, texts)| endpoint(&message, &lists, texts));
         let endpoints = endpoints.map(Arc::new).collect();
         Ok(Change::Bucket(name, endpoints))
     }
@@ -109,7 +114,7 @@ fn check_key(key: &str, namespace: &str, name: &str) -> Result<(), DecodeError> 
 }
 
 /// An endpoint without a usable address is none.
-fn endpoint(message: &proto::Endpoint, lists: &[Ports]) -> Option<Endpoint> {
+fn endpoint(message: &proto::Endpoint, lists: &[Ports], texts: Texts) -> Option<Endpoint> {
     let addresses = Addresses::first_of_each(message.addresses.iter().filter_map(|bytes| address(bytes)))?;
     let (label, has_hostname) = endpoint_label(&message.hostname, addresses);
     let ports = usize::try_from(message.port_set).ok().and_then(|index| lists.get(index)).cloned();
@@ -121,7 +126,15 @@ fn endpoint(message: &proto::Endpoint, lists: &[Ports]) -> Option<Endpoint> {
         label,
         has_hostname,
         ports: ports.unwrap_or_default(),
+        texts,
     })
+}
+
+/// Tags and metadata as attributes (RFC 1464): `tag=canary`, `version=1.2`. What is too long for a string is left out.
+fn texts(message: &proto::Endpoint) -> Vec<Box<str>> {
+    let tags = message.tags.iter().map(|tag| format!("tag={tag}"));
+    let metadata = message.metadata.iter().map(|pair| format!("{}={}", pair.key, pair.value));
+    tags.chain(metadata).filter(|text| text.len() <= TEXT_BYTES_MAX).map(String::into_boxed_str).collect()
 }
 
 fn port(message: &proto::Port) -> Option<Port> {

@@ -124,7 +124,15 @@ fn buckets_are_decoded_and_an_endpoint_without_an_address_is_none() {
         namespace: "shop".into(),
         service: "db".into(),
         endpoints: vec![
-            proto::Endpoint { hostname: "db-0".into(), weight: 70_000, ..endpoint(1, &[10, 1, 0, 1]) },
+            proto::Endpoint {
+                hostname: "db-0".into(),
+                weight: 70_000,
+                tags: vec!["canary".into()],
+                metadata: [("version", "1.2".to_owned()), ("long", "x".repeat(256))]
+                    .map(|(key, value)| proto::KeyValue { key: key.into(), value })
+                    .into(),
+                ..endpoint(1, &[10, 1, 0, 1])
+            },
             endpoint(2, &[1]),
             proto::Endpoint { port_set: 9, ..endpoint(3, &[10, 1, 0, 3]) },
         ],
@@ -136,6 +144,8 @@ fn buckets_are_decoded_and_an_endpoint_without_an_address_is_none() {
     let record = given.zone.service("shop/db").unwrap();
     let told: Vec<_> = record.instances().iter().map(|each| (&*each.label, each.weight)).collect();
     assert_eq!(told, [("10-1-0-3", 1), ("db-0", u16::MAX)]);
+    let texts: Vec<_> = record.instances().iter().map(|each| each.texts.join(" ")).collect();
+    assert_eq!(texts, ["", "tag=canary version=1.2"]);
     given.update(ResourceType::EndpointBucket, vec![], &["shop/db/2/1"]).unwrap();
     assert!(!given.zone.service("shop/db").unwrap().exists());
     let error = given.update(ResourceType::EndpointBucket, vec![upsert("shop/db/x", &bucket)], &[]).unwrap_err();

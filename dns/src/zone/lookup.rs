@@ -187,6 +187,7 @@ impl Asking<'_> {
                 let addresses = self.addresses(endpoints);
                 self.some_of(owner, self.of_type(&addresses));
             }
+            RecordType::TXT => self.texts(owner, endpoints),
             RecordType::SRV => {
                 if let Some(below) = self.apexes.service_name(apex, service) {
                     self.targets(&below, owner, service, (endpoints.len(), |at| endpoints.get(at)), Wanted::All);
@@ -194,6 +195,18 @@ impl Asking<'_> {
             }
             _ => {}
         }
+    }
+
+    /// What owners say about endpoints with one name: a record each.
+    fn texts(&mut self, owner: &Name, endpoints: &[Arc<Endpoint>]) {
+        let mut texts: Vec<_> =
+            self.rng.places(endpoints.len(), self.looks()).into_iter().map(|at| &endpoints[at].texts).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        let said = texts.into_iter().filter(|texts| !texts.is_empty());
+        let records =
+            said.map(|texts| RData::TXT(TXT::new(texts.iter().map(|text| text.to_string()).collect()))).collect();
+        self.some_of(owner, records);
     }
 
     /// Kubernetes DNS specification 1.1.0, 2.3.2 and 2.4.2.

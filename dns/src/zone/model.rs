@@ -38,6 +38,9 @@ pub enum Kind {
 /// Ports. One without a name has no name of its own in DNS (Kubernetes DNS specification 1.1.0, 2.3.2).
 pub type Ports = Arc<[Port]>;
 
+/// The strings of a TXT record, each of at most 255 bytes (RFC 1035 §3.3.14). Of most endpoints there are none.
+pub type Texts = Arc<[Box<str>]>;
+
 /// One port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Port {
@@ -77,6 +80,8 @@ pub struct Endpoint {
     pub has_hostname: bool,
     /// Its own ports.
     pub ports: Ports,
+    /// What its owner says about it: one TXT record at its own name.
+    pub texts: Texts,
 }
 
 // === impl Protocol ===

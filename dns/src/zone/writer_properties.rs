@@ -27,7 +27,16 @@ fn endpoint() -> impl Strategy<Value = Arc<Endpoint>> {
         |(id, last, ready, hostname)| {
             let addresses = Addresses::V4(Ipv4Addr::new(10, 1, 0, last));
             let (label, has_hostname) = endpoint_label(hostname, addresses);
-            Arc::new(Endpoint { id, addresses, weight: 1, ready, label, has_hostname, ports: Arc::new([]) })
+            Arc::new(Endpoint {
+                id,
+                addresses,
+                weight: 1,
+                ready,
+                label,
+                has_hostname,
+                ports: Arc::new([]),
+                texts: Arc::default(),
+            })
         },
     )
 }

@@ -15,7 +15,16 @@ fn headless(key: &str) -> Change {
 fn endpoint(id: u64) -> Arc<Endpoint> {
     let addresses = Addresses::first_of_each([IpAddr::from([10, 1, (id >> 8) as u8, id as u8])]).unwrap();
     let (label, has_hostname) = endpoint_label("", addresses);
-    Arc::new(Endpoint { id, addresses, weight: 1, ready: true, label, has_hostname, ports: Arc::new([]) })
+    Arc::new(Endpoint {
+        id,
+        addresses,
+        weight: 1,
+        ready: true,
+        label,
+        has_hostname,
+        ports: Arc::new([]),
+        texts: Arc::default(),
+    })
 }
 
 fn name(key: &str, part: (u32, u32)) -> BucketName {

@@ -135,6 +135,28 @@ fn the_name_of_a_service_or_endpoint_has_all_its_ports() {
     ]);
 }
 
+/// Beyond the specification.
+#[test]
+fn what_its_owner_says_about_an_endpoint_is_txt_at_its_own_name() {
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
+    let texts = |texts: &[&str]| texts.iter().map(|text| Box::from(*text)).collect();
+    let said =
+        |id, hostname, address, all: &[&str]| Endpoint { texts: texts(all), ..endpoint(id, hostname, address, &[]) };
+    let all = vec![
+        said(1, "vm-1", "10.1.0.1", &["tag=canary", "version=1.2"]),
+        said(2, "vm-1", "10.1.0.2", &["tag=canary", "version=1.2"]),
+        said(3, "vm-2", "10.1.0.3", &[]),
+    ];
+    writer.apply([service("a/b", headless()), bucket("a/b", 1, 0, all)], 1);
+    writer.sync("cluster.local", 1).unwrap();
+    let zone = writer.zone();
+    let expected = ["NOERROR", "an vm-1.b.a.svc.cluster.local. TXT tag=canaryversion=1.2"];
+    assert_eq!(told(zone, "vm-1.b.a.svc.cluster.local.", TXT), expected);
+    for name in ["vm-2.b.a.svc.cluster.local.", "b.a.svc.cluster.local."] {
+        assert_eq!(told(zone, name, TXT), NO_DATA, "{name}");
+    }
+}
+
 #[test]
 fn a_port_without_a_name_is_told_at_the_name_of_its_service_alone() {
     let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
