@@ -52,6 +52,10 @@ pub(crate) struct Options {
     /// The commit to name in labels, where there is no git to ask. SOURCE_DATE_EPOCH gives its time then.
     #[arg(long, value_name = "COMMIT")]
     revision: Option<String>,
+    /// Compile as while developing: in a fraction of the time, for trying something out. Larger, slower, and kept apart, in
+    /// target/image-quick.
+    #[arg(long, conflicts_with = "verify")]
+    quick: bool,
     /// Build a second time in another folder (some minutes), and fail unless every byte is the same.
     #[arg(long)]
     verify: bool,
@@ -104,24 +108,20 @@ pub(crate) fn build(options: &Options) -> Result<Images> {
 
 /// The images, built or found built: what users get is what the tests run.
 pub(crate) fn made(options: &Options) -> Result<Images> {
-    let folder = folder();
+    let folder = options.folder();
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     // Two runs at once: the second waits, and has little to do.
     let lock = File::create(folder.join(".lock"))?;
-    lock.lock().context("locking target/image")?;
+    lock.lock().with_context(|| format!("locking {}", folder.display()))?;
     let source = Source::of(&layout::root(), options)?;
     if !source.is_known() {
         terminal::interject("no git here: the images say revision unknown; --revision and SOURCE_DATE_EPOCH tell them");
     }
-    let workshop = Workshop { root: layout::root(), target: None, cargo_home: None, arch: options.arch()? };
+    let (arch, is_quick) = (options.arch()?, options.quick);
+    let workshop = Workshop { root: layout::root(), target: None, cargo_home: None, arch, is_quick };
     let products = factory::products(&workshop, &source, options)?;
     let images = products.iter().map(|product| product.write(&folder)).collect::<Result<_>>()?;
     Ok(Images { images })
-}
-
-/// Where images go.
-fn folder() -> PathBuf {
-    layout::target().join("image")
 }
 
 // === impl Image ===
@@ -139,6 +139,16 @@ impl Image {
 // === impl Options ===
 
 impl Options {
+    /// Those to try something out, or to ship.
+    pub(crate) fn new(quick: bool) -> Self {
+        Self { quick, ..Self::default() }
+    }
+
+    /// Where images go.
+    pub(crate) fn folder(&self) -> PathBuf {
+        layout::target().join(if self.quick { "image-quick" } else { "image" })
+    }
+
     fn arch(&self) -> Result<Arch> {
         self.arch.map_or_else(Arch::host, Ok)
     }
@@ -146,7 +156,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { arch: None, repository: REPOSITORY.to_owned(), tag: None, revision: None, verify: false }
+        Self { arch: None, repository: REPOSITORY.to_owned(), tag: None, revision: None, quick: false, verify: false }
     }
 }
 

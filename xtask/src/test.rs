@@ -48,7 +48,7 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     let wanted = |tier: Tier| filter.is_none_or(|filter| tier.mentions(filter));
     let with_e2e = !options.no_e2e && wanted(Tier::EndToEnd);
     let node = node::Stage::new(!options.no_e2e && wanted(Tier::Node));
-    let ahead = Ahead::begin(with_e2e || node.is_wanted(), node.is_wanted());
+    let ahead = Ahead::begin(with_e2e || node.is_wanted(), node.images(filter));
     if filter.is_none() {
         checks(&mut outcome);
     }

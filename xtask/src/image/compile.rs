@@ -13,6 +13,8 @@ use super::platform::{Arch, rustc};
 
 /// The profile of `Cargo.toml`.
 pub(crate) const PROFILE: &str = "dist";
+/// The one for trying something out.
+const QUICK_PROFILE: &str = "dev";
 
 /// Where to build: sources, and the folders that cargo uses for it.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct Workshop {
     pub(crate) target: Option<PathBuf>,
     pub(crate) cargo_home: Option<PathBuf>,
     pub(crate) arch: Arch,
+    /// Whether it is compiled to be tried once rather than to be shipped.
+    pub(crate) is_quick: bool,
 }
 
 /// What was built.
@@ -82,7 +86,12 @@ impl Workshop {
     fn build(&self, remaps: &[(PathBuf, String)]) -> Result<Command> {
         let target = self.arch.target();
         let mut cargo = self.cargo();
-        cargo.args(["build", "--quiet", "--locked", "--profile", PROFILE, "--target", target]);
+        let profile = if self.is_quick { QUICK_PROFILE } else { PROFILE };
+        cargo.args(["build", "--quiet", "--locked", "--profile", profile, "--target", target]);
+        if self.is_quick {
+            // What a debugger would need is most of such a program.
+            cargo.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_PROFILE_DEV_STRIP", "true");
+        }
         cargo.args(["--message-format", "json-render-diagnostics"]);
         cargo.args(Component::ALL.iter().flat_map(|component| ["--package", component.name()]));
         let variable = target.replace('-', "_");
@@ -171,7 +180,8 @@ mod tests {
     #[test]
     fn folders_of_this_machine_get_names_that_are_alike_everywhere() {
         let root = std::env::temp_dir();
-        let workshop = Workshop { root: root.clone(), target: None, cargo_home: None, arch: Arch::X86 };
+        let workshop =
+            Workshop { root: root.clone(), target: None, cargo_home: None, arch: Arch::X86, is_quick: false };
         let names = |registry: &str| {
             let own = root.join("own");
             let crates = known(&[("a", &format!("{registry}/a-1.0.0")), ("own", &own.to_string_lossy())]);

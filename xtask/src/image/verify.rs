@@ -23,7 +23,7 @@ pub(super) struct Elsewhere {
 impl Elsewhere {
     /// Copies the sources. To be done before building here: what is edited meanwhile is not in either then.
     pub(super) fn prepare(options: &Options) -> Result<Self> {
-        let (root, folder) = (layout::root(), super::folder().join("verify"));
+        let (root, folder) = (layout::root(), options.folder().join("verify"));
         if folder.exists() {
             std::fs::remove_dir_all(&folder).with_context(|| format!("emptying {}", folder.display()))?;
         }
@@ -40,6 +40,7 @@ impl Elsewhere {
             target: Some(self.folder.join("its-target")),
             cargo_home: Some(self.cargo_home()),
             arch: options.arch()?,
+            is_quick: options.quick,
         };
         let step = terminal::begin("building again elsewhere, from nothing (some minutes)");
         let products = step.outcome(factory::products(&workshop, &self.source, options))?;

@@ -18,15 +18,15 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Begins. Only what is wanted is made; nothing of the second part where no node can run.
-    pub(super) fn begin(with_end_to_end: bool, with_node: bool) -> Self {
+    pub(super) fn begin(with_end_to_end: bool, node_images: Option<image::Options>) -> Self {
         let ((end_to_end_made, end_to_end), (node_made, node)) = (channel(), channel());
         std::thread::spawn(move || {
             // Of this thread, and so of all that it starts. Where it is refused, things take their turns evenly.
             let _ = rustix::process::nice(19);
             // Nobody receives when the test was interrupted.
             let _ = end_to_end_made.send(if with_end_to_end { tools::all() } else { Ok(()) });
-            if with_node {
-                let _ = node_made.send(node_tools());
+            if let Some(images) = node_images {
+                let _ = node_made.send(node_tools(&images));
             }
         });
         Self { end_to_end, node }
@@ -43,9 +43,9 @@ impl Ahead {
     }
 }
 
-fn node_tools() -> Result<()> {
+fn node_tools(images: &image::Options) -> Result<()> {
     tools::node()?;
-    image::made(&image::Options::default()).map(drop)
+    image::made(images).map(drop)
 }
 
 fn received(made: &Receiver<Result<()>>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The stage on a real node: images as pods. It needs root and features of the kernel, and says so where they are missing.
 
+use std::path::Path;
 use std::process::Command;
 
 use rollcall_e2e::node;
@@ -8,6 +9,7 @@ use super::ahead::Ahead;
 use super::outcome::Outcome;
 use super::pool;
 use super::suite::{Suite, Tier};
+use crate::image;
 
 const NAME: &str = "end-to-end tests on a real node";
 
@@ -30,6 +32,11 @@ impl Stage {
         self.is_asked_for && self.missing.is_empty()
     }
 
+    /// The images that it needs, if it is run: those that are shipped, but for a few tests that somebody waits for.
+    pub(super) fn images(&self, filter: Option<&str>) -> Option<image::Options> {
+        self.is_wanted().then(|| image::Options::new(filter.is_some()))
+    }
+
     /// Runs the stage, or says why it is left out.
     pub(super) fn run(self, outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) {
         if !self.is_asked_for {
@@ -46,8 +53,14 @@ impl Stage {
         // Once more: programs that were missing may be there now, and the other way about.
         let missing = if self.missing.is_empty() { node::missing() } else { self.missing };
         if missing.is_empty() {
+            let images = image::Options::new(filter.is_some()).folder();
+            let command = |program: &Path| {
+                let mut command = Command::new(program);
+                command.env("ROLLCALL_E2E_IMAGES", &images);
+                command
+            };
             // One program, which runs its scenarios side by side itself.
-            outcome.step(NAME, |line| pool::run(suite.programs(filter, |program| Command::new(program))?, 1, line));
+            outcome.step(NAME, |line| pool::run(suite.programs(filter, command)?, 1, line));
         } else {
             outcome.skip(NAME, &missing);
         }

@@ -105,9 +105,10 @@ fn start(folder: &Path) -> Result<NodeCluster> {
     Ok(cluster)
 }
 
-/// The archives that `cargo xtask image` writes.
+/// The archives that `cargo xtask image` writes, or those in the folder that `ROLLCALL_E2E_IMAGES` names.
 fn images() -> Result<Vec<PathBuf>> {
-    let folder = layout::target().join("image");
+    let given = std::env::var_os("ROLLCALL_E2E_IMAGES").map(PathBuf::from);
+    let folder = given.unwrap_or_else(|| layout::target().join("image"));
     let Ok(entries) = folder.read_dir() else { return Ok(Vec::new()) };
     let files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     Ok(files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "tar")).collect())
