@@ -41,24 +41,24 @@ pub struct CheckSpec {
     /// Passes when a TCP connection is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpCheck>,
-    /// Time from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is repeated at once,
-    /// and then every `retryInterval` until it is decided. By default 10s.
+    /// A duration such as 10s: from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is
+    /// repeated at once, and then every `retryInterval` until it is decided. By default 10s.
     #[serde(default = "default_interval")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
         && !self.matches(r'[^\dhms]') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
         .message("check interval: give a whole number with its unit, from 100ms to 1h, such as 10s or 500ms"))]
     pub interval: ApiDuration,
-    /// The same between the second failure in a row and the one that decides, and until the check has passed for the
-    /// first time. From 100ms to the interval. By default the smaller of interval and 1s.
+    /// A duration such as 500ms: the same between the second failure in a row and the one that decides, and until the
+    /// check has passed for the first time. From 100ms to the interval. By default the smaller of interval and 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
         && !self.matches(r'[^\dhms]') && duration(self) >= duration('100ms')")
         .message("check retryInterval: give a whole number with its unit, from 100ms to the interval, such as 1s or 500ms"))]
     pub retry_interval: Option<ApiDuration>,
-    /// A probe without an answer for this long has failed. From 10ms to 60s, and not more than the interval. By default
-    /// 1s.
+    /// A duration such as 1s: a probe without an answer for this long has failed. From 10ms to 60s, and not more than the
+    /// interval. By default 1s.
     #[serde(default = "default_timeout")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
