@@ -163,7 +163,9 @@ fn what_is_given_is_added() -> Result<()> {
         ensure!(container["envFrom"][0]["configMapRef"]["name"] == "more");
         let spec = &rendered.get("Deployment", name)["spec"];
         ensure!(spec["minReadySeconds"] == 5 && spec["strategy"] == json!({"type": "Recreate"}), "{spec:#}");
-        ensure!(container["env"][3] == json!({"name": "TOKIO_WORKER_THREADS", "value": "2"}));
+        // After those of the chart, so that a name given twice has the user's value.
+        let env = container["env"].as_array().expect("variables");
+        ensure!(env.last() == Some(&json!({"name": "TOKIO_WORKER_THREADS", "value": "2"})), "{env:?}");
         ensure!(container["volumeMounts"] == json!([{"name": "more", "mountPath": "/more"}]));
         let args = container["args"].as_array().expect("flags");
         ensure!(args.contains(&json!("--otlp-endpoint=http://otel-collector.observability:4317")), "{args:?}");
