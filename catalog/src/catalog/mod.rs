@@ -117,6 +117,8 @@ impl Catalog {
                 let services = effect.endpoints.then(|| self.by_pod.of(id)).into_iter().flatten();
                 let touched: Vec<_> = services.map(|(service, _)| (Arc::clone(service), id)).collect();
                 self.touch(touched);
+                let holding: Vec<_> = self.hold.holding_in(&pod.0).cloned().map(Arc::new).collect();
+                holding.into_iter().for_each(|key| _ = self.dirty.entry(key).or_default());
                 self.touch_registered(&effect);
             }
             Input::Node(name, facts) => {

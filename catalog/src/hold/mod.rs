@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::input::Origin;
 use crate::members::Members;
-use crate::model::ServiceKey;
+use crate::model::{Name, ServiceKey};
 use crate::policy::Policy;
 use crate::service::{Member, Service};
 use crate::source::SourceId;
@@ -30,6 +30,8 @@ pub(crate) struct Hold {
     removals: HashMap<ServiceKey, Removal>,
     contacts: Contacts,
     stale: BTreeSet<ServiceKey>,
+    /// Services of which somebody is held.
+    holding: BTreeSet<ServiceKey>,
     /// When a service wants to be looked at again, and the same by service.
     due: BTreeSet<(u64, ServiceKey)>,
     due_of: BTreeMap<ServiceKey, u64>,
@@ -54,6 +56,12 @@ impl Hold {
         self.stale.iter().cloned().collect()
     }
 
+    /// The services of a namespace of which somebody is held: word of a pod may end that.
+    pub(crate) fn holding_in(&self, namespace: &Name) -> impl Iterator<Item = &ServiceKey> {
+        let first = ServiceKey { namespace: Name::clone(namespace), name: "".into() };
+        self.holding.range(first..).take_while(move |key| key.namespace == *namespace)
+    }
+
     /// The services whose time has come.
     pub(crate) fn due(&mut self, now_ms: u64) -> Vec<ServiceKey> {
         let due: Vec<_> = self.due.iter().take_while(|(at, _)| *at <= now_ms).map(|(_, key)| key.clone()).collect();
@@ -68,8 +76,9 @@ impl Hold {
 
     /// A service is no more.
     pub(crate) fn forget(&mut self, key: &ServiceKey) {
-        if !self.policies.is_empty() {
+        if !self.due_of.is_empty() || !self.removals.is_empty() || !self.stale.is_empty() {
             self.removals.remove(key);
+            self.holding.remove(key);
             self.stale.remove(key);
             self.schedule(key, None);
         }
@@ -90,6 +99,7 @@ impl Hold {
             return;
         };
         service.policy = *policy;
+        self.holding.remove(&service.key);
         let mut next = None;
         match (&policy.removal, before) {
             (Some(guard), Some(before)) => {
@@ -98,6 +108,7 @@ impl Hold {
                 service.held = held.count;
                 if let Some(members) = held.members {
                     service.endpoints = members;
+                    self.holding.insert(service.key.clone());
                 }
                 next = held.again_ms;
             }
@@ -129,3 +140,6 @@ impl Hold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

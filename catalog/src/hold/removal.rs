@@ -39,6 +39,8 @@ pub(crate) struct Held {
 struct Domain {
     callable: usize,
     left: usize,
+    /// Some are held already: that it becomes small meanwhile does not end that.
+    holds: bool,
 }
 
 // === impl Removal ===
@@ -91,7 +93,9 @@ impl Removal {
             domains.entry(member.zone.clone()).or_default().callable += 1;
         }
         for left in self.left.values() {
-            domains.entry(left.member.zone.clone()).or_default().left += 1;
+            let domain = domains.entry(left.member.zone.clone()).or_default();
+            domain.left += 1;
+            domain.holds |= left.held;
         }
         domains
     }
@@ -102,7 +106,7 @@ impl Removal {
 impl Domain {
     fn is_struck(&self, guard: &RemovalGuard) -> bool {
         let all = self.callable + self.left;
-        all >= guard.endpoints_min && self.left * 100 > all * usize::from(guard.percent_max)
+        (self.holds || all >= guard.endpoints_min) && self.left * 100 > all * usize::from(guard.percent_max)
     }
 }
 
