@@ -297,6 +297,10 @@ impl Catalog {
         let statement = self.services.get(&key).and_then(|entry| entry.statements.contributions.get(rank));
         let ids = statement.into_iter().flat_map(Statement::endpoints);
         let ids: Vec<_> = ids.filter(|(_, said)| said.name == endpoint).map(|(id, _)| (Arc::clone(&key), id)).collect();
+        if ids.is_empty() {
+            // Of what its origin does not name nothing is remembered for when it will.
+            return;
+        }
         let verdicts = self.surroundings.verdicts.entry(origin).or_default();
         let before = match verdict.clone() {
             Some(verdict) => verdicts.insert(endpoint, verdict),
