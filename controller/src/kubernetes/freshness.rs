@@ -1,33 +1,18 @@
 //! How old each watch is: when the API server last answered it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use rollcall_catalog::model::Name;
+/// What is watched; which of several of its kind is a [`SourceId`].
+pub use rollcall_catalog::source::{SourceId, SourceKind as Source};
 
 use crate::time::clock::Clock;
-
-/// What is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
-pub enum Source {
-    Services,
-    EndpointSlices,
-    Pods,
-    Nodes,
-    ServiceCidrs,
-    ServiceRegistrations,
-    CatalogEntries,
-}
 
 /// The life of one watch, in counters that metrics and readiness read.
 #[derive(Debug)]
 pub struct Freshness {
-    /// What is watched.
-    pub source: Source,
-    /// Where; `None` in the whole cluster.
-    pub namespace: Option<Name>,
+    /// What is watched, and where: the instance is the namespace, none for the whole cluster.
+    pub id: SourceId,
     clock: Clock,
     contact_ms: AtomicU64,
     /// Complete lists, the first included.
@@ -42,46 +27,13 @@ pub struct Freshness {
     pub objects: AtomicU64,
 }
 
-// === impl Source ===
-
-impl Source {
-    /// What the catalog can be made of.
-    pub const CATALOG: [Self; 6] =
-        [Self::Services, Self::EndpointSlices, Self::Pods, Self::Nodes, Self::ServiceCidrs, Self::ServiceRegistrations];
-
-    /// Whether the catalog is made without it on an API server that does not serve it.
-    pub fn is_optional(self) -> bool {
-        self == Self::ServiceCidrs
-    }
-
-    /// Its resource name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Services => "services",
-            Self::EndpointSlices => "endpointslices",
-            Self::Pods => "pods",
-            Self::Nodes => "nodes",
-            Self::ServiceCidrs => "servicecidrs",
-            Self::ServiceRegistrations => "serviceregistrations",
-            Self::CatalogEntries => "catalogentries",
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 // === impl Freshness ===
 
 impl Freshness {
     /// A watch that has not been answered yet.
-    pub fn new(source: Source, namespace: Option<Name>, clock: Clock) -> Arc<Self> {
+    pub fn new(id: SourceId, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
-            source,
-            namespace,
+            id,
             contact_ms: AtomicU64::new(clock.monotonic_ms()),
             clock,
             lists: AtomicU64::new(0),
@@ -95,6 +47,11 @@ impl Freshness {
     /// The API server has just answered: with an object, a bookmark, or the regular end of a watch.
     pub fn touch(&self) {
         self.contact_ms.store(self.clock.monotonic_ms(), Relaxed);
+    }
+
+    /// When the API server last answered, in milliseconds of the monotonic clock.
+    pub fn contact_ms(&self) -> u64 {
+        self.contact_ms.load(Relaxed)
     }
 
     /// Seconds since the API server last answered.

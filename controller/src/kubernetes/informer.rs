@@ -145,7 +145,7 @@ where
                     // A server that ends every watch at once, or allows none, must not be listed again and again.
                     tokio::time::sleep(relist.pause()).await;
                 }
-                Err(error) if self.freshness.source.is_optional() && is_not_served(&error) => {
+                Err(error) if self.freshness.id.kind.is_optional() && is_not_served(&error) => {
                     self.not_served(&Trouble::of("listing", &self.freshness, &error)).await;
                     tokio::time::sleep(NOT_SERVED_PAUSE).await;
                 }
@@ -185,7 +185,7 @@ where
     async fn listed(&mut self, objects: usize) {
         self.freshness.objects.store(objects as u64, Relaxed);
         self.freshness.lists.fetch_add(1, Relaxed);
-        info!(source = %self.freshness.source, namespace = self.freshness.namespace.as_deref(), objects, "listed");
+        info!(source = %self.freshness.id.kind, namespace = self.freshness.id.instance.as_deref(), objects, "listed");
         self.reached_list().await;
     }
 
@@ -193,7 +193,7 @@ where
     async fn not_served(&mut self, trouble: &Trouble) {
         self.freshness.touch();
         if self.stage == Stage::New {
-            warn!(source = %self.freshness.source, "{}", trouble.words);
+            warn!(source = %self.freshness.id.kind, "{}", trouble.words);
         }
         self.reached_list().await;
         self.reached_watch();
@@ -283,7 +283,7 @@ where
     }
 
     fn silent(&self, version: String, what: &str) -> End {
-        End::Broken(version, Trouble::passing("watching", self.freshness.source, what))
+        End::Broken(version, Trouble::passing("watching", self.freshness.id.kind, what))
     }
 
     /// Takes in one event; the version it brought, or `None` when the list has to be read anew.
@@ -309,7 +309,7 @@ where
             }
             WatchEvent::Bookmark(bookmark) => Some(bookmark.metadata.resource_version),
             WatchEvent::Error(status) => {
-                debug!(source = %self.freshness.source, code = status.code, message = %status.message, "the server ended the watch");
+                debug!(source = %self.freshness.id.kind, code = status.code, message = %status.message, "the server ended the watch");
                 None
             }
         }
@@ -321,7 +321,7 @@ where
             Guarded::Good(object) => self.handler.apply(*object).await,
             Guarded::Bad(_, error) => {
                 self.freshness.undecodable.fetch_add(1, Relaxed);
-                warn!(source = %self.freshness.source, namespace = %key.namespace, name = %key.name, %error, "object cannot be decoded; its last good version stays in use");
+                warn!(source = %self.freshness.id.kind, namespace = %key.namespace, name = %key.name, %error, "object cannot be decoded; its last good version stays in use");
                 self.handler.unreadable(key).await;
             }
         }
@@ -329,7 +329,7 @@ where
 
     fn failed(&self, doing: &str, trouble: Trouble) {
         self.freshness.failures.fetch_add(1, Relaxed);
-        let (source, namespace) = (self.freshness.source, self.freshness.namespace.as_deref());
+        let (source, namespace) = (self.freshness.id.kind, self.freshness.id.instance.as_deref());
         let age_seconds = self.freshness.age_seconds();
         warn!(%source, namespace, error = %trouble.words, age_seconds, "{doing} failed; the last data stays in use");
         if self.stage == Stage::Watched {

@@ -24,7 +24,7 @@ impl Metrics {
     fn write(&self, page: &mut Page<'_>) -> fmt::Result {
         fn labels(source: &Freshness) -> [(&'static str, &str); 2] {
             // Empty in the whole cluster, which to Prometheus is no label.
-            [("source", source.source.as_str()), ("namespace", source.namespace.as_deref().unwrap_or_default())]
+            [("source", source.id.kind.as_str()), ("namespace", source.id.instance.as_deref().unwrap_or_default())]
         }
         page.gauges(
             "rollcall_source_age_seconds",

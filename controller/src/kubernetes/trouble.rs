@@ -1,6 +1,6 @@
 //! What keeps a watch from its objects, in words that name the remedy.
 
-use super::freshness::{Freshness, Source};
+use super::freshness::{Freshness, Source, SourceId};
 use crate::kubernetes::denial::Denial;
 use crate::kubernetes::kube_error::words;
 
@@ -18,9 +18,10 @@ pub struct Trouble {
 impl Trouble {
     /// What `error` says about `doing` (listing, watching) the objects of a watch.
     pub fn of(doing: &str, watch: &Freshness, error: &kube::Error) -> Self {
-        let source = watch.source;
+        let SourceId { kind: source, instance: place } = &watch.id;
+        let source = *source;
         if let Some(denial) = Denial::of(error) {
-            let elsewhere = match &watch.namespace {
+            let elsewhere = match place {
                 Some(namespace) => {
                     format!(", or take {namespace} off --watch-namespace (watchNamespaces in the chart's values)")
                 }
@@ -31,7 +32,7 @@ impl Trouble {
         if is_not_served(error) {
             return Self { fault: Some("NotServed"), words: not_served(source) };
         }
-        let place = watch.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+        let place = place.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
         Self { fault: None, words: format!("{doing} {source}{place} fails: {}", words(error)) }
     }
 
@@ -57,6 +58,7 @@ fn not_served(source: Source) -> String {
         Source::Services | Source::EndpointSlices | Source::Pods | Source::Nodes => {
             "is this a Kubernetes API server of 1.21 or later?"
         }
+        Source::Clusters | Source::Registries => "it is not of this cluster; look at its own object",
     };
     format!("the API server does not serve {source}; {remedy}")
 }
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_namespace_without_rights_is_named_with_both_remedies() {
-        let watch = Freshness::new(Source::Pods, Some("shop".into()), Clock::default());
+        let watch = Freshness::new(SourceId::of(Source::Pods, "shop"), Clock::default());
         let said = "pods is forbidden: User \"system:serviceaccount:a:b\" cannot list resource \"pods\" in API group \"\" in \
                     the namespace \"shop\"";
         let trouble = Trouble::of("listing", &watch, &error(403, said));
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_not_served_names_what_brings_it() {
-        let watch = Freshness::new(Source::ServiceRegistrations, None, Clock::default());
+        let watch = Freshness::new(SourceId::only(Source::ServiceRegistrations), Clock::default());
         let trouble = Trouble::of("listing", &watch, &error(404, "404 page not found"));
         assert_eq!(trouble.fault, Some("NotServed"));
         assert!(trouble.words.contains("crds.enabled=true"), "{trouble:?}");
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_no_fault() {
-        let watch = Freshness::new(Source::Pods, None, Clock::default());
+        let watch = Freshness::new(SourceId::only(Source::Pods), Clock::default());
         let trouble = Trouble::of("watching", &watch, &error(503, "etcd is away"));
         assert_eq!(trouble, Trouble { fault: None, words: "watching pods fails: etcd is away".into() });
     }

@@ -15,19 +15,23 @@ pub mod service_cidrs;
 pub mod services;
 pub mod watches;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
+use rollcall_catalog::Input;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::Name;
 
 use crate::checks::runner::Order;
-use crate::kubernetes::freshness::Source;
+use crate::kubernetes::freshness::{Freshness, Source};
 use crate::kubernetes::metrics::Metrics;
 use crate::time::clock::Clock;
 use crate::writeback::observed::Observations;
-use crate::writer::{Inbox, Snapshots};
+use crate::writer::{Inbox, Message, Snapshots};
 use catalog_entries::CatalogEntries;
 use endpoint_slices::EndpointSlices;
 use flags::SourceArgs;
@@ -75,7 +79,22 @@ pub fn start(
         watches.of_cluster(Source::ServiceCidrs, ServiceCidrs::new(inbox.clone()));
     }
     watches.of_namespaces_behind(snapshots, Source::CatalogEntries, || CatalogEntries(observations.clone()));
-    Metrics(watches.into_freshness()).register(registry);
+    let started = watches.into_freshness();
+    tokio::spawn(tell_contacts(started.clone(), inbox.clone()));
+    Metrics(started).register(registry);
+}
+
+/// Between two words to the catalog about when its sources were last answered.
+const CONTACT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Tells the catalog when each source was last answered, for the services whose policy says what is too old.
+async fn tell_contacts(sources: Vec<Arc<Freshness>>, inbox: Inbox) {
+    loop {
+        tokio::time::sleep(CONTACT_INTERVAL).await;
+        for source in &sources {
+            inbox.send(Message::Say(Input::Contact(source.id.clone(), source.contact_ms()))).await;
+        }
+    }
 }
 
 /// Interned names of one source: namespaces, zones, nodes and label sets repeat many times over.

@@ -11,7 +11,7 @@ use rollcall_admin::{Gate, Readiness};
 use rollcall_catalog::model::Name;
 use serde::de::DeserializeOwned;
 
-use crate::kubernetes::freshness::{Freshness, Source};
+use crate::kubernetes::freshness::{Freshness, Source, SourceId};
 use crate::kubernetes::guarded::Guarded;
 use crate::kubernetes::informer::{Handler, Informer, Unlisted};
 use crate::time::clock::Clock;
@@ -118,17 +118,13 @@ impl Watches {
         gate: Gate,
         unlisted: Arc<Unlisted>,
     ) -> Informer<K, H> {
-        let freshness = Freshness::new(source, namespace.map(Name::from), self.clock);
+        let freshness = Freshness::new(SourceId { kind: source, instance: namespace.map(Name::from) }, self.clock);
         self.started.push(Arc::clone(&freshness));
         Informer::new(api, handler, freshness, gate, unlisted)
     }
 
-    /// `pods`, or `pods/shop`.
     fn gate(&self, source: Source, namespace: Option<&str>) -> Gate {
-        let name = match namespace {
-            Some(namespace) => format!("{source}/{namespace}"),
-            None => source.to_string(),
-        };
+        let name = SourceId { kind: source, instance: namespace.map(Name::from) }.to_string();
         let gate = self.readiness.gate(name);
         gate.close("being listed");
         gate

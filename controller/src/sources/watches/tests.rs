@@ -142,6 +142,6 @@ async fn without_namespaces_the_whole_cluster_is_one_watch() {
     rig.watch_services();
     assert_eq!(rig.next().await, "synced");
     let freshness = rig.watches.into_freshness();
-    assert!(freshness.len() == 1 && freshness[0].namespace.is_none());
+    assert!(freshness.len() == 1 && freshness[0].id.instance.is_none());
     assert!(rig.api.asked().iter().all(|asked| asked.to_string() == "GET /api/v1/services"), "{:?}", rig.api.asked());
 }
