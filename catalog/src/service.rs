@@ -115,6 +115,8 @@ pub enum Why {
     Unusable(Problem),
     /// It is of an EndpointSlice, and there is no Service of that name.
     NoService,
+    /// Its pod was there and is gone; the EndpointSlice lags behind.
+    PodGone,
     /// The Service is another name for something else (ExternalName), and callers are told that name.
     Alias(Name),
     /// The Service has none of its address families.
@@ -308,6 +310,7 @@ impl fmt::Display for Why {
             Self::UnknownPorts(mismatch) => mismatch.fmt(f),
             Self::Unusable(problem) => f.write_str(&problem.words),
             Self::NoService => f.write_str("no Service of this name exists; its EndpointSlices wait for one"),
+            Self::PodGone => f.write_str("its pod is gone; its EndpointSlice has yet to say so"),
             Self::Alias(target) => write!(
                 f,
                 "the Service is of type ExternalName, so callers are sent to {target}; remove spec.type and \

@@ -157,7 +157,8 @@ fn a_pod_that_was_killed_is_out_at_once() {
     }
     let snapshot = catalog.snapshot();
     let service = snapshot.get(&key("payments")).expect("payments is there");
-    assert_eq!((callable(service).len(), &*service.endpoints[0].reason), (0, "the pod is gone"));
+    // Not among those that are not ready either: there are Services that publish those.
+    assert_eq!((service.endpoints.len(), &service.excluded[0].why), (0, &Why::PodGone));
 }
 
 #[test]

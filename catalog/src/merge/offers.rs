@@ -166,6 +166,12 @@ impl<'a, L: Lookup> Context<'a, L> {
         let first = candidates.len();
         let mut ids = HashSet::new();
         for offer in offers {
+            let order = Order { rank: offer.rank.clone(), position: offer.place.1 };
+            if self.is_gone(offer) {
+                let stand = Stand::Refused(Arc::clone(offer.endpoint), Why::PodGone);
+                candidates.push(Candidate { group: offer.group, order, stand });
+                continue;
+            }
             let mut together = candidates[first..].iter_mut().take(JOINS_MAX);
             if offer.rank.origin.kind == OriginKind::EndpointSlice
                 && together.any(|candidate| self.join(candidate, offer))
@@ -180,9 +186,15 @@ impl<'a, L: Lookup> Context<'a, L> {
                 }
                 Err(why) => Stand::Refused(Arc::clone(offer.endpoint), why),
             };
-            let order = Order { rank: offer.rank.clone(), position: offer.place.1 };
             candidates.push(Candidate { group: offer.group, order, stand });
         }
+    }
+
+    /// Whether it is of a pod that was there and is gone: it is not even among those that are not ready, which some
+    /// Services publish.
+    fn is_gone(&self, offer: &Offer<'_>) -> bool {
+        let pod = pod_of(offer.endpoint).map(|pod| self.lookup.pod(&offer.rank.origin.namespace, pod));
+        matches!(pod, Some(Pod::Gone)) && self.statements.facts.is_some()
     }
 
     /// Joins the same endpoint from a second slice: its other address family, or a copy while it moves between slices.

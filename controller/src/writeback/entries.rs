@@ -136,6 +136,7 @@ fn conflict(excluded: &Excluded) -> Option<Conflict> {
         | Why::UnknownPorts(_)
         | Why::Unusable(_)
         | Why::NoService
+        | Why::PodGone
         | Why::Alias(_)
         | Why::Family(_) => None,
     }

@@ -180,7 +180,7 @@ fn reason(why: &Why) -> &'static str {
         Why::Refused(..) => accepted::ADDRESS_NOT_ALLOWED,
         Why::UnknownPorts(_) => accepted::UNKNOWN_PORT,
         Why::Unusable(problem) => fault(problem.fault),
-        Why::NoService | Why::Alias(_) | Why::Family(_) => accepted::UNSUPPORTED_VALUE,
+        Why::NoService | Why::PodGone | Why::Alias(_) | Why::Family(_) => accepted::UNSUPPORTED_VALUE,
     }
 }
 
