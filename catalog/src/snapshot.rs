@@ -118,7 +118,7 @@ impl Totals {
         self.endpoints += service.endpoints.len();
         let counts = service.counts();
         self.callable += counts.callable;
-        self.excluded += service.excluded.len();
+        self.excluded += excluded(service);
         self.by_health = self.by_health.with(counts, usize::wrapping_add);
     }
 
@@ -126,7 +126,12 @@ impl Totals {
         self.endpoints -= service.endpoints.len();
         let counts = service.counts();
         self.callable -= counts.callable;
-        self.excluded -= service.excluded.len();
+        self.excluded -= excluded(service);
         self.by_health = self.by_health.with(counts, usize::wrapping_sub);
     }
+}
+
+/// What waits for its Service is no fault to count.
+fn excluded(service: &Service) -> usize {
+    if service.exists() { service.excluded.len() } else { 0 }
 }
