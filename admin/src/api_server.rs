@@ -154,5 +154,4 @@ fn message(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "api_server_tests.rs"]
 mod tests;

@@ -138,5 +138,4 @@ fn stays(query: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-#[path = "log_level_tests.rs"]
 mod tests;

@@ -180,5 +180,4 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 }
 
 #[cfg(test)]
-#[path = "notices_tests.rs"]
 mod tests;

@@ -159,5 +159,4 @@ impl fmt::Display for Standing {
 }
 
 #[cfg(test)]
-#[path = "readiness_tests.rs"]
 mod tests;

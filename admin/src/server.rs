@@ -324,5 +324,4 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

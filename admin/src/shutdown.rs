@@ -61,5 +61,4 @@ impl Signals {
 }
 
 #[cfg(test)]
-#[path = "shutdown_tests.rs"]
 mod tests;

@@ -227,5 +227,4 @@ impl SpanExporter for Telling {
 }
 
 #[cfg(test)]
-#[path = "traces_tests.rs"]
 mod tests;

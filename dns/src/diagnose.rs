@@ -150,5 +150,4 @@ fn transport(text: &str) -> Result<Transport, String> {
 }
 
 #[cfg(test)]
-#[path = "diagnose_tests.rs"]
 mod tests;

@@ -206,5 +206,4 @@ pub struct Applied {
 }
 
 #[cfg(test)]
-#[path = "metrics_tests.rs"]
 mod tests;

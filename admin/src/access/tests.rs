@@ -1,3 +1,5 @@
+//! Tests: who may see and change what is below `/debug/`.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;

@@ -130,5 +130,4 @@ fn camel(name: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "news_tests.rs"]
 mod tests;

@@ -1,3 +1,5 @@
+//! Tests: a certificate and a key in files, such as those of a mounted Secret.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -1,3 +1,5 @@
+//! Tests: makes keys and certificates.
+
 use std::sync::Arc;
 
 use rollcall_xds::client::{self, Config, Event};

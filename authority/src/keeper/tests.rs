@@ -1,3 +1,5 @@
+//! Tests: carries the plan out.
+
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};

@@ -1,3 +1,5 @@
+//! Tests: the phases of an authority's life.
+
 use super::*;
 use crate::model::Key;
 

@@ -1,3 +1,5 @@
+//! Tests: the authority in the Secret.
+
 use super::*;
 use crate::issue;
 

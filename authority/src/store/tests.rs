@@ -1,3 +1,5 @@
+//! Tests: the Secret and the ConfigMap in the Kubernetes API.
+
 use k8s_openapi::ByteString;
 use rollcall_fake_api::{FakeApi, Refusal, Verb};
 use serde_json::json;

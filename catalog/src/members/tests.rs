@@ -1,3 +1,5 @@
+//! Tests: the endpoints of a service, in buckets that successive versions of the service share.
+
 use std::sync::Arc;
 
 use super::*;

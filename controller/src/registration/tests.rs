@@ -1,3 +1,5 @@
+//! Tests: a ServiceRegistration, read once.
+
 use serde_json::{Value, json};
 
 use super::*;

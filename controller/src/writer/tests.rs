@@ -1,3 +1,5 @@
+//! Tests: the one writer.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests: durations as Kubernetes users write them.
+
 use super::*;
 
 fn parse(text: &str) -> Result<Duration, ParseDurationError> {

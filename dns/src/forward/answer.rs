@@ -224,5 +224,4 @@ fn extended_errors(data: &[u8]) -> Option<Vec<u8>> {
 const ERRORS_BYTES_MAX: usize = 128;
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
 mod tests;

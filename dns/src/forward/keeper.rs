@@ -230,5 +230,4 @@ pub fn refuse_own(targets: &[Target], listen: &[SocketAddr]) -> Result<(), OwnAd
 pub struct OwnAddress(SocketAddr);
 
 #[cfg(test)]
-#[path = "keeper_tests.rs"]
 mod tests;

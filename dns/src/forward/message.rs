@@ -150,5 +150,4 @@ pub(super) fn is_without_edns(flags: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
 mod tests;

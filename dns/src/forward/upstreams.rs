@@ -248,5 +248,4 @@ impl Standing {
 }
 
 #[cfg(test)]
-#[path = "upstreams_tests.rs"]
 mod tests;

@@ -277,5 +277,4 @@ async fn in_time(responder: &Responder, writing: impl Future<Output = io::Result
 }
 
 #[cfg(test)]
-#[path = "tcp_tests.rs"]
 mod tests;

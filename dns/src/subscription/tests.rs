@@ -1,3 +1,5 @@
+//! Tests: keeps the zone in step with the catalog's stream.
+
 use bytes::Bytes;
 use prost::Message;
 use rollcall_admin::Readiness;

@@ -278,7 +278,6 @@ fn namespace(key: &str) -> &str {
 }
 
 #[cfg(test)]
-#[path = "writer_tests.rs"]
 mod tests;
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Monitors, alerts and the dashboard.
+
 use anyhow::{Result, ensure};
 use serde_json::json;
 

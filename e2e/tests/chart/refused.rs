@@ -1,3 +1,5 @@
+//! Values that are refused, with the remedy.
+
 use anyhow::{Result, ensure};
 
 use super::rendered::{refusal, refusal_as};

@@ -1,3 +1,5 @@
+//! Tests: the catalog as resources.
+
 use std::sync::Arc;
 
 use super::{Cache, Changes};

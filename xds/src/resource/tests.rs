@@ -1,3 +1,5 @@
+//! Tests: what travels on a stream.
+
 use prost::Message;
 
 use super::{PerType, Resource, ResourceType, Version};

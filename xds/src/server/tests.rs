@@ -1,3 +1,5 @@
+//! Tests: gRPC around `crate::delta`.
+
 use prost::Message;
 
 use super::*;

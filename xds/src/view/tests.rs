@@ -1,3 +1,5 @@
+//! Tests: what a stream sees.
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A client and several servers, of which some go away.
+
 use std::time::Duration;
 
 use rollcall_xds::{

@@ -1,3 +1,5 @@
+//! A client whose connection ends, and comes again.
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},

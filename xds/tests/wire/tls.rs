@@ -1,3 +1,5 @@
+//! The stream over TLS.
+
 use std::{io::ErrorKind, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use rollcall_xds::{

@@ -134,5 +134,4 @@ fn reference(id: &Id) -> String {
 }
 
 #[cfg(test)]
-#[path = "sbom_tests.rs"]
 mod tests;

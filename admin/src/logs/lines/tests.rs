@@ -1,3 +1,5 @@
+//! Tests: log lines on their way to standard error.
+
 use std::io::{PipeReader, Read, pipe};
 
 use tracing_subscriber::layer::SubscriberExt;

@@ -1,3 +1,5 @@
+//! Tests: a net beneath all lines.
+
 use std::io::{self, Write};
 use std::sync::Mutex;
 

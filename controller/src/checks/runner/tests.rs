@@ -1,3 +1,5 @@
+//! Tests: the runner.
+
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

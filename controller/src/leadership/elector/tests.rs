@@ -1,3 +1,5 @@
+//! Tests: reads and writes the Lease by the rules of the election.
+
 use rollcall_admin::Readiness;
 use rollcall_fake_api::{Asked, FakeApi, Fault, Refusal, Verb};
 use tokio::task::JoinHandle;

@@ -1,3 +1,5 @@
+//! Tests: keeps the resources of each service in step with the catalog.
+
 use std::sync::Arc;
 
 use rollcall_catalog::Catalog;

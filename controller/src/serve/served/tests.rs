@@ -1,3 +1,5 @@
+//! Tests: what one service has on the stream.
+
 use std::sync::Arc;
 
 use rollcall_catalog::model::Endpoint;

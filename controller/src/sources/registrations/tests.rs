@@ -1,3 +1,5 @@
+//! Tests: ServiceRegistrations.
+
 use rollcall_catalog::model::Health;
 use rollcall_health::Plan;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Tests: starts the watches.
+
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;

@@ -1,3 +1,5 @@
+//! Tests: events.
+
 use rollcall_crds::ServiceRegistrationStatus;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Tests: what stands in the API.
+
 use super::*;
 
 fn stands(version: &str) -> Stands {

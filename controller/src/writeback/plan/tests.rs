@@ -1,3 +1,5 @@
+//! Tests: what a target needs.
+
 use std::sync::Arc;
 
 use rollcall_catalog::input::{Input, OriginKind};

@@ -1,3 +1,5 @@
+//! Tests: the EndpointSlices of a service.
+
 use std::sync::Arc;
 
 use rollcall_catalog::input::{Input, ServiceKind};

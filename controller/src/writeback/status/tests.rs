@@ -1,3 +1,5 @@
+//! Tests: the status of a registration.
+
 use jiff::Timestamp;
 use rollcall_catalog::input::{Input, OriginKind, Verdict};
 use rollcall_catalog::model::{Health, HealthSource};

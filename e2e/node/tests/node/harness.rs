@@ -10,7 +10,7 @@ use rollcall_e2e::layout::Scratch;
 use rollcall_e2e::node::{Config, NodeCluster};
 use rollcall_e2e::process::Program;
 
-use crate::clusters::ourselves;
+use crate::pool::ourselves;
 use crate::traces::{Marks, Traces};
 use crate::workload::BOUND;
 

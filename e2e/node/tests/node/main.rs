@@ -23,12 +23,12 @@
 
 mod certificates;
 mod cluster;
-mod clusters;
 mod faults;
 mod harness;
 mod install;
 mod lifecycle;
 mod operations;
+mod pool;
 mod release;
 mod runner;
 mod takeover;

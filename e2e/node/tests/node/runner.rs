@@ -10,8 +10,8 @@ use rollcall_e2e::clock;
 use rollcall_e2e::node::{self, NodeCluster};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::clusters::Clusters;
 use crate::harness;
+use crate::pool::Clusters;
 
 /// A test.
 #[derive(Clone, Copy)]

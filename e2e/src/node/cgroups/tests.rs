@@ -1,3 +1,5 @@
+//! Tests: control groups of our own.
+
 use std::path::{Path, PathBuf};
 
 use super::*;

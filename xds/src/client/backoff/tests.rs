@@ -1,3 +1,5 @@
+//! Tests: delays between attempts.
+
 use std::time::Duration;
 
 use super::Backoff;

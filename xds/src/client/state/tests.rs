@@ -1,3 +1,5 @@
+//! Tests: what the client has accepted, and what it says to a server.
+
 use std::sync::Arc;
 
 use super::State;

@@ -1,3 +1,5 @@
+//! A client that knows nothing of the implementation: what it holds must be what the catalog has.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;

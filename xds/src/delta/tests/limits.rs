@@ -1,3 +1,5 @@
+//! Tests: what a client may ask for and hold at most.
+
 use tonic::Code;
 
 use super::{Limits, Session, World, knowing, request, strings, subscribe, unsubscribe};

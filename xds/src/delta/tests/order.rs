@@ -1,3 +1,5 @@
+//! Tests: the order in which types are sent.
+
 use super::{World, ack, subscribe};
 use crate::resource::ResourceType::{self, Cluster, EndpointBucket, Endpoints, Service, Zone};
 

@@ -1,3 +1,5 @@
+//! Tests: a client that comes back with what it knows.
+
 use super::{Limits, Session, World, knowing, subscribe};
 use crate::resource::ResourceType::{Cluster, Endpoints, Service};
 

@@ -1,3 +1,5 @@
+//! Tests: names that are asked for and given up.
+
 use super::{World, ack, subscribe, unsubscribe};
 use crate::resource::ResourceType::{Cluster, Endpoints, Service};
 

@@ -1,3 +1,5 @@
+//! Tests: how much is on its way at a time.
+
 use super::{Heard, World, ack, nack, node, subscribe, unsubscribe};
 use crate::{
     resource::ResourceType::{Cluster, Endpoints, Service},

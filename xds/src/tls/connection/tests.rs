@@ -1,3 +1,5 @@
+//! Tests: an accepted connection, held to what a client may cost before and beside its requests.
+
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -1,3 +1,5 @@
+//! Tests: handshakes of TLS under way, in bounded number.
+
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,

@@ -1,3 +1,5 @@
+//! Tests: a certificate with its key.
+
 use rcgen::{CertificateParams, KeyPair};
 use time::OffsetDateTime;
 

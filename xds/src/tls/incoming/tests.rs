@@ -1,3 +1,5 @@
+//! Tests: connections as they come, in bounded number.
+
 use super::*;
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Tests: whom a client trusts, from a file that may change.
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::*;

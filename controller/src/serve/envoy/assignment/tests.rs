@@ -1,3 +1,5 @@
+//! Tests: the ClusterLoadAssignment of a port, put together from what each bucket of the service contributes to it.
+
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::address::Address as Kind;

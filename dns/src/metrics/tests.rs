@@ -1,3 +1,5 @@
+//! Tests: what operators see.
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus_client::encoding::text;

@@ -1,3 +1,5 @@
+//! Tests: the TCP front (RFC 7766).
+
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, DuplexStream};

@@ -1,3 +1,5 @@
+//! Tests: `rollcall-dns diagnose`.
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME};
 use hickory_proto::rr::{RData, Record, RecordType};

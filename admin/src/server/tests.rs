@@ -1,3 +1,5 @@
+//! Tests: the admin server.
+
 use std::pin::Pin;
 
 use prometheus_client::metrics::counter::Counter;

@@ -1,3 +1,5 @@
+//! Tests: traces by OTLP (gRPC), where an endpoint is given.
+
 use std::sync::Mutex;
 
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};

@@ -1,3 +1,5 @@
+//! Tests: how a process ends.
+
 use tokio::time::Instant;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests: readiness as a set of named gates.
+
 use super::*;
 
 fn lines(readiness: &Readiness) -> Vec<String> {

@@ -1,3 +1,5 @@
+//! Tests: the least of a client of the API server that a pod needs to say something about itself, and to ask about a caller.
+
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

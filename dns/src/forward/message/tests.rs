@@ -1,3 +1,5 @@
+//! Tests: a question as it is sent to another server, and what counts as its answer (RFC 5452).
+
 use std::collections::HashSet;
 
 use hickory_proto::op::{Edns, Message, OpCode};

@@ -1,3 +1,5 @@
+//! Tests: the one writer of a zone.
+
 use std::ops::Range;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests: the log filter of a running process.
+
 use jiff::Timestamp;
 
 use super::*;

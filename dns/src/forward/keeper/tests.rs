@@ -1,3 +1,5 @@
+//! Tests: keeps the servers up to date.
+
 use super::*;
 
 fn addr(text: &str) -> SocketAddr {

@@ -1,3 +1,5 @@
+//! Tests: another server's answer.
+
 use hickory_proto::op::{Edns as WireEdns, Message};
 use hickory_proto::rr::rdata::{A, CNAME, TXT};
 use hickory_proto::rr::{Name, RData, RecordType};

@@ -1,3 +1,5 @@
+//! Tests: the servers that are asked, their order and their health.
+
 use super::*;
 
 fn upstreams(numbers: &[u8]) -> Upstreams {

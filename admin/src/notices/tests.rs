@@ -1,3 +1,5 @@
+//! Tests: events about the process itself, regarding its own pod.
+
 use super::*;
 
 fn pod() -> Pod {

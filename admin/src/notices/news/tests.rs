@@ -1,3 +1,5 @@
+//! Tests: what about the gates is worth an Event.
+
 use super::*;
 use crate::readiness::Readiness;
 

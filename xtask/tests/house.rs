@@ -1,0 +1,132 @@
+//! The rules of the house that CONTRIBUTING.md names, held against every file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Lines of a file.
+const FILE_MAX: usize = 400;
+/// Lines of a function, its signature included.
+const FUNCTION_MAX: usize = 60;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_path_buf()
+}
+
+/// Each Rust file of the working copy that git knows or would add, and its text.
+fn files() -> BTreeMap<String, String> {
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"])
+        .current_dir(root())
+        .output()
+        .expect("git");
+    let names = String::from_utf8(listed.stdout).expect("UTF-8");
+    // One that was removed and not committed is listed as well.
+    let read = |name: &str| Some((name.to_owned(), std::fs::read_to_string(root().join(name)).ok()?));
+    let files: BTreeMap<_, _> = names.lines().filter_map(read).collect();
+    assert!(files.len() > 100, "the files are found: {}", files.len());
+    files
+}
+
+fn assert_none(breaches: &[String], rule: &str) {
+    assert!(breaches.is_empty(), "{rule}:\n  {}\n", breaches.join("\n  "));
+}
+
+#[test]
+fn each_file_begins_with_a_line_that_says_what_it_is() {
+    let without = |(name, text): (String, String)| (!text.starts_with("//! ")).then_some(name);
+    let breaches: Vec<_> = files().into_iter().filter_map(without).collect();
+    assert_none(&breaches, "the first line of a file is `//! ` and what it is");
+}
+
+#[test]
+fn no_file_is_longer_than_its_one_concept_needs() {
+    let long = |(name, text): (String, String)| {
+        let lines = text.lines().count();
+        (lines > FILE_MAX).then(|| format!("{name}: {lines}"))
+    };
+    let breaches: Vec<_> = files().into_iter().filter_map(long).collect();
+    assert_none(&breaches, &format!("a file has at most {FILE_MAX} lines; cut it by its concepts"));
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    let long = |(name, text): (String, String)| -> Vec<String> {
+        functions(&text)
+            .into_iter()
+            .filter(|(_, lines)| *lines > FUNCTION_MAX)
+            .map(|(line, lines)| format!("{name}:{line}: {lines}"))
+            .collect()
+    };
+    let breaches: Vec<_> = files().into_iter().flat_map(long).collect();
+    assert_none(&breaches, &format!("a function has at most {FUNCTION_MAX} lines"));
+}
+
+/// Where each function begins, and its lines. As rustfmt writes them, one ends at the brace below the beginning of its line.
+fn functions(text: &str) -> Vec<(usize, usize)> {
+    let lines: Vec<_> = text.lines().collect();
+    let is_function = |line: &str| {
+        let words = ["pub", "pub(crate)", "pub(super)", "const", "async", "unsafe"];
+        line.split_whitespace().find(|word| !words.contains(word)) == Some("fn")
+    };
+    let end = |at: usize| {
+        let indent = lines[at].len() - lines[at].trim_start().len();
+        let closes = |line: &&str| line.len() == indent + 1 && line.ends_with('}');
+        lines[at..].iter().position(|line| closes(line))
+    };
+    let whole = |at: usize| !lines[at].ends_with('}') && !lines[at].ends_with(';');
+    let starts = (0..lines.len()).filter(|at| is_function(lines[*at]) && whole(*at));
+    starts.filter_map(|at| Some((at + 1, end(at)? + 1))).collect()
+}
+
+#[test]
+fn tests_stand_in_a_module_a_twin_or_the_folder_of_their_crate() {
+    let astray = |name: &String| name.ends_with("_tests.rs") || name.ends_with("_test.rs");
+    let breaches: Vec<_> = files().into_keys().filter(astray).collect();
+    assert_none(&breaches, "tests are inline, in the twin NAME/tests.rs, or in CRATE/tests");
+}
+
+#[test]
+fn no_two_files_of_a_folder_differ_by_an_s() {
+    let files = files();
+    let twin = |name: &String| {
+        let stem = name.strip_suffix(".rs")?;
+        files.contains_key(&format!("{stem}s.rs")).then(|| format!("{name} and {stem}s.rs"))
+    };
+    let breaches: Vec<_> = files.keys().filter_map(twin).collect();
+    assert_none(&breaches, "two files do not differ by an s");
+}
+
+/// Which room of the controller names which others, outside of tests.
+fn rooms() -> BTreeMap<String, BTreeSet<String>> {
+    const SRC: &str = "controller/src/";
+    let mut rooms = BTreeMap::<String, BTreeSet<String>>::new();
+    for (name, text) in files() {
+        let Some(path) = name.strip_prefix(SRC).filter(|path| !path.contains("tests")) else { continue };
+        let room = path.split(['/', '.']).next().expect("a name").to_owned();
+        if ["lib", "main", "start", "testing"].contains(&&*room) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let named = code.split("crate::").skip(1).map(|rest| rest.split(|c: char| c != '_' && !c.is_alphanumeric()));
+        let named: BTreeSet<_> = named.filter_map(|mut words| words.next().map(str::to_owned)).collect();
+        rooms.entry(room).or_default().extend(named);
+    }
+    let known: BTreeSet<_> = rooms.keys().cloned().collect();
+    for (room, named) in &mut rooms {
+        named.retain(|other| other != room && known.contains(other));
+    }
+    rooms
+}
+
+#[test]
+fn rooms_of_the_controller_do_not_go_in_circles() {
+    let mut rooms = rooms();
+    // Who names nobody is taken out; what is left in the end goes in circles.
+    while let Some(leaf) = rooms.iter().find(|(_, named)| named.is_empty()).map(|(room, _)| room.clone()) {
+        rooms.remove(&leaf);
+        rooms.values_mut().for_each(|named| drop(named.remove(&leaf)));
+    }
+    let breaches: Vec<_> = rooms.iter().map(|(room, named)| format!("{room} names {named:?}")).collect();
+    assert_none(&breaches, "data flows one way: rooms do not name each other");
+}
