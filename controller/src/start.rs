@@ -10,13 +10,11 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::{Access, Notices, Readiness, Routes, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
-use rollcall_health::probe::{Network, Probes};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::args::Args;
 use crate::checks;
-use crate::checks::runner::Runner;
 use crate::cluster_domain;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
@@ -27,8 +25,7 @@ use crate::time::clock::Clock;
 use crate::time::random;
 use crate::writeback::observed::Observations;
 use crate::writeback::{self, Writing};
-use crate::writer::metrics::Metrics as CatalogMetrics;
-use crate::writer::{Message, Writer};
+use crate::writer::{self, Message};
 
 /// Runs the controller until it is told to stop.
 ///
@@ -63,33 +60,17 @@ pub async fn serve(
     Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
 
     // In: the one writer, and what speaks to it.
-    let (writer, inbox, snapshots) = Writer::new(args.sources.catalog(), clock);
+    let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
     inbox.send(Message::Say(Input::Guard(args.guard()))).await;
-    CatalogMetrics { snapshots: snapshots.clone(), inbox: inbox.clone() }.register(&mut registry);
-    let propagation = writer.propagation();
-    propagation.register(&mut registry);
-    let checks = checks::Metrics::default();
-    checks.register(&mut registry);
-    let probes_max = Descriptors::current().share(Share::Probes, checks::PROBES_MAX);
-    let (runner, orders) = Runner::new(inbox.clone(), snapshots.clone(), clock, Probes(Network), probes_max, checks);
+    let orders = checks::start(inbox.clone(), snapshots.clone(), clock, &mut registry);
     let (observations, seen) = Observations::new();
     let to = Receivers { inbox, orders, observations, snapshots: snapshots.clone() };
-    sources::start(&args.sources, client.clone(), &readiness, clock, &to, &mut registry);
-    drop(to);
-    tokio::spawn(writer.run());
-    tokio::spawn(runner.run());
+    sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
-    let surroundings = Surroundings {
-        client: client.clone(),
-        namespace: args.namespace.clone(),
-        wall_s: Clock::wall_s,
-        random: random::fraction,
-        words: kube_error::words,
-    };
     let connections = Arc::default();
-    let acceptor =
-        rollcall_authority::start(&args.tls, surroundings, Arc::clone(&connections), &readiness, &mut registry)?;
+    let lent = lent(client.clone(), &args.namespace);
+    let acceptor = rollcall_authority::start(&args.tls, lent, Arc::clone(&connections), &readiness, &mut registry)?;
     let settings = serve::start::Settings {
         address: args.grpc_listen,
         streams_max: args.streams_max,
@@ -120,6 +101,17 @@ pub async fn serve(
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     info!("stopped");
     Ok(())
+}
+
+/// What the authority does not have of its own.
+fn lent(client: Client, namespace: &str) -> Surroundings {
+    Surroundings {
+        client,
+        namespace: namespace.to_owned(),
+        wall_s: Clock::wall_s,
+        random: random::fraction,
+        words: kube_error::words,
+    }
 }
 
 /// With what every process measures.

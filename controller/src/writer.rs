@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use rollcall_catalog::time::Now;
 use rollcall_catalog::{Catalog, Input, Snapshot};
 use tokio::sync::{mpsc, watch};
@@ -67,6 +68,16 @@ enum Occasion {
 const QUEUE: usize = 8192;
 /// Statements merged and published together at most: a burst costs fewer merges, and no reader waits long.
 const BATCH: usize = 1024;
+
+/// Starts the writer of a catalog that is complete once each of `sources` is synced.
+pub fn start(sources: BTreeSet<Source>, clock: Clock, registry: &mut Registry) -> (Inbox, Snapshots, Arc<Propagation>) {
+    let (writer, inbox, snapshots) = Writer::new(sources, clock);
+    metrics::Metrics { snapshots: snapshots.clone(), inbox: inbox.clone() }.register(registry);
+    let propagation = writer.propagation();
+    propagation.register(registry);
+    tokio::spawn(writer.run());
+    (inbox, snapshots, propagation)
+}
 
 // === impl Inbox ===
 

@@ -15,7 +15,27 @@ pub mod admission;
 pub mod metrics;
 pub mod runner;
 
+use prometheus_client::registry::Registry;
+use rollcall_admin::descriptors::{Descriptors, Share};
+use rollcall_health::probe::{Network, Probes};
+use tokio::sync::mpsc;
+
+use crate::time::clock::Clock;
+use crate::writer::{Inbox, Snapshots};
+use runner::{Order, Runner};
+
 pub use metrics::Metrics;
 
 /// Probes under way at most: each holds a socket.
 pub const PROBES_MAX: usize = 1024;
+
+/// Starts the checks; the orders for them go the way that comes back. How many are probed at a time is bounded by the open
+/// files that are left to them.
+pub fn start(inbox: Inbox, snapshots: Snapshots, clock: Clock, registry: &mut Registry) -> mpsc::Sender<Order> {
+    let metrics = Metrics::default();
+    metrics.register(registry);
+    let probes_max = Descriptors::current().share(Share::Probes, PROBES_MAX);
+    let (runner, orders) = Runner::new(inbox, snapshots, clock, Probes(Network), probes_max, metrics);
+    tokio::spawn(runner.run());
+    orders
+}

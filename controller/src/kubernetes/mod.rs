@@ -2,7 +2,7 @@
 //!
 //! - [`informer`]: one list-and-watch loop for every kind; [`freshness`]: how old each watch is; [`metrics`]: what is measured
 //! - [`guarded`]: decoding that lets one bad object harm only itself
-//! - [`object_key`]: the namespace and name of an object
+//! - [`object_key`]: the namespace and name of an object; [`names`]: names as a source keeps them
 //! - [`trouble`]: what keeps a watch from its objects, with the remedy; [`kube_error`]: what kube's errors say
 //! - [`denial`]: one right that is missing, in words; [`denial_notices`]: tells of those that writes and the election met
 
@@ -13,7 +13,10 @@ pub mod guarded;
 pub mod informer;
 pub(crate) mod kube_error;
 pub mod metrics;
+pub mod names;
 pub mod object_key;
 pub mod trouble;
 
+pub use names::Names;
 pub use object_key::ObjectKey;
+pub(crate) use object_key::created;

@@ -1,4 +1,4 @@
-//! The key by which an object is known among those of its kind.
+//! The key by which an object is known among those of its kind, and its age.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rollcall_catalog::model::Name;
@@ -20,4 +20,9 @@ impl ObjectKey {
         let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
         Self { namespace: text(&meta.namespace), name: text(&meta.name) }
     }
+}
+
+/// When an object was created, in seconds since the epoch.
+pub(crate) fn created(meta: &ObjectMeta) -> i64 {
+    meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
 }

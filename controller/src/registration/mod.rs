@@ -21,7 +21,7 @@ use rollcall_health::plan::Planned;
 
 use self::restored::Restored;
 use crate::kubernetes::ObjectKey;
-use crate::sources::{Names, created};
+use crate::kubernetes::{Names, created};
 
 /// Reads registrations. What many of them say alike is kept once.
 #[derive(Debug, Default)]

@@ -14,10 +14,10 @@ use rollcall_catalog::model::{
 };
 
 use super::services::protocol;
-use super::{Names, created};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;
+use crate::kubernetes::{Names, created};
 use crate::writeback::observed::{Observations, Seen};
 use crate::writeback::slices::{MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL};
 use crate::writer::{Inbox, Message};

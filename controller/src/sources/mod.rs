@@ -18,13 +18,10 @@ pub mod watches;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
 use rollcall_catalog::Input;
-use rollcall_catalog::intern::Interner;
-use rollcall_catalog::model::Name;
 
 use crate::checks::runner::Order;
 use crate::kubernetes::freshness::{Freshness, Source};
@@ -61,7 +58,7 @@ pub fn start(
     client: Client,
     readiness: &Readiness,
     clock: Clock,
-    to: &Receivers,
+    to: Receivers,
     registry: &mut Registry,
 ) {
     let Receivers { inbox, orders, observations, snapshots } = to;
@@ -78,7 +75,7 @@ pub fn start(
     if wanted.contains(&Source::ServiceCidrs) {
         watches.of_cluster(Source::ServiceCidrs, ServiceCidrs::new(inbox.clone()));
     }
-    watches.of_namespaces_behind(snapshots, Source::CatalogEntries, || CatalogEntries(observations.clone()));
+    watches.of_namespaces_behind(&snapshots, Source::CatalogEntries, || CatalogEntries(observations.clone()));
     let started = watches.into_freshness();
     tokio::spawn(tell_contacts(started.clone(), inbox.clone()));
     Metrics(started).register(registry);
@@ -95,27 +92,4 @@ async fn tell_contacts(sources: Vec<Arc<Freshness>>, inbox: Inbox) {
             inbox.send(Message::Say(Input::Contact(source.id.clone(), source.contact_ms()))).await;
         }
     }
-}
-
-/// Interned names of one source: namespaces, zones, nodes and label sets repeat many times over.
-#[derive(Debug, Default)]
-pub struct Names(Interner<str>);
-
-// === impl Names ===
-
-impl Names {
-    /// The shared copy of a text.
-    pub fn get(&mut self, text: &str) -> Name {
-        self.0.get(text)
-    }
-
-    /// The shared copy of a text that may be absent or empty, which mean the same in the API.
-    pub fn maybe(&mut self, text: Option<&str>) -> Option<Name> {
-        text.filter(|text| !text.is_empty()).map(|text| self.0.get(text))
-    }
-}
-
-/// When an object was created, in seconds since the epoch.
-pub(crate) fn created(meta: &ObjectMeta) -> i64 {
-    meta.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
 }

@@ -8,7 +8,7 @@ use rollcall_catalog::input::NodeFacts;
 use rollcall_catalog::model::Name;
 use tracing::warn;
 
-use super::Names;
+use crate::kubernetes::Names;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;

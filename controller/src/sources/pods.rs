@@ -8,7 +8,7 @@ use rollcall_catalog::input::PodFacts;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Addresses, Attributes, Name, Uid};
 
-use super::Names;
+use crate::kubernetes::Names;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;

@@ -9,7 +9,7 @@ use rollcall_catalog::input::{Families, ServiceFacts, ServiceKind, TrafficDistri
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Name, Port, Protocol, ServiceKey};
 
-use super::Names;
+use crate::kubernetes::Names;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;
