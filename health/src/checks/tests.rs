@@ -1,3 +1,5 @@
+//! Tests: all checks of a process.
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 

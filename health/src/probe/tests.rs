@@ -1,3 +1,5 @@
+//! Tests: one execution of a check.
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

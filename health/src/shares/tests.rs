@@ -1,3 +1,5 @@
+//! Tests: fair turns.
+
 use std::collections::BTreeMap;
 
 use rollcall_catalog::input::OriginKind;

@@ -1,3 +1,5 @@
+//! Tests: from results in a row to the health of one check.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests: nothing is dialled that may not be published.
+
 use rollcall_catalog::Input;
 use rollcall_catalog::guard::Guard;
 use rollcall_catalog::input::OriginKind;
