@@ -72,7 +72,7 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
     let end = |at: usize| {
         let indent = lines[at].len() - lines[at].trim_start().len();
         let closes = |line: &&str| line.len() == indent + 1 && line.ends_with('}');
-        lines[at..].iter().position(|line| closes(line))
+        lines[at..].iter().position(closes)
     };
     let whole = |at: usize| !lines[at].ends_with('}') && !lines[at].ends_with(';');
     let starts = (0..lines.len()).filter(|at| is_function(lines[*at]) && whole(*at));

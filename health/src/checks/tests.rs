@@ -1,10 +1,10 @@
 //! Tests: all checks of a process.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
-use rollcall_catalog::input::{CheckVerdict, OriginKind};
+use rollcall_catalog::input::{CheckVerdict, OriginKind, Verdict};
 use rollcall_catalog::model::Addresses;
 
 use super::*;
