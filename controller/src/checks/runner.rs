@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_admin::LogRate;
 use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Origin};
 use rollcall_catalog::time::Now;
@@ -16,7 +17,7 @@ use rollcall_health::{Checks, Outcome, Plan};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
-use tracing::{Instrument, info};
+use tracing::{Instrument, info, warn};
 
 use super::admission::Admissions;
 use super::metrics::Metrics;
@@ -47,6 +48,9 @@ pub struct Runner<P> {
     running: JoinSet<(TargetId, Outcome)>,
     aborts: HashMap<TargetId, AbortHandle>,
 }
+
+/// A few lines at once, then one in ten seconds, however many probes are concerned.
+static LOCAL_FAULTS: LogRate = LogRate::new(5, Duration::from_secs(10));
 
 /// Orders that wait at most.
 const ORDERS: usize = 1024;
@@ -161,6 +165,11 @@ impl<P: Prober> Runner<P> {
         let now = self.now();
         self.aborts.remove(&id);
         self.metrics.finished(&outcome);
+        if let Outcome::LocalFault(_, saw) = &outcome
+            && let Some(unsaid) = LOCAL_FAULTS.permit()
+        {
+            warn!(unsaid, %saw, "a probe of this replica's could not be made; the health of its target stays as it is");
+        }
         if let Some(change) = self.checks.finished(id, &outcome, now) {
             self.tell(change).await;
         }

@@ -1,7 +1,7 @@
 //! Tests: the status of a registration.
 
 use jiff::Timestamp;
-use rollcall_catalog::input::{Input, OriginKind, Verdict};
+use rollcall_catalog::input::{CheckVerdict, Input, OriginKind, Verdict};
 use rollcall_catalog::model::{Health, HealthSource};
 use std::sync::Arc;
 
@@ -52,6 +52,39 @@ fn verdict(name: &str, ip: &str, health: Health) -> Input {
         checks: Arc::default(),
     };
     Input::Verdict(origin(OriginKind::ServiceRegistration, "vms"), name.into(), Some(verdict))
+}
+
+/// A verdict on `vm-1` of one check that failed at this second and said this.
+fn checked_at(second: i64, reason: &str) -> Input {
+    let Input::Verdict(origin, name, Some(verdict)) = verdict("vm-1", "198.51.100.1", Health::Critical) else {
+        panic!("a verdict")
+    };
+    let since_ms = time(NOON).as_millisecond() + second * 1000 + 7;
+    let check = CheckVerdict { name: "web".into(), health: Health::Critical, since_ms, reason: reason.into() };
+    Input::Verdict(origin, name, Some(Verdict { checks: [check].into(), ..verdict }))
+}
+
+#[test]
+fn each_check_of_an_endpoint_has_its_health_since_when_and_the_beginning_of_its_reason() {
+    let spec = spec(&[("vm-1", "198.51.100.1")]);
+    let with = |verdict| {
+        let endpoints = vec![offered("vm-1", "198.51.100.1", HealthSource::Verdict)];
+        merged([cluster_ip("payments"), registered("payments", endpoints), verdict])
+    };
+    let long = format!("check web: {}", "ä".repeat(300));
+    let status = desired(&seen(spec.clone(), None), &with(checked_at(0, &long)), &Publication::Stands, time(NOON));
+    let check = &status.endpoints[0].checks[0];
+    assert_eq!((&*check.name, check.health, check.since.0), ("web", ApiHealth::Critical, time(NOON)));
+    assert!(check.reason.len() <= 128 && long.starts_with(&check.reason), "{}", check.reason);
+
+    // The same as another replica decided it is no news; a later one is.
+    let again = |second| {
+        let service = with(checked_at(second, &long));
+        desired(&seen(spec.clone(), Some(&status)), &service, &Publication::Stands, time(NOON)).endpoints[0].checks[0]
+            .since
+            .0
+    };
+    assert_eq!((again(9), again(60) > time(NOON)), (time(NOON), true));
 }
 
 fn condition<'a>(status: &'a ServiceRegistrationStatus, type_: &str) -> (&'a str, &'a str, &'a str) {
