@@ -4,6 +4,8 @@ mod bench;
 mod chart;
 mod generate;
 mod image;
+#[cfg(test)]
+mod pages;
 mod serve_http;
 mod terminal;
 mod test;
