@@ -1,10 +1,10 @@
 //! Active checks of registered endpoints, run by the controller.
 
 use kube::KubeSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::duration::ApiDuration;
-use crate::schema::{IS_LABEL, text_or_number};
+use crate::schema::{IS_LABEL, may_be_left_empty, text_or_number};
 
 /// An active check, run by the controller against every address of every endpoint of the registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -37,13 +37,15 @@ pub struct CheckSpec {
     pub name: String,
     /// Passes when an HTTP GET is answered with a status from 200 to 399. Redirects are not followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
     pub http: Option<HttpCheck>,
     /// Passes when a TCP connection is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
     pub tcp: Option<TcpCheck>,
     /// A duration such as 10s: from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is
     /// repeated at once, and then every `retryInterval` until it is decided. By default 10s.
-    #[serde(default = "default_interval")]
+    #[serde(default = "default_interval", deserialize_with = "interval_or_default")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
         && !self.matches(r'[^\dhms]') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
@@ -59,7 +61,7 @@ pub struct CheckSpec {
     pub retry_interval: Option<ApiDuration>,
     /// A duration such as 1s: a probe without an answer for this long has failed. From 10ms to 60s, and not more than the
     /// interval. By default 1s.
-    #[serde(default = "default_timeout")]
+    #[serde(default = "default_timeout", deserialize_with = "timeout_or_default")]
     #[schemars(transform = text_or_number)]
     #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
         && !self.matches(r'[^\dhms]') && duration(self) >= duration('10ms') && duration(self) <= duration('60s')")
@@ -162,6 +164,16 @@ impl<'a> CheckKind<'a> {
             Self::Tcp(tcp) => tcp.port.as_deref(),
         }
     }
+}
+
+/// A key without a value is absent: the schema lets it pass, since kube makes a text or number nullable.
+fn interval_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ApiDuration, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_interval))
+}
+
+/// As [`interval_or_default`].
+fn timeout_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ApiDuration, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(default_timeout))
 }
 
 fn default_interval() -> ApiDuration {

@@ -72,6 +72,12 @@ pub(crate) fn text_or_number(schema: &mut Schema) {
     object.insert("x-kubernetes-int-or-string".into(), json!(true));
 }
 
+/// An object that is left empty (`tcp:`) passes the type, so that a rule can say what to write: it counts as absent there.
+/// Server-side apply keeps the `null`, where other writes drop it. Only for what is an `Option` here.
+pub(crate) fn may_be_left_empty(schema: &mut Schema) {
+    schema.ensure_object().insert("nullable".into(), json!(true));
+}
+
 /// An integer whose bounds a rule speaks of.
 pub(crate) fn any_integer(schema: &mut Schema) {
     let object = schema.ensure_object();

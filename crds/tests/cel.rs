@@ -41,8 +41,7 @@ fn evaluable(mut schema: Value) -> Value {
     schema
 }
 
-/// An object as the API server looks at it: of a field that is not nullable it drops a `null`, such as a key without a
-/// value.
+/// An object as the API server's rules see it: a `null`, such as a key without a value, is absent.
 fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(without_nulls).collect(),
@@ -211,6 +210,24 @@ fn nothing_is_written_into_a_spec_that_was_not_in_the_file() {
     let mut found = Vec::new();
     places(&schema::<ServiceRegistration>()["properties"]["spec"], "default", "spec", &mut found);
     assert_eq!(found, [""; 0], "`kubectl apply` of an unchanged file would say configured");
+}
+
+#[test]
+fn a_key_without_a_value_is_read_as_absent_where_the_schema_lets_it_pass() {
+    let mut found = Vec::new();
+    places(&schema::<ServiceRegistration>()["properties"]["spec"], "nullable", "spec", &mut found);
+    found.sort();
+    let known = ["http", "http.port", "interval", "retryInterval", "tcp", "tcp.port", "timeout"];
+    assert_eq!(found, known.map(|field| format!("spec.checks[].{field}")));
+    let read = |check: Value| {
+        serde_json::from_value::<rollcall_crds::CheckSpec>(check.clone())
+            .unwrap_or_else(|error| panic!("{check}: {error}"))
+    };
+    let empty = read(json!({
+        "name": "accepts", "http": null, "tcp": {"port": null}, "interval": null, "retryInterval": null, "timeout": null,
+    }));
+    assert_eq!(empty, read(json!({"name": "accepts", "tcp": {}})));
+    assert_eq!(read(json!({"name": "a", "http": {"port": null}})), read(json!({"name": "a", "http": {}})));
 }
 
 #[test]
