@@ -261,20 +261,20 @@ impl Asking<'_> {
                 *weight = endpoint.weight.max(*weight);
             }
         }
-        let mut named: Vec<_> = targets.keys().map(|(label, _)| *label).collect();
-        named.dedup();
         let mut targets: Vec<_> = targets.into_iter().collect();
         self.rng.choose(&mut targets, self.max);
+        let mut named = BTreeMap::<&str, Name>::new();
         for ((label, number), weight) in targets {
-            let Some(target) = prepend(&[label], below) else { continue };
-            self.push(owner, RData::SRV(SRV::new(0, weight, number, target)));
+            let known = named.get(label).cloned();
+            let Some(target) = known.or_else(|| prepend(&[label], below)) else { continue };
+            self.push(owner, RData::SRV(SRV::new(0, weight, number, target.clone())));
+            named.insert(label, target);
         }
-        for label in named {
+        for (label, target) in named {
             // More than fit are not worth making.
             if self.found.additionals.len() >= self.max {
                 break;
             }
-            let Some(target) = prepend(&[label], below) else { continue };
             let addresses = self.addresses(service.labelled(label.as_bytes()));
             self.add(&target, &addresses);
         }
