@@ -1,3 +1,5 @@
+//! Tests: what a merge needs history or a clock for.
+
 use std::sync::Arc;
 use std::time::Duration;
 
