@@ -37,6 +37,8 @@ pub(super) struct Product {
     binary_bytes: usize,
     /// Folders of this machine that it must not name.
     secrets: Vec<PathBuf>,
+    /// How large it may be, in bytes.
+    size_max: usize,
 }
 
 /// Compiles and packs. Nothing is written but by cargo.
@@ -87,7 +89,8 @@ impl Factory<'_> {
         };
         let (assembled, reference) = (parts.assemble()?, parts.reference());
         let secrets = self.programs.secrets.clone();
-        Ok(Product { component, assembled, sbom, reference, arch, binary_bytes: binary.len(), secrets })
+        let size_max = if self.workshop.is_quick { usize::MAX } else { scan::SIZE_MAX };
+        Ok(Product { component, assembled, sbom, reference, arch, binary_bytes: binary.len(), secrets, size_max })
     }
 }
 
@@ -129,7 +132,8 @@ impl Product {
     }
 
     fn scan(&self, layout: &Path) -> Result<()> {
-        let expected = Expected { component: self.component, arch: self.arch, secrets: &self.secrets };
+        let Self { component, arch, size_max, .. } = *self;
+        let expected = Expected { component, arch, secrets: &self.secrets, size_max };
         scan::scan(&Layout::read(layout)?, &expected)
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) arch: Arch,
     /// Folders of the machine that built it.
     pub(crate) secrets: &'a [PathBuf],
+    /// How large image and program may be each, in bytes: [`SIZE_MAX`], but for one that is not to be shipped.
+    pub(crate) size_max: usize,
 }
 
 #[derive(Deserialize)]
@@ -167,10 +169,10 @@ impl Scan<'_> {
 
     fn within(&mut self, what: &str, bytes: usize) {
         let megabytes = bytes as f64 / 1e6;
-        let limit = SIZE_MAX / 1_000_000;
+        let limit = self.expected.size_max / 1_000_000;
         let text =
             format!("{what} has {megabytes:.1} MB, more than {limit}: see what `cargo tree` has that is not needed");
-        self.check(bytes <= SIZE_MAX, &text);
+        self.check(bytes <= self.expected.size_max, &text);
     }
 
     fn check(&mut self, is_right: bool, problem: &str) {
