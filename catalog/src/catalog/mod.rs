@@ -258,11 +258,11 @@ impl Catalog {
         let statement = Statement::new(contribution);
         let is_draft = entry.draft.is_some();
         let contended = entry.statements.are_contended();
-        let before = entry.statements.contributions.get(&rank);
+        let before = entry.statements.contributions.get(&rank).map(|before| &**before);
         let ids = if is_draft { changed_ids(before, &statement, contended) } else { BTreeSet::new() };
         let new = details(&statement);
         let old = before.map(details).unwrap_or_default();
-        entry.statements.contributions.insert(rank.clone(), statement);
+        entry.statements.contributions.insert(rank.clone(), Box::new(statement));
         self.origins.insert(origin, (Arc::clone(&key), rank));
         self.index(&key, &old, &new);
         let touched = self.dirty.entry(key).or_default();
@@ -272,7 +272,7 @@ impl Catalog {
     }
 
     fn said(&self, key: &ServiceKey, rank: &Rank) -> Option<&Statement> {
-        self.services.get(key)?.statements.contributions.get(rank)
+        Some(&**self.services.get(key)?.statements.contributions.get(rank)?)
     }
 
     fn remove_origin(&mut self, origin: &Arc<Origin>) {
@@ -294,7 +294,8 @@ impl Catalog {
     fn apply_verdict(&mut self, origin: Arc<Origin>, endpoint: Name, verdict: Option<Verdict>) {
         let Some((key, rank)) = self.origins.get(&origin) else { return };
         let key = Arc::clone(key);
-        let statement = self.services.get(&key).and_then(|entry| entry.statements.contributions.get(rank));
+        let statement =
+            self.services.get(&key).and_then(|entry| entry.statements.contributions.get(rank)).map(|said| &**said);
         let ids = statement.into_iter().flat_map(Statement::endpoints);
         let ids: Vec<_> = ids.filter(|(_, said)| said.name == endpoint).map(|(id, _)| (Arc::clone(&key), id)).collect();
         if ids.is_empty() {

@@ -74,8 +74,9 @@ pub struct Statement {
 pub struct Statements {
     /// The Kubernetes Service.
     pub facts: Option<Arc<ServiceFacts>>,
-    /// What origins contribute, in order of precedence.
-    pub contributions: BTreeMap<Rank, Statement>,
+    /// What origins contribute, in order of precedence. Boxed: most services have one or two, and a node of the tree has
+    /// room for eleven.
+    pub contributions: BTreeMap<Rank, Box<Statement>>,
 }
 
 /// What every part of one merge looks at.
