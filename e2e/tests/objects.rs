@@ -196,6 +196,8 @@ fn put_right(shop: &Shop) -> Result<()> {
 fn undecodable(shop: &mut Shop) -> Result<()> {
     let mut crd = shop.kubectl.get(&["customresourcedefinition", "serviceregistrations.rollcall.dev"])?;
     let version = &mut crd["spec"]["versions"][0];
+    // The API server wants to know the type of what objects are selected by.
+    version.as_object_mut().context("a version")?.remove("selectableFields");
     version["schema"] = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     crd["metadata"] = json!({"name": "serviceregistrations.rollcall.dev"});
     let crd =
