@@ -112,6 +112,10 @@ pub struct ServiceFacts {
     pub traffic: TrafficDistribution,
     /// Whether its families include IPv4 and IPv6.
     pub families: Families,
+    /// Whether it asks for topology-aware hints (annotation `service.kubernetes.io/topology-mode: Auto`).
+    pub topology_auto: bool,
+    /// Its labels, sorted; its EndpointSlices have them, too.
+    pub labels: Box<[(Name, Name)]>,
 }
 
 /// How the name of a Service is to be answered.

@@ -185,9 +185,20 @@ impl Service {
         self.endpoints.iter().filter(|member| member.conditions.ready)
     }
 
+    /// Whether callers who ask for the endpoints themselves are given one: it is ready, or the Service asks for those
+    /// that are not, too. An operator's will to take it out holds even then.
+    pub fn gives(&self, member: &Member) -> bool {
+        let all = self.facts.as_deref().is_some_and(|facts| facts.publish_not_ready);
+        member.conditions.ready || (all && member.health != Health::Maintenance)
+    }
+
     /// How many endpoints, by health.
     pub fn counts(&self) -> Counts {
-        self.endpoints.counts()
+        let mut counts = self.endpoints.counts();
+        if self.facts.as_deref().is_some_and(|facts| facts.publish_not_ready) {
+            counts.callable = counts.endpoints - counts.maintenance;
+        }
+        counts
     }
 
     /// From the death of an endpoint to the verdict, at the longest, of the registration where it takes longest; `None`
@@ -219,6 +230,10 @@ impl Service {
         }
         digest.number(self.told.0).number(self.held as u64);
         digest.text(self.facts.as_ref().map_or("", |facts| &facts.uid));
+        for facts in self.facts.iter().filter(|facts| facts.topology_auto || !facts.labels.is_empty()) {
+            digest.flag(facts.topology_auto);
+            facts.labels.iter().for_each(|(key, value)| _ = digest.text(key).text(value));
+        }
         self.policy.digest(&mut digest);
         self.story = digest.finish();
         self

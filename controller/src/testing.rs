@@ -71,6 +71,8 @@ pub(crate) fn facts() -> ServiceFacts {
         publish_not_ready: false,
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
+        topology_auto: false,
+        labels: Box::default(),
     }
 }
 

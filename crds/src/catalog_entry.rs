@@ -104,6 +104,9 @@ pub struct CatalogEntryContent {
     /// Conflicts beyond the 20 listed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub conflicts_omitted: u32,
+    /// Texts in this entry that were too long and end in an ellipsis.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub texts_cut: u32,
     /// Version of the content: 16 hexadecimal digits, equal on every replica for equal content.
     #[serde(default)]
     #[schemars(regex(pattern = "^([0-9a-f]{16})?$"), length(max = 16))]
@@ -199,6 +202,9 @@ pub struct CatalogEndpoint {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(max = 80)))]
     pub ports: Vec<String>,
+    /// Ports beyond the 100 listed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ports_omitted: u32,
     /// Passing, Warning, Critical, Unknown or Maintenance.
     #[serde(default)]
     pub health: Health,

@@ -31,6 +31,8 @@ pub mod accepted {
     pub const UNKNOWN_PORT: &str = "UnknownPort";
     /// Another object claims the same address for this service and goes first.
     pub const ADDRESS_CONFLICT: &str = "AddressConflict";
+    /// None of an endpoint's addresses is of a family that the Service has.
+    pub const FAMILY_MISMATCH: &str = "FamilyMismatch";
     /// A value, such as a protocol or a kind of check, that this version of Rollcall does not know.
     pub const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
     /// Several of these; the message names each.
@@ -65,6 +67,8 @@ pub mod ready {
     pub const MAINTENANCE: &str = "Maintenance";
     /// False: nothing in the spec could be used; see Accepted.
     pub const NOT_ACCEPTED: &str = "NotAccepted";
+    /// False: callers of the Service get none of the endpoints; see Published.
+    pub const NOT_PUBLISHED: &str = "NotPublished";
     /// Unknown: no check has decided yet.
     pub const PENDING: &str = "Pending";
 }

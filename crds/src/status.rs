@@ -17,7 +17,7 @@ pub struct ServiceRegistrationStatus {
     pub observed_generation: Option<i64>,
     /// Accepted, Published and Ready; all three are always set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Endpoints that callers get, of all registered, such as 2/3.
@@ -29,6 +29,9 @@ pub struct ServiceRegistrationStatus {
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub endpoints: Vec<EndpointStatus>,
+    /// Endpoints that are not listed, since a registration as large as this one leaves no room for them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub endpoints_omitted: u32,
 }
 
 /// How one endpoint is, and why.
@@ -82,4 +85,8 @@ pub struct CheckStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     pub reason: String,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

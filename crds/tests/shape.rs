@@ -21,6 +21,7 @@ fn an_entry_has_its_content_at_the_top_level() {
             tags: vec!["canary".into()],
             origin: "ServiceRegistration/payments-vm".into(),
             reason: "check healthz: 200".into(),
+            ..CatalogEndpoint::default()
         }],
         revision: "0123456789abcdef".into(),
         last_change_time: Some(Time("2026-11-21T10:00:00Z".parse().expect("a time"))),

@@ -24,6 +24,8 @@ fn service() -> Input {
         publish_not_ready: false,
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
+        topology_auto: false,
+        labels: Box::default(),
     };
     Input::Service(key(), Some(Arc::new(facts)))
 }

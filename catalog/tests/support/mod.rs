@@ -122,6 +122,8 @@ pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
         publish_not_ready: false,
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: false },
+        topology_auto: false,
+        labels: Box::default(),
     };
     Input::Service(key(service), Some(Arc::new(facts)))
 }
@@ -135,6 +137,8 @@ pub fn headless(service: &str) -> Input {
         publish_not_ready: false,
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
+        topology_auto: false,
+        labels: Box::default(),
     };
     Input::Service(key(service), Some(Arc::new(facts)))
 }

@@ -7,6 +7,7 @@ use rollcall_catalog::model::{Addresses, Attributes, Conditions, Endpoint, Healt
 use rollcall_crds::{self as api, EndpointSpec, ServiceRegistrationSpec};
 
 use super::{Reader, problem};
+use crate::writeback::limits::is_qualified_name;
 
 // === impl Reader ===
 
@@ -60,7 +61,7 @@ impl Reader {
                 name: self.names.get(&port.name),
                 number: own.map_or(port.port, |own| own.port),
                 protocol: protocol(port.protocol)?,
-                app_protocol: self.names.maybe(port.app_protocol.as_deref()),
+                app_protocol: self.names.maybe(port.app_protocol.as_deref().filter(|name| is_qualified_name(name))),
             })
         };
         let mut ports: Vec<_> = spec.ports.iter().filter_map(port).collect();
@@ -83,7 +84,16 @@ pub(super) fn problems(spec: &ServiceRegistrationSpec) -> Vec<Problem> {
             problem(Fault::UnknownPort, words)
         })
     });
-    unknown.chain(overrides).collect()
+    let unnamed = |port: &&api::PortSpec| port.app_protocol.as_deref().is_some_and(|name| !is_qualified_name(name));
+    let protocols = spec.ports.iter().filter(unnamed).map(|port| {
+        let (port, given) = (&port.name, port.app_protocol.as_deref().unwrap_or_default());
+        let words = format!(
+            "port {port:?}: appProtocol {given:?} is left out, as it is no name that Kubernetes takes; write one such as \
+             http, kubernetes.io/h2c or example.com/protocol"
+        );
+        problem(Fault::UnsupportedValue, words)
+    });
+    unknown.chain(protocols).chain(overrides).collect()
 }
 
 fn addresses(endpoint: &EndpointSpec) -> Result<Addresses, Problem> {

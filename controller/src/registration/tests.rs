@@ -82,3 +82,12 @@ fn a_port_of_an_endpoint_that_the_spec_has_not_is_named() {
     let said = "endpoint vm-1: there is no port \"metrics\" in spec.ports; name one of those";
     assert_eq!(problems(&read(spec)), [said]);
 }
+
+#[test]
+fn a_protocol_name_that_kubernetes_does_not_take_is_left_out_and_named() {
+    let mut spec = spec();
+    spec["ports"][0]["appProtocol"] = "my protocol".into();
+    let reading = read(spec);
+    assert!(problems(&reading)[0].contains("appProtocol \"my protocol\" is left out"), "{:?}", problems(&reading));
+    assert!(reading.contribution.ports.iter().all(|port| port.app_protocol.is_none()));
+}

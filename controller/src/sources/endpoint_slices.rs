@@ -19,7 +19,8 @@ use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;
 use crate::kubernetes::{Names, created};
 use crate::writeback::observed::{Observations, Seen};
-use crate::writeback::slices::{MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL};
+use crate::writeback::owned;
+use crate::writeback::slices::SERVICE_LABEL;
 use crate::writer::{Inbox, Message};
 
 /// Hands EndpointSlices to the catalog, and our own to the write-back.
@@ -115,15 +116,14 @@ impl EndpointSlices {
 impl Handler<EndpointSlice> for EndpointSlices {
     async fn apply(&mut self, slice: EndpointSlice) {
         let key = ObjectKey::of(&slice.metadata);
-        let manager = slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
-        let ours = manager.is_some_and(|manager| manager == MANAGED_BY);
+        let ours = owned::is_ours(&slice);
         // A slice whose manager was changed is withdrawn from the side where it was.
         if ours != self.ours.contains(&key) {
             self.delete(&key).await;
         }
         if ours {
             self.ours.insert(key);
-            self.observations.send(Seen::slice(&slice)).await;
+            self.observations.send(Seen::slice(slice)).await;
             return;
         }
         let message = match self.contribution(&key, &slice) {

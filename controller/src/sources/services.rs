@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use kube::ResourceExt;
 use rollcall_catalog::Input;
 use rollcall_catalog::input::{Families, ServiceFacts, ServiceKind, TrafficDistribution};
 use rollcall_catalog::intern::Interner;
@@ -46,6 +47,8 @@ impl Services {
                 v4: families.is_empty() || families.iter().any(|family| family == "IPv4"),
                 v6: families.iter().any(|family| family == "IPv6"),
             },
+            topology_auto: topology_auto(service),
+            labels: service.labels().iter().map(|(key, value)| (self.names.get(key), self.names.get(value))).collect(),
         }
     }
 
@@ -92,6 +95,15 @@ fn kind(spec: &ServiceSpec, names: &mut Names) -> ServiceKind {
     ips.sort_unstable();
     ips.dedup();
     if ips.is_empty() { ServiceKind::Headless } else { ServiceKind::ClusterIp(ips) }
+}
+
+/// Both names of the annotation, the older one too (core/v1 `AnnotationTopologyMode`).
+fn topology_auto(service: &Service) -> bool {
+    let annotations = service.annotations();
+    ["service.kubernetes.io/topology-mode", "service.kubernetes.io/topology-aware-hints"]
+        .into_iter()
+        .filter_map(|name| annotations.get(name))
+        .any(|mode| mode == "Auto" || mode == "auto")
 }
 
 fn traffic(distribution: Option<&str>) -> TrafficDistribution {

@@ -8,6 +8,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
+use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::{CatalogEntry, ServiceRegistration, ServiceRegistrationStatus};
 use serde::Serialize;
@@ -18,7 +19,9 @@ use tracing::{Instrument, debug, field, info_span, warn};
 
 use super::metrics::Metrics;
 use super::observed::Seen;
+use super::{entries, limits, slices, status};
 use crate::kubernetes::ObjectKey;
+use crate::kubernetes::denial::Denial;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
@@ -27,12 +30,15 @@ use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 pub const FIELD_MANAGER: &str = "rollcall";
 
 /// The writes that one target needs.
+#[derive(Debug)]
 pub enum Work {
-    /// Slices to write, then slices to delete with the version that they stand at: endpoints come before they go.
+    /// Slices to make, then slices to change, then slices to delete: endpoints come before they go.
     Slices {
+        /// To be applied where nothing stands.
+        create: Vec<EndpointSlice>,
         /// To be applied, each over the version that stands there.
-        write: Vec<(EndpointSlice, Option<String>)>,
-        /// To be deleted.
+        change: Vec<(EndpointSlice, String)>,
+        /// To be deleted, each at the version that stands there.
         delete: Vec<(ObjectKey, String)>,
     },
     /// A registration's status, and the Events of what it says anew.
@@ -52,6 +58,28 @@ pub enum Failure {
     Timeout,
     /// The API server refused it, or could not be reached.
     Kube(kube::Error),
+}
+
+/// What came of a piece of work.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What stands now.
+    pub seen: Vec<Seen>,
+    /// The names of the objects that were written.
+    pub written: Vec<Name>,
+    /// What was not written. Writes that come after these were not tried.
+    pub failures: Vec<Failed>,
+}
+
+/// An object that was not written.
+#[derive(Debug)]
+pub struct Failed {
+    /// Its name.
+    pub name: Name,
+    /// What it would have been.
+    pub content: Version,
+    /// Why it is not.
+    pub failure: Failure,
 }
 
 /// Makes writes.
@@ -75,9 +103,29 @@ impl Work {
     /// How many writes it is.
     pub fn writes(&self) -> usize {
         match self {
-            Self::Slices { write, delete } => write.len() + delete.len(),
+            Self::Slices { create, change, delete } => create.len() + change.len() + delete.len(),
             Self::Status(.., events) => 1 + events.len(),
             Self::Entry(..) | Self::RemoveEntry(..) => 1,
+        }
+    }
+}
+
+// === impl Done ===
+
+impl Done {
+    /// Takes in the end of one write; whether others may be tried.
+    fn take(&mut self, name: &str, content: Version, result: Result<Seen, Failure>) -> bool {
+        match result {
+            Ok(seen) => {
+                self.seen.push(seen);
+                self.written.push(name.into());
+                true
+            }
+            Err(failure) => {
+                let goes_on = matches!(failure, Failure::Kube(kube::Error::Api(_)));
+                self.failures.push(Failed { name: name.into(), content, failure });
+                goes_on
+            }
         }
     }
 }
@@ -85,49 +133,62 @@ impl Work {
 // === impl Applier ===
 
 impl Applier {
-    /// Makes the writes, in order, until one fails. What they made stand goes to `seen` even then.
-    pub async fn run(self, work: Work, seen: &mut Vec<Seen>) -> Result<(), Failure> {
+    /// Makes the writes.
+    pub async fn run(self, work: Work) -> Done {
+        let mut done = Done::default();
         match work {
-            Work::Slices { write, delete } => self.slices(write, delete, seen).await,
+            Work::Slices { create, change, delete } => self.slices(create, change, delete, &mut done).await,
             Work::Status(key, version, status, events) => {
-                let written = self.status(&key, version, &status).await?;
-                seen.push(Seen::registration(&written));
-                self.publish(events).await;
-                Ok(())
+                let written = self.status(&key, version, &status).await.map(|written| Seen::registration(&written));
+                if done.take(&key.name, status::version(&status), written) {
+                    self.publish(if done.failures.is_empty() { events } else { Vec::new() }).await;
+                }
             }
             Work::Entry(entry, version) => {
-                let written = self.apply("catalogentry", *entry, version).await?;
-                seen.push(Seen::entry(&written));
-                Ok(())
+                let (name, content) = (entry.name_any(), entries::version(&entry));
+                let written = self.apply("catalogentry", *entry, version).await.map(|written| Seen::entry(&written));
+                done.take(&name, content, written);
             }
             Work::RemoveEntry(key, version) => {
-                self.delete::<CatalogEntry>(
-                    "catalogentry",
-                    &ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(&key.name) },
-                    version,
-                )
-                .await?;
-                seen.push(Seen::EntryGone(key));
-                Ok(())
+                let object = ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(&key.name) };
+                let gone = self.delete::<CatalogEntry>("catalogentry", &object, version).await;
+                done.take(&object.name, Version::default(), gone.map(|()| Seen::EntryGone(key)));
             }
         }
+        done
     }
 
+    /// Each slice is written by itself. One that is refused keeps none of its kind from being tried; but nothing goes
+    /// before all that comes has come: the endpoints of a slice that was refused may stand in one that would go.
     async fn slices(
         &self,
-        write: Vec<(EndpointSlice, Option<String>)>,
+        create: Vec<EndpointSlice>,
+        change: Vec<(EndpointSlice, String)>,
         delete: Vec<(ObjectKey, String)>,
-        seen: &mut Vec<Seen>,
-    ) -> Result<(), Failure> {
-        for (slice, version) in write {
-            let written = self.apply("endpointslice", slice, version).await?;
-            seen.push(Seen::slice(&written));
+        done: &mut Done,
+    ) {
+        let create = create.into_iter().map(|slice| (slice, None)).collect();
+        let change = change.into_iter().map(|(slice, version)| (slice, Some(version))).collect();
+        for stage in [create, change] {
+            let stage: Vec<(EndpointSlice, Option<String>)> = stage;
+            for (slice, version) in stage {
+                let (name, content) = (slice.name_any(), slices::version(&slice));
+                let written = self.apply("endpointslice", slice, version).await.map(Seen::slice);
+                if !done.take(&name, content, written) {
+                    return;
+                }
+            }
+            if !done.failures.is_empty() {
+                return;
+            }
         }
         for (key, version) in delete {
-            self.delete::<EndpointSlice>("endpointslice", &key, version).await?;
-            seen.push(Seen::SliceGone(key));
+            let gone = self.delete::<EndpointSlice>("endpointslice", &key, version).await;
+            let name = Name::clone(&key.name);
+            if !done.take(&name, Version::default(), gone.map(|()| Seen::SliceGone(key))) {
+                return;
+            }
         }
-        Ok(())
     }
 
     /// Server-side apply of an object; over `version` if it stands already.
@@ -180,9 +241,9 @@ impl Applier {
     }
 
     /// Events are for people: one that cannot be published is logged and not tried again.
-    async fn publish(&self, events: Vec<Event>) {
+    pub async fn publish(&self, events: Vec<Event>) {
         for mut event in events {
-            event.reporting_instance = Some(self.identity.to_string());
+            event.reporting_instance = Some(limits::EVENT_INSTANCE.cut(&self.identity));
             let namespace = event.metadata.namespace.clone().unwrap_or_default();
             let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
             let name = event.metadata.name.clone().unwrap_or_default();
@@ -224,6 +285,38 @@ impl Applier {
 // === impl Failure ===
 
 impl Failure {
+    /// Whether it is one that trying does not heal: the object is refused as it is. Who asks, how often and in what turn
+    /// is another matter, and so is a server that has a fault of its own.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotLeading | Self::Timeout => false,
+            Self::Kube(kube::Error::Api(status)) => {
+                let own = (400..500).contains(&status.code) && !matches!(status.code, 401 | 408 | 409 | 429);
+                // etcd says so, and the API server passes it on as a fault of its own.
+                own || status.message.contains("request is too large")
+            }
+            Self::Kube(_) => false,
+        }
+    }
+
+    /// Whether the namespace is in deletion.
+    pub fn is_ending(&self) -> bool {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => {
+                status.code == 403 && status.message.contains("because it is being terminated")
+            }
+            Self::NotLeading | Self::Timeout | Self::Kube(_) => false,
+        }
+    }
+
+    /// Whether we may not write such objects there.
+    pub fn is_denial(&self) -> bool {
+        match self {
+            Self::Kube(error) => Denial::of(error).is_some(),
+            Self::NotLeading | Self::Timeout => false,
+        }
+    }
+
     /// The word for it in metrics.
     pub fn kind(&self) -> &'static str {
         match self {

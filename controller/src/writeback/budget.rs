@@ -18,6 +18,22 @@ impl Budget {
         Self { per_second, burst: per_second * 2.0, tokens: per_second * 2.0, at_ms: 0 }
     }
 
+    /// `burst` at once, and `per_second` on average.
+    pub fn with_burst(per_second: f64, burst: f64) -> Self {
+        Self { per_second, burst, tokens: burst, at_ms: 0 }
+    }
+
+    /// As it is, from that time on.
+    pub fn starting(self, at_ms: u64) -> Self {
+        Self { at_ms, ..self }
+    }
+
+    /// Whether nothing was spent of late.
+    pub fn is_full(&mut self, now_ms: u64) -> bool {
+        self.has_token(now_ms);
+        self.tokens >= self.burst
+    }
+
     /// Whether a write may begin now.
     pub fn has_token(&mut self, now_ms: u64) -> bool {
         let passed = now_ms.saturating_sub(self.at_ms) as f64 / 1000.0;

@@ -13,17 +13,10 @@ use rollcall_crds::{
     self as api, ApiDuration, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary,
 };
 
+use super::limits::{self, Cutter};
 use super::observed::SeenEntry;
 use super::status;
 
-/// Endpoints listed at most; the rest is counted.
-const ENDPOINTS_MAX: usize = 100;
-/// Tags of an endpoint listed at most: as many as a registration may give it.
-const TAGS_MAX: usize = 16;
-/// Origins listed at most.
-const ORIGINS_MAX: usize = 100;
-/// Conflicts listed at most.
-const CONFLICTS_MAX: usize = 20;
 /// From a verdict to the answer in DNS and on the stream, generously.
 const PROPAGATION: Duration = Duration::from_millis(100);
 
@@ -31,7 +24,10 @@ const PROPAGATION: Duration = Duration::from_millis(100);
 pub fn desired(service: &Service, stands: Option<&SeenEntry>, now: Timestamp) -> CatalogEntry {
     let counts = service.counts();
     let origins = origins(service);
+    let mut cutter = Cutter::default();
     let conflicts: Vec<_> = service.excluded.iter().filter_map(conflict).collect();
+    let endpoints = service.endpoints.iter().take(limits::ENTRY_ENDPOINTS);
+    let endpoints = endpoints.map(|member| endpoint(service, member, &mut cutter)).collect();
     let revision = service.version.to_string();
     let unchanged = stands.filter(|stands| stands.revision == revision).and_then(|stands| stands.last_change);
     let content = CatalogEntryContent {
@@ -46,12 +42,13 @@ pub fn desired(service: &Service, stands: Option<&SeenEntry>, now: Timestamp) ->
             unknown: number(counts.unknown),
             maintenance: number(counts.maintenance),
         },
-        origins_omitted: number(origins.len().saturating_sub(ORIGINS_MAX)),
-        origins: origins.into_iter().take(ORIGINS_MAX).collect(),
-        endpoints: service.endpoints.iter().take(ENDPOINTS_MAX).map(endpoint).collect(),
-        endpoints_omitted: number(service.endpoints.len().saturating_sub(ENDPOINTS_MAX)),
-        conflicts_omitted: number(conflicts.len().saturating_sub(CONFLICTS_MAX)),
-        conflicts: conflicts.into_iter().take(CONFLICTS_MAX).collect(),
+        origins_omitted: number(origins.len().saturating_sub(limits::ENTRY_ORIGINS)),
+        origins: origins.into_iter().take(limits::ENTRY_ORIGINS).collect(),
+        endpoints,
+        texts_cut: cutter.cut,
+        endpoints_omitted: number(service.endpoints.len().saturating_sub(limits::ENTRY_ENDPOINTS)),
+        conflicts_omitted: number(conflicts.len().saturating_sub(limits::ENTRY_CONFLICTS)),
+        conflicts: conflicts.into_iter().take(limits::ENTRY_CONFLICTS).collect(),
         revision,
         last_change_time: Some(Time(status::whole_seconds(unchanged.unwrap_or(now)))),
         time_to_evict: time_to_evict(service).map(ApiDuration::rounded_up),
@@ -103,17 +100,20 @@ fn origins(service: &Service) -> Vec<OriginSummary> {
     counted.into_iter().map(summary).collect()
 }
 
-fn endpoint(member: &Member) -> CatalogEndpoint {
+fn endpoint(service: &Service, member: &Member, cutter: &mut Cutter) -> CatalogEndpoint {
+    let ports = &member.endpoint.ports;
+    let tags = member.endpoint.attributes.tags.iter().take(limits::ENTRY_TAGS);
     CatalogEndpoint {
-        name: member.endpoint.name.to_string(),
+        name: cutter.text(limits::ENTRY_ENDPOINT_NAME, &member.endpoint.name),
         addresses: member.endpoint.addresses.iter().map(|ip| ip.to_string()).collect(),
-        ports: member.endpoint.ports.iter().map(port).collect(),
+        ports: ports.iter().take(limits::ENTRY_PORTS).map(|own| cutter.text(limits::ENTRY_PORT, &port(own))).collect(),
+        ports_omitted: number(ports.len().saturating_sub(limits::ENTRY_PORTS)),
         health: health(member.health),
-        callable: member.conditions.ready,
-        zone: member.zone.as_deref().map(str::to_owned),
-        tags: member.endpoint.attributes.tags.iter().map(ToString::to_string).take(TAGS_MAX).collect(),
-        origin: member.origin.to_string(),
-        reason: member.reason.to_string(),
+        callable: service.gives(member),
+        zone: member.zone.as_deref().map(|zone| cutter.text(limits::ENTRY_ZONE, zone)),
+        tags: tags.map(|tag| cutter.text(limits::ENTRY_TAG, tag)).collect(),
+        origin: cutter.text(limits::ENTRY_ORIGIN, &member.origin.to_string()),
+        reason: cutter.text(limits::ENTRY_REASON, &member.reason),
     }
 }
 
@@ -168,3 +168,6 @@ pub(super) fn health(health: Health) -> api::Health {
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use rollcall_admin::page::{self, Page, read};
+use rollcall_admin::page::{self, Page, count, read};
 
 /// What the write-back counts.
 #[derive(Debug)]
@@ -21,6 +21,12 @@ pub struct Metrics {
     pub depth: AtomicU64,
     /// Targets being written.
     pub busy: AtomicU64,
+    /// Objects that the API server refuses as they are.
+    pub refusals: AtomicU64,
+    /// For how long the oldest change has been waiting to be written.
+    pub oldest_ms: AtomicU64,
+    /// Events that were beyond their namespace's share.
+    pub untold: AtomicU64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -53,7 +59,15 @@ impl Default for Metrics {
         let histogram = || Histogram::new((0..14).map(|n| 0.001 * f64::from(1_u32 << n)));
         let write_seconds = Family::<Object, Histogram, fn() -> Histogram>::new_with_constructor(histogram);
         OBJECTS.into_iter().for_each(|object| drop(write_seconds.get_or_create(&Object { object })));
-        Self { writes, write_seconds, depth: AtomicU64::default(), busy: AtomicU64::default() }
+        Self {
+            writes,
+            write_seconds,
+            depth: AtomicU64::default(),
+            busy: AtomicU64::default(),
+            refusals: AtomicU64::default(),
+            oldest_ms: AtomicU64::default(),
+            untold: AtomicU64::default(),
+        }
     }
 }
 
@@ -88,6 +102,21 @@ impl Metrics {
             "Objects whose state in the API is to be compared and perhaps written, or that wait after a failure; 0 on a standby, and on the leader but for bursts.",
             read(&self.depth),
         )?;
-        page.gauge("rollcall_writeback_busy", "Objects being written, of 16.", read(&self.busy))
+        page.gauge("rollcall_writeback_busy", "Objects being written, of 16.", read(&self.busy))?;
+        page.gauge(
+            "rollcall_writeback_oldest_change_seconds",
+            "For how long the oldest change has been waiting to be written, failing writes included; 0 on a standby, below a second on the leader but for bursts.",
+            read(&self.oldest_ms) / 1000.0,
+        )?;
+        page.gauge(
+            "rollcall_writeback_refused_objects",
+            "Objects that the API server refuses as they are, by schema, admission, quota or missing right; the log, Events and the condition Published have its words. 0 is normal.",
+            read(&self.refusals),
+        )?;
+        page.counters(
+            "rollcall_writeback_untold_events",
+            "Events that were not made, as their namespace had used up its share. Some while endpoints flap.",
+            [([], count(&self.untold))],
+        )
     }
 }

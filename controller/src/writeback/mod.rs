@@ -7,23 +7,33 @@
 //! ```
 //!
 //! - [`slices`], [`entries`], [`status`], [`events`]: what should stand there, as pure functions of a service
+//! - [`limits`]: what the API server takes of what we copy
 //! - [`observed`]: what does stand there
-//! - [`plan`]: the difference between the two
-//! - [`queue`]: which objects to look at next: by priority, each once, with a pause after a failure
-//! - [`budget`]: how many writes a second
+//! - [`plan`]: the difference between the two; [`keep`]: what must stay meanwhile; [`owned`]: which slices are ours
+//! - [`queue`]: which objects to look at next, each once, with a pause after a failure; [`fair`]: whose turn it is
+//! - [`setbacks`]: what the API server refuses, and when to try again
+//! - [`budget`], [`pace`]: how many writes a second, in all and of one thing
+//! - [`desk`]: joins them, purely: what is known and the time go in, work comes out
 //! - [`apply`]: one write: fenced, server-side apply, with a timeout
 //! - [`metrics`]: what is measured
-//! - [`run`]: the loop that joins them; every replica runs it, the leader writes
+//! - [`run`]: the loop around the desk: time, tasks, network; every replica runs it, the leader writes
 
 pub mod apply;
 pub mod budget;
+pub mod desk;
 pub mod entries;
 pub mod events;
+pub mod fair;
+pub mod keep;
+pub mod limits;
 pub mod metrics;
 pub mod observed;
+pub mod owned;
+pub mod pace;
 pub mod plan;
 pub mod queue;
 pub mod run;
+pub mod setbacks;
 pub mod slices;
 pub mod status;
 

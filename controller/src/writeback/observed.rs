@@ -1,17 +1,18 @@
 //! What stands in the API: versions of our slices and entries, and the status of registrations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::ResourceExt;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::{CatalogEntry, CheckStatus, Health, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, CheckStatus, EndpointStatus, Health, ServiceRegistration};
 use tokio::sync::mpsc;
 
-use super::{entries, slices, status};
+use super::{entries, owned, slices, status};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 
@@ -19,7 +20,7 @@ use crate::kubernetes::freshness::Source;
 #[derive(Debug)]
 pub enum Seen {
     /// One of our EndpointSlices, and the Service that it names.
-    Slice(ObjectKey, Option<ServiceKey>, Stands),
+    Slice(ObjectKey, Option<ServiceKey>, StandingSlice),
     /// One of our EndpointSlices is gone.
     SliceGone(ObjectKey),
     /// A CatalogEntry.
@@ -43,6 +44,15 @@ pub struct Stands {
     pub resource_version: String,
     /// The version of what matters about it.
     pub content: Version,
+}
+
+/// One of our slices as it stands in the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandingSlice {
+    /// The object.
+    pub stands: Stands,
+    /// What is in it, without what is the API server's.
+    pub slice: Arc<EndpointSlice>,
 }
 
 /// A CatalogEntry as it stands in the API.
@@ -69,6 +79,8 @@ pub struct SeenRegistration {
     pub generation: Option<i64>,
     /// Names and addresses of its endpoints, in the order of the spec.
     pub endpoints: Vec<(Name, Vec<String>)>,
+    /// How large it is without its status, in bytes of JSON.
+    pub bytes: usize,
     /// Whether the whole of it is in maintenance, and why.
     pub maintenance: Option<String>,
     /// When it was created.
@@ -77,10 +89,23 @@ pub struct SeenRegistration {
     pub status: Version,
     /// Its conditions.
     pub conditions: Vec<Condition>,
-    /// Health and since when, by endpoint.
-    pub since: BTreeMap<Name, (Health, Timestamp)>,
+    /// What its status says of each endpoint.
+    pub told: BTreeMap<Name, Told>,
     /// What its checks said, by endpoint.
     pub checks: BTreeMap<Name, Vec<CheckStatus>>,
+}
+
+/// What a status says of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its health.
+    pub health: Health,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether callers get it.
+    pub callable: bool,
+    /// Whether it is left out.
+    pub left_out: bool,
 }
 
 /// The way of the watches to the write-back.
@@ -90,7 +115,7 @@ pub struct Observations(mpsc::Sender<Seen>);
 /// Everything that stands in the API and concerns the write-back.
 #[derive(Debug, Default)]
 pub struct Observed {
-    slices: HashMap<ServiceKey, BTreeMap<Name, Stands>>,
+    slices: HashMap<ServiceKey, BTreeMap<Name, StandingSlice>>,
     slice_services: HashMap<ObjectKey, ServiceKey>,
     /// CatalogEntries.
     pub entries: HashMap<ServiceKey, SeenEntry>,
@@ -106,15 +131,16 @@ const QUEUE: usize = 8192;
 // === impl Seen ===
 
 impl Seen {
-    /// One of our slices.
-    pub fn slice(slice: &EndpointSlice) -> Self {
+    /// One of our slices. Its name says which Service it was written for, whatever became of its label since.
+    pub fn slice(slice: EndpointSlice) -> Self {
         let key = ObjectKey::of(&slice.metadata);
-        let service = slice.labels().get(slices::SERVICE_LABEL);
-        let service =
-            service.map(|name| ServiceKey { namespace: Name::clone(&key.namespace), name: name.as_str().into() });
-        let stands =
-            Stands { resource_version: slice.resource_version().unwrap_or_default(), content: slices::version(slice) };
-        Self::Slice(key, service, stands)
+        let label = slice.labels().get(slices::SERVICE_LABEL).map(String::as_str);
+        let service = owned::service_of(&slice.metadata).or(label);
+        let service = service.map(|name| ServiceKey { namespace: Name::clone(&key.namespace), name: name.into() });
+        let resource_version = slice.resource_version().unwrap_or_default();
+        let stands = Stands { resource_version, content: slices::version(&slice) };
+        let metadata = ObjectMeta { name: slice.metadata.name, ..ObjectMeta::default() };
+        Self::Slice(key, service, StandingSlice { stands, slice: Arc::new(EndpointSlice { metadata, ..slice }) })
     }
 
     /// A CatalogEntry.
@@ -162,6 +188,7 @@ impl SeenRegistration {
                 .iter()
                 .map(|endpoint| (endpoint.name.as_str().into(), endpoint.addresses.clone()))
                 .collect(),
+            bytes: bytes(registration),
             maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
             created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             status: status::version(said),
@@ -172,8 +199,22 @@ impl SeenRegistration {
                 .filter(|said| !said.checks.is_empty())
                 .map(|said| (said.name.as_str().into(), said.checks.clone()))
                 .collect(),
-            since: said.endpoints.iter().map(|said| (said.name.as_str().into(), (said.health, said.since.0))).collect(),
+            told: said.endpoints.iter().map(|said| (said.name.as_str().into(), Told::of(said))).collect(),
         }
+    }
+}
+
+/// As etcd stores it, near enough: with its managed fields and without its status.
+fn bytes(registration: &ServiceRegistration) -> usize {
+    let size = |text: serde_json::Result<String>| text.map_or(0, |text| text.len());
+    size(serde_json::to_string(&registration.spec)) + size(serde_json::to_string(&registration.metadata))
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of(said: &EndpointStatus) -> Self {
+        Self { health: said.health, since: said.since.0, callable: said.callable, left_out: said.message.is_some() }
     }
 }
 
@@ -196,7 +237,7 @@ impl Observations {
 
 impl Observed {
     /// Our slices of a service, by name.
-    pub fn slices(&self, service: &ServiceKey) -> impl Iterator<Item = (&Name, &Stands)> {
+    pub fn slices(&self, service: &ServiceKey) -> impl Iterator<Item = (&Name, &StandingSlice)> {
         self.slices.get(service).into_iter().flatten()
     }
 
@@ -206,13 +247,13 @@ impl Observed {
     }
 
     /// A slice as it stands now; the services whose slices have to be looked at because of it.
-    pub fn put_slice(&mut self, key: &ObjectKey, service: Option<ServiceKey>, stands: Stands) -> Vec<ServiceKey> {
+    pub fn put_slice(&mut self, key: &ObjectKey, service: Option<ServiceKey>, slice: StandingSlice) -> Vec<ServiceKey> {
         let known = self
             .slice_services
             .get(key)
             .and_then(|service| self.slices.get(service))
             .and_then(|slices| slices.get(&key.name));
-        if known.is_some_and(|known| is_older(&stands, known)) {
+        if known.is_some_and(|known| is_older(&slice.stands, &known.stands)) {
             return Vec::new();
         }
         let mut concerned = self.remove_slice(key);
@@ -220,7 +261,7 @@ impl Observed {
         let service = service.or_else(|| concerned.first().cloned());
         if let Some(service) = service {
             self.slice_services.insert(key.clone(), service.clone());
-            self.slices.entry(service.clone()).or_default().insert(Name::clone(&key.name), stands);
+            self.slices.entry(service.clone()).or_default().insert(Name::clone(&key.name), slice);
             concerned.push(service);
         }
         concerned

@@ -1,18 +1,23 @@
 //! What a target needs: the difference between what should stand in the API and what does. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use rollcall_catalog::Snapshot;
+use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_catalog::service::Service;
 use rollcall_crds::conditions;
 
 use super::apply::Work;
-use super::observed::{Observed, SeenRegistration, Stands};
+use super::keep::Keep;
+use super::observed::{Observed, SeenRegistration, StandingSlice};
 use super::queue::Target;
+use super::setbacks::Setbacks;
+use super::slices::{self, Cut};
 use super::status::Publication;
-use super::{entries, events, slices, status};
+use super::{entries, events, status};
 use crate::kubernetes::ObjectKey;
 
 /// Plans writes from what is known at one moment.
@@ -20,21 +25,41 @@ use crate::kubernetes::ObjectKey;
 pub struct Planner<'a> {
     /// What stands in the API.
     pub observed: &'a Observed,
-    /// Services whose slices the API server refused, with its words.
-    pub refused: &'a HashMap<ServiceKey, String>,
+    /// What the API server refused.
+    pub setbacks: &'a Setbacks,
     /// What should stand there follows from this.
     pub snapshot: &'a Snapshot,
+    /// The monotonic clock.
+    pub now_ms: u64,
+}
+
+/// What a target needs.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The writes; `None` when it stands as it should, but for what is held.
+    pub work: Option<Work>,
+    /// Something is not to be tried until then.
+    pub held_until_ms: Option<u64>,
+}
+
+/// Slices to write, by what that means for their endpoints.
+#[derive(Default)]
+struct Writes {
+    create: Vec<EndpointSlice>,
+    change: Vec<(EndpointSlice, String)>,
+    delete: Vec<(ObjectKey, String)>,
+    held: Option<u64>,
 }
 
 // === impl Planner ===
 
 impl Planner<'_> {
-    /// The writes that a target needs; `None` when it stands as it should.
-    pub fn plan(&self, target: &Target, now: Timestamp) -> Option<Work> {
+    /// What a target needs.
+    pub fn plan(&self, target: &Target, now: Timestamp) -> Plan {
         match target {
-            Target::Slices(key) => self.slices(key),
-            Target::Entry(key) => self.entry(key, now),
-            Target::Status(key) => self.status(key, now),
+            Target::Slices(key) => self.slices(target, key),
+            Target::Entry(key) => self.entry(target, key, now),
+            Target::Status(key) => self.status(target, key, now),
         }
     }
 
@@ -42,66 +67,154 @@ impl Planner<'_> {
         self.snapshot.get(key).map(|service| &**service)
     }
 
-    fn slices(&self, key: &ServiceKey) -> Option<Work> {
-        let mut standing: HashMap<_, _> = self.observed.slices(key).collect();
-        let mut write = Vec::new();
-        for slice in self.service(key).map(slices::desired).unwrap_or_default() {
-            let name = Name::from(slice.metadata.name.as_deref().unwrap_or_default());
-            match standing.remove(&name) {
-                Some(stands) if stands.content == slices::version(&slice) => {}
-                stands => write.push((slice, stands.map(|stands| stands.resource_version.clone()))),
+    fn slices(&self, target: &Target, key: &ServiceKey) -> Plan {
+        let mut standing: BTreeMap<_, _> = self.observed.slices(key).collect();
+        let service = self.service(key);
+        let desired = service.map(slices::desired).unwrap_or_default();
+        let refused = self.refused(target, &desired, &standing);
+        let unread = self.observed.has_unreadable(&key.namespace);
+        let keep = Keep::new(service, &desired, &refused, unread);
+        let mut writes = Writes::default();
+        for cut in &desired {
+            let name = Name::from(cut.slice.metadata.name.as_deref().unwrap_or_default());
+            let mut slice = cut.slice.clone();
+            let stands = standing.remove(&name);
+            if let Some(stands) = stands {
+                slice.endpoints.get_or_insert_default().extend(keep.of(&stands.slice));
+            }
+            self.write(&mut writes, target, &name, slice, stands);
+        }
+        for (name, stands) in standing {
+            let kept = keep.of(&stands.slice);
+            let remains = service.filter(|_| !kept.is_empty());
+            match remains.and_then(|service| slices::with_endpoints(service, &stands.slice, kept)) {
+                Some(slice) => self.write(&mut writes, target, name, slice, Some(stands)),
+                None => {
+                    let object = ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(name) };
+                    if !self.holds(&mut writes.held, target, name, Version::default(), false) {
+                        writes.delete.push((object, stands.stands.resource_version.clone()));
+                    }
+                }
             }
         }
-        // New ones first: an endpoint that moves to another slice is in both for a moment, and never in none.
-        write.sort_by_key(|(_, stands)| stands.is_some());
-        let gone = |(name, stands): (&Name, &Stands)| {
-            let object = ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(name) };
-            (object, stands.resource_version.clone())
-        };
-        // A registration that cannot be read is no proof that its endpoints are gone.
-        let held = self.observed.has_unreadable(&key.namespace);
-        let mut delete: Vec<_> = standing.into_iter().filter(|_| !held).map(gone).collect();
-        delete.sort_unstable();
-        (!write.is_empty() || !delete.is_empty()).then_some(Work::Slices { write, delete })
+        writes.into_plan()
     }
 
-    fn entry(&self, key: &ServiceKey, now: Timestamp) -> Option<Work> {
-        let stands = self.observed.entries.get(key);
-        let Some(service) = self.service(key).filter(|service| service.exists()) else {
-            return stands.map(|stands| Work::RemoveEntry(key.clone(), stands.stands.resource_version.clone()));
+    /// Desired slices that cannot be written now and do not stand with their content.
+    fn refused(&self, target: &Target, desired: &[Cut], standing: &BTreeMap<&Name, &StandingSlice>) -> BTreeSet<Name> {
+        let name = |cut: &Cut| Name::from(cut.slice.metadata.name.as_deref().unwrap_or_default());
+        let refused = |cut: &Cut, name: &Name| {
+            let (content, stands) = (slices::version(&cut.slice), standing.get(name));
+            stands.is_none_or(|stands| stands.stands.content != content)
+                && self.setbacks.until_ms(target, name, content, stands.is_none(), self.now_ms).is_some()
         };
-        let entry = entries::desired(service, stands, now);
+        desired
+            .iter()
+            .map(|cut| (cut, name(cut)))
+            .filter(|(cut, name)| refused(cut, name))
+            .map(|(_, name)| name)
+            .collect()
+    }
+
+    fn write(
+        &self,
+        writes: &mut Writes,
+        target: &Target,
+        name: &Name,
+        slice: EndpointSlice,
+        stands: Option<&StandingSlice>,
+    ) {
+        let content = slices::version(&slice);
+        if stands.is_some_and(|stands| stands.stands.content == content)
+            || self.holds(&mut writes.held, target, name, content, stands.is_none())
+        {
+            return;
+        }
         match stands {
-            Some(stands) if stands.stands.content == entries::version(&entry) => None,
-            stands => Some(Work::Entry(Box::new(entry), stands.map(|stands| stands.stands.resource_version.clone()))),
+            Some(stands) => writes.change.push((slice, stands.stands.resource_version.clone())),
+            None => writes.create.push(slice),
         }
     }
 
-    fn status(&self, key: &ObjectKey, now: Timestamp) -> Option<Work> {
-        let seen = self.observed.registration(key)?;
-        let service = self.service(&seen.service)?;
-        let registered = service.registrations.iter().find(|registered| registered.origin.name == key.name)?;
-        if registered.generation != seen.generation {
-            // The catalog is about to take in what was seen, or the watch to tell of what the catalog has. A status of
-            // the one under the generation of the other would say what nobody checked.
-            return None;
+    /// Whether a write is not to be tried now; until when goes to `held`.
+    fn holds(&self, held: &mut Option<u64>, target: &Target, name: &Name, content: Version, creates: bool) -> bool {
+        let until_ms = self.setbacks.until_ms(target, name, content, creates, self.now_ms);
+        *held = [*held, until_ms].into_iter().flatten().min();
+        until_ms.is_some()
+    }
+
+    fn entry(&self, target: &Target, key: &ServiceKey, now: Timestamp) -> Plan {
+        let stands = self.observed.entries.get(key);
+        let version = stands.map(|stands| stands.stands.resource_version.clone());
+        let (work, content) = match self.service(key) {
+            None => (version.map(|version| Work::RemoveEntry(key.clone(), version)), Version::default()),
+            Some(service) => {
+                let entry = entries::desired(service, stands, now);
+                let content = entries::version(&entry);
+                let differs = stands.is_none_or(|stands| stands.stands.content != content);
+                (differs.then(|| Work::Entry(Box::new(entry), version)), content)
+            }
+        };
+        let mut plan = Plan { work, held_until_ms: None };
+        if plan.work.is_some() && self.holds(&mut plan.held_until_ms, target, &key.name, content, stands.is_none()) {
+            plan.work = None;
         }
-        let desired = status::desired(seen, service, registered, &self.publication(seen), now);
-        if status::version(&desired) == seen.status {
-            return None;
+        plan
+    }
+
+    fn status(&self, target: &Target, key: &ObjectKey, now: Timestamp) -> Plan {
+        let mut plan = Plan::default();
+        let Some(seen) = self.observed.registration(key) else { return plan };
+        let Some(service) = self.service(&seen.service) else { return plan };
+        let registered = service.registrations.iter().find(|registered| registered.origin.name == key.name);
+        // The catalog is about to take in what was seen, or the watch to tell of what the catalog has. A status of the one
+        // under the generation of the other would say what nobody checked.
+        let Some(registered) = registered.filter(|registered| registered.generation == seen.generation) else {
+            return plan;
+        };
+        let desired = status::desired(seen, service, registered, &self.publication(&key.name, seen, service), now);
+        let content = status::version(&desired);
+        if content == seen.status || self.holds(&mut plan.held_until_ms, target, &key.name, content, false) {
+            return plan;
         }
         let events = events::transitions(key, seen, &desired, now);
-        Some(Work::Status(key.clone(), seen.resource_version.clone(), Box::new(desired), events))
+        plan.work = Some(Work::Status(key.clone(), seen.resource_version.clone(), Box::new(desired), events));
+        plan
     }
 
-    fn publication(&self, seen: &SeenRegistration) -> Publication {
-        if let Some(error) = self.refused.get(&seen.service) {
-            return Publication::Refused(error.clone());
-        }
+    fn publication(&self, registration: &Name, seen: &SeenRegistration, service: &Service) -> Publication {
+        let target = Target::Slices(seen.service.clone());
         // While a change is being written the slices are one write behind; that is no reason to say they are not there.
         let mut said = seen.conditions.iter();
         let was = said.any(|said| said.type_ == conditions::PUBLISHED && said.status == conditions::status::TRUE);
-        if was || self.slices(&seen.service).is_none() { Publication::Stands } else { Publication::Pending }
+        if was && !self.setbacks.any(&target) && !self.setbacks.is_closed(&target) {
+            return Publication::Stands;
+        }
+        let standing: BTreeMap<_, _> = self.observed.slices(&seen.service).collect();
+        let mut pending = false;
+        for cut in slices::desired(service).iter().filter(|cut| cut.registrations.contains(registration)) {
+            let name = cut.slice.metadata.name.as_deref().unwrap_or_default();
+            let stands = standing.get(&Name::from(name));
+            if stands.is_some_and(|stands| stands.stands.content == slices::version(&cut.slice)) {
+                continue;
+            }
+            if let Some(words) = self.setbacks.words(&target, name, stands.is_none()) {
+                return Publication::Refused(words.to_owned());
+            }
+            pending = true;
+        }
+        if pending && !was { Publication::Pending } else { Publication::Stands }
+    }
+}
+
+// === impl Writes ===
+
+impl Writes {
+    fn into_plan(self) -> Plan {
+        let Self { create, change, mut delete, held } = self;
+        delete.sort_unstable();
+        let any = !create.is_empty() || !change.is_empty() || !delete.is_empty();
+        Plan { work: any.then_some(Work::Slices { create, change, delete }), held_until_ms: held }
     }
 }
 

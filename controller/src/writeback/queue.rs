@@ -1,15 +1,16 @@
-//! Which objects to look at next. Each is in the queue at most once; what callers depend on goes first.
+//! Which objects to look at next. Each is in the queue at most once; after a failure it pauses.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-use rollcall_catalog::model::ServiceKey;
+use rollcall_catalog::model::{Name, ServiceKey};
 
+use super::fair::Fair;
 use crate::kubernetes::ObjectKey;
 use crate::time::backoff::Backoff;
 
-/// What to bring in line with the catalog. The order is the priority.
+/// What to bring in line with the catalog.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// The EndpointSlices of a service: traffic depends on them.
@@ -20,18 +21,28 @@ pub enum Target {
     Entry(ServiceKey),
 }
 
-/// Targets that are due, those that are being worked on, and those that wait after a failure.
+/// Targets that are due, those that are being worked on, and those that wait.
 #[derive(Debug, Default)]
 pub struct Queue {
-    due: BTreeSet<Target>,
+    due: Fair,
     busy: HashSet<Target>,
     /// Due again as soon as the work under way is done.
     again: HashSet<Target>,
-    /// After a failure, by when they are due.
+    /// By when they are due: after a failure, or because a write is held until then.
     waiting: BTreeSet<(u64, Target)>,
-    /// What waits: news about it does not cut its pause, or a refused write would be tried as fast as news comes.
-    paused: HashSet<Target>,
+    waits: HashMap<Target, Wait>,
     backoffs: HashMap<Target, Backoff>,
+    /// Since when a target has been due or failing.
+    since: HashMap<Target, u64>,
+    ages: BTreeSet<(u64, Target)>,
+}
+
+/// Until when a target waits.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    until_ms: u64,
+    /// After a failure: news about it does not cut its pause, or a write that fails would be tried as fast as news comes.
+    failed: bool,
 }
 
 // === impl Target ===
@@ -43,6 +54,14 @@ impl Target {
             Self::Slices(_) => "endpointslice",
             Self::Status(_) => "status",
             Self::Entry(_) => "catalogentry",
+        }
+    }
+
+    /// Where it is written.
+    pub fn namespace(&self) -> &Name {
+        match self {
+            Self::Slices(key) | Self::Entry(key) => &key.namespace,
+            Self::Status(key) => &key.namespace,
         }
     }
 }
@@ -61,33 +80,49 @@ impl fmt::Display for Target {
 
 impl Queue {
     /// A target is to be looked at.
-    pub fn add(&mut self, target: Target) {
+    pub fn add(&mut self, target: Target, now_ms: u64) {
         if self.busy.contains(&target) {
             self.again.insert(target);
-        } else if !self.paused.contains(&target) {
-            self.due.insert(target);
+            return;
         }
+        match self.waits.get(&target) {
+            Some(wait) if wait.failed => return,
+            Some(_) => self.end_wait(&target),
+            None => {}
+        }
+        if !self.since.contains_key(&target) {
+            self.since.insert(target.clone(), now_ms);
+            self.ages.insert((now_ms, target.clone()));
+        }
+        self.due.push(target);
     }
 
-    /// The target of the highest priority, to work on. It has to come back by [`Queue::done`] or [`Queue::failed`].
+    /// The target whose turn it is, to work on. It has to come back by [`Queue::done`] or [`Queue::failed`].
     pub fn pop(&mut self, now_ms: u64) -> Option<Target> {
-        while self.waiting.first().is_some_and(|(at, _)| *at <= now_ms) {
-            if let Some((_, target)) = self.waiting.pop_first() {
-                self.paused.remove(&target);
-                self.add(target);
-            }
+        while let Some((at, target)) = self.waiting.first().cloned().filter(|(at, _)| *at <= now_ms) {
+            self.end_wait(&target);
+            self.add(target, at);
         }
-        let target = self.due.pop_first()?;
+        let target = self.due.pop()?;
         self.busy.insert(target.clone());
         Some(target)
     }
 
     /// The work on a target has succeeded, or there was none.
-    pub fn done(&mut self, target: Target) {
+    pub fn done(&mut self, target: Target, now_ms: u64) {
         self.backoffs.remove(&target);
         self.busy.remove(&target);
+        self.forget_age(&target);
         if self.again.remove(&target) {
-            self.due.insert(target);
+            self.add(target, now_ms);
+        }
+    }
+
+    /// The work on a target is done but for writes that are held until then. News about it comes first.
+    pub fn later(&mut self, target: Target, until_ms: u64, now_ms: u64) {
+        self.done(target.clone(), now_ms);
+        if !self.due.contains(&target) {
+            self.wait(target, Wait { until_ms, failed: false });
         }
     }
 
@@ -98,22 +133,18 @@ impl Queue {
         let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         self.busy.remove(&target);
         self.again.remove(&target);
-        self.paused.insert(target.clone());
-        self.waiting.insert((now_ms.saturating_add(pause_ms), target));
+        self.wait(target, Wait { until_ms: now_ms.saturating_add(pause_ms), failed: true });
     }
 
     /// Forgets all that waits: who is not the leader has nothing to write.
     pub fn clear(&mut self) {
-        self.due.clear();
-        self.again.clear();
-        self.waiting.clear();
-        self.paused.clear();
-        self.backoffs.clear();
+        *self = Self { busy: std::mem::take(&mut self.busy), ..Self::default() };
     }
 
-    /// Targets that are due or wait.
+    /// Targets that are due, or wait after a failure.
     pub fn depth(&self) -> usize {
-        self.due.len() + self.waiting.len() + self.again.len()
+        let failed = self.waits.values().filter(|wait| wait.failed).count();
+        self.due.len() + failed + self.again.len()
     }
 
     /// Whether a target is due or being worked on; one that waits after a failure is not.
@@ -135,6 +166,28 @@ impl Queue {
     pub fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
+
+    /// For how many milliseconds the oldest change has been waiting to be written; 0 when none is.
+    pub fn oldest_ms(&self, now_ms: u64) -> u64 {
+        self.ages.first().map_or(0, |(since, _)| now_ms.saturating_sub(*since))
+    }
+
+    fn wait(&mut self, target: Target, wait: Wait) {
+        self.waiting.insert((wait.until_ms, target.clone()));
+        self.waits.insert(target, wait);
+    }
+
+    fn end_wait(&mut self, target: &Target) {
+        if let Some(wait) = self.waits.remove(target) {
+            self.waiting.remove(&(wait.until_ms, target.clone()));
+        }
+    }
+
+    fn forget_age(&mut self, target: &Target) {
+        if let Some(since) = self.since.remove(target) {
+            self.ages.remove(&(since, target.clone()));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -145,41 +198,52 @@ mod tests {
         Target::Slices(ServiceKey::new("shop", name))
     }
 
-    fn entry(name: &str) -> Target {
-        Target::Entry(ServiceKey::new("shop", name))
-    }
-
-    #[test]
-    fn slices_go_before_entries_and_each_is_there_once() {
-        let mut queue = Queue::default();
-        for target in [entry("a"), slices("b"), entry("a"), slices("a")] {
-            queue.add(target);
-        }
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop(0)).collect();
-        assert_eq!(order, [slices("a"), slices("b"), entry("a")]);
-    }
-
     #[test]
     fn a_target_that_is_being_worked_on_waits_and_then_is_looked_at_again() {
         let mut queue = Queue::default();
-        queue.add(slices("a"));
+        queue.add(slices("a"), 0);
         let target = queue.pop(0).expect("due");
-        queue.add(slices("a"));
+        queue.add(slices("a"), 0);
         assert_eq!(queue.pop(0), None, "never twice at once");
-        queue.done(target);
+        queue.done(target, 0);
         assert_eq!(queue.pop(0), Some(slices("a")));
     }
 
     #[test]
     fn a_failure_pauses_its_target_and_no_other() {
         let mut queue = Queue::default();
-        queue.add(slices("a"));
+        queue.add(slices("a"), 0);
         let target = queue.pop(0).expect("due");
         queue.failed(target, 1000);
-        queue.add(slices("a"));
-        queue.add(slices("b"));
+        queue.add(slices("a"), 1000);
+        queue.add(slices("b"), 1000);
         assert_eq!(queue.pop(1000), Some(slices("b")));
         assert_eq!(queue.pop(1000), None);
         assert_eq!(queue.pop(1200), Some(slices("a")));
+    }
+
+    #[test]
+    fn news_hurries_a_write_that_is_held() {
+        let mut queue = Queue::default();
+        queue.add(slices("a"), 0);
+        let target = queue.pop(0).expect("due");
+        queue.later(target, 30_000, 0);
+        assert_eq!((queue.pop(1000), queue.next_due_ms(1000)), (None, Some(29_000)));
+        queue.add(slices("a"), 2000);
+        let target = queue.pop(2000).expect("news");
+        queue.later(target, 30_000, 2000);
+        assert_eq!(queue.pop(30_000), Some(slices("a")));
+    }
+
+    #[test]
+    fn the_oldest_change_is_known_until_it_is_written_also_while_it_fails() {
+        let mut queue = Queue::default();
+        queue.add(slices("a"), 100);
+        let target = queue.pop(100).expect("due");
+        queue.failed(target, 200);
+        assert_eq!(queue.oldest_ms(1100), 1000);
+        let target = queue.pop(1100).expect("due again");
+        queue.done(target, 1200);
+        assert_eq!(queue.oldest_ms(9999), 0);
     }
 }

@@ -4,7 +4,7 @@
 //! content of the set and the bucket count, so packing needs no memory, and a changed count writes a new set before it
 //! deletes the old one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use k8s_openapi::api::discovery::v1::{
@@ -14,8 +14,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use rollcall_catalog::bucket;
 use rollcall_catalog::digest::{Digest, Version};
 use rollcall_catalog::input::{OriginKind, ServiceFacts, ServiceKind, TrafficDistribution};
-use rollcall_catalog::model::{Port, Ports};
+use rollcall_catalog::model::{Name, Port, Ports};
 use rollcall_catalog::service::{Member, Service};
+
+use super::{limits, owned};
 
 /// The Service that a slice belongs to (discovery/v1 `LabelServiceName`).
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -24,41 +26,82 @@ pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Our value of it.
 pub const MANAGED_BY: &str = "controller.rollcall.dev";
 
+/// Headless Services have it on their slices, so that kube-proxy leaves them alone (core/v1 `IsHeadlessService`).
+const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
+
+/// A slice that should stand in the API, and the registrations that its endpoints come from.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The slice.
+    pub slice: EndpointSlice,
+    /// Names of registrations.
+    pub registrations: BTreeSet<Name>,
+}
+
 /// The slices that should stand in the API for a service, sorted by name.
 ///
 /// None when there is no Service of that name, or one that takes no endpoints (ExternalName).
-pub fn desired(service: &Service) -> Vec<EndpointSlice> {
-    let Some(facts) = service.facts.as_deref().filter(|facts| !matches!(facts.kind, ServiceKind::ExternalName(_)))
-    else {
-        return Vec::new();
-    };
+pub fn desired(service: &Service) -> Vec<Cut> {
+    let Some(facts) = taking(service) else { return Vec::new() };
     let mut sets: BTreeMap<(Family, &Ports), Vec<(&Member, IpAddr)>> = BTreeMap::new();
     for member in service.endpoints.iter().filter(|member| member.origin.kind == OriginKind::ServiceRegistration) {
         for ip in member.endpoint.addresses.iter().filter(|ip| wanted(facts, *ip)) {
             sets.entry((Family::of(ip), &member.endpoint.ports)).or_default().push((member, ip));
         }
     }
-    let mut slices = Vec::new();
+    let zones = if facts.topology_auto { pod_zones(service) } else { BTreeSet::new() };
+    let mut cuts = Vec::new();
     for ((family, ports), members) in &sets {
         let count = bucket::count(members.len());
         for (index, run) in bucket::runs(members, count, |(member, _)| member.id).enumerate() {
             if !run.is_empty() {
-                slices.push(slice(service, facts, *family, ports, (count, index), &members[run]));
+                let members = &members[run];
+                let registrations = members.iter().map(|(member, _)| Name::clone(&member.origin.name)).collect();
+                let endpoints =
+                    members.iter().map(|(member, ip)| endpoint(service, member, *ip, facts, &zones)).collect();
+                let name = slice_name(service, *family, ports, (count, index));
+                let ports = ports.iter().map(port).collect();
+                let slice = slice(service, facts, name, family.address_type(), ports, endpoints);
+                cuts.push(Cut { slice, registrations });
             }
         }
     }
-    slices.sort_unstable_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    slices
+    cuts.sort_unstable_by(|a, b| a.slice.metadata.name.cmp(&b.slice.metadata.name));
+    cuts
 }
 
-/// The version of what matters about a slice, the same for one that should be and one that is.
+/// A slice that stands, with other endpoints; `None` when its Service takes none.
+pub fn with_endpoints(
+    service: &Service,
+    standing: &EndpointSlice,
+    endpoints: Vec<SliceEndpoint>,
+) -> Option<EndpointSlice> {
+    let name = standing.metadata.name.clone().unwrap_or_default();
+    let ports = standing.ports.clone().unwrap_or_default();
+    Some(slice(service, taking(service)?, name, &standing.address_type, ports, endpoints))
+}
+
+/// The version of what matters about a slice, the same for one that should be and one that is: all that we write.
 pub fn version(slice: &EndpointSlice) -> Version {
     let meta = &slice.metadata;
-    let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name)).map(String::as_str);
-    let owner = meta.owner_references.iter().flatten().map(|owner| owner.uid.as_str()).next();
+    let own = owned::labels(meta);
+    let labels = meta.labels.iter().flatten().filter(|(key, _)| own.as_ref().is_none_or(|own| own.contains(*key)));
+    let labels: Vec<_> = labels.collect();
+    let owners: Vec<_> = meta.owner_references.iter().flatten().filter(|owner| owner.kind == "Service").collect();
     // The typed form, not the text: the API server orders fields as it likes and fills in none of those that we set.
-    let content = serde_json::to_string(&(&slice.address_type, &slice.ports, &slice.endpoints)).unwrap_or_default();
-    Digest::default().maybe(label(SERVICE_LABEL)).maybe(label(MANAGED_BY_LABEL)).maybe(owner).text(&content).finish()
+    let content = (&slice.address_type, &slice.ports, &slice.endpoints, labels, owners);
+    Digest::default().text(&serde_json::to_string(&content).unwrap_or_default()).finish()
+}
+
+/// The Service, if it takes endpoints.
+fn taking(service: &Service) -> Option<&ServiceFacts> {
+    service.facts.as_deref().filter(|facts| !matches!(facts.kind, ServiceKind::ExternalName(_)))
+}
+
+/// The zones in which others' endpoints of a service are.
+fn pod_zones(service: &Service) -> BTreeSet<Name> {
+    let pods = service.endpoints.iter().filter(|member| member.origin.kind == OriginKind::EndpointSlice);
+    pods.filter_map(|member| member.zone.clone()).collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,25 +139,37 @@ fn wanted(facts: &ServiceFacts, ip: IpAddr) -> bool {
 fn slice(
     service: &Service,
     facts: &ServiceFacts,
-    family: Family,
-    ports: &Ports,
-    part: (usize, usize),
-    members: &[(&Member, IpAddr)],
+    name: String,
+    address_type: &str,
+    ports: Vec<EndpointPort>,
+    endpoints: Vec<SliceEndpoint>,
 ) -> EndpointSlice {
-    let name = &service.key.name;
-    let labels = [(SERVICE_LABEL, &**name), (MANAGED_BY_LABEL, MANAGED_BY)];
     EndpointSlice {
         metadata: ObjectMeta {
-            name: Some(slice_name(service, family, ports, part)),
+            name: Some(name),
             namespace: Some(service.key.namespace.to_string()),
-            labels: Some(labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+            labels: Some(labels(service, facts)),
             owner_references: Some(vec![owner(service, facts)]),
             ..ObjectMeta::default()
         },
-        address_type: family.address_type().to_owned(),
-        ports: Some(ports.iter().map(port).collect()),
-        endpoints: Some(members.iter().map(|(member, ip)| endpoint(member, *ip, facts)).collect()),
+        address_type: address_type.to_owned(),
+        ports: Some(ports),
+        endpoints: Some(endpoints),
     }
+}
+
+/// The Service's own labels and those that say what the slice is, as the EndpointSlice controller has it
+/// (endpointslice `setEndpointSliceLabels`). Without them, `service-proxy-name` would be ignored and every node would
+/// handle headless Services.
+fn labels(service: &Service, facts: &ServiceFacts) -> BTreeMap<String, String> {
+    let own = facts.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+    let mut labels: BTreeMap<_, _> = own.filter(|(key, _)| key != HEADLESS_LABEL).collect();
+    if facts.kind == ServiceKind::Headless {
+        labels.insert(HEADLESS_LABEL.to_owned(), String::new());
+    }
+    labels.insert(SERVICE_LABEL.to_owned(), service.key.name.to_string());
+    labels.insert(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned());
+    labels
 }
 
 /// The garbage collector removes the slices of a Service that is gone, whether or not we are there to do it.
@@ -142,14 +197,21 @@ fn port(port: &Port) -> EndpointPort {
         name: Some(port.name.to_string()),
         port: Some(port.number.into()),
         protocol: Some(port.protocol.to_string()),
-        app_protocol: port.app_protocol.as_deref().map(str::to_owned),
+        // The API server takes none of another form; the registration's status names it.
+        app_protocol: port.app_protocol.as_deref().filter(|name| limits::is_qualified_name(name)).map(str::to_owned),
     }
 }
 
-fn endpoint(member: &Member, ip: IpAddr, facts: &ServiceFacts) -> SliceEndpoint {
+fn endpoint(
+    service: &Service,
+    member: &Member,
+    ip: IpAddr,
+    facts: &ServiceFacts,
+    zones: &BTreeSet<Name>,
+) -> SliceEndpoint {
     let conditions = member.conditions;
     // As for pods (endpointslice `podToEndpoint`): who asks for endpoints that are not ready is told that they are.
-    let ready = conditions.ready || facts.publish_not_ready;
+    let ready = service.gives(member);
     SliceEndpoint {
         addresses: vec![ip.to_string()],
         conditions: Some(EndpointConditions {
@@ -157,20 +219,31 @@ fn endpoint(member: &Member, ip: IpAddr, facts: &ServiceFacts) -> SliceEndpoint 
             serving: Some(conditions.serving),
             terminating: Some(conditions.terminating),
         }),
-        hostname: member.endpoint.hostname.as_deref().map(str::to_owned),
+        hostname: member.endpoint.hostname.as_deref().filter(|host| limits::is_dns_label(host)).map(str::to_owned),
         zone: member.zone.as_deref().map(str::to_owned),
         node_name: member.endpoint.node.as_deref().map(str::to_owned),
-        hints: if ready { hints(member, facts.traffic) } else { None },
+        hints: if ready { hints(member, facts, zones) } else { None },
         ..SliceEndpoint::default()
     }
 }
 
-/// Hints as the EndpointSlice controller gives them for `trafficDistribution` (KEP-3015); it does not touch our slices.
-fn hints(member: &Member, traffic: TrafficDistribution) -> Option<EndpointHints> {
-    let zones = || member.zone.as_deref().map(|zone| vec![ForZone { name: zone.to_owned() }]);
+/// Hints as the EndpointSlice controller gives them, which does not touch our slices: for `trafficDistribution` (KEP-3015)
+/// and, for topology-mode Auto, so that ours do not switch off those of the pods: kube-proxy uses hints only if every ready
+/// endpoint has them. A machine in a zone without pods of the Service is for all zones then.
+fn hints(member: &Member, facts: &ServiceFacts, pod_zones: &BTreeSet<Name>) -> Option<EndpointHints> {
+    const ZONES_MAX: usize = 8;
+    let own = member.zone.as_ref().filter(|zone| limits::is_label_value(zone));
+    let named = |zones: &mut dyn Iterator<Item = &Name>| -> Vec<_> {
+        zones.take(ZONES_MAX).map(|zone| ForZone { name: zone.to_string() }).collect()
+    };
+    let zones = || own.map(|zone| named(&mut std::iter::once(zone)));
     let nodes = || member.endpoint.node.as_deref().map(|node| vec![ForNode { name: node.to_owned() }]);
-    let (for_zones, for_nodes) = match traffic {
-        TrafficDistribution::Any => return None,
+    let (for_zones, for_nodes) = match facts.traffic {
+        TrafficDistribution::Any if !facts.topology_auto || pod_zones.is_empty() => return None,
+        TrafficDistribution::Any => match own.filter(|zone| pod_zones.contains(*zone)) {
+            Some(zone) => (Some(named(&mut std::iter::once(zone))), None),
+            None => (Some(named(&mut pod_zones.iter().filter(|zone| limits::is_label_value(zone)))), None),
+        },
         TrafficDistribution::PreferSameZone => (zones(), None),
         TrafficDistribution::PreferSameNode => (zones(), nodes()),
     };

@@ -14,6 +14,7 @@ use rollcall_crds::conditions::{self, accepted, published, ready};
 use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStatus};
 
 use super::entries;
+use super::limits;
 use super::observed::SeenRegistration;
 
 /// What is known of the EndpointSlices of a registration's service.
@@ -48,20 +49,49 @@ pub fn desired(
     let endpoints: Vec<_> = seen
         .endpoints
         .iter()
-        .filter_map(|(name, addresses)| Some(endpoint(seen, name, addresses, fates.get(name)?, now)))
+        .filter_map(|(name, addresses)| Some(endpoint(seen, service, name, addresses, fates.get(name)?, now)))
         .collect();
     let callable = endpoints.iter().filter(|endpoint| endpoint.callable).count();
+    let published = published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication);
     let accepted = accepted(registered, &fates);
-    let conditions = [
-        published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication),
-        ready(seen, &endpoints, callable),
-    ];
-    ServiceRegistrationStatus {
+    let ready = ready(seen, &endpoints, callable, &accepted, &published);
+    let mut status = ServiceRegistrationStatus {
         observed_generation: seen.generation,
         callable: format!("{callable}/{}", endpoints.len()),
-        conditions: [accepted].into_iter().chain(conditions).map(|said| said.condition(seen, now)).collect(),
+        conditions: fitting([accepted, published, ready], seen, now),
         endpoints,
+        endpoints_omitted: 0,
+    };
+    leave_room(&mut status, seen.bytes);
+    status
+}
+
+/// Our conditions, as many as fit beside those of others: the summary is the last to go.
+fn fitting(ours: [Said; 3], seen: &SeenRegistration, now: Timestamp) -> Vec<Condition> {
+    let others = seen.conditions.iter().filter(|said| !conditions::ALL.contains(&said.type_.as_str())).count();
+    let room = limits::STATUS_CONDITIONS.saturating_sub(others);
+    let skipped = ours.len().saturating_sub(room);
+    ours.into_iter().skip(skipped).map(|said| said.condition(seen, now)).collect()
+}
+
+/// Leaves endpoints out of the status of a registration that leaves no room for them in etcd: first those that callers
+/// get, of which there is least to say.
+fn leave_room(status: &mut ServiceRegistrationStatus, registration_bytes: usize) {
+    let room = limits::REGISTRATION_BYTES.saturating_sub(registration_bytes);
+    let size = |endpoint: &EndpointStatus| serde_json::to_string(endpoint).map_or(0, |text| text.len() + 1);
+    let mut bytes: usize = status.endpoints.iter().map(size).sum();
+    if bytes <= room {
+        return;
     }
+    let listed = status.endpoints.len();
+    for callable in [true, false] {
+        status.endpoints.retain(|endpoint| {
+            let keep = bytes <= room || endpoint.callable != callable;
+            bytes -= if keep { 0 } else { size(endpoint) };
+            keep
+        });
+    }
+    status.endpoints_omitted = u32::try_from(listed - status.endpoints.len()).unwrap_or(u32::MAX);
 }
 
 /// The version of a status, all of it.
@@ -80,13 +110,14 @@ fn fates<'a>(service: &'a Service, registered: &Registered) -> BTreeMap<&'a Name
 
 fn endpoint(
     seen: &SeenRegistration,
+    service: &Service,
     name: &Name,
     addresses: &[String],
     fate: &Fate<'_>,
     now: Timestamp,
 ) -> EndpointStatus {
     let (health, callable, verdict_ms, reason, message) = match fate {
-        Fate::In(member) => (member.health, member.conditions.ready, member.since_ms, member.reason.to_string(), None),
+        Fate::In(member) => (member.health, service.gives(member), member.since_ms, member.reason.to_string(), None),
         Fate::Out(why) => (Health::Unknown, false, None, "left out".to_owned(), Some(why.to_string())),
     };
     let health = entries::health(health);
@@ -109,15 +140,15 @@ fn endpoint(
         health,
         callable,
         since: Time(whole_seconds(since)),
-        reason,
-        message,
+        reason: limits::STATUS_REASON.cut(&reason),
+        message: message.map(|message| limits::STATUS_REASON.cut(&message)),
         checks,
     }
 }
 
 /// Since when an endpoint has a health that no verdict times.
 fn before(seen: &SeenRegistration, name: &Name, health: ApiHealth) -> Option<Timestamp> {
-    seen.since.get(name).filter(|(said, _)| *said == health).map(|(_, since)| *since)
+    seen.told.get(name).filter(|told| told.health == health).map(|told| told.since)
 }
 
 /// The API keeps whole seconds; what it would cut off would look like a change for ever.
@@ -145,7 +176,7 @@ impl Said {
         Condition {
             last_transition_time: before
                 .map_or_else(|| Time(whole_seconds(now)), |before| before.last_transition_time.clone()),
-            message: self.message,
+            message: limits::CONDITION_MESSAGE.cut(&self.message),
             observed_generation: seen.generation,
             reason: self.reason.to_owned(),
             status: self.status.to_owned(),
@@ -156,8 +187,9 @@ impl Said {
 
 fn accepted(registered: &Registered, fates: &BTreeMap<&Name, Fate<'_>>) -> Said {
     let excluded = fates.iter().filter_map(|(name, fate)| match fate {
+        // That a Service is an alias is no fault of the spec; the other two conditions say it.
+        Fate::In(_) | Fate::Out(Why::Alias(_)) => None,
         Fate::Out(why) => Some((reason(why), format!("endpoint {name}: {why}"))),
-        Fate::In(_) => None,
     });
     let problems = registered.problems.iter().map(|problem| (fault(problem.fault), problem.words.to_string()));
     let all: Vec<_> = problems.chain(excluded).collect();
@@ -180,7 +212,9 @@ fn reason(why: &Why) -> &'static str {
         Why::Refused(..) => accepted::ADDRESS_NOT_ALLOWED,
         Why::UnknownPorts(_) => accepted::UNKNOWN_PORT,
         Why::Unusable(problem) => fault(problem.fault),
-        Why::NoService | Why::PodGone | Why::Alias(_) | Why::Family(_) => accepted::UNSUPPORTED_VALUE,
+        Why::Family(_) => accepted::FAMILY_MISMATCH,
+        Why::Alias(_) => published::SERVICE_HAS_NO_ENDPOINTS,
+        Why::NoService | Why::PodGone => accepted::UNSUPPORTED_VALUE,
     }
 }
 
@@ -224,15 +258,30 @@ fn published(service: &Service, any: bool, publication: &Publication) -> Said {
     }
 }
 
-fn ready(seen: &SeenRegistration, endpoints: &[EndpointStatus], callable: usize) -> Said {
+/// The summary: whether every endpoint can be called, in every way in which the registration wants it to be.
+fn ready(
+    seen: &SeenRegistration,
+    endpoints: &[EndpointStatus],
+    callable: usize,
+    accepted: &Said,
+    published: &Said,
+) -> Said {
     let said = |status, reason, message: String| Said::new(conditions::READY, status, reason, message);
     if let Some(reason) = &seen.maintenance {
         return said(conditions::status::FALSE, ready::MAINTENANCE, format!("in maintenance: {reason}"));
     }
-    let out: Vec<_> = endpoints.iter().filter(|endpoint| !endpoint.callable).collect();
+    if matches!(published.reason, published::SERVICE_HAS_NO_ENDPOINTS | published::WRITE_FAILED) {
+        return said(conditions::status::FALSE, ready::NOT_PUBLISHED, published.message.clone());
+    }
+    let is_out = |endpoint: &&EndpointStatus| {
+        !endpoint.callable || matches!(endpoint.health, ApiHealth::Critical | ApiHealth::Unknown)
+    };
+    let out: Vec<_> = endpoints.iter().filter(is_out).collect();
     let words =
         || listed(out.iter().map(|out| format!("{}: {}", out.name, out.message.as_deref().unwrap_or(&out.reason))));
-    if out.is_empty() {
+    if out.is_empty() && accepted.status == conditions::status::FALSE {
+        said(conditions::status::FALSE, ready::NOT_ACCEPTED, accepted.message.clone())
+    } else if out.is_empty() {
         said(conditions::status::TRUE, ready::ALL_PASSING, format!("all of {callable} can be called"))
     } else if endpoints.iter().all(|endpoint| endpoint.message.is_some()) {
         said(conditions::status::FALSE, ready::NOT_ACCEPTED, words())

@@ -26,7 +26,7 @@ fn a_transition_is_told_with_both_ends_and_the_reason() {
     let events = told(Some(good.clone()), &bad);
     assert_eq!(events[0].note.as_deref(), Some("endpoint vm-1: Passing -> Critical: was Critical"));
     assert_eq!((events[0].type_.as_deref(), events[0].reason.as_deref()), (Some("Warning"), Some("EndpointCritical")));
-    assert!(told(Some(good.clone()), &good).is_empty() && told(None, &good).is_empty());
+    assert!(told(Some(good.clone()), &good).is_empty());
 }
 
 #[test]
@@ -35,4 +35,30 @@ fn the_same_transition_has_the_same_name_and_a_later_one_another() {
     let name = |since| told(Some(good.clone()), &status("Critical", since))[0].metadata.name.clone();
     assert_eq!(name("2026-11-21T12:01:00Z"), name("2026-11-21T12:01:00Z"));
     assert_ne!(name("2026-11-21T12:01:00Z"), name("2026-11-21T12:05:00Z"));
+}
+
+#[test]
+fn a_new_endpoint_is_told_of_once_it_is_decided() {
+    let events = told(None, &status("Passing", "2026-11-21T12:00:00Z"));
+    assert_eq!(events[0].note.as_deref(), Some("endpoint vm-1: new -> Passing: was Passing"));
+    assert!(told(None, &status("Unknown", "2026-11-21T12:00:00Z")).is_empty());
+}
+
+#[test]
+fn removal_and_return_say_why() {
+    let good = status("Passing", "2026-11-21T12:00:00Z");
+    let mut out = status("Unknown", "2026-11-21T12:01:00Z");
+    out.endpoints[0].message = Some("the Service has no port named \"http\"".into());
+    let left = told(Some(good.clone()), &out);
+    assert_eq!(
+        left[0].note.as_deref(),
+        Some("endpoint vm-1: Passing -> left out: the Service has no port named \"http\"")
+    );
+    assert_eq!((left[0].type_.as_deref(), left[0].reason.as_deref()), (Some("Warning"), Some("EndpointLeftOut")));
+    let back = told(Some(out), &good);
+    assert_eq!(back[0].note.as_deref(), Some("endpoint vm-1: left out -> Passing: was Passing"));
+    let mut gone = good.clone();
+    gone.endpoints[0].name = "vm-0".into();
+    let events = told(Some(gone), &good);
+    assert!(events.iter().any(|event| event.reason.as_deref() == Some("EndpointRemoved")), "{events:?}");
 }

@@ -2,8 +2,9 @@
 
 use super::*;
 
-fn stands(version: &str) -> Stands {
-    Stands { resource_version: version.into(), content: Version(version.parse().unwrap_or(0)) }
+fn stands(version: &str) -> StandingSlice {
+    let stands = Stands { resource_version: version.into(), content: Version(version.parse().unwrap_or(0)) };
+    StandingSlice { stands, slice: Arc::default() }
 }
 
 fn key(name: &str) -> ObjectKey {
@@ -20,7 +21,7 @@ fn a_watch_that_is_behind_our_own_write_is_not_believed() {
     observed.put_slice(&key("s"), Some(service("payments")), stands("10"));
     assert!(observed.put_slice(&key("s"), Some(service("payments")), stands("9")).is_empty());
     assert_eq!(
-        observed.slices(&service("payments")).next().map(|(_, stands)| stands.resource_version.as_str()),
+        observed.slices(&service("payments")).next().map(|(_, slice)| slice.stands.resource_version.as_str()),
         Some("10")
     );
 }

@@ -5,8 +5,15 @@ use std::sync::Arc;
 use rollcall_catalog::input::{Input, ServiceKind};
 use rollcall_catalog::model::{Health, HealthSource, PodRef};
 
+use rollcall_catalog::Endpoint;
+
 use super::*;
 use crate::testing::*;
+
+/// The slices alone.
+fn desired(service: &Service) -> Vec<EndpointSlice> {
+    super::desired(service).into_iter().map(|cut| cut.slice).collect()
+}
 
 fn many(count: usize) -> Vec<Arc<rollcall_catalog::Endpoint>> {
     (0..count).map(|n| vm(&format!("vm-{n}"), &format!("198.51.{}.{}", n / 250, n % 250))).collect()
@@ -119,4 +126,53 @@ fn what_the_api_server_returns_has_the_version_of_what_was_sent() {
     assert_eq!(version(&returned), version(&sent));
     returned.endpoints.as_mut().expect("endpoints")[0].addresses[0] = "203.0.113.1".into();
     assert_ne!(version(&returned), version(&sent), "what somebody else changed is put right");
+}
+
+#[test]
+fn slices_have_the_services_labels_and_say_that_it_is_headless() {
+    let labels = Box::new([("service.kubernetes.io/service-proxy-name".into(), "none".into())]);
+    let headless = ServiceFacts { kind: ServiceKind::Headless, labels, ..facts() };
+    let vms = registered("payments", vec![vm("a", "198.51.100.1")]);
+    let slices = desired(&merged([Input::Service(service_key("payments"), Some(Arc::new(headless))), vms]));
+    let labels = slices[0].metadata.labels.as_ref().expect("labels");
+    assert_eq!(labels["service.kubernetes.io/service-proxy-name"], "none");
+    assert_eq!(labels["service.kubernetes.io/headless"], "");
+}
+
+#[test]
+fn with_topology_mode_auto_a_machine_does_not_switch_off_the_hints_of_the_pods() {
+    let auto = ServiceFacts { topology_auto: true, ..facts() };
+    let pods = rollcall_catalog::input::Contribution {
+        origin: origin(OriginKind::EndpointSlice, "payments-x7"),
+        service: service_key("payments"),
+        created: 0,
+        ports: crate::testing::ports(&[("http", 8080)]),
+        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: None })],
+        unusable: Vec::new(),
+        problems: Arc::default(),
+        generation: None,
+        time_to_evict: None,
+    };
+    let far = Endpoint { zone: Some("far".into()), ..Endpoint::clone(&vm("far", "198.51.100.2")) };
+    let slices = desired(&merged([
+        Input::Service(service_key("payments"), Some(Arc::new(auto))),
+        Input::Contribution(pods),
+        registered("payments", vec![vm("near", "198.51.100.1"), Arc::new(far)]),
+    ]));
+    for endpoint in slices[0].endpoints.iter().flatten() {
+        let hints =
+            endpoint.hints.as_ref().and_then(|hints| hints.for_zones.clone()).expect("every ready endpoint has hints");
+        assert_eq!(hints.iter().map(|zone| zone.name.as_str()).collect::<Vec<_>>(), ["zone-a"]);
+    }
+}
+
+#[test]
+fn all_that_is_written_is_compared() {
+    let sent = desired(&merged([cluster_ip("payments"), registered("payments", many(1))])).remove(0);
+    let mut dead = sent.clone();
+    dead.metadata.owner_references.as_mut().expect("an owner")[0].uid = "uid-of-the-service-before".into();
+    assert_ne!(version(&dead), version(&sent), "the garbage collector would delete it, again and again");
+    let mut taken = sent.clone();
+    taken.metadata.labels.as_mut().expect("labels").remove(MANAGED_BY_LABEL);
+    assert_ne!(version(&taken), version(&sent));
 }

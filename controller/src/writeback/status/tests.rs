@@ -1,10 +1,10 @@
 //! Tests: the status of a registration.
 
-use jiff::Timestamp;
-use rollcall_catalog::input::{CheckVerdict, Input, OriginKind, Verdict};
-use rollcall_catalog::model::{Health, HealthSource};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use rollcall_catalog::input::{CheckVerdict, Families, Input, OriginKind, ServiceFacts, ServiceKind, Verdict};
+use rollcall_catalog::model::{Health, HealthSource};
 use serde_json::json;
 
 use super::*;
@@ -188,4 +188,70 @@ fn a_condition_that_turns_gets_a_new_time_and_the_others_keep_theirs() {
     assert_eq!(times(&first), [NOON, NOON, NOON]);
     assert_eq!(times(&second), [NOON, NOON, "2026-11-21T13:00:00Z"]);
     assert_eq!(condition(&second, "Ready").1, "NoneCallable");
+}
+
+#[test]
+fn an_alias_hides_the_machines_and_nothing_says_that_they_can_be_called() {
+    let alias = ServiceFacts { kind: ServiceKind::ExternalName("elsewhere.example".into()), ..facts() };
+    let service = merged([
+        Input::Service(service_key("payments"), Some(Arc::new(alias))),
+        registered("payments", vec![vm("vm-1", "198.51.100.1")]),
+    ]);
+    let status = desired(&seen(spec(&[("vm-1", "198.51.100.1")]), None), &service, &Publication::Stands, time(NOON));
+    assert_eq!((status.callable.as_str(), condition(&status, "Accepted").0), ("0/1", "True"));
+    assert_eq!(condition(&status, "Published").1, "ServiceHasNoEndpoints");
+    assert_eq!((condition(&status, "Ready").0, condition(&status, "Ready").1), ("False", "NotPublished"));
+}
+
+#[test]
+fn a_machine_without_an_address_of_the_services_family_is_not_published() {
+    let v4 = ServiceFacts { families: Families { v4: true, v6: false }, ..facts() };
+    let service = merged([
+        Input::Service(service_key("payments"), Some(Arc::new(v4))),
+        registered("payments", vec![vm("vm-1", "2001:db8::1")]),
+    ]);
+    let status = desired(&seen(spec(&[("vm-1", "2001:db8::1")]), None), &service, &Publication::Stands, time(NOON));
+    assert_eq!(condition(&status, "Accepted").1, "FamilyMismatch");
+    assert_eq!((condition(&status, "Published").0, condition(&status, "Ready").0), ("False", "False"));
+}
+
+#[test]
+fn an_override_of_an_unknown_port_is_not_ready() {
+    let mut spec = spec(&[("vm-1", "198.51.100.1")]);
+    spec["endpoints"][0]["ports"] = json!([{ "name": "metrics", "port": 9090 }]);
+    let contribution = Reader::default().read(&registration(spec.clone())).contribution;
+    let service = merged([cluster_ip("payments"), Input::Contribution(contribution)]);
+    let status = desired(&seen(spec, None), &service, &Publication::Stands, time(NOON));
+    assert_eq!((status.callable.as_str(), condition(&status, "Ready").1), ("1/1", "NotAccepted"));
+}
+
+#[test]
+fn the_summary_is_the_last_to_give_way_to_conditions_of_others() {
+    let theirs = |n: usize| json!({ "type": format!("Theirs{n}"), "status": "True", "reason": "R", "message": "", "lastTransitionTime": NOON });
+    let others = json!({ "conditions": (0..31).map(theirs).collect::<Vec<_>>() });
+    let before: ServiceRegistrationStatus = serde_json::from_value(others).expect("a status");
+    let service = merged([cluster_ip("payments"), registered("payments", vec![vm("vm-1", "198.51.100.1")])]);
+    let seen = seen(spec(&[("vm-1", "198.51.100.1")]), Some(&before));
+    let status = desired(&seen, &service, &Publication::Stands, time(NOON));
+    assert_eq!(status.conditions.iter().map(|said| said.type_.as_str()).collect::<Vec<_>>(), ["Ready"]);
+}
+
+#[test]
+fn a_registration_that_leaves_no_room_has_its_failing_endpoints_told_first() {
+    let endpoints = vec![vm("vm-1", "198.51.100.1"), offered("vm-2", "198.51.100.2", HealthSource::Verdict)];
+    let service = merged([cluster_ip("payments"), registered("payments", endpoints)]);
+    let mut seen = seen(spec(&[("vm-1", "198.51.100.1"), ("vm-2", "198.51.100.2")]), None);
+    seen.bytes = limits::REGISTRATION_BYTES - 200;
+    let status = desired(&seen, &service, &Publication::Stands, time(NOON));
+    assert_eq!((status.endpoints[0].name.as_str(), status.endpoints_omitted), ("vm-2", 1));
+    assert_eq!(status.callable, "1/2");
+}
+
+#[test]
+fn a_reason_longer_than_the_api_takes_is_cut() {
+    let long = "x".repeat(2000);
+    let endpoints = vec![offered("vm-1", "198.51.100.1", HealthSource::Maintenance(long.as_str().into()))];
+    let service = merged([cluster_ip("payments"), registered("payments", endpoints)]);
+    let status = desired(&seen(spec(&[("vm-1", "198.51.100.1")]), None), &service, &Publication::Stands, time(NOON));
+    assert_eq!(status.endpoints[0].reason.chars().count(), 1024);
 }

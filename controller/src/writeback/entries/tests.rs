@@ -1,0 +1,62 @@
+//! Tests: the CatalogEntry of a service.
+
+use std::sync::Arc;
+
+use rollcall_catalog::Endpoint;
+use rollcall_catalog::input::{Contribution, Input, OriginKind, ServiceFacts};
+use rollcall_catalog::model::{Health, HealthSource, Port, Protocol};
+
+use super::*;
+use crate::testing::*;
+
+/// An endpoint of somebody else's slice, as unbounded as the API server takes it.
+fn foreign() -> Input {
+    let port = |number| Port { name: "p".into(), number, protocol: Protocol::Udp, app_protocol: None };
+    let ports: Arc<[Port]> = (30_000..30_101).map(port).collect();
+    let endpoint = Endpoint {
+        name: "n".repeat(254).into(),
+        zone: Some("z".repeat(64).into()),
+        ports: Arc::clone(&ports),
+        ..Endpoint::clone(&offered("n", "192.0.2.60", HealthSource::Conditions { pod: None }))
+    };
+    Input::Contribution(Contribution {
+        origin: origin(OriginKind::EndpointSlice, "s"),
+        service: service_key("payments"),
+        created: 0,
+        ports,
+        endpoints: vec![Arc::new(endpoint)],
+        unusable: Vec::new(),
+        problems: Arc::default(),
+        generation: None,
+        time_to_evict: None,
+    })
+}
+
+#[test]
+fn what_is_too_long_is_cut_and_counted_and_the_rest_is_told() {
+    let entry = desired(&merged([cluster_ip("payments"), foreign()]), None, Timestamp::UNIX_EPOCH);
+    let endpoint = &entry.spec.endpoints[0];
+    assert_eq!(
+        (endpoint.name.chars().count(), endpoint.zone.as_ref().map(|zone| zone.chars().count())),
+        (253, Some(63))
+    );
+    assert_eq!((endpoint.ports.len(), endpoint.ports_omitted), (100, 1));
+    assert_eq!((entry.spec.texts_cut, entry.spec.callable.as_str()), (2, "1/1"));
+}
+
+#[test]
+fn who_asks_for_endpoints_that_are_not_ready_is_shown_them_as_callable() {
+    let all = ServiceFacts { publish_not_ready: true, ..facts() };
+    let endpoints = vec![
+        offered("new", "198.51.100.1", HealthSource::Verdict),
+        offered("out", "198.51.100.2", HealthSource::Maintenance("upgrade".into())),
+    ];
+    let service =
+        merged([Input::Service(service_key("payments"), Some(Arc::new(all))), registered("payments", endpoints)]);
+    let entry = desired(&service, None, Timestamp::UNIX_EPOCH);
+    assert_eq!(entry.spec.callable, "1/2", "as DNS answers; an operator's will holds even then");
+    assert_eq!(
+        service.counts().unknown,
+        usize::from(service.endpoints.iter().any(|one| one.health == Health::Unknown))
+    );
+}
