@@ -25,13 +25,15 @@ pub struct Origin {
     pub name: Name,
 }
 
-/// Kinds of origin, in order of precedence: own pods, then registrations.
+/// Kinds of origin, in order of precedence: own pods, then registrations. A Service contributes no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OriginKind {
     /// An EndpointSlice of this cluster that Rollcall did not write.
     EndpointSlice,
     /// A ServiceRegistration.
     ServiceRegistration,
+    /// The Service itself, where it says something that cannot be used.
+    Service,
 }
 
 /// Where an origin is. This cluster comes before any other place.
@@ -226,6 +228,8 @@ pub enum Input {
     Guard(Guard),
     /// The policy in force for a service; `None` for the default one.
     Policy(ServiceKey, Option<Arc<Policy>>),
+    /// How late probes begin, of what lasts: it comes on top of the time to evict of whatever is checked.
+    Lateness(Duration),
     /// When a source last heard from what it watches, in milliseconds of the monotonic clock.
     Contact(SourceId, u64),
 }
@@ -263,6 +267,7 @@ impl fmt::Display for OriginKind {
         f.write_str(match self {
             Self::EndpointSlice => "EndpointSlice",
             Self::ServiceRegistration => "ServiceRegistration",
+            Self::Service => "Service",
         })
     }
 }

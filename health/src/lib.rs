@@ -9,7 +9,8 @@
 //! - [`checks`]: what is due when, what is under way, what came of it; the one state machine that a driver runs
 //! - [`state`]: from results in a row to the health of one check; [`told`]: which of its reasons is told
 //! - [`ledger`]: all that is known of an endpoint, from however many witnesses, and the verdict that follows
-//! - [`schedule`]: phases, repeats and the time to evict; [`shares`]: fair turns; [`owner`]: which replica does what
+//! - [`schedule`]: phases, repeats and the time to evict; [`shares`]: fair turns; [`owner`]: which replica does what;
+//!   [`lateness`]: what is told of how late probes begin
 //! - [`outcome`]: what one probe found, or that it found nothing because of us
 //! - [`probe`]: one execution of a check, over a dialer that is a parameter
 //!
@@ -18,6 +19,7 @@
 
 pub mod checks;
 pub mod definition;
+pub mod lateness;
 pub mod ledger;
 pub mod outcome;
 pub mod owner;
@@ -31,5 +33,6 @@ pub mod told;
 
 pub use checks::Checks;
 pub use definition::{Check, CheckKind, Target, Thresholds};
+pub use lateness::Lateness;
 pub use outcome::{LocalFault, Outcome};
 pub use plan::{Plan, Restored};

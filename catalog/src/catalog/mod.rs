@@ -144,6 +144,13 @@ impl Catalog {
                     self.dirty.entry(Arc::new(key)).or_default();
                 }
             }
+            Input::Lateness(lateness) => {
+                if self.surroundings.apply_lateness(lateness) {
+                    let checked = self.services.iter().filter(|(_, entry)| entry.statements.are_checked());
+                    let keys: Vec<_> = checked.map(|(key, _)| Arc::clone(key)).collect();
+                    keys.into_iter().for_each(|key| self.dirty.entry(key).or_default().said = SaidAnew::Yes);
+                }
+            }
             Input::Contact(source, at_ms) => {
                 for key in self.hold.heard(source, at_ms) {
                     self.dirty.entry(Arc::new(key)).or_default();
@@ -368,7 +375,7 @@ fn node_key(name: &str) -> u64 {
 fn is_said_gone(surroundings: &Surroundings, member: &Member, now: Option<&Member>) -> bool {
     match (&member.endpoint.health_source, member.origin.kind) {
         (_, OriginKind::ServiceRegistration) => now.is_none_or(|now| now.health == Health::Maintenance),
-        (HealthSource::Conditions { pod: Some(pod) }, OriginKind::EndpointSlice) => {
+        (HealthSource::Conditions { pod: Some(pod) }, OriginKind::EndpointSlice | OriginKind::Service) => {
             let pod = match surroundings.pod(&member.origin.namespace, pod) {
                 Pod::Unseen => false,
                 Pod::There(facts) => facts.terminating || facts.finished,
@@ -376,6 +383,6 @@ fn is_said_gone(surroundings: &Surroundings, member: &Member, now: Option<&Membe
             };
             pod || now.is_some_and(|now| now.conditions.terminating)
         }
-        (_, OriginKind::EndpointSlice) => now.is_some_and(|now| now.conditions.terminating),
+        (_, OriginKind::EndpointSlice | OriginKind::Service) => now.is_some_and(|now| now.conditions.terminating),
     }
 }

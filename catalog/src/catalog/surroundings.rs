@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::guard::{Cidr, Guard, Host, Reserved};
 use crate::hold::tombstones::Tombstones;
@@ -22,6 +23,7 @@ pub(super) struct Surroundings {
     pub(super) verdicts: HashMap<Arc<Origin>, HashMap<Name, Verdict>>,
     service_cidrs: HashMap<Name, Arc<[Cidr]>>,
     guard: Guard,
+    lateness: Duration,
 }
 
 /// What a change of a pod or node means for others.
@@ -38,6 +40,11 @@ pub(super) struct Effect {
 // === impl Surroundings ===
 
 impl Surroundings {
+    /// Takes in how late probes begin; whether that is news.
+    pub(super) fn apply_lateness(&mut self, lateness: Duration) -> bool {
+        std::mem::replace(&mut self.lateness, lateness) != lateness
+    }
+
     pub(super) fn apply_pod(&mut self, key: &PodKey, facts: Option<Arc<PodFacts>>) -> Effect {
         let before = match &facts {
             Some(facts) => self.pods.insert(key.clone(), Arc::clone(facts)),
@@ -156,5 +163,9 @@ impl Lookup for Surroundings {
 
     fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    fn lateness(&self) -> Duration {
+        self.lateness
     }
 }

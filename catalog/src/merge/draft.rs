@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::claims::contest;
 use super::offers::{Candidate, Order};
@@ -57,7 +58,7 @@ impl Draft {
             excluding: groups.iter().filter(|(_, group)| keeps_out(group)).map(|(id, _)| *id).collect(),
             excluded: Arc::default(),
             members: groups.values().flatten().filter_map(Candidate::standing).cloned().collect(),
-            said: Said::of(context.statements),
+            said: Said::of(context.key, context.statements, context.lookup.lateness()),
             groups: BTreeMap::new(),
         };
         for (id, group) in groups {
@@ -74,7 +75,7 @@ impl Draft {
             return;
         }
         if said == SaidAnew::Yes {
-            self.said = Said::of(context.statements);
+            self.said = Said::of(context.key, context.statements, context.lookup.lateness());
         }
         let mut fresh: BTreeMap<u64, Vec<Candidate>> = touched.iter().map(|id| (*id, Vec::new())).collect();
         for candidate in context.candidates(|id| touched.contains(&id)) {
@@ -205,9 +206,10 @@ pub(crate) fn excluded(mut all: Vec<(Order, Excluded)>) -> Arc<[Excluded]> {
 // === impl Said ===
 
 impl Said {
-    pub(crate) fn of(statements: &Statements) -> Self {
+    pub(crate) fn of(key: &ServiceKey, statements: &Statements, lateness: Duration) -> Self {
         let contributions = || statements.contributions.values().map(|statement| &statement.contribution);
-        let registrations: Arc<[_]> = contributions().filter_map(registered).collect();
+        let registrations: Arc<[_]> =
+            contributions().filter_map(|contribution| registered(contribution, lateness)).collect();
         let mut digest = Digest::default();
         for registered in registrations.iter() {
             registered.digest(&mut digest);
@@ -219,7 +221,7 @@ impl Said {
             },
             registrations,
             told: digest.finish(),
-            unusable: unusable(statements),
+            unusable: unusable(key, statements),
         }
     }
 
@@ -247,8 +249,8 @@ impl Said {
     }
 }
 
-fn unusable(statements: &Statements) -> Vec<(Order, Excluded)> {
-    let mut all = Vec::new();
+fn unusable(key: &ServiceKey, statements: &Statements) -> Vec<(Order, Excluded)> {
+    let mut all: Vec<_> = statements.facts.iter().filter_map(|facts| super::alias::unusable(key, facts)).collect();
     for (rank, statement) in &statements.contributions {
         let endpoints = statement.ids.len();
         all.extend(statement.contribution.unusable.iter().enumerate().map(|(at, unusable)| {
@@ -264,14 +266,14 @@ fn unusable(statements: &Statements) -> Vec<(Order, Excluded)> {
     all
 }
 
-fn registered(contribution: &Contribution) -> Option<Registered> {
+fn registered(contribution: &Contribution, lateness: Duration) -> Option<Registered> {
     match contribution.origin.kind {
-        OriginKind::EndpointSlice => None,
+        OriginKind::EndpointSlice | OriginKind::Service => None,
         OriginKind::ServiceRegistration => Some(Registered {
             origin: Arc::clone(&contribution.origin),
             generation: contribution.generation,
             problems: Arc::clone(&contribution.problems),
-            time_to_evict: contribution.time_to_evict,
+            time_to_evict: contribution.time_to_evict.map(|time| time + lateness),
         }),
     }
 }

@@ -5,11 +5,13 @@
 //!
 //! - [`offers`]: endpoints become candidates; those of one identity (a pod in several slices) are looked at together
 //! - [`admit`]: whether a registered endpoint may stand in the service at all
+//! - [`alias`]: whether the name of an ExternalName Service is one
 //! - [`judge`]: the health of an endpoint
 //! - [`claims`]: who keeps an address that more than one origin claims
 //! - [`draft`]: the same result, with the work of the last time kept, so that one change costs one change
 
 pub(crate) mod admit;
+mod alias;
 pub(crate) mod claims;
 pub(crate) mod draft;
 pub(crate) mod judge;
@@ -18,6 +20,7 @@ pub(crate) mod offers;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::guard::Guard;
 use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
@@ -38,6 +41,8 @@ pub trait Lookup {
     fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict>;
     /// The address guard.
     fn guard(&self) -> &Guard;
+    /// How late probes begin.
+    fn lateness(&self) -> Duration;
 }
 
 /// What is known of a pod.
@@ -136,6 +141,11 @@ impl Statements {
         self.contributions.values().map(|statement| statement.ids.len()).sum()
     }
 
+    /// Whether anything of it is checked.
+    pub(crate) fn are_checked(&self) -> bool {
+        self.contributions.values().any(|statement| statement.contribution.time_to_evict.is_some())
+    }
+
     /// Whether more than EndpointSlices speak of the service: those never exclude one another's endpoints.
     pub(crate) fn are_contended(&self) -> bool {
         // Slices come first.
@@ -153,7 +163,7 @@ pub fn merge(key: &ServiceKey, statements: &Statements, lookup: &impl Lookup) ->
     if statements.are_contended() {
         contest(&mut candidates.iter_mut().collect::<Vec<_>>());
     }
-    let said = Said::of(statements);
+    let said = Said::of(key, statements, lookup.lateness());
     let excluded =
         excluded(candidates.iter().filter_map(Candidate::excluded).chain(said.unusable.iter().cloned()).collect());
     let members = candidates.into_iter().filter_map(|candidate| match candidate.stand {

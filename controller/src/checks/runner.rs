@@ -13,7 +13,7 @@ use rollcall_catalog::input::{Contribution, Origin};
 use rollcall_catalog::time::Now;
 use rollcall_health::checks::{Change, Start, Step, TargetId};
 use rollcall_health::probe::Prober;
-use rollcall_health::{Checks, Outcome, Plan};
+use rollcall_health::{Checks, Lateness, Outcome, Plan};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -45,6 +45,7 @@ pub struct Runner<P> {
     admissions: Admissions,
     prober: Arc<P>,
     checks: Checks,
+    lateness: Lateness,
     running: JoinSet<(TargetId, Outcome)>,
     aborts: HashMap<TargetId, AbortHandle>,
 }
@@ -80,6 +81,7 @@ impl<P: Prober> Runner<P> {
             admissions: Admissions::new(snapshots),
             prober: Arc::new(prober),
             checks: Checks::new(probes_max),
+            lateness: Lateness::default(),
             running: JoinSet::new(),
             aborts: HashMap::new(),
         };
@@ -90,6 +92,9 @@ impl<P: Prober> Runner<P> {
     pub async fn run(mut self) {
         loop {
             self.start().await;
+            if let Some(lateness) = self.lateness.news(self.now().mono_ms) {
+                self.inbox.send(Message::Say(Input::Lateness(lateness))).await;
+            }
             self.metrics.scheduled.set(i64::try_from(self.checks.len()).unwrap_or(i64::MAX));
             self.metrics.running.set(i64::try_from(self.checks.running()).unwrap_or(i64::MAX));
             let next = self.checks.next_ms().map(|ms| Duration::from_millis(ms.saturating_sub(self.now().mono_ms)));
@@ -153,6 +158,7 @@ impl<P: Prober> Runner<P> {
 
     fn probe(&mut self, Start { id, target, late, .. }: Start) {
         self.metrics.started(late);
+        self.lateness.started(late);
         let prober = Arc::clone(&self.prober);
         let span = tracing::debug_span!("probe", endpoint = %target.endpoint, target = %target.address);
         let probe = async move { (id, prober.probe(&target.check, target.address).await) };
