@@ -3,12 +3,14 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcall_catalog::catalog::Catalog;
 use rollcall_catalog::guard::{Cidr, Guard, Refusal, Reserved};
-use rollcall_catalog::input::{CheckVerdict, Input, NodeFacts, PodFacts, Verdict};
+use rollcall_catalog::input::{CheckVerdict, Input, NodeFacts, PodFacts, ServiceKind, Verdict};
 use rollcall_catalog::model::{Conditions, Health, HealthSource};
 use rollcall_catalog::service::{Service, Why};
+use rollcall_catalog::snapshot::Snapshot;
 use rollcall_catalog::time::Now;
 use support::*;
 
@@ -222,4 +224,41 @@ fn a_port_that_the_service_does_not_have_is_left_out_and_with_none_left_the_endp
     assert_eq!(names(&service), ["vm-1"]);
     assert_eq!(service.endpoints[0].endpoint.ports, ports(&[("http", 8080)]));
     assert!(service.excluded[0].why.to_string().contains("no port named \"grpc\""));
+}
+
+#[test]
+fn what_lasts_of_the_lateness_of_probes_is_in_the_time_to_evict_and_in_no_version() {
+    let mut checks = contribution(&registration("vms"), "payments", vec![checked("vm-1", "198.51.100.11")]);
+    checks.time_to_evict = Some(Duration::from_secs(2));
+    let mut catalog = Catalog::default();
+    catalog.apply(Input::Contribution(checks));
+    catalog.apply(said(&registration("others"), "orders", vec![vm("vm-2", "198.51.100.12")]));
+    let before = catalog.publish(Now::default()).snapshot.expect("the first");
+    catalog.apply(Input::Lateness(Duration::from_secs(5)));
+    let after = catalog.publish(Now::default()).snapshot.expect("news");
+    let of = |snapshot: &Snapshot, name| {
+        let service = snapshot.get(&key(name)).expect("it is there");
+        (service.time_to_evict().map(|time| time.as_secs()), service.version)
+    };
+    assert_eq!(of(&before, "payments").0, Some(2));
+    assert_eq!(of(&after, "payments"), (Some(7), of(&before, "payments").1));
+    assert_eq!(of(&after, "orders"), (None, of(&before, "orders").1));
+    catalog.apply(Input::Lateness(Duration::from_secs(5)));
+    assert!(catalog.publish(Now::default()).snapshot.is_none(), "the same is no news");
+}
+
+#[test]
+fn an_alias_that_is_no_name_is_kept_out_with_its_reason() {
+    let alias = |target: &str| {
+        let facts = facts_of(ServiceKind::ExternalName(target.into()));
+        let mut catalog = Catalog::default();
+        catalog.apply(Input::Service(key("elsewhere"), Some(Arc::new(facts))));
+        let snapshot = catalog.publish(Now::default()).snapshot.expect("the first");
+        let service = Arc::clone(snapshot.get(&key("elsewhere")).expect("it is there"));
+        service.excluded.iter().map(|out| format!("{}: {}", out.origin, out.why)).collect::<Vec<_>>()
+    };
+    assert_eq!(alias("db.example.net"), [""; 0]);
+    let long = alias(&format!("{}.example.net", "a".repeat(64)));
+    assert!(long[0].starts_with("Service/elsewhere: spec.externalName has a label of 64 characters"), "{long:?}");
+    assert_eq!(alias("").len(), 1);
 }

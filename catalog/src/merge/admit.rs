@@ -14,8 +14,8 @@ impl<L: Lookup> Context<'_, L> {
         let facts = self.statements.facts.as_deref();
         match (origin.kind, facts) {
             // The slices of a Service that is gone go too, only later; until then nobody is given their endpoints.
-            (OriginKind::EndpointSlice, None) => Err(Why::NoService),
-            (OriginKind::EndpointSlice, Some(_)) => Ok(Arc::clone(endpoint)),
+            (OriginKind::EndpointSlice | OriginKind::Service, None) => Err(Why::NoService),
+            (OriginKind::EndpointSlice | OriginKind::Service, Some(_)) => Ok(Arc::clone(endpoint)),
             (OriginKind::ServiceRegistration, facts) => {
                 for ip in endpoint.addresses.iter() {
                     self.lookup.guard().check(&self.key.namespace, ip).map_err(|refusal| Why::Refused(ip, refusal))?;

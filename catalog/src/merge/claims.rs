@@ -107,7 +107,7 @@ impl First {
 
     fn of(&mut self, kind: OriginKind) -> &mut Option<usize> {
         match kind {
-            OriginKind::EndpointSlice => &mut self.slice,
+            OriginKind::EndpointSlice | OriginKind::Service => &mut self.slice,
             OriginKind::ServiceRegistration => &mut self.other,
         }
     }
@@ -115,7 +115,7 @@ impl First {
     /// Who stands in the way of an endpoint of `kind`.
     fn against(&self, kind: OriginKind) -> Option<usize> {
         match kind {
-            OriginKind::EndpointSlice => self.other,
+            OriginKind::EndpointSlice | OriginKind::Service => self.other,
             OriginKind::ServiceRegistration => self.slice.into_iter().chain(self.other).min(),
         }
     }

@@ -61,7 +61,9 @@ pub(crate) fn identity(origin: &Origin, endpoint: &Endpoint) -> u64 {
         (_, OriginKind::ServiceRegistration) => {
             format!("registration\0{}\0{}\0{}", origin.namespace, origin.name, endpoint.name)
         }
-        (_, OriginKind::EndpointSlice) => format!("address\0{}\0{}", origin.namespace, endpoint.name),
+        (_, OriginKind::EndpointSlice | OriginKind::Service) => {
+            format!("address\0{}\0{}", origin.namespace, endpoint.name)
+        }
     };
     xxh3_64(name.as_bytes())
 }

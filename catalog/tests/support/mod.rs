@@ -130,15 +130,19 @@ pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
 
 /// A Service that has endpoints themselves as addresses, any ports and both families.
 pub fn headless(service: &str) -> Input {
-    let facts = ServiceFacts {
+    Input::Service(key(service), Some(Arc::new(facts_of(ServiceKind::Headless))))
+}
+
+/// What a Service of a kind says that names no port and has both families.
+pub fn facts_of(kind: ServiceKind) -> ServiceFacts {
+    ServiceFacts {
         uid: "uid".into(),
-        kind: ServiceKind::Headless,
+        kind,
         ports: ports(&[]),
         publish_not_ready: false,
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
         topology_auto: false,
         labels: Box::default(),
-    };
-    Input::Service(key(service), Some(Arc::new(facts)))
+    }
 }

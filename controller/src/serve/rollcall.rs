@@ -79,7 +79,7 @@ fn message(service: &Service, members: &[Member]) -> v1::EndpointBucket {
 fn told(member: &Member) -> Option<&Attributes> {
     match member.origin.kind {
         OriginKind::ServiceRegistration => Some(&member.endpoint.attributes),
-        OriginKind::EndpointSlice => None,
+        OriginKind::EndpointSlice | OriginKind::Service => None,
     }
 }
 

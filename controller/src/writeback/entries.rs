@@ -84,14 +84,14 @@ fn origins(service: &Service) -> Vec<OriginSummary> {
     let mut counted: BTreeMap<(OriginKind, Option<&str>), usize> = BTreeMap::new();
     for member in &service.endpoints {
         let name = match member.origin.kind {
-            OriginKind::EndpointSlice => None,
+            OriginKind::EndpointSlice | OriginKind::Service => None,
             OriginKind::ServiceRegistration => Some(&*member.origin.name),
         };
         *counted.entry((member.origin.kind, name)).or_default() += 1;
     }
     let summary = |((kind, name), endpoints): ((OriginKind, Option<&str>), usize)| OriginSummary {
         origin: match kind {
-            OriginKind::EndpointSlice => api::OriginKind::EndpointSlice,
+            OriginKind::EndpointSlice | OriginKind::Service => api::OriginKind::EndpointSlice,
             OriginKind::ServiceRegistration => api::OriginKind::ServiceRegistration,
         },
         name: name.map(str::to_owned),
@@ -148,7 +148,7 @@ fn rule(winner: OriginKind, loser: OriginKind) -> &'static str {
         (OriginKind::ServiceRegistration, OriginKind::ServiceRegistration) => {
             "the callable one, else of two registrations the older one"
         }
-        (OriginKind::EndpointSlice, _) | (_, OriginKind::EndpointSlice) => {
+        (OriginKind::EndpointSlice | OriginKind::Service, _) | (_, OriginKind::EndpointSlice | OriginKind::Service) => {
             "the callable one, else pods before registrations"
         }
     }

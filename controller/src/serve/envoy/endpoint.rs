@@ -91,7 +91,7 @@ impl<'a> Target<'a> {
     fn metadata(self) -> Option<Metadata> {
         match self.member.origin.kind {
             OriginKind::ServiceRegistration => Metadata::of(&self.member.endpoint.attributes),
-            OriginKind::EndpointSlice => None,
+            OriginKind::EndpointSlice | OriginKind::Service => None,
         }
     }
 }
