@@ -183,3 +183,24 @@ fn conditions(endpoint: &SliceEndpoint) -> Conditions {
         terminating: said.and_then(|said| said.terminating).unwrap_or(false),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out(addresses: &[&str]) -> Vec<(String, String)> {
+        let addresses = addresses.iter().map(ToString::to_string).collect();
+        let endpoint = SliceEndpoint { addresses, ..SliceEndpoint::default() };
+        not_used(&endpoint).map(|out| (out.name.to_string(), out.problem.words.to_string())).collect()
+    }
+
+    #[test]
+    fn what_no_consumer_uses_of_a_slice_is_said_with_its_reason() {
+        assert_eq!(out(&["192.0.2.1"]), []);
+        let further = out(&["192.0.2.1", "192.0.2.2"]);
+        assert_eq!(further[0].0, "192.0.2.2");
+        assert!(further[0].1.starts_with("192.0.2.2 is not the first address of its endpoint"), "{further:?}");
+        let name = out(&["db.example.net"]);
+        assert!(name[0].1.starts_with("db.example.net is a name (addressType FQDN)"), "{name:?}");
+    }
+}
