@@ -13,6 +13,7 @@ use rollcall_crds::{
     self as api, ApiDuration, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary,
 };
 
+use super::entry_labels;
 use super::limits::{self, Cutter};
 use super::observed::SeenEntry;
 use super::status;
@@ -20,8 +21,13 @@ use super::status;
 /// From a verdict to the answer in DNS and on the stream, generously.
 const PROPAGATION: Duration = Duration::from_millis(100);
 
-/// The entry that should stand in the API. It keeps the time of the last change as long as the revision stays.
-pub fn desired(service: &Service, stands: Option<&SeenEntry>, now: Timestamp) -> CatalogEntry {
+/// The entry that should stand in the API, with `labels`. It keeps the time of the last change as long as the revision stays.
+pub fn desired(
+    service: &Service,
+    labels: BTreeMap<String, String>,
+    stands: Option<&SeenEntry>,
+    now: Timestamp,
+) -> CatalogEntry {
     let counts = service.counts();
     let origins = origins(service);
     let mut cutter = Cutter::default();
@@ -54,14 +60,20 @@ pub fn desired(service: &Service, stands: Option<&SeenEntry>, now: Timestamp) ->
         time_to_evict: time_to_evict(service).map(ApiDuration::rounded_up),
     };
     let (name, namespace) = (service.key.name.to_string(), service.key.namespace.to_string());
-    let metadata = ObjectMeta { name: Some(name), namespace: Some(namespace), ..ObjectMeta::default() };
+    let labels = (!labels.is_empty()).then_some(labels);
+    let metadata = ObjectMeta { name: Some(name), namespace: Some(namespace), labels, ..ObjectMeta::default() };
     CatalogEntry { metadata, spec: content }
 }
 
 /// The version of what matters about an entry: all of it but the time, which follows from the revision.
 pub fn version(entry: &CatalogEntry) -> Version {
     let content = CatalogEntryContent { last_change_time: None, ..entry.spec.clone() };
-    Digest::default().text(&serde_json::to_string(&content).unwrap_or_default()).finish()
+    let mut digest = Digest::default();
+    digest.text(&serde_json::to_string(&content).unwrap_or_default());
+    for (key, value) in entry_labels::own(entry) {
+        digest.text(key).text(value);
+    }
+    digest.finish()
 }
 
 /// The longest of its registrations.

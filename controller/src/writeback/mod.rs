@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`slices`], [`entries`], [`status`], [`events`]: what should stand there, as pure functions of a service
+//! - [`entry_labels`]: which labels an entry has
 //! - [`limits`]: what the API server takes of what we copy
 //! - [`observed`]: what does stand there
 //! - [`plan`]: the difference between the two; [`keep`]: what must stay meanwhile; [`owned`]: which slices are ours
@@ -22,6 +23,7 @@ pub mod apply;
 pub mod budget;
 pub mod desk;
 pub mod entries;
+mod entry_labels;
 pub mod events;
 pub mod fair;
 pub mod keep;

@@ -75,6 +75,8 @@ pub struct SeenRegistration {
     pub uid: String,
     /// The service that it joins.
     pub service: ServiceKey,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
     /// Its generation, for `observedGeneration`.
     pub generation: Option<i64>,
     /// Names and addresses of its endpoints, in the order of the spec.
@@ -182,6 +184,7 @@ impl SeenRegistration {
             resource_version: registration.resource_version().unwrap_or_default(),
             uid: registration.uid().unwrap_or_default(),
             service: ServiceKey::new(namespace, spec.service.as_str()),
+            labels: registration.labels().clone(),
             generation: registration.metadata.generation,
             endpoints: spec
                 .endpoints

@@ -17,7 +17,7 @@ use super::queue::Target;
 use super::setbacks::Setbacks;
 use super::slices::{self, Cut};
 use super::status::Publication;
-use super::{entries, events, status};
+use super::{entries, entry_labels, events, status};
 use crate::kubernetes::ObjectKey;
 
 /// Plans writes from what is known at one moment.
@@ -149,7 +149,9 @@ impl Planner<'_> {
         let (work, content) = match self.service(key) {
             None => (version.map(|version| Work::RemoveEntry(key.clone(), version)), Version::default()),
             Some(service) => {
-                let entry = entries::desired(service, stands, now);
+                let registrations = self.observed.registrations_of(key);
+                let labels = entry_labels::of(registrations.filter_map(|key| self.observed.registration(key)));
+                let entry = entries::desired(service, labels, stands, now);
                 let content = entries::version(&entry);
                 let differs = stands.is_none_or(|stands| stands.stands.content != content);
                 (differs.then(|| Work::Entry(Box::new(entry), version)), content)

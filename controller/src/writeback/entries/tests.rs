@@ -34,7 +34,7 @@ fn foreign() -> Input {
 
 #[test]
 fn what_is_too_long_is_cut_and_counted_and_the_rest_is_told() {
-    let entry = desired(&merged([cluster_ip("payments"), foreign()]), None, Timestamp::UNIX_EPOCH);
+    let entry = desired(&merged([cluster_ip("payments"), foreign()]), BTreeMap::new(), None, Timestamp::UNIX_EPOCH);
     let endpoint = &entry.spec.endpoints[0];
     assert_eq!(
         (endpoint.name.chars().count(), endpoint.zone.as_ref().map(|zone| zone.chars().count())),
@@ -53,7 +53,7 @@ fn who_asks_for_endpoints_that_are_not_ready_is_shown_them_as_callable() {
     ];
     let service =
         merged([Input::Service(service_key("payments"), Some(Arc::new(all))), registered("payments", endpoints)]);
-    let entry = desired(&service, None, Timestamp::UNIX_EPOCH);
+    let entry = desired(&service, BTreeMap::new(), None, Timestamp::UNIX_EPOCH);
     assert_eq!(entry.spec.callable, "1/2", "as DNS answers; an operator's will holds even then");
     assert_eq!(
         service.counts().unknown,
