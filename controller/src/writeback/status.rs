@@ -202,7 +202,7 @@ fn accepted(registered: &Registered, fates: &BTreeMap<&Name, Fate<'_>>) -> Said 
         );
     };
     let reason = if all.iter().all(|(reason, _)| reason == first) { first } else { accepted::SEVERAL };
-    let message = listed(all.iter().map(|(_, message)| message.as_str()));
+    let message = listed(all.iter().map(|(_, message)| message.as_str()), ACCEPTED_SENTENCES);
     Said::new(conditions::ACCEPTED, conditions::status::FALSE, reason, message)
 }
 
@@ -277,8 +277,10 @@ fn ready(
         !endpoint.callable || matches!(endpoint.health, ApiHealth::Critical | ApiHealth::Unknown)
     };
     let out: Vec<_> = endpoints.iter().filter(is_out).collect();
-    let words =
-        || listed(out.iter().map(|out| format!("{}: {}", out.name, out.message.as_deref().unwrap_or(&out.reason))));
+    let words = || {
+        let one = |out: &&EndpointStatus| format!("{}: {}", out.name, out.message.as_deref().unwrap_or(&out.reason));
+        listed(out.iter().map(one), READY_SENTENCES)
+    };
     if out.is_empty() && accepted.status == conditions::status::FALSE {
         said(conditions::status::FALSE, ready::NOT_ACCEPTED, accepted.message.clone())
     } else if out.is_empty() {
@@ -294,12 +296,16 @@ fn ready(
     }
 }
 
-/// Sentences in one, up to a bound.
-fn listed(sentences: impl Iterator<Item = impl AsRef<str>>) -> String {
-    const SENTENCES_MAX: usize = 5;
+/// Whoever mends a registration wants to read what is wrong with it.
+const ACCEPTED_SENTENCES: usize = 5;
+/// A column of `kubectl get`; the status has the rest by endpoint.
+const READY_SENTENCES: usize = 1;
+
+/// Sentences in one, at most `max` of them.
+fn listed(sentences: impl Iterator<Item = impl AsRef<str>>, max: usize) -> String {
     let mut sentences: Vec<_> = sentences.map(|sentence| sentence.as_ref().to_owned()).collect();
-    let more = sentences.len().saturating_sub(SENTENCES_MAX);
-    sentences.truncate(SENTENCES_MAX);
+    let more = sentences.len().saturating_sub(max);
+    sentences.truncate(max);
     if more > 0 {
         sentences.push(format!("and {more} more"));
     }

@@ -255,3 +255,18 @@ fn a_reason_longer_than_the_api_takes_is_cut() {
     let status = desired(&seen(spec(&[("vm-1", "198.51.100.1")]), None), &service, &Publication::Stands, time(NOON));
     assert_eq!(status.endpoints[0].reason.chars().count(), 1024);
 }
+
+#[test]
+fn the_message_of_ready_is_a_column_and_names_one_of_many() {
+    let names = ["vm-1", "vm-2", "vm-3"];
+    let ips = ["198.51.100.1", "198.51.100.2", "198.51.100.3"];
+    let pairs: Vec<_> = names.into_iter().zip(ips).collect();
+    let mut checked = spec(&pairs);
+    checked["checks"] = json!([{ "name": "web", "tcp": {} }]);
+    let verdicts = pairs.iter().map(|(name, ip)| verdict(name, ip, Health::Critical));
+    let endpoints = pairs.iter().map(|(name, ip)| offered(name, ip, HealthSource::Verdict)).collect();
+    let service = merged([cluster_ip("payments"), registered("payments", endpoints)].into_iter().chain(verdicts));
+    let status = desired(&seen(checked, None), &service, &Publication::Stands, time(NOON));
+    let (_, _, message) = condition(&status, conditions::READY);
+    assert_eq!(message, "vm-1: check web: Critical; and 2 more");
+}
