@@ -22,7 +22,7 @@ use anyhow::Context;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
-use rollcall_xds::tls::{Acceptor, Certificates, Limits, Observer};
+use rollcall_xds::tls::{self, Acceptor, Certificates, Limits};
 
 use current::Current;
 use flags::{Mode, TlsArgs};
@@ -67,7 +67,7 @@ pub struct Surroundings {
 pub fn start(
     args: &TlsArgs,
     surroundings: Surroundings,
-    handshakes: Arc<Observer>,
+    handshakes: Arc<tls::Metrics>,
     readiness: &Readiness,
     registry: &mut Registry,
 ) -> anyhow::Result<Option<Acceptor>> {

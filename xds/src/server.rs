@@ -37,14 +37,14 @@ mod arriving;
 mod budget;
 mod call;
 mod guard;
-mod observer;
+mod metrics;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     budget::Memory,
     guard::{Guard, GuardLayer},
-    observer::{Nack, Observer, Refusal, TypeCounters},
+    metrics::{Metrics, Nack, Refusal, TypeMetrics},
 };
 use self::{
     budget::{Budget, Claim, Peer},
@@ -74,7 +74,7 @@ pub struct Limits {
 pub struct Server {
     snapshots: Snapshots,
     limits: Limits,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
     budget: Arc<Budget>,
     views: Views,
@@ -118,18 +118,10 @@ impl Server {
     pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// Serves what `snapshots` holds.
-    pub fn new(snapshots: Snapshots, limits: Limits, observer: Arc<Observer>) -> Self {
+    pub fn new(snapshots: Snapshots, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
-        let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&observer));
-        Self {
-            snapshots,
-            limits,
-            observer,
-            streams,
-            budget,
-            views: Views::plain(),
-            draining: watch::Sender::new(false),
-        }
+        let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
+        Self { snapshots, limits, metrics, streams, budget, views: Views::plain(), draining: watch::Sender::new(false) }
     }
 
     /// With these views: not everybody sees everything, or not alike.
@@ -150,8 +142,8 @@ impl Server {
 
     /// What holds calls to their bounds, for a transport that carries this service.
     pub fn guard(&self) -> GuardLayer {
-        let (budget, observer) = (Arc::clone(&self.budget), Arc::clone(&self.observer));
-        GuardLayer { budget, observer }
+        let (budget, metrics) = (Arc::clone(&self.budget), Arc::clone(&self.metrics));
+        GuardLayer { budget, metrics }
     }
 
     /// A transport that finds dead peers. Small messages are not delayed, and connections are bounded, if it is given
@@ -195,13 +187,13 @@ impl AggregatedDiscoveryService for Server {
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
-            self.observer.refused();
+            self.metrics.refused();
             let limit = self.limits.streams_max;
             return Err(Status::resource_exhausted(format!(
                 "{limit} streams are open, which is this replica's limit; connect to another replica"
             )));
         };
-        let snapshot = self.synced().await.inspect_err(|_| self.observer.refused())?;
+        let snapshot = self.synced().await.inspect_err(|_| self.metrics.refused())?;
         let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| self.budget.nobody());
         let call = Call {
             session: delta::Session::new(self.limits.stream),
@@ -210,7 +202,7 @@ impl AggregatedDiscoveryService for Server {
             views: self.views.clone(),
             view: self.views.of(&Node::default(), snapshot),
             draining: self.draining.subscribe(),
-            open: Observer::open(&self.observer),
+            open: Metrics::open(&self.metrics),
             claim: Claim::new(peer),
             _permit: permit,
         };

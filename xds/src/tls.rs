@@ -9,7 +9,7 @@
 //! - [`Certificates`]: the identity that new connections are given; open ones go on with theirs
 //! - [`Incoming`]: what tonic accepts, with TLS or without, as [`Connection`]s
 //! - `frames`: what passes over a connection beside requests, which is bounded
-//! - [`Observer`]: connections that failed, by reason
+//! - [`Metrics`]: connections that failed, by reason
 //! - `trust`, `words`: the client's side, and its errors in plain words
 //!
 //! There is one cryptographic provider, ring, named at each use: what a process installs as its default does not matter.
@@ -29,7 +29,7 @@ mod handshakes;
 mod identity;
 mod incoming;
 mod io;
-mod observer;
+mod metrics;
 mod trust;
 mod words;
 
@@ -39,7 +39,7 @@ pub use self::{
     handshakes::{Acceptor, Limits},
     identity::{Identity, IdentityError, Validity, date},
     incoming::{Bounds, Incoming},
-    observer::{Failure, Observer},
+    metrics::{Failure, Metrics},
 };
 pub(crate) use self::{
     io::Io,

@@ -7,16 +7,16 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::registry::Registry;
 use rollcall_admin::page::{self, Page, count};
 use rollcall_xds::resource::ResourceType;
-use rollcall_xds::server::{Observer, Refusal, TypeCounters};
+use rollcall_xds::server::{self, Refusal, TypeMetrics};
 use rollcall_xds::tls::{self, Failure};
 
 /// Reads what the stream counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     /// The streams.
-    pub streams: Arc<Observer>,
+    pub streams: Arc<server::Metrics>,
     /// Their connections.
-    pub connections: Arc<tls::Observer>,
+    pub connections: Arc<tls::Metrics>,
 }
 
 // === impl Metrics ===
@@ -78,7 +78,7 @@ impl Metrics {
 
     fn types(&self, page: &mut Page<'_>) -> fmt::Result {
         let streams = &self.streams;
-        let each = |of: fn(&TypeCounters) -> &AtomicU64| {
+        let each = |of: fn(&TypeMetrics) -> &AtomicU64| {
             ResourceType::ALL.into_iter().map(move |ty| ([("type", ty.type_url())], count(of(&streams.types()[ty]))))
         };
         page.counters(

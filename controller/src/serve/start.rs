@@ -8,7 +8,7 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Readiness};
 use rollcall_xds::server::{self, Limits, Server};
-use rollcall_xds::tls::{Acceptor, Bounds, Incoming, Observer};
+use rollcall_xds::tls::{self, Acceptor, Bounds, Incoming};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -40,14 +40,14 @@ pub fn start(
     snapshots: Snapshots,
     propagation: Arc<Propagation>,
     acceptor: Option<Acceptor>,
-    connections: Arc<Observer>,
+    connections: Arc<tls::Metrics>,
     (readiness, stop): (&Readiness, CancellationToken),
     registry: &mut Registry,
 ) -> Serving {
     let Settings { address, streams_max, cluster_domain } = settings;
     let (publisher, published) = Publisher::new(snapshots, &cluster_domain);
     tokio::spawn(publisher.measured(propagation).run());
-    let streams = Arc::<server::Observer>::default();
+    let streams = Arc::<server::Metrics>::default();
     Metrics { streams: Arc::clone(&streams), connections: Arc::clone(&connections) }.register(registry);
     let server = Server::new(published, Limits { streams_max, ..Limits::default() }, streams);
     let (_, wanted) = connections_wanted(streams_max);
@@ -77,7 +77,7 @@ async fn listen(
     address: SocketAddr,
     acceptor: Option<Acceptor>,
     bounds: Bounds,
-    connections: Arc<Observer>,
+    connections: Arc<tls::Metrics>,
     server: Server,
     gate: Gate,
     stop: CancellationToken,

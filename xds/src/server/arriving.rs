@@ -16,7 +16,7 @@ use tonic::{Status, codegen::StdError};
 use super::{
     Server,
     budget::{Peer, Room},
-    observer::Refusal,
+    metrics::Refusal,
 };
 
 /// The body of a call. Messages pass as they come; one that has begun must come to its end in time, and has room taken for it

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
-use super::observer::{Observer, Refusal};
+use super::metrics::{Metrics, Refusal};
 
 /// Bounds of that memory, in bytes. What one stream may hold is in [`stream::Limits`](crate::stream::Limits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Budget {
     memory: Memory,
     /// How long a request may take from its first byte to its last, and how long it waits for room.
     patience: Duration,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
     all: Share,
     /// Only who is here now.
     peers: Mutex<HashMap<IpAddr, Weak<Peer>>>,
@@ -87,10 +87,10 @@ impl Default for Memory {
 // === impl Budget ===
 
 impl Budget {
-    /// A budget that tells `observer` what it costs.
-    pub(super) fn new(memory: Memory, patience: Duration, observer: Arc<Observer>) -> Arc<Self> {
-        let all = Share::new(Arc::clone(&observer.asked_bytes), memory.asked_max, memory.arriving_max);
-        Arc::new(Self { memory, patience, observer, all, peers: Mutex::default() })
+    /// A budget that tells `metrics` what it costs.
+    pub(super) fn new(memory: Memory, patience: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
+        let all = Share::new(Arc::clone(&metrics.asked_bytes), memory.asked_max, memory.arriving_max);
+        Arc::new(Self { memory, patience, metrics, all, peers: Mutex::default() })
     }
 
     /// The share of an address. Hosts have a whole /64 of IPv6 to choose from, so that is one peer.
@@ -137,7 +137,7 @@ impl Peer {
 
     /// Counts a refusal.
     pub(super) fn refused(&self, reason: Refusal) {
-        self.budget.observer.refused_request(reason);
+        self.budget.metrics.refused_request(reason);
     }
 
     /// Waits for room for so many bytes.

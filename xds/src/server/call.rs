@@ -13,7 +13,7 @@ use tonic::Status;
 use super::{
     Snapshots,
     budget::Claim,
-    observer::{Nack, Open, Refusal},
+    metrics::{Nack, Open, Refusal},
 };
 use crate::{
     delta::{Heard, Session},
@@ -106,35 +106,35 @@ where
 
     /// The stream ends because of what was asked.
     fn ended(&self, status: Status) -> Status {
-        let observer = &self.open.0;
-        observer.failed();
-        if let Some(unsaid) = observer.rates.ended.admit() {
+        let metrics = &self.open.0;
+        metrics.failed();
+        if let Some(unsaid) = metrics.rates.ended.admit() {
             tracing::warn!(node = ?self.node(), error = ?status.message(), unsaid, "discovery stream ended");
         }
         status
     }
 
     fn heard(&self, ty: ResourceType, heard: Heard) {
-        let observer = &self.open.0;
-        observer.types()[ty].requests.fetch_add(1, Relaxed);
+        let metrics = &self.open.0;
+        metrics.types()[ty].requests.fetch_add(1, Relaxed);
         match heard {
             Heard::Nothing | Heard::Unserved => {}
-            Heard::Ack(_) => _ = observer.types()[ty].acks.fetch_add(1, Relaxed),
+            Heard::Ack(_) => _ = metrics.types()[ty].acks.fetch_add(1, Relaxed),
             Heard::Nack(rejection) => {
                 let (node, nonce, code) = (self.node(), rejection.nonce, rejection.code);
-                if let Some(unsaid) = observer.rates.rejected.admit() {
+                if let Some(unsaid) = metrics.rates.rejected.admit() {
                     let message = excerpt(&rejection.message);
                     tracing::warn!(?node, %ty, %nonce, code, ?message, unsaid, "rejected");
                 }
-                observer.nack(ty, Nack { node_id: self.session.node_id().to_owned(), message: rejection.message });
+                metrics.nack(ty, Nack { node_id: self.session.node_id().to_owned(), message: rejection.message });
             }
         }
     }
 
     fn unserved(&self, request: &DeltaDiscoveryRequest) {
-        let observer = &self.open.0;
-        observer.unserved_request();
-        if let Some(unsaid) = observer.rates.unserved.admit() {
+        let metrics = &self.open.0;
+        metrics.unserved_request();
+        if let Some(unsaid) = metrics.rates.unserved.admit() {
             let (node, type_url) = (self.node(), excerpt(&request.type_url));
             let names = request.resource_names_subscribe.len();
             tracing::warn!(?node, ?type_url, names, unsaid, "client asks for a resource type that is not served here");

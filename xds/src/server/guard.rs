@@ -17,14 +17,14 @@ use tonic::{
 use super::{
     arriving::Arriving,
     budget::{Budget, Peer},
-    observer::{Observer, Refusal},
+    metrics::{Metrics, Refusal},
 };
 
 /// Puts a [`Guard`] around every service of a transport.
 #[derive(Clone, Debug)]
 pub struct GuardLayer {
     pub(super) budget: Arc<Budget>,
-    pub(super) observer: Arc<Observer>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// See [`GuardLayer`].
@@ -61,8 +61,8 @@ impl GuardLayer {
     }
 
     fn refuse(&self, words: &'static str, path: &str, peer: Option<IpAddr>) -> Status {
-        self.observer.refused_request(Refusal::Unimplemented);
-        if let Some(unsaid) = self.observer.rates.refused.admit() {
+        self.metrics.refused_request(Refusal::Unimplemented);
+        if let Some(unsaid) = self.metrics.rates.refused.admit() {
             let peer = peer.map(|peer| peer.to_string());
             tracing::warn!(?path, peer, unsaid, "refused: {words}");
         }

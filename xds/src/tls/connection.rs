@@ -16,7 +16,7 @@ use tokio::{
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::{
-    Failure, Io, Observer,
+    Failure, Io, Metrics,
     frames::{Frames, Stock},
 };
 
@@ -32,7 +32,7 @@ pub struct Connection {
     received: Frames,
     sent: Frames,
     stock: Stock,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -42,7 +42,7 @@ struct Preface {
     bytes_left: usize,
     late: Pin<Box<Sleep>>,
     timeout: Duration,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
 }
 
 /// The first thing that a client sends (RFC 9113 §3.4).
@@ -52,11 +52,11 @@ const PREFACE_BYTES: usize = 24;
 
 impl Connection {
     /// Fails to be read when the client's preface has not come after `timeout`.
-    pub(super) fn new(io: Io, place: OwnedSemaphorePermit, timeout: Duration, observer: Arc<Observer>) -> Self {
+    pub(super) fn new(io: Io, place: OwnedSemaphorePermit, timeout: Duration, metrics: Arc<Metrics>) -> Self {
         let late = Box::pin(sleep(timeout));
-        let preface = Preface { bytes_left: PREFACE_BYTES, late, timeout, observer: Arc::clone(&observer) };
+        let preface = Preface { bytes_left: PREFACE_BYTES, late, timeout, metrics: Arc::clone(&metrics) };
         let (received, sent) = (Frames::after(PREFACE_BYTES as u32), Frames::after(0));
-        Self { io, preface: Some(preface), received, sent, stock: Stock::new(), observer, _place: place }
+        Self { io, preface: Some(preface), received, sent, stock: Stock::new(), metrics, _place: place }
     }
 
     fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -66,7 +66,7 @@ impl Connection {
         if may {
             return Ok(());
         }
-        self.observer.failed(Failure::Flooded);
+        self.metrics.failed(Failure::Flooded);
         Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many HTTP/2 frames without requests"))
     }
 
@@ -146,7 +146,7 @@ impl Preface {
     /// Pending until it is too late.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         std::task::ready!(self.late.as_mut().poll(cx));
-        self.observer.failed(Failure::Timeout);
+        self.metrics.failed(Failure::Timeout);
         let text = format!("no preface of HTTP/2 within {:?}", self.timeout);
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
     }

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsStream, rustls};
 
-use super::{Certificates, Failure, Io, Observer, incoming::Accepted};
+use super::{Certificates, Failure, Io, Metrics, incoming::Accepted};
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ mod tests;
 pub struct Acceptor {
     config: Arc<rustls::ServerConfig>,
     certificates: Arc<Certificates>,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
     limits: Limits,
 }
 
@@ -65,12 +65,8 @@ impl Acceptor {
     ///
     /// # Errors
     /// When the TLS library was built without what is needed.
-    pub fn new(
-        certificates: Arc<Certificates>,
-        observer: Arc<Observer>,
-        limits: Limits,
-    ) -> Result<Self, rustls::Error> {
-        Ok(Self { config: Arc::new(certificates.server_config()?), certificates, observer, limits })
+    pub fn new(certificates: Arc<Certificates>, metrics: Arc<Metrics>, limits: Limits) -> Result<Self, rustls::Error> {
+        Ok(Self { config: Arc::new(certificates.server_config()?), certificates, metrics, limits })
     }
 
     async fn accept(self, accepted: Accepted) -> Option<Done> {
@@ -81,13 +77,13 @@ impl Acceptor {
             Ok(Err(error)) => (self.reason(&error), error.to_string()),
             Err(_) => (Failure::Timeout, format!("not done within {:?}", self.limits.timeout)),
         };
-        self.observer.failed(reason);
+        self.metrics.failed(reason);
         tracing::debug!(%peer, error, reason = reason.as_str(), "TLS handshake failed");
         None
     }
 
-    pub(super) fn observer(&self) -> &Arc<Observer> {
-        &self.observer
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     fn reason(&self, error: &io::Error) -> Failure {
@@ -145,7 +141,7 @@ impl Handshakes {
         let Some((_, oldest)) = self.begun.pop_front() else { return };
         if !oldest.is_finished() {
             oldest.abort();
-            self.acceptor.observer.failed(Failure::Crowded);
+            self.acceptor.metrics.failed(Failure::Crowded);
         }
     }
 }

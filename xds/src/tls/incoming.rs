@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Acceptor, Connection, Failure, Io, Observer,
+    Acceptor, Connection, Failure, Io, Metrics,
     handshakes::{Done, Handshakes},
 };
 use crate::{rate::Rate, server};
@@ -52,7 +52,7 @@ pub(super) struct Accepted {
 struct Door {
     places: Arc<Semaphore>,
     bounds: Bounds,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
     refusals: Rate,
 }
 
@@ -87,16 +87,16 @@ impl Incoming {
         Self { listener, door: Door::new(Bounds::default(), Arc::default()), handshakes: None }
     }
 
-    /// Connections after their handshake. What fails is counted by the observer of `acceptor`.
+    /// Connections after their handshake. What fails is counted by the metrics of `acceptor`.
     pub fn tls(listener: TcpListener, acceptor: Acceptor) -> Self {
-        let door = Door::new(Bounds::default(), Arc::clone(acceptor.observer()));
+        let door = Door::new(Bounds::default(), Arc::clone(acceptor.metrics()));
         Self { listener, door, handshakes: Some(Handshakes::new(acceptor)) }
     }
 
-    /// With these bounds; what they cost is counted by `observer`.
+    /// With these bounds; what they cost is counted by `metrics`.
     #[must_use]
-    pub fn bounded(self, bounds: Bounds, observer: Arc<Observer>) -> Self {
-        Self { door: Door::new(bounds, observer), ..self }
+    pub fn bounded(self, bounds: Bounds, metrics: Arc<Metrics>) -> Self {
+        Self { door: Door::new(bounds, metrics), ..self }
     }
 
     /// What `serve_with_incoming_shutdown` takes. Dropping it frees the port and gives up the handshakes under way.
@@ -134,9 +134,9 @@ impl Incoming {
 // === impl Door ===
 
 impl Door {
-    fn new(bounds: Bounds, observer: Arc<Observer>) -> Self {
+    fn new(bounds: Bounds, metrics: Arc<Metrics>) -> Self {
         let places = Arc::new(Semaphore::new(bounds.connections_max.min(Semaphore::MAX_PERMITS)));
-        Self { places, bounds, observer, refusals: Rate::default() }
+        Self { places, bounds, metrics, refusals: Rate::default() }
     }
 
     /// Who has come, if there is a place.
@@ -144,7 +144,7 @@ impl Door {
         let (tcp, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                self.observer.failed(Failure::Accept);
+                self.metrics.failed(Failure::Accept);
                 if let Some(unsaid) = self.refusals.admit() {
                     tracing::warn!(%error, unsaid, "a connection cannot be accepted; trying again");
                 }
@@ -153,7 +153,7 @@ impl Door {
             }
         };
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.observer.failed(Failure::Crowded);
+            self.metrics.failed(Failure::Crowded);
             tracing::debug!(%peer, limit = self.bounds.connections_max, "too many connections: this one is closed");
             return None;
         };
@@ -162,7 +162,7 @@ impl Door {
     }
 
     fn connection(&self, io: Io, place: OwnedSemaphorePermit) -> Connection {
-        Connection::new(io, place, self.bounds.preface_timeout, Arc::clone(&self.observer))
+        Connection::new(io, place, self.bounds.preface_timeout, Arc::clone(&self.metrics))
     }
 }
 

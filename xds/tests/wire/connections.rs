@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::{
 use rollcall_xds::{
     resource::ResourceType::Service,
     server::Limits as Streams,
-    tls::{Acceptor, Bounds, Certificates, Failure, Incoming, Limits, Observer},
+    tls::{Acceptor, Bounds, Certificates, Failure, Incoming, Limits, Metrics},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -43,9 +43,9 @@ async fn replica(incoming: impl FnOnce(TcpListener) -> Incoming) -> Replica {
     Replica::start_on(address, sender.subscribe(), Streams::default(), incoming).await
 }
 
-fn acceptor(certificates: Arc<Certificates>, observer: &Arc<Observer>) -> Acceptor {
+fn acceptor(certificates: Arc<Certificates>, metrics: &Arc<Metrics>) -> Acceptor {
     let limits = Limits { timeout: LONG, ..Limits::default() };
-    Acceptor::new(certificates, observer.clone(), limits).expect("the build has what it needs")
+    Acceptor::new(certificates, metrics.clone(), limits).expect("the build has what it needs")
 }
 
 /// Waits until the server has closed it. It may have sent its settings before.
@@ -55,31 +55,31 @@ async fn closed(io: &mut (impl AsyncReadExt + Unpin)) {
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed_at_its_time() {
-    let observer = Arc::<Observer>::default();
+    let metrics = Arc::<Metrics>::default();
     let bounds = Bounds { preface_timeout: Duration::from_millis(50), ..Bounds::default() };
-    let replica = replica(|listener| Incoming::plain(listener).bounded(bounds, observer.clone())).await;
+    let replica = replica(|listener| Incoming::plain(listener).bounded(bounds, metrics.clone())).await;
     let mut silent = TcpStream::connect(replica.address).await.expect("a connection");
     closed(&mut silent).await;
     let mut slow = TcpStream::connect(replica.address).await.expect("a connection");
     _ = slow.write_all(&PREFACE[..20]).await; // on a slow machine it is too late already
     closed(&mut slow).await;
-    assert_eq!(observer.failures(Failure::Timeout), 2);
+    assert_eq!(metrics.failures(Failure::Timeout), 2);
     replica.stop().await;
 }
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_after_its_handshake_is_closed_at_its_time() {
     let (authority, certificates) = (Authority::new("one"), Arc::<Certificates>::default());
-    let observer = Arc::<Observer>::default();
+    let metrics = Arc::<Metrics>::default();
     certificates.set(authority.leaf("localhost"));
-    let acceptor = acceptor(certificates, &observer);
+    let acceptor = acceptor(certificates, &metrics);
     let bounds = Bounds { preface_timeout: Duration::from_millis(50), ..Bounds::default() };
-    let replica = replica(|listener| Incoming::tls(listener, acceptor).bounded(bounds, observer.clone())).await;
+    let replica = replica(|listener| Incoming::tls(listener, acceptor).bounded(bounds, metrics.clone())).await;
     let tcp = TcpStream::connect(replica.address).await.expect("a connection");
     let name = ServerName::try_from("localhost").expect("a name");
     let mut silent = connector(&authority).connect(name, tcp).await.expect("a handshake");
     closed(&mut silent).await;
-    assert_eq!(observer.failures(Failure::Timeout), 1);
+    assert_eq!(metrics.failures(Failure::Timeout), 1);
     replica.stop().await;
 }
 
@@ -95,13 +95,13 @@ fn connector(authority: &Authority) -> TlsConnector {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_are_closed_until_there_is_room() {
-    let observer = Arc::<Observer>::default();
+    let metrics = Arc::<Metrics>::default();
     let bounds = Bounds { connections_max: 1, preface_timeout: LONG };
-    let replica = replica(|listener| Incoming::plain(listener).bounded(bounds, observer.clone())).await;
+    let replica = replica(|listener| Incoming::plain(listener).bounded(bounds, metrics.clone())).await;
     let first = TcpStream::connect(replica.address).await.expect("a connection");
     let mut second = TcpStream::connect(replica.address).await.expect("a connection");
     closed(&mut second).await;
-    assert_eq!(observer.failures(Failure::Crowded), 1);
+    assert_eq!(metrics.failures(Failure::Crowded), 1);
     drop(first);
     let mut reader = Reader::start(vec![replica.uri()]);
     reader.connected().await;
@@ -111,14 +111,14 @@ async fn connections_beyond_the_bound_are_closed_until_there_is_room() {
 
 #[tokio::test]
 async fn handshakes_under_way_take_places_too() {
-    let observer = Arc::<Observer>::default();
-    let acceptor = acceptor(Arc::default(), &observer);
+    let metrics = Arc::<Metrics>::default();
+    let acceptor = acceptor(Arc::default(), &metrics);
     let bounds = Bounds { connections_max: 1, ..Bounds::default() };
-    let replica = replica(|listener| Incoming::tls(listener, acceptor).bounded(bounds, observer.clone())).await;
+    let replica = replica(|listener| Incoming::tls(listener, acceptor).bounded(bounds, metrics.clone())).await;
     let _first = TcpStream::connect(replica.address).await.expect("a connection");
     let mut second = TcpStream::connect(replica.address).await.expect("a connection");
     closed(&mut second).await;
-    assert_eq!(observer.failures(Failure::Crowded), 1);
+    assert_eq!(metrics.failures(Failure::Crowded), 1);
     replica.stop().await;
 }
 

@@ -119,7 +119,7 @@ async fn known_versions_and_rejections_of_other_make_are_understood() {
     cache.upsert(Cds, cluster("new", 2));
     sender.send_replace(Some(cache.publish()));
     envoy.hear(Cds).await;
-    assert_eq!(replica.observer.last_nack(Cds).map(|nack| nack.message), Some("no lb_policy".to_owned()));
+    assert_eq!(replica.metrics.last_nack(Cds).map(|nack| nack.message), Some("no lb_policy".to_owned()));
     drop(envoy);
     replica.stop().await;
 }
@@ -134,7 +134,7 @@ async fn a_malformed_request_ends_the_stream_with_the_reason() {
     let status = soon(envoy.responses.message()).await.expect_err("the stream ends");
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("no type_url"), "{status}");
-    assert_eq!(replica.observer.streams_failed(), 1);
+    assert_eq!(replica.metrics.streams_failed(), 1);
     replica.stop().await;
 }
 
@@ -148,7 +148,7 @@ async fn the_state_of_the_world_variant_is_not_implemented_and_says_so() {
     let status = soon(client.stream_aggregated_resources(requests)).await.expect_err("refused");
     assert_eq!(status.code(), Code::Unimplemented);
     assert!(status.message().contains("DELTA_GRPC"), "{status}");
-    assert_eq!(replica.observer.refused_requests(Refusal::Unimplemented), 1);
+    assert_eq!(replica.metrics.refused_requests(Refusal::Unimplemented), 1);
     drop(client);
     replica.stop().await;
 }

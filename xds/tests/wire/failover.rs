@@ -68,7 +68,7 @@ async fn nothing_is_served_before_the_first_sync() {
     sender.send_replace(Some(cache.publish()));
     reader.connected().await;
     reader.holding("a", "1").await;
-    assert!(replica.observer.streams_refused() >= 1);
+    assert!(replica.metrics.streams_refused() >= 1);
     reader.stop().await;
     replica.stop().await;
 }
@@ -82,7 +82,7 @@ async fn a_stream_waits_for_a_sync_that_is_near() {
     cache.upsert(Service, resource(Service, "a", "1"));
     sender.send_replace(Some(cache.publish()));
     reader.holding("a", "1").await;
-    assert_eq!(replica.observer.streams_refused(), 0);
+    assert_eq!(replica.metrics.streams_refused(), 0);
     reader.stop().await;
     replica.stop().await;
 }

@@ -9,7 +9,7 @@ use prost::Message;
 use rollcall_xds::{
     resource::ResourceType::Service,
     server::{Limits, Memory, Refusal},
-    tls::{Bounds, Failure, Incoming, Observer},
+    tls::{Bounds, Failure, Incoming, Metrics},
 };
 use tokio::io::AsyncWriteExt;
 use tonic::Code;
@@ -24,11 +24,11 @@ use crate::{
 const LONG: Duration = Duration::from_secs(3600);
 
 /// A server of an empty catalog, and its writer: streams end with that.
-async fn replica(limits: Limits, observer: &Arc<Observer>) -> (Replica, impl Sized + use<>) {
+async fn replica(limits: Limits, metrics: &Arc<Metrics>) -> (Replica, impl Sized + use<>) {
     let (mut cache, sender) = catalog();
     sender.send_replace(Some(cache.publish()));
     let address = "127.0.0.1:0".parse().expect("an address");
-    let incoming = |listener| Incoming::plain(listener).bounded(Bounds::default(), observer.clone());
+    let incoming = |listener| Incoming::plain(listener).bounded(Bounds::default(), metrics.clone());
     (Replica::start_on(address, sender.subscribe(), limits, incoming).await, sender)
 }
 
@@ -55,7 +55,7 @@ async fn a_request_that_has_begun_must_come_to_its_end() {
         raw.data(stream, &request(10_000)[..bytes]).await;
         raw.end_of(stream).await;
     }
-    assert_eq!(replica.observer.refused_requests(Refusal::Late), 3);
+    assert_eq!(replica.metrics.refused_requests(Refusal::Late), 3);
     drop(raw);
     replica.stop().await;
 }
@@ -71,7 +71,7 @@ async fn a_stream_that_asks_in_whole_requests_may_be_slow_for_ever() {
         raw.data_on(1).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(replica.observer.refused_requests(Refusal::Late), 0);
+    assert_eq!(replica.metrics.refused_requests(Refusal::Late), 0);
     drop(raw);
     replica.stop().await;
 }
@@ -108,7 +108,7 @@ async fn a_request_that_finds_no_room_is_refused_at_its_time() {
         raw.data(stream, &request(20_000)[..6_000]).await;
     }
     raw.end_of(3).await;
-    let refused = [Refusal::Late, Refusal::Crowded].map(|reason| replica.observer.refused_requests(reason));
+    let refused = [Refusal::Late, Refusal::Crowded].map(|reason| replica.metrics.refused_requests(reason));
     assert_eq!(refused.iter().sum::<u64>(), 2, "{refused:?}");
     drop(raw);
     replica.stop().await;
@@ -138,7 +138,7 @@ async fn names_that_do_not_exist_have_a_bound_over_the_streams_of_an_address() {
         assert!(open.len() < 10, "there is a bound");
     };
     assert!(!open.is_empty(), "one stream alone is within it");
-    assert_eq!((refused.code(), replica.observer.refused_requests(Refusal::Memory)), (Code::ResourceExhausted, 1));
+    assert_eq!((refused.code(), replica.metrics.refused_requests(Refusal::Memory)), (Code::ResourceExhausted, 1));
     assert!(refused.message().contains("the streams of 127.0.0.1"), "{refused}");
     drop(open);
     replica.stop().await;
@@ -147,14 +147,14 @@ async fn names_that_do_not_exist_have_a_bound_over_the_streams_of_an_address() {
 #[tokio::test]
 async fn floods_of_frames_that_carry_nothing_end_their_connection() {
     for flood in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
-        let observer = Arc::<Observer>::default();
-        let (replica, _writer) = replica(Limits::default(), &observer).await;
+        let metrics = Arc::<Metrics>::default();
+        let (replica, _writer) = replica(Limits::default(), &metrics).await;
         let Raw { mut read, mut write } = Raw::connect("127.0.0.1", replica.address).await;
         let reader = tokio::spawn(async move { tokio::io::copy(&mut read, &mut tokio::io::sink()).await });
         let flood = flood.repeat(100);
         soon(async { while write.write_all(&flood).await.is_ok() {} }).await;
         _ = soon(reader).await;
-        assert_eq!(observer.failures(Failure::Flooded), 1);
+        assert_eq!(metrics.failures(Failure::Flooded), 1);
         replica.stop().await;
     }
 }

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use rollcall_xds::{
     cache::Cache,
     resource::{Resource, ResourceType},
-    server::{Limits, Observer, Server, Snapshots},
+    server::{Limits, Metrics, Server, Snapshots},
     tls::{Acceptor, Incoming},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Replica {
     address: SocketAddr,
     server: Server,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -56,15 +56,15 @@ impl Replica {
         let listener = TcpListener::bind(address).await.expect("the port is free");
         let address = listener.local_addr().expect("is bound");
         let incoming = incoming(listener).into_stream();
-        let observer = Arc::new(Observer::default());
-        let server = Server::new(snapshots, limits, observer.clone());
+        let metrics = Arc::new(Metrics::default());
+        let server = Server::new(snapshots, limits, metrics.clone());
         let (stop, mut stopped) = watch::channel(false);
         let router = server.clone().into_router();
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|stopped| *stopped).await };
             router.serve_with_incoming_shutdown(incoming, stopped).await
         });
-        Self { address, server, observer, stop, task }
+        Self { address, server, metrics, stop, task }
     }
 
     fn uri(&self) -> String {

@@ -130,9 +130,9 @@ async fn a_restarted_server_sends_only_what_changed_meanwhile() {
     sender.send_replace(Some(cache.publish()));
     assert_eq!(reader.update().await, ["zone"], "the buckets and the old zone were not sent again");
     assert_eq!((reader.holds.len(), reader.holds.contains_key("shop/3")), (101, false));
-    let sent = |ty| second.observer.types()[ty].resources.load(Relaxed);
+    let sent = |ty| second.metrics.types()[ty].resources.load(Relaxed);
     assert_eq!((sent(Service), sent(EndpointBucket), sent(Zone)), (1, 0, 1));
-    assert_eq!((second.observer.streams_open(), second.observer.streams_accepted()), (1, 1));
+    assert_eq!((second.metrics.streams_open(), second.metrics.streams_accepted()), (1, 1));
     reader.stop().await;
     second.stop().await;
 }
@@ -149,8 +149,8 @@ async fn what_the_sink_refuses_is_counted_with_its_reason_and_does_not_end_the_s
     sender.send_replace(Some(cache.publish()));
     reader.holding("a", "good").await;
     let nack = Nack { node_id: "test-0".to_owned(), message: "a bad body".to_owned() };
-    assert_eq!(replica.observer.last_nack(Service), Some(nack));
-    assert_eq!(replica.observer.types()[Service].nacks.load(Relaxed), 1);
+    assert_eq!(replica.metrics.last_nack(Service), Some(nack));
+    assert_eq!(replica.metrics.types()[Service].nacks.load(Relaxed), 1);
     reader.stop().await;
     replica.stop().await;
 }

@@ -6,7 +6,7 @@ use rollcall_xds::{
     client::Config,
     resource::ResourceType::Service,
     server::Limits as Streams,
-    tls::{Acceptor, Certificates, Failure, Limits, Observer},
+    tls::{Acceptor, Certificates, Failure, Limits, Metrics},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -25,14 +25,14 @@ use crate::{
 #[derive(Default)]
 struct Tls {
     certificates: Arc<Certificates>,
-    observer: Arc<Observer>,
+    metrics: Arc<Metrics>,
 }
 
 // === impl Tls ===
 
 impl Tls {
     fn acceptor(&self, limits: Limits) -> Acceptor {
-        Acceptor::new(self.certificates.clone(), self.observer.clone(), limits).expect("the build has what it needs")
+        Acceptor::new(self.certificates.clone(), self.metrics.clone(), limits).expect("the build has what it needs")
     }
 }
 
@@ -82,7 +82,7 @@ async fn a_new_leaf_is_for_new_connections_and_open_streams_go_on() {
     cache.upsert(Service, resource(Service, "b", "1"));
     sender.send_replace(Some(cache.publish()));
     open.holding("b", "1").await;
-    assert_eq!(replica.observer.streams_accepted(), 1, "the stream that was open goes on");
+    assert_eq!(replica.metrics.streams_accepted(), 1, "the stream that was open goes on");
     open.stop().await;
     replica.stop().await;
 }
@@ -134,7 +134,7 @@ async fn an_authority_changes_over_an_overlap_and_no_reconnect_fails() {
         replica = Replica::start_tls(address, sender.subscribe(), tls.acceptor(Limits::default())).await;
         reader.connected().await;
     }
-    assert_eq!(tls.observer.failures(Failure::Rejected), 0);
+    assert_eq!(tls.metrics.failures(Failure::Rejected), 0);
     reader.stop().await;
     replica.stop().await;
 }
@@ -167,10 +167,10 @@ async fn a_refusal_names_what_is_wrong_and_what_to_do() {
     let said = refusal(https(replica.address), &good.0).await;
     assert!(said.contains("is for rollcall.svc, not for 127.0.0.1") && said.contains("--tls-dns-name"), "{said}");
 
-    assert!(tls.observer.failures(Failure::NoCertificate) >= 1);
+    assert!(tls.metrics.failures(Failure::NoCertificate) >= 1);
     // The server counts when it reads the client's alert.
     soon(async {
-        while tls.observer.failures(Failure::Rejected) < 3 {
+        while tls.metrics.failures(Failure::Rejected) < 3 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
@@ -200,7 +200,7 @@ async fn a_client_without_tls_is_told_to_use_it() {
     let mut reader = Reader::start(vec![replica.uri()]);
     let said = reader.disconnected().await;
     assert!(said.contains("the server speaks TLS; name it with https://"), "{said}");
-    assert!(tls.observer.failures(Failure::Plaintext) >= 1, "{:?}", tls.observer);
+    assert!(tls.metrics.failures(Failure::Plaintext) >= 1, "{:?}", tls.metrics);
     reader.stop().await;
     replica.stop().await;
 }
@@ -229,7 +229,7 @@ async fn handshakes_that_never_end_give_way_to_others() {
     }
     let mut reader = reader(https(replica.address), &bundle.0);
     reader.connected().await;
-    assert!(tls.observer.failures(Failure::Crowded) >= 16, "{:?}", tls.observer);
+    assert!(tls.metrics.failures(Failure::Crowded) >= 16, "{:?}", tls.metrics);
     reader.stop().await;
     replica.stop().await;
 }
@@ -244,6 +244,6 @@ async fn a_handshake_ends_at_its_time() {
     silent.write_all(&[0x16, 3, 1, 1, 0]).await.expect("written");
     let read = soon(silent.read(&mut [0; 1])).await;
     assert!(matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
-    assert_eq!(tls.observer.failures(Failure::Timeout), 1);
+    assert_eq!(tls.metrics.failures(Failure::Timeout), 1);
     replica.stop().await;
 }

@@ -29,6 +29,6 @@ async fn one_that_does_not_end_keeps_no_memory_of_those_that_did() {
         assert!(handshakes.next().await.is_none(), "it was closed");
         assert!(handshakes.begun.len() <= 2 * limits.handshakes_max + 1, "{}", handshakes.begun.len());
     }
-    assert_eq!(handshakes.acceptor.observer.failures(Failure::Closed), 50);
+    assert_eq!(handshakes.acceptor.metrics.failures(Failure::Closed), 50);
     assert_eq!(places.available_permits(), 99, "each gave its place back");
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// What the server did, as counters to export. All but [`streams_open`](Self::streams_open) only grow.
 #[derive(Debug, Default)]
-pub struct Observer {
+pub struct Metrics {
     streams_open: AtomicU64,
     streams_accepted: AtomicU64,
     streams_refused: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Observer {
     refused_requests: [AtomicU64; Refusal::ALL.len()],
     pub(super) asked_bytes: Arc<AtomicUsize>,
     pub(super) rates: Rates,
-    types: PerType<TypeCounters>,
+    types: PerType<TypeMetrics>,
     last_nacks: PerType<Mutex<Option<Nack>>>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Rates {
 
 /// Counters of one resource type.
 #[derive(Debug, Default)]
-pub struct TypeCounters {
+pub struct TypeMetrics {
     /// Requests received, acknowledgements included.
     pub requests: AtomicU64,
     /// Responses acknowledged.
@@ -83,7 +83,7 @@ pub struct Nack {
 
 /// An open stream, counted until dropped.
 #[derive(Debug)]
-pub(super) struct Open(pub(super) Arc<Observer>);
+pub(super) struct Open(pub(super) Arc<Metrics>);
 
 // === impl Refusal ===
 
@@ -102,9 +102,9 @@ impl Refusal {
     }
 }
 
-// === impl Observer ===
+// === impl Metrics ===
 
-impl Observer {
+impl Metrics {
     /// Streams open now.
     pub fn streams_open(&self) -> u64 {
         self.streams_open.load(Relaxed)
@@ -141,7 +141,7 @@ impl Observer {
     }
 
     /// Counters of each type.
-    pub fn types(&self) -> &PerType<TypeCounters> {
+    pub fn types(&self) -> &PerType<TypeMetrics> {
         &self.types
     }
 

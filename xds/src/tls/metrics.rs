@@ -31,7 +31,7 @@ pub enum Failure {
 
 /// Connections that failed before they could carry a stream, as counters to export.
 #[derive(Debug, Default)]
-pub struct Observer {
+pub struct Metrics {
     failures: [AtomicU64; Failure::ALL.len()],
 }
 
@@ -69,9 +69,9 @@ impl Failure {
     }
 }
 
-// === impl Observer ===
+// === impl Metrics ===
 
-impl Observer {
+impl Metrics {
     /// How many failed for that reason.
     pub fn failures(&self, reason: Failure) -> u64 {
         self.failures[reason as usize].load(Relaxed)
@@ -88,11 +88,11 @@ mod tests {
 
     #[test]
     fn each_reason_has_a_counter_of_its_own() {
-        let observer = Observer::default();
+        let metrics = Metrics::default();
         for (place, reason) in Failure::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, place, "{reason:?}");
-            observer.failed(reason);
-            assert_eq!(observer.failures(reason), 1, "{reason:?}");
+            metrics.failed(reason);
+            assert_eq!(metrics.failures(reason), 1, "{reason:?}");
         }
     }
 }
