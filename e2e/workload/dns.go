@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // dns answers A questions for the given names over UDP (RFC 1035), NXDOMAIN for others: the resolver of the network that
@@ -14,6 +18,7 @@ import (
 func dns(args []string) error {
 	flags := flag.NewFlagSet("dns", flag.ExitOnError)
 	listen := flags.String("listen", ":53", "where it listens")
+	drain := flags.Duration("drain", 0, "how long it goes on answering, not ready, after SIGTERM")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -36,6 +41,7 @@ func dns(args []string) error {
 		return err
 	}
 	go closeAll(probed)
+	go endOnSignal(probed, *drain)
 	fmt.Printf("%d names at %s\n", len(records), socket.LocalAddr())
 	buffer := make([]byte, 4096)
 	for {
@@ -48,6 +54,17 @@ func dns(args []string) error {
 			_, _ = socket.WriteTo(answer, peer)
 		}
 	}
+}
+
+// endOnSignal is not ready from a SIGTERM on, and ends the process later: a proxy that hears of the first sends nothing more
+// here, flows that it knows included, before the second.
+func endOnSignal(probed net.Listener, drain time.Duration) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	<-stop
+	probed.Close()
+	time.Sleep(drain)
+	os.Exit(0)
 }
 
 func closeAll(listener net.Listener) {

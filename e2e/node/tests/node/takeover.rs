@@ -68,10 +68,12 @@ fn kube_dns() -> Value {
 /// A DNS server that knows one name.
 fn other(web: &str) -> Value {
     let labels = json!({"k8s-app": "kube-dns", "app": "other"});
-    let mut server = container(&["dns", "--listen=:53", &format!("web.takeover.svc.cluster.local={web}")]);
-    // Not ready before it listens, and listening until nobody asks it any more: what is lost is not its fault.
-    server["readinessProbe"] = json!({"tcpSocket": {"port": 53}, "periodSeconds": 1, "timeoutSeconds": 5});
-    server["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 10}}});
+    let mut server =
+        container(&["dns", "--listen=:53", "--drain=15s", &format!("web.takeover.svc.cluster.local={web}")]);
+    // Not ready before it listens, and not ready again long before it stops: as long as it were, kube-proxy would leave it the
+    // flows that it has, and a question from a port that asked before would meet it dead.
+    server["readinessProbe"] =
+        json!({"tcpSocket": {"port": 53}, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1});
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "other"},
         "spec": {
