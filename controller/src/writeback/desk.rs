@@ -67,8 +67,9 @@ pub enum Word {
 pub const BUSY_MAX: usize = 16;
 /// A status waits for its slices so long at most: slices that change all the time must not keep it from being told.
 const STATUS_WAITS_MS: u64 = 2000;
-/// Entries of one service: three at once, one each five seconds if it changes all the time.
-const ENTRIES: (f64, f64) = (0.2, 3.0);
+/// Entries of one service: ten at once, as many as a service has changes while it comes up, and one each five seconds if it
+/// changes all the time.
+const ENTRIES: (f64, f64) = (0.2, 10.0);
 /// Events of one namespace: as many as the endpoints of two registrations at once, two a second on average.
 const TALES: (f64, f64) = (2.0, 200.0);
 
