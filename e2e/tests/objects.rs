@@ -125,11 +125,12 @@ fn two_claim_one(shop: &Shop) -> Result<()> {
     println!("    {}", shop.api.await_condition("claims-too", "Accepted", &words)?);
     shop.api.await_condition(STEADY, "Accepted", &["True Accepted"])?;
     await_slices(shop, STEADY, &["203.0.113.1", "203.0.113.25"])?;
-    let entry = shop.api.entry(STEADY)?;
-    ensure!(
-        entry["conflicts"][0]["winner"] == "ServiceRegistration/steady",
-        "no word of it in the CatalogEntry: {entry}"
-    );
+    // Entries that change often are written with pauses.
+    clock::wait_until("the CatalogEntry to name the winner", BOUND, || {
+        let entry = shop.api.entry(STEADY)?;
+        let winner = &entry["conflicts"][0]["winner"];
+        if winner == "ServiceRegistration/steady" { Ok(Some(())) } else { bail!("no word of it: {entry}") }
+    })?;
     shop.kubectl.delete(&["serviceregistration", "claims-too", "-n", "shop"])
 }
 

@@ -1,7 +1,6 @@
 //! What the API server takes: the bounds of every field into which something is copied that others decided.
 //!
-//! One table. An end-to-end test writes objects at each bound, so that a bound that is wrong, or that a newer API server
-//! has moved, is found. What does not fit is cut or left out, and the object says how much.
+//! One table. What does not fit is cut or left out, and the object says how much.
 
 /// A bound of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
