@@ -194,10 +194,10 @@ mod tests {
 
     #[test]
     fn cargo_says_what_it_has_built_for_tests() {
-        let line = r#"{"reason":"compiler-artifact","manifest_path":"/work/e2e/Cargo.toml","target":{"name":"spine"},
-            "profile":{"test":true},"executable":"/work/target/debug/deps/spine-98c0776ee3875f7c"}"#;
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"/src/e2e/Cargo.toml","target":{"name":"spine"},
+            "profile":{"test":true},"executable":"/src/target/debug/deps/spine-98c0776ee3875f7c"}"#;
         let binary = Binary::from_message(line).unwrap();
-        assert_eq!((binary.name.as_str(), binary.folder.as_path()), ("spine", Path::new("/work/e2e")));
+        assert_eq!((binary.name.as_str(), binary.folder.as_path()), ("spine", Path::new("/src/e2e")));
         assert!(binary.is_called("spine") && !binary.is_called("spin"));
         assert_eq!(Binary::from_message(&line.replace("true", "false")), None);
         assert_eq!(Binary::from_message(r#"{"reason":"build-finished","success":true}"#), None);
