@@ -8,6 +8,7 @@
 //!
 //! - [`sources`]: watches on the Kubernetes API; objects shrink here; [`registration`]: a registration, read once
 //! - [`checks`]: active checks of registered endpoints
+//! - [`replicas`]: who is there, who owns which work, and what replicas tell each other
 //! - [`writer`]: the one task that owns the catalog
 //! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
 //! - [`leadership`]: the Lease and its fence
@@ -22,6 +23,7 @@ pub mod cluster_domain;
 pub mod kubernetes;
 pub mod leadership;
 pub mod registration;
+pub mod replicas;
 pub mod serve;
 pub mod sources;
 pub mod start;

@@ -19,6 +19,7 @@ use crate::cluster_domain;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership;
+use crate::replicas;
 use crate::serve::{self, explain};
 use crate::sources::{self, Receivers};
 use crate::time::clock::Clock;
@@ -55,9 +56,11 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let clock = Clock::default();
     let mut registry = registry(&readiness, &telemetry);
-    cluster_domain::check(&readiness.gate("cluster-domain"), &args.sources.resolv_conf, &args.cluster_domain);
-    let wanted = [serve::start::connections_wanted(args.streams_max), (Share::Probes, checks::PROBES_MAX)];
-    Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
+    look_around(&args, &readiness);
+
+    // Beside the API server: the replicas among themselves.
+    let identity = args.identity();
+    let replicas = replicas::start(&identity);
 
     // In: the one writer, and what speaks to it.
     let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
@@ -80,7 +83,7 @@ pub async fn serve(
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: the API server, by the leader. Beside readiness: who may not write serves all the same.
-    let (identity, concerns) = (args.identity(), Readiness::default());
+    let concerns = Readiness::default();
     let denials = DenialNotices::new(concerns.clone(), clock);
     tokio::spawn(Notices::of_this_pod("controller").watch(concerns, stop.clone()));
     let candidate = (identity.clone(), denials.clone());
@@ -93,7 +96,7 @@ pub async fn serve(
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
     let routes = telemetry.on(Routes::default()).with("/debug/catalog/", move |ask| explain::page(&snapshots, ask));
     let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), routes, stop.clone()));
-    info!(grpc = %args.grpc_listen, http = %args.http_listen, "started");
+    info!(grpc = %args.grpc_listen, http = %args.http_listen, replica = %replicas.roster.mine(), "started");
 
     stop.cancelled().await;
     // Bounded: a client that does not close its connection must not keep the process.
@@ -101,6 +104,13 @@ pub async fn serve(
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     info!("stopped");
     Ok(())
+}
+
+/// Says what is not as it should be around this process.
+fn look_around(args: &Args, readiness: &Readiness) {
+    cluster_domain::check(&readiness.gate("cluster-domain"), &args.sources.resolv_conf, &args.cluster_domain);
+    let wanted = [serve::start::connections_wanted(args.streams_max), (Share::Probes, checks::PROBES_MAX)];
+    Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
 }
 
 /// What the authority does not have of its own.

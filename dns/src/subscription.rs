@@ -188,7 +188,13 @@ fn kind(ty: ResourceType) -> Option<ResourceKind> {
         ResourceType::EndpointBucket => Some(ResourceKind::EndpointBucket),
         ResourceType::Service => Some(ResourceKind::Service),
         ResourceType::Zone => Some(ResourceKind::Zone),
-        ResourceType::Cluster | ResourceType::Endpoints => None,
+        ResourceType::Cluster
+        | ResourceType::Endpoints
+        | ResourceType::Replica
+        | ResourceType::Verdicts
+        | ResourceType::Doubt
+        | ResourceType::Testimony
+        | ResourceType::Beats => None,
     }
 }
 

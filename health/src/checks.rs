@@ -4,6 +4,7 @@
 //! on the changes.
 
 mod begin;
+mod evidence;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -99,7 +100,7 @@ impl Checks {
         let endpoints: BTreeMap<_, _> =
             plan.endpoints.into_iter().map(|planned| (Name::clone(&planned.name), planned)).collect();
         let restored: HashMap<_, _> = plan.restored.into_iter().collect();
-        let mut subjects = BTreeMap::<Name, Subject>::new();
+        let mut subjects = self.kept(&origin, &endpoints);
         let mut targets = Vec::with_capacity(plan.targets.len());
         for target in plan.targets {
             let Some(planned) = endpoints.get(&target.endpoint) else { continue };

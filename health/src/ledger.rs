@@ -88,6 +88,13 @@ impl Ledger {
         (before != now).then_some(now)
     }
 
+    /// Has a place for what is said of an endpoint of an origin that has some.
+    pub fn open(&mut self, origin: &Arc<Origin>, endpoint: &Name, addresses: Addresses) {
+        if let Some(subjects) = self.origins.get_mut(origin).filter(|subjects| !subjects.contains_key(endpoint)) {
+            subjects.insert(Name::clone(endpoint), Subject { addresses, evidence: BTreeMap::new() });
+        }
+    }
+
     /// What is known of the endpoints of an origin.
     pub fn subjects(&self, origin: &Arc<Origin>) -> Option<&BTreeMap<Name, Subject>> {
         self.origins.get(origin)

@@ -11,6 +11,8 @@
 //! - [`ledger`]: all that is known of an endpoint, from however many witnesses, and the verdict that follows
 //! - [`schedule`]: phases, repeats and the time to evict; [`shares`]: fair turns; [`owner`]: which replica does what;
 //!   [`lateness`]: what is told of how late probes begin
+//! - [`membership`]: which replicas live; [`handover`]: who probes and whose word counts while they come and go;
+//!   [`confirmation`]: whether others see it, too; [`suspicion`]: whether it is this replica that fails
 //! - [`outcome`]: what one probe found, or that it found nothing because of us
 //! - [`probe`]: one execution of a check, over a dialer that is a parameter
 //!
@@ -18,9 +20,12 @@
 //! agent on a machine) is a loop around [`checks::Checks`] and [`probe::Prober`].
 
 pub mod checks;
+pub mod confirmation;
 pub mod definition;
+pub mod handover;
 pub mod lateness;
 pub mod ledger;
+pub mod membership;
 pub mod outcome;
 pub mod owner;
 pub mod plan;
@@ -28,6 +33,7 @@ pub mod probe;
 pub mod schedule;
 pub mod shares;
 pub mod state;
+pub mod suspicion;
 mod timer;
 pub mod told;
 

@@ -3,7 +3,15 @@
 //! Every replica computes the same owners from the same list of replicas, without asking anybody; when one of n comes or
 //! goes, only its own share, 1/n, moves.
 
+use std::fmt;
+
+use rollcall_catalog::input::Origin;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// What is owned as one: all checks of an endpoint, and its beats.
+pub fn work(origin: &Origin, endpoint: impl fmt::Display) -> String {
+    format!("{}/{}/{endpoint}", origin.namespace, origin.name)
+}
 
 /// The owner of `work` among `replicas`, in any order. `None` without replicas.
 pub fn owner<'a>(work: &str, replicas: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -10,8 +10,10 @@ use std::time::Duration;
 use rollcall_admin::LogRate;
 use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Origin};
+use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
 use rollcall_health::checks::{Change, Start, Step, TargetId};
+use rollcall_health::ledger::{Evidence, Witness};
 use rollcall_health::probe::Prober;
 use rollcall_health::{Checks, Lateness, Outcome, Plan};
 use tokio::sync::mpsc;
@@ -32,6 +34,18 @@ pub enum Order {
     Register(Box<(Contribution, Plan)>),
     /// A registration is gone.
     Gone(Arc<Origin>),
+    /// What another than our own probes says of an endpoint: its heartbeats, an agent on its machine. Of one that was not
+    /// registered before nothing is kept.
+    Evidence {
+        /// The registration.
+        origin: Arc<Origin>,
+        /// Its endpoint.
+        endpoint: Name,
+        /// Who says it.
+        witness: Witness,
+        /// What; `None` if it says nothing any more.
+        evidence: Option<Evidence>,
+    },
     /// Every registration has been sent once.
     Synced(Source),
 }
@@ -138,6 +152,11 @@ impl<P: Prober> Runner<P> {
                 self.end(ended);
                 self.admissions.forget(&origin);
                 self.inbox.send(Message::Say(Input::Gone(origin))).await;
+            }
+            Order::Evidence { origin, endpoint, witness, evidence } => {
+                if let Some(change) = self.checks.evidence(&origin, &endpoint, witness, evidence) {
+                    self.tell(change).await;
+                }
             }
             Order::Synced(source) => self.inbox.send(Message::Synced(source)).await,
         }

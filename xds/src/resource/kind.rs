@@ -21,6 +21,16 @@ pub enum ResourceType {
     EndpointBucket,
     /// `rollcall.v1.Zone`.
     Zone,
+    /// `rollcall.v1.Replica`: that a replica of the controller lives. Of this type and those below only replicas know.
+    Replica,
+    /// `rollcall.v1.Verdicts`: what a replica knows of the endpoints that it owns, by registration.
+    Verdicts,
+    /// `rollcall.v1.Doubt`: an endpoint that a replica asks others to probe as well.
+    Doubt,
+    /// `rollcall.v1.Testimony`: what another replica found there.
+    Testimony,
+    /// `rollcall.v1.Beats`: when instances were heard last, by shard.
+    Beats,
 }
 
 /// One `T` for each resource type.
@@ -31,7 +41,21 @@ pub struct PerType<T>([T; ResourceType::ALL.len()]);
 
 impl ResourceType {
     /// Every type, in declaration order.
-    pub const ALL: [Self; 5] = [Self::Cluster, Self::Endpoints, Self::Service, Self::EndpointBucket, Self::Zone];
+    pub const ALL: [Self; 10] = [
+        Self::Cluster,
+        Self::Endpoints,
+        Self::Service,
+        Self::EndpointBucket,
+        Self::Zone,
+        Self::Replica,
+        Self::Verdicts,
+        Self::Doubt,
+        Self::Testimony,
+        Self::Beats,
+    ];
+
+    /// What replicas of the controller tell each other, and nobody else.
+    pub const BETWEEN_REPLICAS: [Self; 5] = [Self::Replica, Self::Verdicts, Self::Doubt, Self::Testimony, Self::Beats];
 
     /// The type URL on the wire.
     pub const fn type_url(self) -> &'static str {
@@ -41,6 +65,11 @@ impl ResourceType {
             Self::Service => "type.googleapis.com/rollcall.v1.Service",
             Self::EndpointBucket => "type.googleapis.com/rollcall.v1.EndpointBucket",
             Self::Zone => "type.googleapis.com/rollcall.v1.Zone",
+            Self::Replica => "type.googleapis.com/rollcall.v1.Replica",
+            Self::Verdicts => "type.googleapis.com/rollcall.v1.Verdicts",
+            Self::Doubt => "type.googleapis.com/rollcall.v1.Doubt",
+            Self::Testimony => "type.googleapis.com/rollcall.v1.Testimony",
+            Self::Beats => "type.googleapis.com/rollcall.v1.Beats",
         }
     }
 
@@ -57,6 +86,11 @@ impl ResourceType {
             Self::Service => "service",
             Self::EndpointBucket => "endpoint_bucket",
             Self::Zone => "zone",
+            Self::Replica => "replica",
+            Self::Verdicts => "verdicts",
+            Self::Doubt => "doubt",
+            Self::Testimony => "testimony",
+            Self::Beats => "beats",
         }
     }
 }

@@ -20,7 +20,14 @@ impl Warming {
                 self.0.extend(sent.iter().cloned());
             }
             ResourceType::Endpoints => sent.iter().for_each(|name| _ = self.0.remove(name)),
-            ResourceType::Service | ResourceType::EndpointBucket | ResourceType::Zone => {}
+            ResourceType::Service
+            | ResourceType::EndpointBucket
+            | ResourceType::Zone
+            | ResourceType::Replica
+            | ResourceType::Verdicts
+            | ResourceType::Doubt
+            | ResourceType::Testimony
+            | ResourceType::Beats => {}
         }
     }
 

@@ -1,0 +1,83 @@
+//! The live replicas, and the owner of each piece of work among them.
+
+use std::sync::Arc;
+
+use rollcall_catalog::model::Name;
+use rollcall_health::membership::Standing;
+use rollcall_health::owner;
+use tokio::sync::watch;
+
+/// The live replicas. Clones read the same.
+///
+/// A replica without peers owns everything, and begins so: nothing waits until others have been looked for.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    me: Name,
+    standing: watch::Receiver<Standing>,
+}
+
+// === impl Roster ===
+
+impl Roster {
+    /// What is told of `me` and its peers.
+    pub(super) fn new(me: Name, standing: watch::Receiver<Standing>) -> Self {
+        Self { me, standing }
+    }
+
+    /// Of one that has no peers and never will.
+    pub fn alone(me: impl Into<Name>) -> Self {
+        let me = me.into();
+        let standing = Standing::alone(&me);
+        Self::new(me, watch::channel(standing).1)
+    }
+
+    /// The identity of this replica.
+    pub fn mine(&self) -> Name {
+        Name::clone(&self.me)
+    }
+
+    /// Among whom work is shared, sorted. Never empty.
+    pub fn live(&self) -> Arc<[Name]> {
+        Arc::clone(&self.standing.borrow().live)
+    }
+
+    /// How the replicas stand.
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// The owner of `work`, which is named `NAMESPACE/REGISTRATION/ENDPOINT` (`rollcall_health::owner::work`).
+    pub fn owner(&self, work: &str) -> Name {
+        let standing = self.standing.borrow();
+        owner::owner(work, standing.live.iter().map(|name| &**name)).map_or_else(|| self.mine(), Name::from)
+    }
+
+    /// Whether this replica owns `work`.
+    pub fn is_mine(&self, work: &str) -> bool {
+        self.owner(work) == self.me
+    }
+
+    /// Waits until the replicas stand otherwise; for ever if they never will.
+    pub async fn changed(&mut self) {
+        if self.standing.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_alone_owns_everything_and_is_told_of_those_who_come() {
+        let me = Name::from("a");
+        let (told, standing) = watch::channel(Standing::alone(&me));
+        let mut roster = Roster::new(me, standing);
+        assert!((0..100).all(|n| roster.is_mine(&format!("shop/vms/vm-{n}"))));
+        told.send_replace(Standing { live: Arc::from(["a".into(), "b".into()]), heard: Arc::from(["b".into()]) });
+        roster.changed().await;
+        let mine = (0..1_000).filter(|n| roster.is_mine(&format!("shop/vms/vm-{n}"))).count();
+        assert!((400..600).contains(&mine), "{mine} of 1,000");
+    }
+}
