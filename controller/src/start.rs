@@ -65,7 +65,7 @@ pub async fn serve(
     // In: the one writer, and what speaks to it.
     let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
     inbox.send(Message::Say(Input::Guard(args.guard()))).await;
-    let orders = checks::start(inbox.clone(), snapshots.clone(), clock, &mut registry);
+    let orders = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, &mut registry);
     let (observations, seen) = Observations::new();
     let to = Receivers { inbox, orders, observations, snapshots: snapshots.clone() };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);

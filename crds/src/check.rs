@@ -1,8 +1,21 @@
-//! Active checks of registered endpoints, run by the controller.
+//! Active checks of registered endpoints, run by the controller: what all kinds have in common. Each kind is in a file of its
+//! own below.
+
+pub mod alias;
+pub mod http;
+pub mod http2;
+pub mod tls;
+pub mod transport;
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use self::alias::AliasCheck;
+use self::http::HttpCheck;
+use self::http2::{GrpcCheck, Http2Check};
+use self::tls::TlsCheck;
+use self::transport::{TcpCheck, UdpCheck};
 use crate::duration::ApiDuration;
 use crate::schema::{IS_LABEL, may_be_left_empty, text_or_number};
 
@@ -10,10 +23,10 @@ use crate::schema::{IS_LABEL, may_be_left_empty, text_or_number};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.http) || has(self.tcp)")
-        .message("check: give http or tcp; one that is left empty counts as absent, so write tcp: {} to check the first port"),
-    validation = Rule::new("!has(self.http) || !has(self.tcp)")
-        .message("check: give only one of http and tcp; use a second check with its own name for the other"),
+    validation = Rule::new("has(self.http) || has(self.tcp) || has(self.tls) || has(self.grpc) || has(self.http2) || has(self.udp) || has(self.alias)")
+        .message("check: give one of http, tcp, tls, grpc, http2, udp and alias; one that is left empty counts as absent, so write tcp: {} to check the first port"),
+    validation = Rule::new("(has(self.http) ? 1 : 0) + (has(self.tcp) ? 1 : 0) + (has(self.tls) ? 1 : 0) + (has(self.grpc) ? 1 : 0) + (has(self.http2) ? 1 : 0) + (has(self.udp) ? 1 : 0) + (has(self.alias) ? 1 : 0) <= 1")
+        .message("check: give only one of http, tcp, tls, grpc, http2, udp and alias; use a second check with its own name for the other"),
     // What is no duration at all is the business of the fields' own rules.
     validation = Rule::new(r"(has(self.timeout) && !(type(self.timeout) == string && !self.timeout.contains(' ')
         && (self.timeout.endsWith('s') || self.timeout.endsWith('m') || self.timeout.endsWith('h'))))
@@ -35,14 +48,35 @@ pub struct CheckSpec {
     #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new(IS_LABEL).message("check name: use a-z, 0-9 and - only, such as healthz"))]
     pub name: String,
-    /// Passes when an HTTP GET is answered with a status from 200 to 399. Redirects are not followed.
+    /// Passes when an HTTP or HTTPS request, by default a GET, is answered as expected, by default with a status from 200 to
+    /// 399.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = may_be_left_empty)]
     pub http: Option<HttpCheck>,
-    /// Passes when a TCP connection is accepted.
+    /// Passes when a TCP connection is accepted, and answers as expected where something is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(transform = may_be_left_empty)]
     pub tcp: Option<TcpCheck>,
+    /// Passes when a TLS handshake succeeds and the server's certificate lasts long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
+    pub tls: Option<TlsCheck>,
+    /// Passes when gRPC's health service answers SERVING.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
+    pub grpc: Option<GrpcCheck>,
+    /// Passes when a ping of HTTP/2 is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
+    pub http2: Option<Http2Check>,
+    /// Passes when a UDP datagram is answered as expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
+    pub udp: Option<UdpCheck>,
+    /// Takes over the health of another service, or of one of its endpoints, in this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = may_be_left_empty)]
+    pub alias: Option<AliasCheck>,
     /// A duration such as 10s: from the start of one probe to the start of the next, from 100ms to 1h. A failed probe is
     /// repeated at once, and then every `retryInterval` until it is decided. By default 10s.
     #[serde(default = "default_interval", deserialize_with = "interval_or_default")]
@@ -67,6 +101,10 @@ pub struct CheckSpec {
         && !self.matches(r'[^\dhms]') && duration(self) >= duration('10ms') && duration(self) <= duration('60s')")
         .message("check timeout: give a whole number with its unit, from 10ms to 60s, such as 1s or 500ms"))]
     pub timeout: ApiDuration,
+    /// What a new endpoint is taken for until results decide: Unknown, Passing, Warning or Critical. Callers get it with Passing
+    /// and Warning. By default Unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial_status: Option<InitialStatus>,
     /// This many failures in a row make an endpoint Critical. By default 2.
     #[serde(default = "default_failure_threshold")]
     #[schemars(range(min = 1, max = 10))]
@@ -77,49 +115,41 @@ pub struct CheckSpec {
     pub success_threshold: u8,
 }
 
-/// An HTTP GET request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpCheck {
-    /// Path and query of the request, from the first slash on. By default /.
-    #[serde(default = "default_path")]
-    #[schemars(length(max = 1024))]
-    #[x_kube(validation = Rule::new("self.matches('^/[!-~]*$')")
-        .message("check path: begin with /, such as /healthz, without the host; write a space as %20"))]
-    pub path: String,
-    /// Name of the port in `spec.ports` to call. Without it, the first port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), transform = text_or_number)]
-    #[x_kube(validation = Rule::new("type(self) == string")
-        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
-    pub port: Option<String>,
-    /// The request's Host header. Without it, the endpoint's address and port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 261))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[A-Za-z0-9._:\\[\\]-]+$')")
-        .message("check host: give a name or address alone, such as payments.example.com; the path goes into path"))]
-    pub host: Option<String>,
-}
-
-/// A TCP connection, closed as soon as it is open.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TcpCheck {
-    /// Name of the port in `spec.ports` to connect to. Without it, the first port.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), transform = text_or_number)]
-    #[x_kube(validation = Rule::new("type(self) == string")
-        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
-    pub port: Option<String>,
+/// What an endpoint is taken for until results decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum InitialStatus {
+    /// Not given to callers before it has passed, the default.
+    #[default]
+    Unknown,
+    /// Given to callers at once.
+    Passing,
+    /// The same, with a complaint.
+    Warning,
+    /// Not given to callers before it has passed.
+    Critical,
+    /// A word of a newer version of the API: as the default. Never written.
+    #[serde(other, skip_serializing)]
+    #[schemars(skip)]
+    Unsupported,
 }
 
 /// What a check does, as one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CheckKind<'a> {
-    /// An HTTP GET request.
+    /// An HTTP request.
     Http(&'a HttpCheck),
     /// A TCP connection.
     Tcp(&'a TcpCheck),
+    /// A TLS handshake.
+    Tls(&'a TlsCheck),
+    /// gRPC's health service.
+    Grpc(&'a GrpcCheck),
+    /// A ping of HTTP/2.
+    Http2(&'a Http2Check),
+    /// A UDP datagram.
+    Udp(&'a UdpCheck),
+    /// The health of something else.
+    Alias(&'a AliasCheck),
 }
 
 // === impl CheckSpec ===
@@ -127,7 +157,13 @@ pub enum CheckKind<'a> {
 impl CheckSpec {
     /// What the check does; `None` when it is of a kind that this version does not know.
     pub fn kind(&self) -> Option<CheckKind<'_>> {
-        self.http.as_ref().map(CheckKind::Http).or_else(|| self.tcp.as_ref().map(CheckKind::Tcp))
+        let http = self.http.as_ref().map(CheckKind::Http);
+        http.or_else(|| self.tcp.as_ref().map(CheckKind::Tcp))
+            .or_else(|| self.tls.as_ref().map(CheckKind::Tls))
+            .or_else(|| self.grpc.as_ref().map(CheckKind::Grpc))
+            .or_else(|| self.http2.as_ref().map(CheckKind::Http2))
+            .or_else(|| self.udp.as_ref().map(CheckKind::Udp))
+            .or_else(|| self.alias.as_ref().map(CheckKind::Alias))
     }
 }
 
@@ -137,20 +173,18 @@ impl Default for CheckSpec {
             name: String::new(),
             http: None,
             tcp: None,
+            tls: None,
+            grpc: None,
+            http2: None,
+            udp: None,
+            alias: None,
             interval: default_interval(),
             retry_interval: None,
             timeout: default_timeout(),
+            initial_status: None,
             failure_threshold: default_failure_threshold(),
             success_threshold: default_success_threshold(),
         }
-    }
-}
-
-// === impl HttpCheck ===
-
-impl Default for HttpCheck {
-    fn default() -> Self {
-        Self { path: default_path(), port: None, host: None }
     }
 }
 
@@ -162,6 +196,11 @@ impl<'a> CheckKind<'a> {
         match self {
             Self::Http(http) => http.port.as_deref(),
             Self::Tcp(tcp) => tcp.port.as_deref(),
+            Self::Tls(tls) => tls.port.as_deref(),
+            Self::Grpc(grpc) => grpc.port.as_deref(),
+            Self::Http2(http2) => http2.port.as_deref(),
+            Self::Udp(udp) => udp.port.as_deref(),
+            Self::Alias(_) => None,
         }
     }
 }
@@ -190,8 +229,4 @@ fn default_failure_threshold() -> u8 {
 
 fn default_success_threshold() -> u8 {
     1
-}
-
-fn default_path() -> String {
-    "/".into()
 }

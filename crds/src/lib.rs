@@ -36,7 +36,12 @@ pub mod status;
 pub use catalog_entry::{
     CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginKind, OriginSummary, ServiceKind,
 };
-pub use check::{CheckKind, CheckSpec, HttpCheck, TcpCheck};
+pub use check::alias::AliasCheck;
+pub use check::http::{HttpCheck, HttpHeader};
+pub use check::http2::{GrpcCheck, Http2Check};
+pub use check::tls::{TlsCheck, TlsClient};
+pub use check::transport::{TcpCheck, UdpCheck};
+pub use check::{CheckKind, CheckSpec, InitialStatus};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use registration::{

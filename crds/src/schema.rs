@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 /// CEL: a DNS label (RFC 1123 §2.1), as Kubernetes names Services and hosts. A rule and no `pattern`, since the API
 /// server says of a pattern only its expression, and says it before any rule can name the remedy.
 pub(crate) const IS_LABEL: &str = "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')";
+/// CEL: a DNS subdomain (RFC 1123 §2.1), as Kubernetes names Secrets.
+pub(crate) const IS_SUBDOMAIN: &str = "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')";
 /// CEL: no two entries of a list have the same name.
 pub(crate) const NAMES_DIFFER: &str = "self.all(one, self.exists_one(other, \
     (has(other.name) ? other.name : '') == (has(one.name) ? one.name : '')))";

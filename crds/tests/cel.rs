@@ -217,7 +217,24 @@ fn a_key_without_a_value_is_read_as_absent_where_the_schema_lets_it_pass() {
     let mut found = Vec::new();
     places(&schema::<ServiceRegistration>()["properties"]["spec"], "nullable", "spec", &mut found);
     found.sort();
-    let known = ["http", "http.port", "interval", "retryInterval", "tcp", "tcp.port", "timeout"];
+    let known = [
+        "alias",
+        "grpc",
+        "grpc.port",
+        "http",
+        "http.port",
+        "http2",
+        "http2.port",
+        "interval",
+        "retryInterval",
+        "tcp",
+        "tcp.port",
+        "timeout",
+        "tls",
+        "tls.port",
+        "udp",
+        "udp.port",
+    ];
     assert_eq!(found, known.map(|field| format!("spec.checks[].{field}")));
     let read = |check: Value| {
         serde_json::from_value::<rollcall_crds::CheckSpec>(check.clone())

@@ -71,13 +71,12 @@ fn a_short_registration_gets_the_documented_defaults() {
         }],
         checks: vec![CheckSpec {
             name: "healthz".into(),
-            http: Some(HttpCheck { path: "/".into(), port: None, host: None }),
-            tcp: None,
+            http: Some(HttpCheck { path: "/".into(), ..HttpCheck::default() }),
             interval: ApiDuration::from_secs(10),
-            retry_interval: None,
             timeout: ApiDuration::from_secs(1),
             failure_threshold: 2,
             success_threshold: 1,
+            ..CheckSpec::default()
         }],
         maintenance: None,
     };
@@ -94,7 +93,7 @@ fn a_word_of_a_newer_version_costs_only_itself() {
             "service": "payments",
             "ports": [{"name": "http", "port": 8080}, {"name": "h3", "port": 8443, "protocol": "QUIC"}],
             "endpoints": [{"name": "vm-1", "addresses": ["198.51.100.11"], "color": "blue"}],
-            "checks": [{"name": "grpc", "grpc": {"service": "shop.Payments"}}],
+            "checks": [{"name": "quic", "quic": {"service": "shop.Payments"}}],
         },
         "status": {"endpoints": [{"name": "vm-1", "since": "2026-11-21T10:00:00Z", "health": "Draining"}]},
     }))

@@ -1,10 +1,18 @@
 //! What a check does, how often, and how many results decide; free of API types.
+//!
+//! - [`kind`]: what it does, by kind; [`tls`]: how it encrypts, and whom it trusts
+
+pub mod kind;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall_catalog::model::{Name, Port};
+use rollcall_catalog::model::{Health, Name, Port};
+
+pub use self::kind::{Alias, CheckKind, Exchange, Grpc, Http, Http2, Statuses, Tcp, TlsHandshake, Udp};
+pub use self::tls::{SecretKey, Tls, Verify};
 
 /// One check of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,20 +31,8 @@ pub struct Check {
     pub timeout: Duration,
     /// How many results decide.
     pub thresholds: Thresholds,
-}
-
-/// What a check does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CheckKind {
-    /// A GET of this path; a status from 200 to 399 passes.
-    Http {
-        /// Path and query.
-        path: Name,
-        /// Host header; the socket address when absent.
-        host: Option<Name>,
-    },
-    /// A connection that is accepted passes.
-    Tcp,
+    /// What a new endpoint is taken for until results decide: Unknown, unless its owner wrote something else.
+    pub initial: Health,
 }
 
 /// How many results in a row decide.
@@ -75,6 +71,20 @@ impl Default for Thresholds {
 // === impl Check ===
 
 impl Check {
+    /// A check with the times and thresholds of who gives none, of a port without a name.
+    pub fn new(name: impl Into<Name>, kind: CheckKind) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            port: "".into(),
+            interval: Duration::from_secs(10),
+            retry_interval: RETRY_INTERVAL,
+            timeout: Duration::from_secs(1),
+            thresholds: Thresholds::default(),
+            initial: Health::Unknown,
+        }
+    }
+
     /// The number of the port that it calls, among those of an endpoint.
     pub fn port_of(&self, ports: &[Port]) -> Option<u16> {
         ports.iter().find(|port| port.name == self.port).map(|port| port.number)

@@ -38,7 +38,7 @@ mod timer;
 pub mod told;
 
 pub use checks::Checks;
-pub use definition::{Check, CheckKind, Target, Thresholds};
+pub use definition::{Check, CheckKind, Http, Target, Tcp, Thresholds};
 pub use lateness::Lateness;
 pub use outcome::{LocalFault, Outcome};
 pub use plan::{Plan, Restored};

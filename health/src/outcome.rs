@@ -9,6 +9,8 @@ use rollcall_catalog::model::Name;
 pub enum Outcome {
     /// The target is as it should be.
     Success(Name),
+    /// The target serves, and something about it needs care: it refuses for a while, or its certificate ends soon.
+    Warning(Name),
     /// The target is not as it should be, or gave no answer in time.
     Failure(Name),
     /// The probe failed for a reason of our own: nothing is known about the target.
@@ -30,6 +32,8 @@ pub enum LocalFault {
     NoRoute,
     /// A timer fired much later than asked: it was us who did not run.
     Stalled,
+    /// A Secret that the check names, or what else it needs of ours, cannot be had.
+    Credentials,
 }
 
 // === impl Outcome ===
@@ -38,7 +42,7 @@ impl Outcome {
     /// What was seen.
     pub fn saw(&self) -> &Name {
         match self {
-            Self::Success(saw) | Self::Failure(saw) | Self::LocalFault(_, saw) => saw,
+            Self::Success(saw) | Self::Warning(saw) | Self::Failure(saw) | Self::LocalFault(_, saw) => saw,
         }
     }
 }
@@ -47,8 +51,8 @@ impl Outcome {
 
 impl LocalFault {
     /// Each of them, in the order of the type.
-    pub const ALL: [Self; 6] =
-        [Self::Descriptors, Self::Ports, Self::Memory, Self::Denied, Self::NoRoute, Self::Stalled];
+    pub const ALL: [Self; 7] =
+        [Self::Descriptors, Self::Ports, Self::Memory, Self::Denied, Self::NoRoute, Self::Stalled, Self::Credentials];
 
     /// The word for it in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -59,6 +63,7 @@ impl LocalFault {
             Self::Denied => "denied",
             Self::NoRoute => "no_route",
             Self::Stalled => "stalled",
+            Self::Credentials => "credentials",
         }
     }
 }
@@ -72,6 +77,7 @@ impl fmt::Display for LocalFault {
             Self::Denied => "a policy on this replica's side forbids the connection; allow the controller's egress",
             Self::NoRoute => "this replica has no route there; add one to its node, or correct the address",
             Self::Stalled => "this replica did not get to run; give it more CPU",
+            Self::Credentials => "this replica lacks a Secret that the check names; see its reason",
         })
     }
 }

@@ -55,17 +55,14 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{CheckKind, Thresholds};
+    use crate::definition::{CheckKind, Tcp, Thresholds};
 
     fn check(interval_s: u64, failures: u8) -> Check {
         Check {
-            name: "web".into(),
-            kind: CheckKind::Tcp,
-            port: "".into(),
             interval: Duration::from_secs(interval_s),
-            retry_interval: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             thresholds: Thresholds { failures, successes: 1 },
+            ..Check::new("web", CheckKind::Tcp(Tcp::default()))
         }
     }
 

@@ -18,16 +18,19 @@ pub struct CheckState {
     has_passed: bool,
 }
 
-/// Results of one kind in a row. Another kind ends it: kinds never add up.
+/// Results of one kind in a row. Another kind ends it: kinds never add up, but that a warning is no failure either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Streak {
     kind: Option<Kind>,
     length: u16,
+    /// Results in a row that were no failures.
+    fine: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Success,
+    Warning,
     Failure,
 }
 
@@ -59,6 +62,19 @@ impl CheckState {
         }
     }
 
+    /// A check that has not run, of which its owner wrote what it is to be taken for until results decide.
+    pub fn initial(initial: Health, now: Now) -> Self {
+        match initial {
+            Health::Unknown | Health::Maintenance => Self::unknown(now),
+            Health::Passing | Health::Warning | Health::Critical => Self {
+                health: initial,
+                told: Told::inherited(format!("{initial} by its initialStatus; not checked yet").into()),
+                has_passed: initial.is_callable(),
+                ..Self::unknown(now)
+            },
+        }
+    }
+
     /// A check that takes up what is known already, from an earlier process or from what callers have: that stands until
     /// as many results as the threshold says speak against it.
     pub fn inherited(health: Health, since_ms: i64, reason: Name) -> Self {
@@ -80,6 +96,7 @@ impl CheckState {
     pub fn observe(&mut self, outcome: &Outcome, thresholds: Thresholds, now: Now) -> Next {
         let (kind, saw) = match outcome {
             Outcome::Success(saw) => (Kind::Success, saw),
+            Outcome::Warning(saw) => (Kind::Warning, saw),
             Outcome::Failure(saw) => (Kind::Failure, saw),
             Outcome::LocalFault(_, saw) => {
                 // Says nothing about the target, so it neither counts nor ends a streak; who waits is told why.
@@ -90,18 +107,22 @@ impl CheckState {
             }
         };
         self.streak.add(kind);
-        let (target, needed) = match kind {
-            Kind::Success => (Health::Passing, thresholds.successes),
-            Kind::Failure => (Health::Critical, thresholds.failures),
+        // What is callable stays so until as many of one kind speak of another; what is not needs as many that are no failure.
+        let (target, length, needed) = match kind {
+            Kind::Failure => (Health::Critical, self.streak.length, thresholds.failures),
+            Kind::Warning if self.health.is_callable() => (Health::Warning, self.streak.length, thresholds.failures),
+            Kind::Warning => (Health::Warning, self.streak.fine, thresholds.successes),
+            Kind::Success if self.health.is_callable() => (Health::Passing, self.streak.length, thresholds.successes),
+            Kind::Success => (Health::Passing, self.streak.fine, thresholds.successes),
         };
-        if self.health != target && self.streak.length >= u16::from(needed.max(1)) {
+        if self.health != target && length >= u16::from(needed.max(1)) {
             self.health = target;
             self.since_ms = now.wall_ms;
             self.told.decided(saw, now);
         } else if self.health == target || self.health == Health::Unknown {
             self.told.saw(saw, now);
         }
-        self.has_passed |= self.health == Health::Passing;
+        self.has_passed |= self.health.is_callable();
         self.next(kind)
     }
 
@@ -111,9 +132,9 @@ impl CheckState {
             (Kind::Failure, Health::Critical) => Next::Interval,
             (Kind::Failure, _) if self.streak.length == 1 => Next::Repeat,
             (Kind::Failure, _) => Next::Retry,
-            (Kind::Success, Health::Passing) => Next::Interval,
-            (Kind::Success, _) if !self.has_passed => Next::Retry,
-            (Kind::Success, _) => Next::Interval,
+            (Kind::Success | Kind::Warning, Health::Passing | Health::Warning) => Next::Interval,
+            (Kind::Success | Kind::Warning, _) if !self.has_passed => Next::Retry,
+            (Kind::Success | Kind::Warning, _) => Next::Interval,
         }
     }
 }
@@ -123,7 +144,8 @@ impl CheckState {
 impl Streak {
     fn add(&mut self, kind: Kind) {
         let length = if self.kind == Some(kind) { self.length.saturating_add(1) } else { 1 };
-        *self = Self { kind: Some(kind), length };
+        let fine = if kind == Kind::Failure { 0 } else { self.fine.saturating_add(1) };
+        *self = Self { kind: Some(kind), length, fine };
     }
 }
 

@@ -58,7 +58,7 @@ impl Default for Metrics {
             transitions: Family::default(),
             lateness: Histogram::new([0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]),
         };
-        for result in ["passed", "failed", "local_fault", "ended"] {
+        for result in ["passed", "warned", "failed", "local_fault", "ended"] {
             drop(metrics.probes.get_or_create(&ByResult { result }));
         }
         for fault in LocalFault::ALL {
@@ -91,14 +91,14 @@ impl Metrics {
         );
         registry.register(
             "rollcall_checks_probes",
-            "Probes by result. local_fault ones could not be made by this replica and say nothing about their target; \
+            "Probes by result. warned ones found a target that serves and needs care (429, a certificate that ends soon); local_fault ones could not be made by this replica and say nothing about their target; \
              ended ones were broken off since their check was changed or deleted",
             self.probes.clone(),
         );
         registry.register(
             "rollcall_checks_local_faults",
             "Probes that this replica could not make, by what it lacked: no file descriptor, local port, memory or route, \
-             a policy that forbids, or no time to run. 0 is normal; while it rises, health is not known and stays as it is",
+             a policy that forbids, no time to run, or a Secret that cannot be read. 0 is normal; while it rises, health is not known and stays as it is",
             self.local_faults.clone(),
         );
         registry.register(
@@ -124,6 +124,7 @@ impl Metrics {
     pub fn finished(&self, outcome: &Outcome) {
         let result = match outcome {
             Outcome::Success(_) => "passed",
+            Outcome::Warning(_) => "warned",
             Outcome::Failure(_) => "failed",
             Outcome::LocalFault(fault, _) => {
                 self.local_faults.get_or_create(&ByFault { fault: fault.as_str() }).inc();

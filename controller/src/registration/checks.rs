@@ -1,23 +1,25 @@
 //! The checks of a spec: what is to be probed where, or why a check cannot be run.
 
+mod kind;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall_catalog::input::{Fault, Problem};
-use rollcall_catalog::model::{Endpoint, Name, Protocol};
-use rollcall_crds::{self as api, ServiceRegistrationSpec};
+use rollcall_catalog::model::{Endpoint, Health, Name, Protocol};
+use rollcall_crds::{self as api, InitialStatus, ServiceRegistrationSpec};
 use rollcall_health::definition::{RETRY_INTERVAL, TIMEOUT_MAX};
-use rollcall_health::{Check, CheckKind, Target, Thresholds, schedule};
+use rollcall_health::{Check, Target, Thresholds, schedule};
 
 use super::endpoints::protocol;
 use super::problem;
 
 /// The checks that can be run, and what is wrong with the others.
-pub(super) fn read(spec: &ServiceRegistrationSpec) -> (Vec<Arc<Check>>, Vec<Problem>) {
+pub(super) fn read(namespace: &Name, spec: &ServiceRegistrationSpec) -> (Vec<Arc<Check>>, Vec<Problem>) {
     let (mut checks, mut problems) = (Vec::new(), Vec::new());
     for said in &spec.checks {
-        match check(spec, said) {
+        match check(namespace, spec, said) {
             Ok(check) => checks.push(Arc::new(check)),
             Err(problem) => problems.push(problem),
         }
@@ -46,40 +48,43 @@ pub(super) fn targets(checks: &[Arc<Check>], endpoints: &[Arc<Endpoint>]) -> Vec
     targets
 }
 
-fn check(spec: &ServiceRegistrationSpec, said: &api::CheckSpec) -> Result<Check, Problem> {
+fn check(namespace: &Name, spec: &ServiceRegistrationSpec, said: &api::CheckSpec) -> Result<Check, Problem> {
     let name = &said.name;
-    let unsupported = |what: &str| Err(problem(Fault::UnsupportedValue, format!("check {name}: {what}")));
+    let unsupported = |what: &str| problem(Fault::UnsupportedValue, format!("check {name}: {what}"));
     let Some(kind) = said.kind() else {
-        return unsupported("its kind is not known to this version; use http or tcp");
+        let known = "http, tcp, tls, grpc, http2, udp or alias";
+        return Err(unsupported(&format!("its kind is not known to this version; use {known}")));
     };
     let port = match kind.port() {
         Some(port) => spec.ports.iter().find(|own| own.name == port).ok_or_else(|| {
             let words = format!("check {name}: there is no port {port:?} in spec.ports; name one of those");
             problem(Fault::UnknownPort, words)
         })?,
-        None => match spec.ports.first() {
-            Some(first) => first,
-            None => return unsupported("there is no port in spec.ports; give one"),
-        },
+        None => spec.ports.first().ok_or_else(|| unsupported("there is no port in spec.ports; give one"))?,
     };
-    if protocol(port.protocol) != Some(Protocol::Tcp) {
-        let (port, protocol) = (&port.name, port.protocol);
-        return unsupported(&format!("it needs a TCP port, and port {port:?} is {protocol}; name a TCP port"));
+    if let Some(needed) = kind::protocol(kind).filter(|needed| protocol(port.protocol) != Some(*needed)) {
+        let (a, port, protocol) = (if needed == Protocol::Tcp { "a TCP" } else { "a UDP" }, &port.name, port.protocol);
+        return Err(unsupported(&format!("it needs {a} port, and port {port:?} is {protocol}; name {a} port")));
     }
     let interval = said.interval.get();
     Ok(Check {
         name: said.name.as_str().into(),
-        kind: match kind {
-            api::CheckKind::Http(http) => {
-                CheckKind::Http { path: http.path.as_str().into(), host: http.host.as_deref().map(Name::from) }
-            }
-            api::CheckKind::Tcp(_) => CheckKind::Tcp,
-        },
+        kind: kind::read(namespace, spec, kind).map_err(|what| unsupported(&what))?,
         port: port.name.as_str().into(),
         interval,
         retry_interval: said.retry_interval.map_or(RETRY_INTERVAL, Duration::from).min(interval),
         // Objects from before the bound have longer ones, and stay in use with this.
         timeout: said.timeout.get().min(TIMEOUT_MAX),
         thresholds: Thresholds { failures: said.failure_threshold, successes: said.success_threshold },
+        initial: initial(said.initial_status.unwrap_or_default()),
     })
+}
+
+fn initial(said: InitialStatus) -> Health {
+    match said {
+        InitialStatus::Passing => Health::Passing,
+        InitialStatus::Warning => Health::Warning,
+        InitialStatus::Critical => Health::Critical,
+        InitialStatus::Unknown | InitialStatus::Unsupported => Health::Unknown,
+    }
 }

@@ -59,7 +59,7 @@ impl Reader {
     pub fn read(&mut self, registration: &ServiceRegistration) -> Reading {
         let spec = &registration.spec;
         let origin = self.origin(&ObjectKey::of(&registration.metadata));
-        let (checks, mut problems) = checks::read(spec);
+        let (checks, mut problems) = checks::read(&origin.namespace, spec);
         let cannot_check = checks.is_empty().then(|| problems.first().cloned()).flatten();
         problems.extend(endpoints::problems(spec));
 

@@ -38,7 +38,7 @@ pub(super) fn begin(check: &Check, known: &Known<'_>, now: Now) -> (CheckState, 
         // Unseen, or at another address: another machine, which has to prove itself.
         (None, None) => None,
     };
-    began.unwrap_or_else(|| (CheckState::unknown(now), When::Now))
+    began.unwrap_or_else(|| (CheckState::initial(check.initial, now), When::Now))
 }
 
 fn restore(check: &Check, Restored { verdict, current }: &Restored) -> Option<(CheckState, When)> {

@@ -8,7 +8,7 @@ use rollcall_catalog::input::{CheckVerdict, OriginKind, Verdict};
 use rollcall_catalog::model::Addresses;
 
 use super::*;
-use crate::definition::{Check, CheckKind, Thresholds};
+use crate::definition::{Check, CheckKind, Tcp};
 use crate::plan::Restored;
 
 fn origin(name: &str) -> Arc<Origin> {
@@ -16,15 +16,7 @@ fn origin(name: &str) -> Arc<Origin> {
 }
 
 fn check(name: &str) -> Check {
-    Check {
-        name: name.into(),
-        kind: CheckKind::Tcp,
-        port: "".into(),
-        interval: Duration::from_secs(60),
-        retry_interval: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
-        thresholds: Thresholds::default(),
-    }
+    Check { interval: Duration::from_secs(60), ..Check::new(name, CheckKind::Tcp(Tcp::default())) }
 }
 
 /// An endpoint `vm-1` at these addresses, with these checks of port 80 of each.

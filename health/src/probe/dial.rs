@@ -1,10 +1,10 @@
 //! How a probe gets its connection.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 /// Makes connections: from this process, or from wherever the checks are to be run.
 pub trait Dial: Send + Sync + 'static {
@@ -16,6 +16,23 @@ pub trait Dial: Send + Sync + 'static {
     /// # Errors
     /// Those of the operating system, with their codes: they tell whose fault it is.
     fn dial(&self, target: SocketAddr, close: Close) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// A socket for datagrams that hears `target` alone, and what the network says of it.
+    ///
+    /// # Errors
+    /// As [`Dial::dial`].
+    fn datagrams(&self, target: SocketAddr) -> impl Future<Output = io::Result<UdpSocket>> + Send {
+        async move {
+            let any = if target.is_ipv4() {
+                (Ipv4Addr::UNSPECIFIED, 0).into()
+            } else {
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+            };
+            let socket = UdpSocket::bind(any).await?;
+            socket.connect(target).await?;
+            Ok(socket)
+        }
+    }
 }
 
 /// How a connection ends.

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use rollcall_catalog::model::Name;
+
 use crate::outcome::LocalFault;
 
 /// Why a probe did not pass.
@@ -10,14 +12,14 @@ use crate::outcome::LocalFault;
 pub(super) enum Failed {
     /// Because of the target, in words that follow what was tried.
     Target(String),
-    /// Because of us.
-    Local(LocalFault),
+    /// Because of us, in words of its own where the fault's own do not say enough.
+    Local(LocalFault, Option<Name>),
 }
 
 /// What an error while connecting means.
 pub(super) fn connecting(error: io::Error) -> Failed {
     if let Some(fault) = local(&error) {
-        return Failed::Local(fault);
+        return Failed::Local(fault, None);
     }
     Failed::Target(match error.kind() {
         io::ErrorKind::ConnectionRefused => "was refused: nothing listens there".to_owned(),

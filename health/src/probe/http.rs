@@ -1,98 +1,169 @@
-//! A GET, on a connection of its own as a new caller would make it.
+//! An HTTP request, on a connection of its own as a new caller would make it.
 
-use std::future::poll_fn;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+mod redirect;
+
+use std::pin::pin;
 use std::time::Duration;
 
 use http::{Request, Response, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::bounded::Bounded;
+use self::redirect::{Redirect, redirect};
 use super::dial::{Close, Dial};
-use super::fault::{Failed, connecting, local_in};
+use super::driven::Driven;
+use super::fault::{Failed, local_in};
+use super::progress::Progress;
+use super::stream::Opener;
+use super::tls::Alpn;
+use super::words::quoted;
+use super::{Seen, contains};
+use crate::definition::Http;
 
 const USER_AGENT: &str = concat!("rollcall-check/", env!("CARGO_PKG_VERSION"));
 /// As much of a body is read as kubelet reads.
 const BODY_BYTES_MAX: usize = 10 * 1024;
-/// For as long: the status has decided, reading on is politeness.
+/// For as long, where nothing is sought in it: the status has decided, reading on is politeness.
 const BODY_TIME_MAX: Duration = Duration::from_secs(1);
 /// Of everything before the body, with the informational answers (RFC 9110 §15.2) that may come before the answer.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// More than any server sends; each costs memory while an answer is parsed.
 const HEADERS_MAX: usize = 4096;
 
-/// Asks, and reads the beginning of the body so that the server need not see a caller who hangs up.
-pub(super) async fn get(
-    dialer: &impl Dial,
-    target: SocketAddr,
-    path: &str,
-    host: Option<&str>,
-    deadline: Instant,
-) -> Result<String, Failed> {
-    let stream = dialer.dial(target, Close::Reset).await.map_err(connecting)?;
-    let stream = TokioIo::new(Bounded::new(stream, HEAD_BYTES_MAX + BODY_BYTES_MAX));
-    let (mut sender, connection) = http1::Builder::new()
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(stream)
-        .await
-        .map_err(|error| broken(&error))?;
-    let request = Request::get(path)
-        .header(header::HOST, host.map_or_else(|| target.to_string(), str::to_owned))
-        .header(header::USER_AGENT, USER_AGENT)
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Failed::Target(format!("cannot be asked: {error}")))?;
-    // Driven here and not in a task: when the probe ends or is given up, the connection is gone with it.
-    let mut connection = Driven { connection: pin!(connection), ended: false };
-    let response = connection.beside(sender.send_request(request)).await.map_err(|error| broken(&error))?;
-    let status = response.status();
-    let body = tokio::time::timeout_at(deadline.min(Instant::now() + BODY_TIME_MAX), beginning(response));
-    // However the body ends: a server that streams for ever is well.
-    let _ = connection.beside(body).await;
-    let saw = format!("answered {}", status.as_u16());
-    if status.is_success() || status.is_redirection() { Ok(saw) } else { Err(Failed::Target(saw)) }
+/// What came back.
+struct Answer {
+    status: u16,
+    /// Where else to ask.
+    location: Option<Vec<u8>>,
+    /// The beginning of the body.
+    body: Vec<u8>,
 }
 
-async fn beginning(response: Response<Incoming>) {
-    let mut body = response.into_body();
-    let mut left = BODY_BYTES_MAX;
-    while left > 0 {
-        let Some(Ok(frame)) = body.frame().await else { return };
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+/// Asks, and follows redirects as far as the check lets it.
+pub(super) async fn ask<D: Dial>(
+    opener: &Opener<'_, D>,
+    http: &Http,
+    deadline: Instant,
+    progress: &Progress,
+) -> Result<Seen, Failed> {
+    let mut path = http.path.to_string();
+    let mut asked = std::borrow::Cow::Borrowed(http);
+    for followed in 0..=http.redirects_max {
+        let answer = once(opener, &asked, &path, deadline, progress).await?;
+        let location = answer.location.as_deref().filter(|_| http.redirects_max > 0);
+        let Some(location) = location else { return judge(http, &answer) };
+        path = match redirect(location, opener.target, http, &path) {
+            Redirect::Here(path) => path,
+            Redirect::Elsewhere => {
+                return Ok(Seen::Warning(format!(
+                    "answered {} and sends elsewhere, to {}, which is not followed",
+                    answer.status,
+                    quoted(location)
+                )));
+            }
+        };
+        if matches!(answer.status, 301..=303) && &*asked.method != "HEAD" {
+            // As browsers do (RFC 9110 §15.4): what was sent has arrived.
+            let asked = asked.to_mut();
+            (asked.method, asked.body) = ("GET".into(), None);
+        }
+        progress.saw(format!("was redirected {} times, lastly to {}", followed + 1, quoted(path.as_bytes())));
+    }
+    let words = format!("was redirected more than {} times, lastly to {}", http.redirects_max, quoted(path.as_bytes()));
+    Err(Failed::Target(words))
+}
+
+fn judge(http: &Http, answer: &Answer) -> Result<Seen, Failed> {
+    let status = answer.status;
+    if !http.statuses.contains(status) {
+        let said = if answer.body.is_empty() { String::new() } else { format!(": {}", quoted(&answer.body)) };
+        let words = format!("answered {status}{said}");
+        // It is there, and asks for less: taking it out would send its calls to the others.
+        return if status == 429 { Ok(Seen::Warning(words)) } else { Err(Failed::Target(words)) };
+    }
+    match &http.contains {
+        Some(wanted) if !contains(&answer.body, wanted.as_bytes()) => {
+            Err(Failed::Target(lacks(status, answer, wanted)))
+        }
+        _ => Ok(Seen::Well(format!("answered {status}"))),
     }
 }
 
-/// A connection that makes progress while something else is awaited.
-struct Driven<'a, C> {
-    connection: Pin<&'a mut C>,
-    ended: bool,
+fn lacks(status: u16, answer: &Answer, wanted: &str) -> String {
+    format!("answered {status}, but without {} in its body: {}", quoted(wanted.as_bytes()), quoted(&answer.body))
 }
 
-// === impl Driven ===
-
-impl<C: Future> Driven<'_, C> {
-    /// Awaits `wanted`. A server may close as soon as it has answered: the answer is there all the same.
-    async fn beside<T>(&mut self, wanted: impl Future<Output = T>) -> T {
-        let mut wanted = pin!(wanted);
-        poll_fn(|cx| {
-            if !self.ended {
-                self.ended = self.connection.as_mut().poll(cx).is_ready();
-            }
-            wanted.as_mut().poll(cx)
-        })
+/// One request, and the beginning of its body so that the server need not see a caller who hangs up.
+async fn once<D: Dial>(
+    opener: &Opener<'_, D>,
+    http: &Http,
+    path: &str,
+    deadline: Instant,
+    progress: &Progress,
+) -> Result<Answer, Failed> {
+    let bytes_max = HEAD_BYTES_MAX + BODY_BYTES_MAX;
+    let stream = opener.open(Close::Reset, bytes_max, http.tls.as_ref(), Alpn::Http1, http.host.as_deref()).await?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
         .await
+        .map_err(|error| broken(&error))?;
+    let request = request(opener, http, path)?;
+    let connection = pin!(connection);
+    let mut connection = Driven::new(connection);
+    let response = connection.beside(sender.send_request(request)).await.map_err(|error| broken(&error))?;
+    let status = response.status();
+    let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
+    let location = location.map(|location| location.as_bytes().to_vec());
+    let sought = http.contains.as_deref().filter(|_| http.statuses.contains(status.as_u16()) && location.is_none());
+    let mut answer = Answer { status: status.as_u16(), location, body: Vec::new() };
+    if let Some(wanted) = sought {
+        progress.saw(lacks(answer.status, &answer, wanted));
+        let body = beginning(response, &mut answer.body, |body| contains(body, wanted.as_bytes()));
+        connection.beside(body).await;
+    } else {
+        let until = deadline.min(Instant::now() + BODY_TIME_MAX);
+        let body = tokio::time::timeout_at(until, beginning(response, &mut answer.body, |_| false));
+        // However the body ends: a server that streams for ever is well.
+        let _ = connection.beside(body).await;
+    }
+    Ok(answer)
+}
+
+fn request<D>(opener: &Opener<'_, D>, http: &Http, path: &str) -> Result<Request<Full<Bytes>>, Failed> {
+    let host = http.host.as_deref().map_or_else(|| opener.target.to_string(), str::to_owned);
+    let mut request = Request::builder().method(&*http.method).uri(path).header(header::HOST, host);
+    if !http.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(header::USER_AGENT.as_str())) {
+        request = request.header(header::USER_AGENT, USER_AGENT);
+    }
+    for (name, value) in &*http.headers {
+        request = request.header(&**name, &**value);
+    }
+    let body = http.body.as_deref().unwrap_or_default().as_bytes().to_vec();
+    request
+        .header(header::CONNECTION, "close")
+        .body(Full::new(body.into()))
+        .map_err(|error| Failed::Target(format!("cannot be asked: {error}")))
+}
+
+/// Reads as much as is kept of a body, or until it is enough.
+async fn beginning(response: Response<Incoming>, read: &mut Vec<u8>, enough: impl Fn(&[u8]) -> bool) {
+    let mut body = response.into_body();
+    while read.len() < BODY_BYTES_MAX && !enough(read) {
+        let Some(Ok(frame)) = body.frame().await else { return };
+        let Some(data) = frame.data_ref() else { continue };
+        let room = BODY_BYTES_MAX - read.len();
+        read.extend_from_slice(&data[..data.len().min(room)]);
     }
 }
 
 fn broken(error: &hyper::Error) -> Failed {
     if let Some(fault) = local_in(error) {
-        return Failed::Local(fault);
+        return Failed::Local(fault, None);
     }
     let inner = std::error::Error::source(error);
     Failed::Target(if error.is_parse_too_large() {

@@ -1,5 +1,10 @@
 //! Tests: one execution of a check.
 
+mod encrypted;
+mod exchanges;
+mod framed;
+mod requests;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,23 +13,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::definition::Thresholds;
+use crate::definition::{Http, Tcp};
 
 fn check(kind: CheckKind) -> Check {
-    Check {
-        name: "web".into(),
-        kind,
-        port: "".into(),
-        interval: Duration::from_secs(60),
-        retry_interval: Duration::from_secs(1),
-        // Until an answer comes on a busy machine.
-        timeout: Duration::from_secs(30),
-        thresholds: Thresholds::default(),
-    }
+    // Until an answer comes on a busy machine.
+    Check { timeout: Duration::from_secs(30), ..Check::new("web", kind) }
 }
 
 fn http() -> Check {
-    check(CheckKind::Http { path: "/healthz".into(), host: None })
+    check(CheckKind::Http(Http::get("/healthz")))
 }
 
 /// A server of one connection: it reads the request and goes on as `serve` does.
@@ -53,8 +50,9 @@ async fn hangs() -> SocketAddr {
 }
 
 async fn said(check: &Check, target: SocketAddr) -> String {
-    match Probes(Network).probe(check, target).await {
+    match Probes::new(Network).probe(check, target).await {
         Outcome::Success(saw) => format!("ok: {saw}"),
+        Outcome::Warning(saw) => format!("warns: {saw}"),
         Outcome::Failure(saw) => format!("bad: {saw}"),
         Outcome::LocalFault(fault, saw) => format!("{}: {saw}", fault.as_str()),
     }
@@ -76,13 +74,13 @@ async fn a_hung_server_a_refusal_and_nonsense_are_told_apart() {
     let nonsense = answers("no http at all, this\r\n\r\n").await;
     assert!(said(&http(), nonsense).await.contains("not HTTP"));
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    assert!(said(&check(CheckKind::Tcp), free).await.contains("nothing listens there"));
+    assert!(said(&check(CheckKind::Tcp(Tcp::default())), free).await.contains("nothing listens there"));
 }
 
 #[tokio::test]
 async fn a_long_path_is_cut_and_what_was_seen_is_not() {
     let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    let long = check(CheckKind::Http { path: format!("/{}", "ä".repeat(600)).into(), host: None });
+    let long = check(CheckKind::Http(Http::get(format!("/{}", "ä".repeat(600)))));
     let said = said(&long, free).await;
     assert!(said.len() < 800 && said.ends_with("… was refused: nothing listens there"), "{said}");
 }
@@ -90,7 +88,7 @@ async fn a_long_path_is_cut_and_what_was_seen_is_not() {
 #[tokio::test]
 async fn an_accepted_connection_is_enough_for_tcp() {
     let hung = hangs().await;
-    let said = said(&check(CheckKind::Tcp), hung).await;
+    let said = said(&check(CheckKind::Tcp(Tcp::default())), hung).await;
     assert_eq!(said, format!("ok: check web: connection to {hung} was accepted"));
 }
 
@@ -184,7 +182,7 @@ async fn a_probe_that_is_dropped_closes_its_connection() {
         drop(sender.send(stream.read(&mut [0; 1]).await));
     })
     .await;
-    let probe = tokio::spawn(async move { Probes(Network).probe(&http(), target).await });
+    let probe = tokio::spawn(async move { Probes::new(Network).probe(&http(), target).await });
     // Until it waits for the answer; however early it ends, the connection ends with it.
     tokio::task::yield_now().await;
     probe.abort();
@@ -209,8 +207,8 @@ impl Dial for Broken {
 async fn what_we_lack_is_told_as_ours_for_every_kind_of_check() {
     let target = "127.0.0.1:9".parse().expect("an address");
     for (code, fault) in [(24, LocalFault::Descriptors), (99, LocalFault::Ports), (101, LocalFault::NoRoute)] {
-        for check in [http(), check(CheckKind::Tcp)] {
-            let outcome = Probes(Broken(code)).probe(&check, target).await;
+        for check in [http(), check(CheckKind::Tcp(Tcp::default()))] {
+            let outcome = Probes::new(Broken(code)).probe(&check, target).await;
             assert!(matches!(outcome, Outcome::LocalFault(found, _) if found == fault), "{code}: {outcome:?}");
         }
     }
@@ -231,7 +229,7 @@ impl Dial for Stalls {
 #[tokio::test(start_paused = true)]
 async fn a_timer_that_fired_much_too_late_convicts_nobody() {
     let target = "127.0.0.1:9".parse().expect("an address");
-    let brief = Check { timeout: Duration::from_secs(1), ..check(CheckKind::Tcp) };
-    let outcome = Probes(Stalls).probe(&brief, target).await;
+    let brief = Check { timeout: Duration::from_secs(1), ..check(CheckKind::Tcp(Tcp::default())) };
+    let outcome = Probes::new(Stalls).probe(&brief, target).await;
     assert!(matches!(outcome, Outcome::LocalFault(LocalFault::Stalled, _)), "{outcome:?}");
 }

@@ -14,6 +14,10 @@ fn bad() -> Outcome {
     Outcome::Failure("answered 503".into())
 }
 
+fn warns() -> Outcome {
+    Outcome::Warning("answered 429".into())
+}
+
 fn ours() -> Outcome {
     Outcome::LocalFault(crate::outcome::LocalFault::Descriptors, "too many open files".into())
 }
@@ -94,6 +98,39 @@ fn a_local_fault_is_no_result() {
 }
 
 #[test]
+fn a_warning_is_callable_and_no_failure() {
+    let mut check = passing();
+    assert_eq!(check.observe(&warns(), TWO_ONE, at(2)), Next::Interval);
+    assert_eq!(check.health, Health::Passing, "one alone is no transition where two failures would be needed");
+    check.observe(&warns(), TWO_ONE, at(3));
+    assert_eq!(health(&check), (Health::Warning, 3));
+    check.observe(&ok(), TWO_ONE, at(4));
+    assert_eq!(health(&check), (Health::Passing, 4));
+    let mut critical = CheckState::inherited(Health::Critical, 1, "refused".into());
+    let two_two = Thresholds { failures: 2, successes: 2 };
+    critical.observe(&warns(), two_two, at(2));
+    critical.observe(&ok(), two_two, at(3));
+    assert_eq!(health(&critical), (Health::Passing, 3), "both are no failure, so they come back");
+}
+
+#[test]
+fn a_new_check_is_taken_for_what_its_owner_wrote() {
+    let mut check = CheckState::initial(Health::Passing, at(1));
+    assert_eq!(check.health, Health::Passing);
+    assert_eq!(&*check.evidence().reason, "Passing by its initialStatus; not checked yet");
+    check.observe(&bad(), TWO_ONE, at(2));
+    check.observe(&bad(), TWO_ONE, at(3));
+    assert_eq!(check.health, Health::Critical, "and results decide as ever");
+    assert_eq!(CheckState::initial(Health::Unknown, at(1)), CheckState::unknown(at(1)));
+    let mut critical = CheckState::initial(Health::Critical, at(1));
+    assert_eq!(
+        critical.observe(&bad(), TWO_ONE, at(2)),
+        Next::Await(1),
+        "asked often until it passes for the first time"
+    );
+}
+
+#[test]
 fn an_inherited_health_stands_until_results_speak_against_it() {
     let mut check = CheckState::inherited(Health::Critical, 77, "refused".into());
     check.observe(&bad(), TWO_ONE, at(100));
@@ -104,7 +141,7 @@ fn an_inherited_health_stands_until_results_speak_against_it() {
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
-    prop_oneof![4 => Just(ok()), 4 => Just(bad()), 1 => Just(ours())]
+    prop_oneof![4 => Just(ok()), 4 => Just(bad()), 2 => Just(warns()), 1 => Just(ours())]
 }
 
 proptest! {
@@ -118,24 +155,28 @@ proptest! {
     ) {
         let thresholds = Thresholds { failures, successes };
         let mut check = CheckState::unknown(at(0));
-        let mut history: Vec<bool> = Vec::new();
+        let mut history: Vec<Health> = Vec::new();
         for (mono_ms, (outcome, wall_ms)) in results.iter().enumerate() {
             let before = check.clone();
             let now = Now { mono_ms: mono_ms as u64, wall_ms: *wall_ms };
             check.observe(outcome, thresholds, now);
             match outcome {
-                Outcome::Success(_) => history.push(true),
-                Outcome::Failure(_) => history.push(false),
+                Outcome::Success(_) => history.push(Health::Passing),
+                Outcome::Warning(_) => history.push(Health::Warning),
+                Outcome::Failure(_) => history.push(Health::Critical),
                 Outcome::LocalFault(..) => prop_assert_eq!(health(&check), health(&before)),
             }
+            let callable = before.health.is_callable();
             let row = history.iter().rev().take_while(|result| Some(*result) == history.last()).count();
-            let needed = |result: bool| usize::from(if result { successes } else { failures });
-            let decided = history.last().filter(|result| row >= needed(**result));
-            let expected = match decided {
-                Some(true) => Health::Passing,
-                Some(false) => Health::Critical,
-                None => before.health,
+            let fine = history.iter().rev().take_while(|result| **result != Health::Critical).count();
+            let enough = match history.last() {
+                Some(Health::Critical) => row >= usize::from(failures),
+                Some(Health::Warning) if callable => row >= usize::from(failures),
+                Some(Health::Passing) if callable => row >= usize::from(successes),
+                Some(_) => fine >= usize::from(successes),
+                None => false,
             };
+            let expected = history.last().copied().filter(|_| enough).unwrap_or(before.health);
             prop_assert_eq!(check.health, expected);
             // Since when: the wall clock at the transition, wherever it jumped, and nothing else moves it.
             let since = if check.health == before.health { before.since_ms } else { *wall_ms };

@@ -8,7 +8,7 @@ use rollcall_catalog::input::{OriginKind, Verdict};
 use rollcall_catalog::model::{Health, HealthSource};
 use rollcall_health::plan::Planned;
 use rollcall_health::probe::{Network, Probes};
-use rollcall_health::{Check, CheckKind, LocalFault, Target, Thresholds};
+use rollcall_health::{Check, CheckKind, LocalFault, Target, Tcp};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
@@ -19,13 +19,11 @@ use crate::writer::Detached;
 
 fn check(interval: Duration) -> Check {
     Check {
-        name: "tcp".into(),
-        kind: CheckKind::Tcp,
         port: "http".into(),
         interval,
         retry_interval: interval,
         timeout: Duration::from_secs(30),
-        thresholds: Thresholds::default(),
+        ..Check::new("tcp", CheckKind::Tcp(Tcp::default()))
     }
 }
 
@@ -105,7 +103,7 @@ struct Mapped(Mutex<SocketAddr>);
 impl Prober for Mapped {
     async fn probe(&self, check: &Check, _: SocketAddr) -> Outcome {
         let target = *self.0.lock().expect("no panic");
-        Probes(Network).probe(check, target).await
+        Probes::new(Network).probe(check, target).await
     }
 }
 
