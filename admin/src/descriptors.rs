@@ -20,6 +20,8 @@ pub enum Share {
     Streams,
     /// Connections of checks (controller).
     Probes,
+    /// Connections of the API port (controller).
+    Api,
     /// TCP connections of DNS clients.
     DnsClients,
     /// Sockets towards other DNS servers.
@@ -101,8 +103,9 @@ impl Share {
     /// Of what is left beside the reserve. Those of one program are 90 together.
     fn percent(self) -> usize {
         match self {
-            Self::Streams => 65,
+            Self::Streams => 50,
             Self::Probes => 25,
+            Self::Api => 15,
             Self::DnsClients | Self::DnsForwards => 45,
         }
     }
@@ -111,6 +114,7 @@ impl Share {
         match self {
             Self::Streams => "connections of the stream",
             Self::Probes => "probes at a time",
+            Self::Api => "connections of the API port",
             Self::DnsClients => "TCP connections of DNS clients",
             Self::DnsForwards => "questions to other DNS servers at a time",
         }
@@ -136,7 +140,7 @@ mod tests {
     fn no_part_takes_what_the_others_need() {
         let few = Descriptors::of(1024);
         let (streams, probes) = (few.share(Share::Streams, 11_024), few.share(Share::Probes, 1024));
-        assert_eq!((streams, probes), (582, 224));
+        assert_eq!((streams, probes), (448, 224));
         assert!(streams + probes + RESERVE <= few.limit());
         assert_eq!(Descriptors::of(1 << 16).share(Share::Probes, 1024), 1024);
         assert_eq!(Descriptors::of(0).share(Share::Probes, 1024), SHARE_MIN);
@@ -153,7 +157,7 @@ mod tests {
         assert!(readiness.is_ready());
         let said = readiness.gates()[0].to_string();
         assert!(
-            said.contains("582 instead of 11024 connections of the stream and 224 instead of 1024 probes"),
+            said.contains("448 instead of 11024 connections of the stream and 224 instead of 1024 probes"),
             "{said}"
         );
         Descriptors::of(1 << 19).tell(&gate, &wanted);

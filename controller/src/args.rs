@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Parser;
 use rollcall_admin::logs::Format;
@@ -10,6 +11,8 @@ use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
 
+use crate::api;
+use crate::serve;
 use crate::sources::flags::SourceArgs;
 
 /// The Rollcall controller: watches services, checks registered endpoints, and serves and writes the catalog.
@@ -22,6 +25,20 @@ pub struct Args {
     /// Address of the discovery stream (xDS over gRPC).
     #[arg(long, env = "ROLLCALL_GRPC_LISTEN", default_value = "127.0.0.1:18000", value_name = "IP:PORT")]
     pub grpc_listen: SocketAddr,
+
+    /// Address of the API port: questions about the catalog and beats, over HTTPS with the certificate of the stream. With
+    /// --tls off it speaks plain HTTP and must be a loopback address, since tokens are sent to it.
+    #[arg(long, env = "ROLLCALL_API_LISTEN", default_value = "127.0.0.1:18443", value_name = "IP:PORT")]
+    pub api_listen: SocketAddr,
+
+    /// Connections to the API port at a time. For a further one, the client that has most gives up its oldest.
+    #[arg(long, env = "ROLLCALL_API_CONNECTIONS_MAX", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(8..))]
+    pub api_connections_max: u32,
+
+    /// How long somebody whom the API server let through is let through while it cannot be asked again. Never beyond the
+    /// end of their token. From 2m to 24h.
+    #[arg(long, env = "ROLLCALL_ACCESS_GRACE", default_value = "1h", value_name = "DURATION", value_parser = grace)]
+    pub access_grace: Duration,
 
     /// Address of /livez, /readyz, /metrics and /debug.
     #[arg(long, env = "ROLLCALL_HTTP_LISTEN", default_value = "127.0.0.1:18080", value_name = "IP:PORT")]
@@ -104,6 +121,20 @@ impl Args {
         Guard::new(reserved.collect(), allowed.collect())
     }
 
+    /// The discovery stream, as it is to be served.
+    pub fn stream(&self) -> serve::start::Settings {
+        serve::start::Settings {
+            address: self.grpc_listen,
+            streams_max: self.streams_max,
+            cluster_domain: self.cluster_domain.clone(),
+        }
+    }
+
+    /// The API port, as it is to be served.
+    pub fn api(&self) -> api::Settings {
+        api::Settings { address: self.api_listen, connections_max: self.api_connections_max as usize }
+    }
+
     /// The name of this replica: as given, or the host's name, which is the pod's in a cluster, with the process id.
     pub fn identity(&self) -> String {
         let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
@@ -136,6 +167,15 @@ fn domain(text: &str) -> Result<String, String> {
     } else {
         Err("give a DNS name of letters, digits and hyphens, such as cluster.local".to_owned())
     }
+}
+
+fn grace(text: &str) -> Result<Duration, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let read = |(unit, seconds): (&str, u64)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds);
+    let seconds = units.into_iter().find_map(read).filter(|seconds| (120..=24 * 3600).contains(seconds));
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "give a whole number with unit, from 2m to 24h, such as 1h".to_owned())
 }
 
 #[cfg(test)]

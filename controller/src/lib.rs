@@ -13,10 +13,13 @@
 //! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
 //! - [`leadership`]: the Lease and its fence
 //! - [`writeback`]: EndpointSlices, CatalogEntries, status and Events
+//! - [`api`]: the HTTPS port for questions and beats; [`access`]: who may do what, as the API server says
 //! - [`start`]: joins them; [`args`]: flags; what is measured is each room's own
 //! - [`kubernetes`]: how the API is spoken to, whatever the kind; [`time`]: time and chance
 //! - [`cluster_domain`]: whether ours is the one of the cluster's pods
 
+pub mod access;
+pub mod api;
 pub mod args;
 pub mod checks;
 pub mod cluster_domain;

@@ -7,12 +7,17 @@ use anyhow::Context;
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rollcall_admin::descriptors::{Descriptors, Share};
-use rollcall_admin::{Access, Notices, Readiness, Routes, Telemetry, build_info, process, shutdown};
+use rollcall_admin::{Notices, Readiness, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
+use rollcall_xds::tls::Acceptor;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::access;
+use crate::api::{self, Routes};
 use crate::args::Args;
 use crate::checks;
 use crate::cluster_domain;
@@ -24,9 +29,9 @@ use crate::serve::{self, explain};
 use crate::sources::{self, Receivers};
 use crate::time::clock::Clock;
 use crate::time::random;
-use crate::writeback::observed::Observations;
+use crate::writeback::observed::{Observations, Seen};
 use crate::writeback::{self, Writing};
-use crate::writer::{self, Message};
+use crate::writer::{self, Message, Snapshots};
 
 /// Runs the controller until it is told to stop.
 ///
@@ -35,7 +40,7 @@ use crate::writer::{self, Message};
 pub async fn run(args: Args, telemetry: Telemetry) -> anyhow::Result<()> {
     // First of all: whatever is wrong from here on is said on its pages.
     let admin = rollcall_admin::Server::bind(args.http_listen).await?;
-    let admin = admin.with_access(Access::new(args.debug_access, &args.namespace));
+    let admin = admin.with_access(rollcall_admin::Access::new(args.debug_access, &args.namespace));
     let readiness = Readiness::default();
     let stop = shutdown::on_signal(readiness.clone(), Duration::from_secs(args.lame_duck_seconds))?;
     let client = client().await?;
@@ -59,8 +64,7 @@ pub async fn serve(
     look_around(&args, &readiness);
 
     // Beside the API server: the replicas among themselves.
-    let identity = args.identity();
-    let replicas = replicas::start(&identity);
+    let replicas = replicas::start(&args.identity());
 
     // In: the one writer, and what speaks to it.
     let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
@@ -73,43 +77,61 @@ pub async fn serve(
     // Out: the stream, on every replica.
     let connections = Arc::default();
     let lent = lent(client.clone(), &args.namespace);
+    let access = access::start(client.clone(), args.access_grace, &mut registry);
     let acceptor = rollcall_authority::start(&args.tls, lent, Arc::clone(&connections), &readiness, &mut registry)?;
-    let settings = serve::start::Settings {
-        address: args.grpc_listen,
-        streams_max: args.streams_max,
-        cluster_domain: args.cluster_domain.clone(),
-    };
+    let certificates = acceptor.as_ref().map(Acceptor::certificates).cloned();
+    let settings = args.stream();
     let until = (&readiness, stop.clone());
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
-    // Out: the API server, by the leader. Beside readiness: who may not write serves all the same.
-    let concerns = Readiness::default();
-    let denials = DenialNotices::new(concerns.clone(), clock);
-    tokio::spawn(Notices::of_this_pod("controller").watch(concerns, stop.clone()));
-    let candidate = (identity.clone(), denials.clone());
-    let (fence, election) =
-        leadership::start(client.clone(), &args.namespace, candidate, clock, stop.clone(), &mut registry);
-    let writing = Writing { client, fence, identity, denials, writes_per_second: args.writes_per_second };
-    writeback::start(writing, snapshots.clone(), seen, clock, &mut registry);
+    // Out: answers over HTTPS, on every replica.
+    let (routes, until) = (Routes::default(), (&readiness, stop.clone()));
+    let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
+
+    // Out: the API server, by the leader.
+    let election = lead(client, &args, (snapshots.clone(), seen), clock, &stop, &mut registry);
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
-    let routes = telemetry.on(Routes::default()).with("/debug/catalog/", move |ask| explain::page(&snapshots, ask));
-    let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), routes, stop.clone()));
-    info!(grpc = %args.grpc_listen, http = %args.http_listen, replica = %replicas.roster.mine(), "started");
+    let pages = telemetry.on(rollcall_admin::Routes::default());
+    let pages = pages.with("/debug/catalog/", move |ask| explain::page(&snapshots, ask));
+    let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()));
+    let replica = replicas.roster.mine();
+    info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, %replica, "started");
 
     stop.cancelled().await;
     // Bounded: a client that does not close its connection must not keep the process.
-    let ended = async { tokio::join!(serving.drained(), election, admin) };
+    let ended = async { tokio::join!(serving.drained(), answering, election, admin) };
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     info!("stopped");
     Ok(())
 }
 
+/// Starts the election, and the writing by whom it elects. Beside readiness: who may not write serves all the same.
+fn lead(
+    client: Client,
+    args: &Args,
+    (snapshots, seen): (Snapshots, mpsc::Receiver<Seen>),
+    clock: Clock,
+    stop: &CancellationToken,
+    registry: &mut Registry,
+) -> JoinHandle<()> {
+    let (identity, concerns) = (args.identity(), Readiness::default());
+    let denials = DenialNotices::new(concerns.clone(), clock);
+    tokio::spawn(Notices::of_this_pod("controller").watch(concerns, stop.clone()));
+    let candidate = (identity.clone(), denials.clone());
+    let (fence, election) =
+        leadership::start(client.clone(), &args.namespace, candidate, clock, stop.clone(), registry);
+    let writing = Writing { client, fence, identity, denials, writes_per_second: args.writes_per_second };
+    writeback::start(writing, snapshots, seen, clock, registry);
+    election
+}
+
 /// Says what is not as it should be around this process.
 fn look_around(args: &Args, readiness: &Readiness) {
     cluster_domain::check(&readiness.gate("cluster-domain"), &args.sources.resolv_conf, &args.cluster_domain);
-    let wanted = [serve::start::connections_wanted(args.streams_max), (Share::Probes, checks::PROBES_MAX)];
+    let streams = serve::start::connections_wanted(args.streams_max);
+    let wanted = [streams, (Share::Probes, checks::PROBES_MAX), (Share::Api, args.api_connections_max as usize)];
     Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
 }
 

@@ -21,7 +21,13 @@ async fn page() -> String {
         let metadata = json!({ "name": name, "namespace": "rollcall-system" });
         api.put(json!({ "kind": kind, "apiVersion": "v1", "metadata": metadata }));
     }
-    let flags = ["--grpc-listen=127.0.0.1:0", "--tls=authority", "--tls-dns-name=localhost", "--resolv-conf=/dev/null"];
+    let flags = [
+        "--grpc-listen=127.0.0.1:0",
+        "--api-listen=127.0.0.1:0",
+        "--tls=authority",
+        "--tls-dns-name=localhost",
+        "--resolv-conf=/dev/null",
+    ];
     let args = Args::try_parse_from(["rollcall-controller"].into_iter().chain(flags)).expect("good flags");
     let admin = Server::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
     let (address, readiness, stop) = (admin.local_addr(), Readiness::default(), CancellationToken::new());

@@ -44,6 +44,8 @@ pub struct Controller {
     pub grpc: SocketAddr,
     /// Where it serves its admin pages.
     pub http: SocketAddr,
+    /// Where it answers questions and takes beats.
+    pub api: SocketAddr,
 }
 
 /// A DNS server.
@@ -177,14 +179,15 @@ impl Controller {
         folder: &Path,
         more: &[&str],
     ) -> Result<Self> {
-        let (grpc, http) = (net::free_loopback()?, net::free_loopback()?);
+        let (grpc, http, api) = (net::free_loopback()?, net::free_loopback()?, net::free_loopback()?);
         let program = Program::new(identity, &binaries.controller, folder)
             .args(["--grpc-listen", &grpc.to_string(), "--http-listen", &http.to_string()])
+            .args(["--api-listen", &api.to_string()])
             .args(["--cluster-domain", CLUSTER_DOMAIN, "--identity", identity, "--namespace", NAMESPACE])
             .args(["--log-format", "text", "--debug-access", "loopback"])
             .args(more.iter().copied())
             .env("KUBECONFIG", installation.controller.display().to_string());
-        Ok(Self { process: program.start()?, grpc, http })
+        Ok(Self { process: program.start()?, grpc, http, api })
     }
 
     /// Waits until it is ready.

@@ -11,7 +11,7 @@
 //! - [`fault`]: what may go wrong: refusals in the API server's words, lost requests and answers, silence
 //! - [`store`]: objects and the log of what happened to them
 //! - [`apply`]: server-side apply
-//! - [`read`], [`write`], [`watch`]: the verbs
+//! - [`read`], [`write`], [`watch`]: the verbs; [`review`]: whose a token is, and what they may do
 //! - [`service`]: HTTP in, HTTP out
 //!
 //! Time is tokio's: under paused time lag and timeouts cost nothing.
@@ -20,6 +20,7 @@ pub mod apply;
 pub mod asked;
 pub mod fault;
 mod read;
+mod review;
 mod server;
 mod service;
 pub mod store;

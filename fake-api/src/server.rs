@@ -9,6 +9,7 @@ use tokio::time::Duration;
 
 use crate::asked::Asked;
 use crate::fault::Fault;
+use crate::review::People;
 use crate::service::Connection;
 use crate::store::{Place, Store};
 
@@ -21,6 +22,7 @@ struct Shared {
     store: Mutex<Store>,
     rules: Mutex<Rules>,
     asked: Mutex<Vec<Asked>>,
+    people: Mutex<People>,
     /// Raised by every change, and to end watches.
     pulse: watch::Sender<Pulse>,
 }
@@ -60,6 +62,7 @@ impl Default for FakeApi {
             store: Mutex::default(),
             rules: Mutex::default(),
             asked: Mutex::default(),
+            people: Mutex::default(),
             pulse: watch::Sender::default(),
         }))
     }
@@ -170,6 +173,33 @@ impl FakeApi {
     /// Forgets what was asked.
     pub fn forget_asked(&self) {
         lock(&self.0.asked).clear();
+    }
+
+    /// From now on a TokenReview says that this token is of that user, who is in these groups.
+    pub fn token(&self, token: &str, user: &str, groups: &[&str]) {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        lock(&self.0.people).tokens.insert(token.to_owned(), (user.to_owned(), groups));
+    }
+
+    /// From now on the token is nobody's.
+    pub fn revoke(&self, token: &str) {
+        lock(&self.0.people).tokens.remove(token);
+    }
+
+    /// From now on a SubjectAccessReview says that the user may do this with a resource, such as
+    /// `serviceregistrations/beat`, in that namespace; in all of them if it is empty.
+    pub fn grant(&self, user: &str, verb: &str, resource: &str, namespace: &str) {
+        let [user, verb, resource, namespace] = [user, verb, resource, namespace].map(str::to_owned);
+        lock(&self.0.people).grants.insert((user, verb, resource, namespace));
+    }
+
+    /// From now on nobody may do anything.
+    pub fn take_grants(&self) {
+        lock(&self.0.people).grants.clear();
+    }
+
+    pub(crate) fn review(&self, asked: &Asked) -> Option<Value> {
+        lock(&self.0.people).review(asked)
     }
 
     pub(crate) fn note(&self, asked: &Asked) -> Option<Fault> {

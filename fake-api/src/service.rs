@@ -64,6 +64,9 @@ impl Service<Request<Body>> for Connection {
 }
 
 fn answer(api: &FakeApi, asked: &Asked, patch: Option<&str>) -> Answer {
+    if let Some(reviewed) = api.review(asked) {
+        return json(201, &reviewed);
+    }
     let done = match asked.verb {
         Verb::Watch => return watch::watch(api, asked),
         Verb::Get => read::get(&api.store(), asked),

@@ -38,11 +38,19 @@ impl Certificates {
     /// # Errors
     /// When the provider does not know the protocol versions, which would be a fault of the build.
     pub(super) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
+        self.server_config_for(&[super::ALPN])
+    }
+
+    /// The same for a listener that speaks other protocols (RFC 7301 identifiers).
+    ///
+    /// # Errors
+    /// When the provider does not know the protocol versions, which would be a fault of the build.
+    pub fn server_config_for(self: &Arc<Self>, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(super::provider())
             .with_protocol_versions(&super::VERSIONS)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![super::ALPN.to_vec()];
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(config)

@@ -82,6 +82,11 @@ impl Acceptor {
         None
     }
 
+    /// What the connections are given.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }

@@ -1,0 +1,129 @@
+//! One request on its way: the route, who asks, whether they may, the body, the handler.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use super::answer::Answer;
+use super::ask::Ask;
+use super::metrics::Metrics;
+use super::problem::{Kind, Problem};
+use super::query::Query;
+use super::routes::{Admits, Found, Reply, Route, Routes};
+use crate::access::{Access, Credential, Denied, Identity, Right};
+
+/// What answers requests, whatever connection they come by.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) routes: Routes,
+    pub(super) access: Access,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) places: Semaphore,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+    /// What the handshake has verified (DER).
+    pub(super) certificate: Option<Arc<[u8]>>,
+}
+
+/// Requests at a time, those that wait for a change included.
+pub(super) const REQUESTS_MAX: usize = 32_768;
+/// For a body to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+// === impl Api ===
+
+impl Api {
+    /// Answers. What the way to the handler needs is let go before the handler waits: thousands do.
+    pub(super) async fn respond(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+        let path: Box<str> = request.uri().path().into();
+        let found = self.routes.find(request.method(), &path);
+        let at = if let Found::Route(at, _) = &found { Some(*at) } else { None };
+        let Ok(_place) = self.places.try_acquire() else {
+            let problem = Problem::unavailable(format!("{REQUESTS_MAX} requests are under way; ask another replica"));
+            return self.end(at, Err(problem), &path);
+        };
+        let reply = Box::pin(self.prepare(found, request, peer)).await;
+        let outcome = match reply {
+            Ok(reply) => reply.await,
+            Err(problem) => Err(problem),
+        };
+        self.end(at, outcome, &path)
+    }
+
+    fn end(&self, at: Option<usize>, outcome: Result<Answer, Problem>, path: &str) -> Response<Full<Bytes>> {
+        self.metrics.answered(at, outcome.as_ref().err().map(Problem::kind));
+        outcome.unwrap_or_else(|problem| problem.into_answer(path)).into_response()
+    }
+
+    async fn prepare(&self, found: Found, request: Request<Incoming>, peer: Peer) -> Result<Reply, Problem> {
+        let (parts, body) = request.into_parts();
+        let (method, path) = (&parts.method, parts.uri.path());
+        let (route, names) = match found {
+            Found::Route(at, names) => (self.routes.at(at), names),
+            Found::OtherMethods(allowed) => return Err(Problem::method_not_allowed(method.as_str(), &allowed)),
+            Found::Nothing => {
+                return Err(Problem::not_found(format!("nothing is at {path}; GET /openapi.json lists what there is")));
+            }
+        };
+        let who = match route.who() {
+            Admits::Everybody => None,
+            Admits::Known => Some(self.who(&parts.headers, &peer).await?),
+            Admits::Right { verb, resource, of } => {
+                let who = self.who(&parts.headers, &peer).await?;
+                let right = Right { verb, resource, namespace: names.get("namespace"), name: names.get(of) };
+                self.access.may(&who, right).await?;
+                Some(who)
+            }
+        };
+        let query = Query::read(parts.uri.query().unwrap_or_default())?;
+        let body = read(body, route).await?;
+        Ok((route.handler())(Ask { names, query, headers: parts.headers, body, who, peer: peer.address }))
+    }
+
+    /// A token goes before a certificate: who shows both means the token.
+    async fn who(&self, headers: &HeaderMap, peer: &Peer) -> Result<Identity, Denied> {
+        let credential = match (bearer(headers), &peer.certificate) {
+            (Some(token), _) => Credential::Token(token),
+            (None, Some(certificate)) => Credential::Certificate(certificate),
+            (None, None) => return Err(Denied::NoCredential),
+        };
+        self.access.authenticate(credential, peer.address).await
+    }
+}
+
+async fn read(body: Incoming, route: &Route) -> Result<Bytes, Problem> {
+    let most = route.body_bytes_max();
+    let read = Limited::new(body, most).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let detail = match most {
+                0 => format!("{} {} takes no body", route.method(), route.path()),
+                most => format!("the body has more than {most} bytes"),
+            };
+            Err(Problem::new(Kind::TooLarge, detail))
+        }
+        Ok(Err(error)) => Err(Problem::bad_request(format!("the body cannot be read: {error}"))),
+        Err(_) => {
+            let detail = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
+            Err(Problem::new(Kind::RequestTimeout, detail))
+        }
+    }
+}
+
+/// RFC 6750 §2.1.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+}
