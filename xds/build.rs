@@ -1,7 +1,11 @@
 //! Compiles the protobufs without protoc.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let protos = ["proto/rollcall/v1/catalog.proto", "proto/envoy/service/discovery/v3/discovery.proto"];
+    let protos = [
+        "proto/rollcall/v1/agents.proto",
+        "proto/rollcall/v1/catalog.proto",
+        "proto/envoy/service/discovery/v3/discovery.proto",
+    ];
     let descriptors = protox::compile(protos, ["proto"])?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     println!("cargo::rerun-if-changed=proto");

@@ -9,6 +9,7 @@
 //! - [`sources`]: watches on the Kubernetes API; objects shrink here; [`registration`]: a registration, read once
 //! - [`checks`]: active checks of registered endpoints
 //! - [`replicas`]: who is there, who owns which work, and what replicas tell each other
+//! - [`agents`]: machines outside the cluster that register themselves
 //! - [`writer`]: the one task that owns the catalog
 //! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
 //! - [`leadership`]: the Lease and its fence
@@ -19,6 +20,7 @@
 //! - [`cluster_domain`]: whether ours is the one of the cluster's pods
 
 pub mod access;
+pub mod agents;
 pub mod api;
 pub mod args;
 pub mod checks;

@@ -19,6 +19,7 @@ mod transport;
 
 pub use self::{
     config::{Config, ConfigError, Names},
+    dial::Dialer,
     transport::run,
 };
 

@@ -23,9 +23,9 @@ use tonic::{
 use super::{Config, ConfigError};
 use crate::tls::{Io, SPEAKS_TLS, Trust, handshake_failed};
 
-/// One server of a [`Config`], to be dialled again and again.
+/// One server of a [`Config`], to be dialled again and again: for the stream, and for other services on its port.
 #[derive(Debug)]
-pub(super) struct Dialer {
+pub struct Dialer {
     endpoint: Endpoint,
     connector: Connector,
 }
@@ -64,7 +64,10 @@ const TLS_ALERT: u8 = 0x15;
 
 impl Dialer {
     /// Reads `server` of `config`, without touching the network.
-    pub(super) fn new(config: &Config, server: &str) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// When the server's address cannot be used, or needs a bundle that is not given.
+    pub fn new(config: &Config, server: &str) -> Result<Self, ConfigError> {
         let bad = |reason: &dyn ToString| ConfigError::BadServer { server: server.into(), reason: reason.to_string() };
         let target: Uri = server.parse().map_err(|error| bad(&error))?;
         let host = target.host().filter(|host| !host.is_empty() && target.scheme().is_some());
@@ -90,13 +93,16 @@ impl Dialer {
     }
 
     /// A new connection.
-    pub(super) async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
+    ///
+    /// # Errors
+    /// When there is none; [`Self::said`] may know better why.
+    pub async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
         self.connector.said.take();
         self.endpoint.connect_with_connector(self.connector.clone()).await
     }
 
     /// Why the last connection failed, if that is known better here than from the error.
-    pub(super) fn said(&self) -> Option<String> {
+    pub fn said(&self) -> Option<String> {
         self.connector.said.take()
     }
 }

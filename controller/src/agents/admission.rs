@@ -1,0 +1,72 @@
+//! Who decides about agents, and who is told that their instances live: what other rooms are to this one.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use rollcall_catalog::ServiceKey;
+use rollcall_catalog::input::Origin;
+
+/// Says who an agent is.
+pub trait Admission: Send + Sync + 'static {
+    /// Who has this token, from this address. The words of a refusal say what to do.
+    fn identify<'a>(&'a self, token: &'a str, peer: IpAddr) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>>;
+}
+
+/// Who an agent is.
+pub trait Caller: Send + Sync + 'static {
+    /// Their name, for the log.
+    fn name(&self) -> String;
+
+    /// Whether they may register instances of this service as an agent.
+    fn may<'a>(&'a self, service: &'a ServiceKey) -> BoxFuture<'a, Result<(), Denial>>;
+}
+
+/// Hears that instances live.
+pub trait Ears: Send + Sync + 'static {
+    /// It lives, and this is what it says of itself.
+    ///
+    /// # Errors
+    /// Why that cannot be taken in, in a sentence.
+    fn beat(&self, origin: &Origin, endpoint: &str, said: &Said) -> Result<Interval, String>;
+
+    /// It stops: callers get it no longer.
+    ///
+    /// # Errors
+    /// As [`Ears::beat`].
+    fn stopped(&self, origin: &Origin, endpoint: &str) -> Result<(), String>;
+}
+
+/// What an instance says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The worst that a check on its machine says.
+    pub health: SaidHealth,
+    /// Which check says it, and in what words; empty while all is well.
+    pub note: String,
+}
+
+/// The worst that a check on a machine says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SaidHealth {
+    /// All is well, or nothing is checked.
+    #[default]
+    Passing,
+    /// Something is wrong, and callers may call.
+    Warning,
+    /// Callers may not.
+    Critical,
+}
+
+/// Until the next beat is to be sent.
+pub type Interval = Duration;
+
+/// Why somebody is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// They may not, or nobody knows them.
+    Refused(String),
+    /// That cannot be found out now.
+    Unknown(String),
+}

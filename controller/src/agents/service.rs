@@ -1,0 +1,139 @@
+//! The gRPC service: who may speak, and how many at a time.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use rollcall_admin::LogRate;
+use rollcall_xds::proto::rollcall::v1::agents_server::{Agents, AgentsServer};
+use rollcall_xds::proto::rollcall::v1::{AgentReply, AgentReport};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::warn;
+
+use super::admission::{Admission, Caller, Denial, Ears};
+use super::attendance::Attendance;
+use super::claims::Claims;
+use super::metrics::{Connected, Metrics, Refusal};
+use super::outbox::Outbox;
+use super::registrar::Message;
+
+/// The service. Clones share everything.
+#[derive(Clone)]
+pub struct Service(Arc<Shared>);
+
+/// What all streams of agents share.
+pub(super) struct Shared {
+    pub(super) admission: Arc<dyn Admission>,
+    pub(super) ears: Arc<dyn Ears>,
+    pub(super) registrar: mpsc::Sender<Message>,
+    pub(super) claims: Claims,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stop: CancellationToken,
+    agents: Arc<Semaphore>,
+    agents_max: usize,
+    sessions: AtomicU64,
+}
+
+/// Largest message, in bytes: 64 instances with everything that one may have are 200 KiB.
+const MESSAGE_BYTES_MAX: usize = 512 << 10;
+/// A few lines at once, then one in ten seconds, whoever knocks.
+static REFUSED: LogRate = LogRate::new(5, Duration::from_secs(10));
+
+// === impl Service ===
+
+impl Service {
+    /// Hears `agents_max` agents at a time.
+    pub fn new(
+        admission: Arc<dyn Admission>,
+        ears: Arc<dyn Ears>,
+        registrar: mpsc::Sender<Message>,
+        metrics: Arc<Metrics>,
+        agents_max: usize,
+        stop: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            admission,
+            ears,
+            registrar,
+            claims: Claims::default(),
+            metrics,
+            stop,
+            agents: Arc::new(Semaphore::new(agents_max.min(Semaphore::MAX_PERMITS))),
+            agents_max,
+            sessions: AtomicU64::new(0),
+        }))
+    }
+
+    /// The tonic service, to add to a router.
+    pub fn into_service(self) -> AgentsServer<Self> {
+        AgentsServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// A stream of an agent that is known.
+    pub(super) async fn begin(
+        &self,
+        caller: Arc<dyn Caller>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Attendance, Status> {
+        let shared = &self.0;
+        let session = shared.sessions.fetch_add(1, Relaxed);
+        let outbox = Arc::<Outbox>::default();
+        let begun = shared.registrar.send(Message::Begun(session, Arc::clone(&outbox))).await;
+        begun.map_err(|_| Status::unavailable("this replica ends; go to another one"))?;
+        let connected = (Connected::new(&shared.metrics), permit);
+        Ok(Attendance::new(Arc::clone(shared), caller, session, outbox, connected))
+    }
+
+    async fn identify(&self, request: &Request<Streaming<AgentReport>>) -> Result<Arc<dyn Caller>, Status> {
+        let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let token =
+            token.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim).filter(|token| !token.is_empty());
+        let Some(token) = token else {
+            return Err(Status::unauthenticated(
+                "no token: give the agent the token of a ServiceAccount in token_file (kubectl create token NAME)",
+            ));
+        };
+        // Without an address only in tests.
+        let peer = request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        match self.0.admission.identify(token, peer).await {
+            Ok(caller) => Ok(caller),
+            Err(Denial::Refused(words)) => Err(Status::unauthenticated(words)),
+            Err(Denial::Unknown(words)) => Err(Status::unavailable(words)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("agents_max", &self.0.agents_max).finish_non_exhaustive()
+    }
+}
+
+#[tonic::async_trait]
+impl Agents for Service {
+    type AttendStream = BoxStream<'static, Result<AgentReply, Status>>;
+
+    async fn attend(&self, request: Request<Streaming<AgentReport>>) -> Result<Response<Self::AttendStream>, Status> {
+        let shared = &self.0;
+        let Ok(permit) = Arc::clone(&shared.agents).try_acquire_owned() else {
+            shared.metrics.refused(Refusal::Full);
+            let limit = shared.agents_max;
+            return Err(Status::resource_exhausted(format!(
+                "{limit} agents are connected, which is this replica's limit (--agents-max); go to another replica"
+            )));
+        };
+        let caller = self.identify(&request).await.inspect_err(|status| {
+            shared.metrics.refused(Refusal::Unauthenticated);
+            if let Some(unsaid) = REFUSED.permit() {
+                let peer = request.remote_addr().map(|peer| peer.to_string());
+                warn!(peer, unsaid, "an agent was refused: {}", status.message());
+            }
+        })?;
+        let attendance = self.begin(caller, permit).await?;
+        Ok(Response::new(Box::pin(attendance.into_replies(request.into_inner()))))
+    }
+}
