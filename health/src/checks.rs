@@ -23,7 +23,7 @@ pub use self::step::{Admission, Candidate, Change, Replaced, Start, Step, Target
 use crate::definition::Target;
 use crate::ledger::{Ledger, Subject, Vantage, Witness};
 use crate::outcome::Outcome;
-use crate::plan::{Plan, Planned};
+use crate::plan::{Endpoints, Plan};
 use crate::schedule;
 use crate::shares::{Lane, Shares};
 use crate::state::CheckState;
@@ -69,7 +69,7 @@ enum Stage {
 struct Registration {
     service: ServiceKey,
     generation: Option<i64>,
-    endpoints: BTreeMap<Name, Planned>,
+    endpoints: Endpoints,
     targets: Vec<TargetId>,
 }
 
@@ -97,8 +97,7 @@ impl Checks {
         let origin = plan.origin;
         let before = self.registrations.remove(&origin);
         let mut old = self.index(before.as_ref());
-        let endpoints: BTreeMap<_, _> =
-            plan.endpoints.into_iter().map(|planned| (Name::clone(&planned.name), planned)).collect();
+        let endpoints = Endpoints::from(plan.endpoints);
         let restored: HashMap<_, _> = plan.restored.into_iter().collect();
         let mut subjects = self.kept(&origin, &endpoints);
         let mut targets = Vec::with_capacity(plan.targets.len());

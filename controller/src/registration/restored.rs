@@ -1,21 +1,23 @@
 //! Verdicts of an earlier process, from the status: a restarted replica must not show an endpoint as Unknown that it
 //! knew as Passing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use rollcall_catalog::input::{CheckVerdict, Verdict};
 use rollcall_catalog::model::{Addresses, Health, Name};
 use rollcall_crds::{self as api, CheckStatus, EndpointStatus, ServiceRegistration};
 use rollcall_health::plan as health;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::kubernetes::ObjectKey;
 
 /// Takes up verdicts, each once.
 #[derive(Debug, Default)]
 pub struct Restored {
-    /// The endpoints that this process has seen: what their status says is of its own making from then on.
-    seen: HashMap<ObjectKey, HashSet<String>>,
+    /// The endpoints that this process has seen, by the hashes of their names, sorted: what their status says is of its
+    /// own making from then on. Of two names with one hash the second is not restored, and checked at once.
+    seen: HashMap<ObjectKey, Box<[u64]>>,
 }
 
 // === impl Restored ===
@@ -24,7 +26,8 @@ impl Restored {
     /// Verdicts in the status for endpoints that this process sees for the first time, where they are.
     pub fn take(&mut self, registration: &ServiceRegistration) -> Vec<(Name, health::Restored)> {
         let spec = &registration.spec;
-        let now = spec.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
+        let mut now: Box<[u64]> = spec.endpoints.iter().map(|endpoint| hash(&endpoint.name)).collect();
+        now.sort_unstable();
         let seen = self.seen.insert(ObjectKey::of(&registration.metadata), now).unwrap_or_default();
         if spec.checks.is_empty() {
             return Vec::new();
@@ -33,7 +36,7 @@ impl Restored {
         let current = status.is_some_and(|status| status.observed_generation == registration.metadata.generation);
         let said: BTreeMap<_, _> =
             registration.status.iter().flat_map(|status| &status.endpoints).map(|said| (&said.name, said)).collect();
-        let fresh = spec.endpoints.iter().filter(|endpoint| !seen.contains(&endpoint.name));
+        let fresh = spec.endpoints.iter().filter(|endpoint| seen.binary_search(&hash(&endpoint.name)).is_err());
         let restored = fresh.filter_map(|endpoint| {
             let said = said.get(&endpoint.name).filter(|said| said.addresses == endpoint.addresses)?;
             Some((endpoint.name.as_str().into(), health::Restored { verdict: verdict(said)?, current }))
@@ -45,6 +48,10 @@ impl Restored {
     pub fn forget(&mut self, key: &ObjectKey) {
         self.seen.remove(key);
     }
+}
+
+fn hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
 }
 
 fn verdict(said: &EndpointStatus) -> Option<Verdict> {

@@ -38,13 +38,13 @@ pub fn transitions(
     now: Timestamp,
 ) -> Vec<Event> {
     let changed = desired.endpoints.iter().filter_map(|endpoint| {
-        let before = seen.told.get(endpoint.name.as_str());
+        let before = seen.told(&endpoint.name);
         let tale = changed(before, endpoint)?;
         Some(event(tale, regarding(key, seen, Some(&endpoint.name)), now))
     });
     let listed: BTreeSet<_> = desired.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
-    let in_spec = |name: &str| seen.endpoints.iter().any(|(own, _)| &**own == name);
-    let gone = seen.told.iter().filter(|(name, _)| !listed.contains(&***name) && !in_spec(name));
+    let in_spec = |name: &str| seen.endpoints.iter().any(|own| &*own.name == name);
+    let gone = seen.told.iter().filter(|(name, _)| !listed.contains(&**name) && !in_spec(name));
     let gone = gone.map(|(name, told)| {
         let note = format!("endpoint {name}: {} -> gone: it was taken out of the registration", told.health);
         let id = format!("{name} gone {:?}", seen.generation);

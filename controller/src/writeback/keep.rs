@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::api::discovery::v1::Endpoint;
 use rollcall_catalog::model::Name;
 use rollcall_catalog::service::Service;
 
+use super::observed::StandingSlice;
 use super::slices::Cut;
 
 /// Which endpoints of standing slices stay.
@@ -49,7 +50,10 @@ impl<'a> Keep<'a> {
     }
 
     /// The endpoints of a standing slice that stay in it, beside what should be there.
-    pub fn of(&self, standing: &EndpointSlice) -> Vec<Endpoint> {
+    pub fn of(&self, standing: &StandingSlice) -> Vec<Endpoint> {
+        if self.homeless.is_empty() && !self.unread {
+            return Vec::new();
+        }
         let stays = |endpoint: &Endpoint| {
             let address = endpoint.addresses.first()?.as_str();
             if self.placed.contains(address) {
@@ -60,6 +64,6 @@ impl<'a> Keep<'a> {
                 (self.unread && !self.known.contains(address)).then(|| endpoint.clone())
             }
         };
-        standing.endpoints.iter().flatten().filter_map(stays).collect()
+        standing.slice().endpoints.iter().flatten().filter_map(stays).collect()
     }
 }

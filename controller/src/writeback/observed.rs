@@ -1,18 +1,20 @@
 //! What stands in the API: versions of our slices and entries, and the status of registrations.
 
+mod registration;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::{CatalogEntry, CheckStatus, EndpointStatus, Health, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, ServiceRegistration};
 use tokio::sync::mpsc;
 
-use super::{entries, owned, slices, status};
+pub use self::registration::{SeenEndpoint, SeenRegistration, Told};
+use super::{entries, owned, slices};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 
@@ -51,8 +53,8 @@ pub struct Stands {
 pub struct StandingSlice {
     /// The object.
     pub stands: Stands,
-    /// What is in it, without what is the API server's.
-    pub slice: Arc<EndpointSlice>,
+    /// What is in it, without what is the API server's. It is seldom read, and takes a fifth of the memory as text.
+    packed: Box<str>,
 }
 
 /// A CatalogEntry as it stands in the API.
@@ -64,50 +66,6 @@ pub struct SeenEntry {
     pub revision: String,
     /// When the revision changed.
     pub last_change: Option<Timestamp>,
-}
-
-/// A registration as it stands in the API.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SeenRegistration {
-    /// Its resourceVersion.
-    pub resource_version: String,
-    /// Its uid, for Events.
-    pub uid: String,
-    /// The service that it joins.
-    pub service: ServiceKey,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its generation, for `observedGeneration`.
-    pub generation: Option<i64>,
-    /// Names and addresses of its endpoints, in the order of the spec.
-    pub endpoints: Vec<(Name, Vec<String>)>,
-    /// How large it is without its status, in bytes of JSON.
-    pub bytes: usize,
-    /// Whether the whole of it is in maintenance, and why.
-    pub maintenance: Option<String>,
-    /// When it was created.
-    pub created: Timestamp,
-    /// The version of its status.
-    pub status: Version,
-    /// Its conditions.
-    pub conditions: Vec<Condition>,
-    /// What its status says of each endpoint.
-    pub told: BTreeMap<Name, Told>,
-    /// What its checks said, by endpoint.
-    pub checks: BTreeMap<Name, Vec<CheckStatus>>,
-}
-
-/// What a status says of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// Its health.
-    pub health: Health,
-    /// Since when.
-    pub since: Timestamp,
-    /// Whether callers get it.
-    pub callable: bool,
-    /// Whether it is left out.
-    pub left_out: bool,
 }
 
 /// The way of the watches to the write-back.
@@ -141,8 +99,7 @@ impl Seen {
         let service = service.map(|name| ServiceKey { namespace: Name::clone(&key.namespace), name: name.into() });
         let resource_version = slice.resource_version().unwrap_or_default();
         let stands = Stands { resource_version, content: slices::version(&slice) };
-        let metadata = ObjectMeta { name: slice.metadata.name, ..ObjectMeta::default() };
-        Self::Slice(key, service, StandingSlice { stands, slice: Arc::new(EndpointSlice { metadata, ..slice }) })
+        Self::Slice(key, service, StandingSlice { stands, packed: pack(slice) })
     }
 
     /// A CatalogEntry.
@@ -155,6 +112,20 @@ impl Seen {
     pub fn registration(registration: &ServiceRegistration) -> Self {
         Self::Registration(ObjectKey::of(&registration.metadata), Box::new(SeenRegistration::of(registration)))
     }
+}
+
+// === impl StandingSlice ===
+
+impl StandingSlice {
+    /// What is in it, without what is the API server's.
+    pub fn slice(&self) -> EndpointSlice {
+        serde_json::from_str(&self.packed).unwrap_or_default()
+    }
+}
+
+fn pack(slice: EndpointSlice) -> Box<str> {
+    let metadata = ObjectMeta { name: slice.metadata.name, ..ObjectMeta::default() };
+    serde_json::to_string(&EndpointSlice { metadata, ..slice }).unwrap_or_default().into()
 }
 
 // === impl SeenEntry ===
@@ -170,54 +141,6 @@ impl SeenEntry {
             revision: entry.spec.revision.clone(),
             last_change: entry.spec.last_change_time.as_ref().map(|time| time.0),
         }
-    }
-}
-
-// === impl SeenRegistration ===
-
-impl SeenRegistration {
-    fn of(registration: &ServiceRegistration) -> Self {
-        let (spec, default) = (&registration.spec, rollcall_crds::ServiceRegistrationStatus::default());
-        let said = registration.status.as_ref().unwrap_or(&default);
-        let namespace = registration.namespace().unwrap_or_default();
-        Self {
-            resource_version: registration.resource_version().unwrap_or_default(),
-            uid: registration.uid().unwrap_or_default(),
-            service: ServiceKey::new(namespace, spec.service.as_str()),
-            labels: registration.labels().clone(),
-            generation: registration.metadata.generation,
-            endpoints: spec
-                .endpoints
-                .iter()
-                .map(|endpoint| (endpoint.name.as_str().into(), endpoint.addresses.clone()))
-                .collect(),
-            bytes: bytes(registration),
-            maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
-            created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-            status: status::version(said),
-            conditions: said.conditions.clone(),
-            checks: said
-                .endpoints
-                .iter()
-                .filter(|said| !said.checks.is_empty())
-                .map(|said| (said.name.as_str().into(), said.checks.clone()))
-                .collect(),
-            told: said.endpoints.iter().map(|said| (said.name.as_str().into(), Told::of(said))).collect(),
-        }
-    }
-}
-
-/// As etcd stores it, near enough: with its managed fields and without its status.
-fn bytes(registration: &ServiceRegistration) -> usize {
-    let size = |text: serde_json::Result<String>| text.map_or(0, |text| text.len());
-    size(serde_json::to_string(&registration.spec)) + size(serde_json::to_string(&registration.metadata))
-}
-
-// === impl Told ===
-
-impl Told {
-    fn of(said: &EndpointStatus) -> Self {
-        Self { health: said.health, since: said.since.0, callable: said.callable, left_out: said.message.is_some() }
     }
 }
 

@@ -80,14 +80,14 @@ impl Planner<'_> {
             let mut slice = cut.slice.clone();
             let stands = standing.remove(&name);
             if let Some(stands) = stands {
-                slice.endpoints.get_or_insert_default().extend(keep.of(&stands.slice));
+                slice.endpoints.get_or_insert_default().extend(keep.of(stands));
             }
             self.write(&mut writes, target, &name, slice, stands);
         }
         for (name, stands) in standing {
-            let kept = keep.of(&stands.slice);
+            let kept = keep.of(stands);
             let remains = service.filter(|_| !kept.is_empty());
-            match remains.and_then(|service| slices::with_endpoints(service, &stands.slice, kept)) {
+            match remains.and_then(|service| slices::with_endpoints(service, &stands.slice(), kept)) {
                 Some(slice) => self.write(&mut writes, target, name, slice, Some(stands)),
                 None => {
                     let object = ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(name) };

@@ -15,7 +15,7 @@ use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStat
 
 use super::entries;
 use super::limits;
-use super::observed::SeenRegistration;
+use super::observed::{SeenEndpoint, SeenRegistration};
 
 /// What is known of the EndpointSlices of a registration's service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn desired(
     let endpoints: Vec<_> = seen
         .endpoints
         .iter()
-        .filter_map(|(name, addresses)| Some(endpoint(seen, service, name, addresses, fates.get(name)?, now)))
+        .filter_map(|said| Some(endpoint(seen, service, said, fates.get(&said.name)?, now)))
         .collect();
     let callable = endpoints.iter().filter(|endpoint| endpoint.callable).count();
     let published = published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication);
@@ -111,11 +111,11 @@ fn fates<'a>(service: &'a Service, registered: &Registered) -> BTreeMap<&'a Name
 fn endpoint(
     seen: &SeenRegistration,
     service: &Service,
-    name: &Name,
-    addresses: &[String],
+    said: &SeenEndpoint,
     fate: &Fate<'_>,
     now: Timestamp,
 ) -> EndpointStatus {
+    let name = &said.name;
     let (health, callable, verdict_ms, reason, message) = match fate {
         Fate::In(member) => (member.health, service.gives(member), member.since_ms, member.reason.to_string(), None),
         Fate::Out(why) => (Health::Unknown, false, None, "left out".to_owned(), Some(why.to_string())),
@@ -136,7 +136,7 @@ fn endpoint(
     };
     EndpointStatus {
         name: name.to_string(),
-        addresses: addresses.to_vec(),
+        addresses: said.addresses(),
         health,
         callable,
         since: Time(whole_seconds(since)),
@@ -148,7 +148,7 @@ fn endpoint(
 
 /// Since when an endpoint has a health that no verdict times.
 fn before(seen: &SeenRegistration, name: &Name, health: ApiHealth) -> Option<Timestamp> {
-    seen.told.get(name).filter(|told| told.health == health).map(|told| told.since)
+    seen.told(name).filter(|told| told.health == health).map(|told| told.since)
 }
 
 /// The API keeps whole seconds; what it would cut off would look like a change for ever.

@@ -8,7 +8,7 @@ use rollcall_catalog::model::Name;
 
 use super::{Change, Checks};
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
-use crate::plan::Planned;
+use crate::plan::Endpoints;
 
 // === impl Checks ===
 
@@ -30,7 +30,7 @@ impl Checks {
     }
 
     /// What was said so of endpoints that are still where they were.
-    pub(super) fn kept(&self, origin: &Arc<Origin>, endpoints: &BTreeMap<Name, Planned>) -> BTreeMap<Name, Subject> {
+    pub(super) fn kept(&self, origin: &Arc<Origin>, endpoints: &Endpoints) -> BTreeMap<Name, Subject> {
         let same = |(name, subject): (&Name, &Subject)| {
             endpoints.get(name).filter(|planned| planned.addresses == subject.addresses)?;
             let said = subject.evidence.iter().filter(|(witness, _)| !matches!(witness.vantage, Vantage::Address(_)));

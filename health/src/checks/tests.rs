@@ -9,7 +9,7 @@ use rollcall_catalog::model::Addresses;
 
 use super::*;
 use crate::definition::{Check, CheckKind, Tcp};
-use crate::plan::Restored;
+use crate::plan::{Planned, Restored};
 
 fn origin(name: &str) -> Arc<Origin> {
     Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", name))

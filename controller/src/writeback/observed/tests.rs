@@ -4,7 +4,7 @@ use super::*;
 
 fn stands(version: &str) -> StandingSlice {
     let stands = Stands { resource_version: version.into(), content: Version(version.parse().unwrap_or(0)) };
-    StandingSlice { stands, slice: Arc::default() }
+    StandingSlice { stands, packed: "{}".into() }
 }
 
 fn key(name: &str) -> ObjectKey {

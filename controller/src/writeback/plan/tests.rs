@@ -40,8 +40,7 @@ fn write_with(observed: &mut Observed, setbacks: &Setbacks, snapshot: &Arc<Snaps
 /// Address and readiness of every endpoint that stands.
 fn standing(observed: &Observed) -> Vec<(String, Option<bool>)> {
     let service = service_key("payments");
-    let slices =
-        observed.slices(&service).flat_map(|(_, standing)| standing.slice.endpoints.clone().unwrap_or_default());
+    let slices = observed.slices(&service).flat_map(|(_, standing)| standing.slice().endpoints.unwrap_or_default());
     let mut all: Vec<_> = slices
         .map(|endpoint| (endpoint.addresses[0].clone(), endpoint.conditions.and_then(|conditions| conditions.ready)))
         .collect();

@@ -1,0 +1,136 @@
+//! A registration as it stands in the API: what the write-back compares with, and nothing more.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use rollcall_catalog::digest::Version;
+use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_crds::{
+    CheckStatus, EndpointSpec, EndpointStatus, Health, ServiceRegistration, ServiceRegistrationStatus,
+};
+
+use crate::writeback::status;
+
+/// A registration as it stands in the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenRegistration {
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its uid, for Events.
+    pub uid: String,
+    /// The service that it joins.
+    pub service: ServiceKey,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its generation, for `observedGeneration`.
+    pub generation: Option<i64>,
+    /// Its endpoints, in the order of the spec.
+    pub endpoints: Box<[SeenEndpoint]>,
+    /// How large it is without its status, in bytes of JSON.
+    pub bytes: usize,
+    /// Whether the whole of it is in maintenance, and why.
+    pub maintenance: Option<String>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The version of its status.
+    pub status: Version,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+    /// What its status says of each endpoint, by name.
+    pub told: Box<[(Name, Told)]>,
+    /// What its checks said, by endpoint.
+    pub checks: BTreeMap<Name, Vec<CheckStatus>>,
+}
+
+/// An endpoint of a registration as it stands in the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenEndpoint {
+    /// Its name.
+    pub name: Name,
+    /// Its addresses as they are written, with a space between them.
+    addresses: Box<str>,
+}
+
+/// What a status says of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its health.
+    pub health: Health,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether callers get it.
+    pub callable: bool,
+    /// Whether it is left out.
+    pub left_out: bool,
+}
+
+// === impl SeenRegistration ===
+
+impl SeenRegistration {
+    pub(super) fn of(registration: &ServiceRegistration) -> Self {
+        let (spec, default) = (&registration.spec, rollcall_crds::ServiceRegistrationStatus::default());
+        let said = registration.status.as_ref().unwrap_or(&default);
+        let namespace = registration.namespace().unwrap_or_default();
+        Self {
+            resource_version: registration.resource_version().unwrap_or_default(),
+            uid: registration.uid().unwrap_or_default(),
+            service: ServiceKey::new(namespace, spec.service.as_str()),
+            labels: registration.labels().clone(),
+            generation: registration.metadata.generation,
+            endpoints: spec.endpoints.iter().map(SeenEndpoint::of).collect(),
+            bytes: bytes(registration),
+            maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
+            created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            status: status::version(said),
+            conditions: said.conditions.clone(),
+            checks: said
+                .endpoints
+                .iter()
+                .filter(|said| !said.checks.is_empty())
+                .map(|said| (said.name.as_str().into(), said.checks.clone()))
+                .collect(),
+            told: told(said),
+        }
+    }
+
+    /// What the status says of an endpoint.
+    pub fn told(&self, endpoint: &str) -> Option<&Told> {
+        let at = self.told.binary_search_by(|(name, _)| (**name).cmp(endpoint)).ok()?;
+        self.told.get(at).map(|(_, told)| told)
+    }
+}
+
+fn told(said: &ServiceRegistrationStatus) -> Box<[(Name, Told)]> {
+    let mut told: Vec<_> = said.endpoints.iter().map(|said| (Name::from(said.name.as_str()), Told::of(said))).collect();
+    told.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    told.into()
+}
+
+// === impl SeenEndpoint ===
+
+impl SeenEndpoint {
+    fn of(said: &EndpointSpec) -> Self {
+        Self { name: said.name.as_str().into(), addresses: said.addresses.join(" ").into() }
+    }
+
+    /// Its addresses as they are written.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// As etcd stores it, near enough: with its managed fields and without its status.
+fn bytes(registration: &ServiceRegistration) -> usize {
+    let size = |text: serde_json::Result<String>| text.map_or(0, |text| text.len());
+    size(serde_json::to_string(&registration.spec)) + size(serde_json::to_string(&registration.metadata))
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of(said: &EndpointStatus) -> Self {
+        Self { health: said.health, since: said.since.0, callable: said.callable, left_out: said.message.is_some() }
+    }
+}
