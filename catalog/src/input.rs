@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::evict::TimeToEvict;
 use crate::guard::{Cidr, Guard};
 use crate::model::{Addresses, Attributes, Endpoint, Health, Name, Ports, ServiceKey, Uid};
 use crate::policy::Policy;
@@ -69,7 +70,7 @@ pub struct Contribution {
     /// `metadata.generation` of the object, where somebody is told which one the catalog has taken in.
     pub generation: Option<i64>,
     /// From the death of one of its endpoints to the verdict, at the longest; `None` where nothing checks them.
-    pub time_to_evict: Option<Duration>,
+    pub time_to_evict: Option<TimeToEvict>,
 }
 
 /// An endpoint that cannot be used as it is written.
@@ -97,6 +98,8 @@ pub enum Fault {
     UnknownPort,
     /// A value that this version does not know, or cannot use.
     UnsupportedValue,
+    /// A name that has no address, or none yet.
+    Unresolved,
 }
 
 /// What the Kubernetes Service of the key says.

@@ -20,6 +20,7 @@
 pub mod bucket;
 pub mod catalog;
 pub mod digest;
+pub mod evict;
 pub mod guard;
 pub mod hold;
 pub mod input;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::digest::{Digest, Version};
+use crate::evict::TimeToEvict;
 use crate::guard::Refusal;
 use crate::input::{CheckVerdict, Families, Origin, Problem, ServiceFacts, ServiceKind};
 use crate::members::Members;
@@ -79,7 +79,7 @@ pub struct Registered {
     /// What in it cannot be used, apart from single endpoints.
     pub problems: Arc<[Problem]>,
     /// From the death of one of its endpoints to the verdict, at the longest; `None` where nothing checks them.
-    pub time_to_evict: Option<Duration>,
+    pub time_to_evict: Option<TimeToEvict>,
 }
 
 /// An endpoint that was kept out of a service.
@@ -203,8 +203,8 @@ impl Service {
 
     /// From the death of an endpoint to the verdict, at the longest, of the registration where it takes longest; `None`
     /// where nothing checks them.
-    pub fn time_to_evict(&self) -> Option<Duration> {
-        self.registrations.iter().filter_map(|registered| registered.time_to_evict).max()
+    pub fn time_to_evict(&self) -> Option<TimeToEvict> {
+        self.registrations.iter().filter_map(|registered| registered.time_to_evict).max_by_key(TimeToEvict::total)
     }
 
     /// Computes [`Service::version`] and [`Service::story`]. A service of one bucket is hashed as a whole, larger ones by
@@ -271,8 +271,10 @@ impl Registered {
         for problem in self.problems.iter() {
             digest.number(problem.fault as u64).text(&problem.words);
         }
-        let evict_ms = self.time_to_evict.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        digest.number(evict_ms);
+        let evict = self.time_to_evict.unwrap_or_default();
+        for term in [evict.detection, evict.confirmation, evict.lateness] {
+            digest.number(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall_catalog::catalog::Catalog;
+use rollcall_catalog::evict::TimeToEvict;
 use rollcall_catalog::guard::{Cidr, Guard, Refusal, Reserved};
 use rollcall_catalog::input::{CheckVerdict, Input, NodeFacts, PodFacts, ServiceKind, Verdict};
 use rollcall_catalog::model::{Conditions, Health, HealthSource};
@@ -229,7 +230,7 @@ fn a_port_that_the_service_does_not_have_is_left_out_and_with_none_left_the_endp
 #[test]
 fn what_lasts_of_the_lateness_of_probes_is_in_the_time_to_evict_and_in_no_version() {
     let mut checks = contribution(&registration("vms"), "payments", vec![checked("vm-1", "198.51.100.11")]);
-    checks.time_to_evict = Some(Duration::from_secs(2));
+    checks.time_to_evict = Some(TimeToEvict { detection: Duration::from_secs(2), ..TimeToEvict::default() });
     let mut catalog = Catalog::default();
     catalog.apply(Input::Contribution(checks));
     catalog.apply(said(&registration("others"), "orders", vec![vm("vm-2", "198.51.100.12")]));
@@ -238,7 +239,7 @@ fn what_lasts_of_the_lateness_of_probes_is_in_the_time_to_evict_and_in_no_versio
     let after = catalog.publish(Now::default()).snapshot.expect("news");
     let of = |snapshot: &Snapshot, name| {
         let service = snapshot.get(&key(name)).expect("it is there");
-        (service.time_to_evict().map(|time| time.as_secs()), service.version)
+        (service.time_to_evict().map(|time| time.total().as_secs()), service.version)
     };
     assert_eq!(of(&before, "payments").0, Some(2));
     assert_eq!(of(&after, "payments"), (Some(7), of(&before, "payments").1));

@@ -7,9 +7,11 @@
 //! ```
 //!
 //! - [`sources`]: watches on the Kubernetes API; objects shrink here; [`registration`]: a registration, read once
+//! - [`resolve`]: endpoints that are given by a DNS name, between the watch and who reads registrations
 //! - [`checks`]: active checks of registered endpoints
 //! - [`replicas`]: who is there, who owns which work, and what replicas tell each other
 //! - [`agents`]: machines outside the cluster that register themselves
+//! - [`evictions`]: how long it really takes until a dead endpoint is out
 //! - [`writer`]: the one task that owns the catalog
 //! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
 //! - [`leadership`]: the Lease and its fence
@@ -25,10 +27,12 @@ pub mod api;
 pub mod args;
 pub mod checks;
 pub mod cluster_domain;
+pub mod evictions;
 pub mod kubernetes;
 pub mod leadership;
 pub mod registration;
 pub mod replicas;
+pub mod resolve;
 pub mod serve;
 pub mod sources;
 pub mod start;

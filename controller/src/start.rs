@@ -21,6 +21,7 @@ use crate::api::{self, Routes};
 use crate::args::Args;
 use crate::checks;
 use crate::cluster_domain;
+use crate::evictions::{self, Evictions};
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership;
@@ -69,7 +70,9 @@ pub async fn serve(
     // In: the one writer, and what speaks to it.
     let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
     inbox.send(Message::Say(Input::Guard(args.guard()))).await;
-    let orders = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, &mut registry);
+    let evictions = evictions::start(snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
+    let orders =
+        checks::start(client.clone(), inbox.clone(), snapshots.clone(), evictions.clone(), clock, &mut registry);
     let (observations, seen) = Observations::new();
     let to = Receivers { inbox, orders, observations, snapshots: snapshots.clone() };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
@@ -89,7 +92,7 @@ pub async fn serve(
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
-    let election = lead(client, &args, (snapshots.clone(), seen), clock, &stop, &mut registry);
+    let election = lead(client, &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry);
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
@@ -111,7 +114,7 @@ pub async fn serve(
 fn lead(
     client: Client,
     args: &Args,
-    (snapshots, seen): (Snapshots, mpsc::Receiver<Seen>),
+    (snapshots, seen, evictions): (Snapshots, mpsc::Receiver<Seen>, Evictions),
     clock: Clock,
     stop: &CancellationToken,
     registry: &mut Registry,
@@ -122,7 +125,8 @@ fn lead(
     let candidate = (identity.clone(), denials.clone());
     let (fence, election) =
         leadership::start(client.clone(), &args.namespace, candidate, clock, stop.clone(), registry);
-    let writing = Writing { client, fence, identity, denials, writes_per_second: args.writes_per_second };
+    let writes_per_second = args.writes_per_second;
+    let writing = Writing { client, fence, identity, denials, writes_per_second, evictions };
     writeback::start(writing, snapshots, seen, clock, registry);
     election
 }

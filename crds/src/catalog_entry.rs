@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::ApiDuration;
 use crate::health::Health;
 use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style, open_enum};
+use crate::time_to_evict::TimeToEvict;
 
 /// What stands in a [`CatalogEntry`], at its top level.
 //
@@ -118,6 +119,9 @@ pub struct CatalogEntryContent {
     /// Absent if nothing watches the endpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_evict: Option<ApiDuration>,
+    /// The same, term by term, of the registration where it takes longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_evict_terms: Option<TimeToEvict>,
 }
 
 /// What a service is in Kubernetes.

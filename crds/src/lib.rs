@@ -32,6 +32,7 @@ pub mod health;
 pub mod registration;
 mod schema;
 pub mod status;
+pub mod time_to_evict;
 
 pub use catalog_entry::{
     CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginKind, OriginSummary, ServiceKind,
@@ -48,6 +49,7 @@ pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };
 pub use status::{CheckStatus, EndpointStatus, ServiceRegistrationStatus};
+pub use time_to_evict::TimeToEvict;
 
 /// The API group of all kinds here.
 pub const GROUP: &str = "rollcall.dev";

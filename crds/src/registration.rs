@@ -123,6 +123,8 @@ pub enum Protocol {
 /// One instance of the service outside the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.addresses) != has(self.host)")
+    .message("endpoint: give either addresses or, for a DNS name that is looked up, host"))]
 pub struct EndpointSpec {
     /// Name of the instance, a DNS label, unique in the registration. Its identity. Under another address it is checked
     /// anew before callers get it.
@@ -130,18 +132,26 @@ pub struct EndpointSpec {
     #[x_kube(validation = Rule::new(IS_LABEL)
         .message("endpoint name: use a-z, 0-9 and - only, such as vm-1: no capitals, no _, no dots"))]
     pub name: String,
-    /// Where it is called: one IPv4 address, one IPv6 address, or one of each, without a port.
+    /// Where it is called: one IPv4 address, one IPv6 address, or one of each, without a port. Either this or `host`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 2), inner(length(max = 253)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
         validation = Rule::new("self.all(address, !address.matches(r'^[^:]+:[0-9]+$|[\\[/]'))")
             .message("endpoint addresses: give the IP address alone, such as 198.51.100.11; the port's number stands in spec.ports, or in this endpoint's ports where it differs"),
         validation = Rule::new("self.all(address, isIP(address) || address.matches(r'^[^:]+:[0-9]+$|[\\[/]'))")
-            .message("endpoint addresses: give IP addresses such as 198.51.100.11 or 2001:db8::11; names are not resolved"),
+            .message("endpoint addresses: give IP addresses such as 198.51.100.11 or 2001:db8::11; a DNS name goes into host, in place of addresses"),
         validation = Rule::new("!self.all(address, isIP(address)) || self.size() < 2 || ip(self[0]).family() != ip(self[1]).family()")
             .message("endpoint addresses: give at most one IPv4 and one IPv6 address; use one endpoint per machine"),
     )]
     pub addresses: Vec<String>,
+    /// DNS name in place of addresses, such as db.example.net, looked up by the controller again and again. Each of its
+    /// addresses, 16 at most, becomes an endpoint of its own: NAME-198-51-100-7.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches(r'^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)+[.]?$') && !self.matches('^[0-9.]+$')")
+        .message("endpoint host: give a whole DNS name such as db.example.net, without a port; an IP address goes into addresses"))]
+    pub host: Option<String>,
     /// Ports on which this instance listens elsewhere than `spec.ports` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -242,6 +252,7 @@ impl Default for EndpointSpec {
         Self {
             name: String::new(),
             addresses: Vec::new(),
+            host: None,
             ports: Vec::new(),
             hostname: None,
             zone: None,

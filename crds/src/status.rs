@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
 use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style};
+use crate::time_to_evict::TimeToEvict;
 
 /// What Rollcall found. Written by the leading controller, and only when something changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -32,6 +33,10 @@ pub struct ServiceRegistrationStatus {
     /// Endpoints that are not listed, since a registration as large as this one leaves no room for them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub endpoints_omitted: u32,
+    /// An endpoint that dies is out of every answer after at most this long, term by term. Absent if nothing watches the
+    /// endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_evict: Option<TimeToEvict>,
 }
 
 /// How one endpoint is, and why.

@@ -19,7 +19,7 @@ use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
 use self::begin::{Known, When};
-pub use self::step::{Admission, Candidate, Change, Replaced, Start, Step, TargetId};
+pub use self::step::{Admission, Candidate, Change, Course, Replaced, Start, Step, TargetId};
 use crate::definition::Target;
 use crate::ledger::{Ledger, Subject, Vantage, Witness};
 use crate::outcome::Outcome;
@@ -197,6 +197,17 @@ impl Checks {
         self.shares.release(&origin);
         self.due(id, now.mono_ms.saturating_add(millis_up(delay)));
         self.tell(origin, endpoint, witness, Some(evidence))
+    }
+
+    /// How an endpoint came to fail, by the check that saw it first; `None` where no check of ours both saw it live and fail.
+    pub fn course(&self, origin: &Arc<Origin>, endpoint: &Name) -> Option<Course> {
+        let registration = self.registrations.get(origin)?;
+        let targets = registration.targets.iter().filter_map(|id| self.targets.get(id));
+        let failing =
+            targets.filter(|target| target.target.endpoint == *endpoint && target.state.health() == Health::Critical);
+        let (alive_ms, failed_ms) =
+            failing.filter_map(|target| target.state.failed_since()).min_by_key(|(_, failed)| *failed)?;
+        Some(Course { service: registration.service.clone(), alive_ms, failed_ms })
     }
 
     /// The catalog has changed: what it did not have yet is looked at again.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollcall_catalog::evict::TimeToEvict;
 use rollcall_catalog::time::Now;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -10,6 +11,9 @@ use crate::state::Next;
 
 /// Failures of a check that has never passed, for each of which the wait grows by one retry interval.
 const AWAIT_STEP: u32 = 60;
+
+/// What others who are asked have beyond the check's timeout, for the way there and back.
+pub const CONFIRMATION_MARGIN: Duration = Duration::from_millis(500);
 
 /// Where in its interval a check runs: fixed by a hash of its id, so that a restart causes no storm.
 pub fn phase(id: &str, interval: Duration) -> Duration {
@@ -42,10 +46,16 @@ pub fn delay(next: Next, check: &Check, phase: Duration, began_ms: u64, now: Now
 /// The longest time from the death of a target to the verdict: one interval until it is asked, one timeout for each of the
 /// first two failures, since the first is repeated at once, and for each further one the retry interval, or the timeout
 /// if that is longer.
-pub fn time_to_evict(check: &Check) -> Duration {
+///
+/// Others are asked together with the last repeat, or after the only failure: they have as long as the check, and
+/// [`CONFIRMATION_MARGIN`] more for the way.
+pub fn time_to_evict(check: &Check) -> TimeToEvict {
     let failures = u32::from(check.thresholds.failures.max(1));
     let further = failures.saturating_sub(2);
-    check.interval + check.timeout * failures.min(2) + check.retry_interval.max(check.timeout) * further
+    let detection =
+        check.interval + check.timeout * failures.min(2) + check.retry_interval.max(check.timeout) * further;
+    let asked_after = if failures == 1 { check.timeout } else { Duration::ZERO };
+    TimeToEvict { detection, confirmation: asked_after + CONFIRMATION_MARGIN, lateness: Duration::ZERO }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -118,7 +128,10 @@ mod tests {
 
     #[test]
     fn the_threshold_buys_the_time_that_it_says() {
-        let evict = |failures| time_to_evict(&check(5, failures)).as_millis();
-        assert_eq!([1, 2, 3, 10].map(evict), [5_500, 6_000, 7_000, 14_000]);
+        let evict = |failures| {
+            let terms = time_to_evict(&check(5, failures));
+            (terms.detection.as_millis(), terms.confirmation.as_millis())
+        };
+        assert_eq!([1, 2, 3, 10].map(evict), [(5_500, 1_000), (6_000, 500), (7_000, 500), (14_000, 500)]);
     }
 }

@@ -16,6 +16,9 @@ pub struct CheckState {
     told: Told,
     streak: Streak,
     has_passed: bool,
+    /// When it was last seen alive, and when it failed for the first time since, of the monotonic clock.
+    alive_ms: Option<u64>,
+    failed_ms: Option<u64>,
 }
 
 /// Results of one kind in a row. Another kind ends it: kinds never add up, but that a warning is no failure either.
@@ -59,6 +62,8 @@ impl CheckState {
             told: reason,
             streak: Streak::default(),
             has_passed: false,
+            alive_ms: None,
+            failed_ms: None,
         }
     }
 
@@ -78,8 +83,8 @@ impl CheckState {
     /// A check that takes up what is known already, from an earlier process or from what callers have: that stands until
     /// as many results as the threshold says speak against it.
     pub fn inherited(health: Health, since_ms: i64, reason: Name) -> Self {
-        let streak = Streak::default();
-        Self { health, since_ms, told: Told::inherited(reason), streak, has_passed: true }
+        let (streak, told) = (Streak::default(), Told::inherited(reason));
+        Self { health, since_ms, told, streak, has_passed: true, alive_ms: None, failed_ms: None }
     }
 
     /// What it is decided to be.
@@ -90,6 +95,11 @@ impl CheckState {
     /// What it says about its endpoint.
     pub fn evidence(&self) -> Evidence {
         Evidence { health: self.health, since_ms: self.since_ms, reason: Name::clone(self.told.reason()) }
+    }
+
+    /// When it was last seen alive, and when it failed for the first time since; `None` unless both were seen here.
+    pub fn failed_since(&self) -> Option<(u64, u64)> {
+        self.alive_ms.zip(self.failed_ms)
     }
 
     /// Takes in a result; says when to ask again.
@@ -107,6 +117,11 @@ impl CheckState {
             }
         };
         self.streak.add(kind);
+        if kind == Kind::Failure {
+            self.failed_ms.get_or_insert(now.mono_ms);
+        } else {
+            (self.alive_ms, self.failed_ms) = (Some(now.mono_ms), None);
+        }
         // What is callable stays so until as many of one kind speak of another; what is not needs as many that are no failure.
         let (target, length, needed) = match kind {
             Kind::Failure => (Health::Critical, self.streak.length, thresholds.failures),

@@ -10,6 +10,7 @@ use super::claims::contest;
 use super::offers::{Candidate, Order};
 use super::{Context, Lookup, Statements};
 use crate::digest::{Digest, Version};
+use crate::evict::TimeToEvict;
 use crate::input::{Contribution, OriginKind};
 use crate::members::Members;
 use crate::model::{EndpointId, Name, Port, Ports, ServiceKey};
@@ -273,7 +274,7 @@ fn registered(contribution: &Contribution, lateness: Duration) -> Option<Registe
             origin: Arc::clone(&contribution.origin),
             generation: contribution.generation,
             problems: Arc::clone(&contribution.problems),
-            time_to_evict: contribution.time_to_evict.map(|time| time + lateness),
+            time_to_evict: contribution.time_to_evict.map(|time| TimeToEvict { lateness, ..time }),
         }),
     }
 }

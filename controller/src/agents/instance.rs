@@ -67,6 +67,7 @@ impl Instance {
         let endpoint = EndpointSpec {
             name: endpoint.clone(),
             addresses: addresses(&said.addresses)?,
+            host: None,
             ports: own,
             hostname: optional(&said.hostname, is_label, "hostname", "give its first label alone, such as db-1")?,
             zone: optional(&said.zone, is_label_value, "zone", "give it as the nodes' label has it, such as eu-1a")?,

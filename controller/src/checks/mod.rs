@@ -27,6 +27,7 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_health::probe::{Network, Probes};
 use tokio::sync::mpsc;
 
+use crate::evictions::Evictions;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Snapshots};
 use runner::{Order, Runner};
@@ -44,6 +45,7 @@ pub fn start(
     client: Client,
     inbox: Inbox,
     snapshots: Snapshots,
+    evictions: Evictions,
     clock: Clock,
     registry: &mut Registry,
 ) -> mpsc::Sender<Order> {
@@ -53,6 +55,6 @@ pub fn start(
     let surroundings = Surroundings { secrets: Secrets::new(client), snapshots: snapshots.clone() };
     let probes = Probes::new(Network).with(Arc::new(surroundings));
     let (runner, orders) = Runner::new(inbox, snapshots, clock, probes, probes_max, metrics);
-    tokio::spawn(runner.run());
+    tokio::spawn(runner.telling(evictions).run());
     orders
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use rollcall_admin::LogRate;
 use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Origin};
-use rollcall_catalog::model::Name;
+use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
-use rollcall_health::checks::{Change, Start, Step, TargetId};
+use rollcall_health::checks::{Change, Course, Start, Step, TargetId};
 use rollcall_health::ledger::{Evidence, Witness};
 use rollcall_health::probe::Prober;
 use rollcall_health::{Checks, Lateness, Outcome, Plan};
@@ -23,6 +23,7 @@ use tracing::{Instrument, info, warn};
 
 use super::admission::Admissions;
 use super::metrics::Metrics;
+use crate::evictions::{Decided, Evictions};
 use crate::kubernetes::freshness::Source;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Message, Snapshots};
@@ -62,6 +63,7 @@ pub struct Runner<P> {
     lateness: Lateness,
     running: JoinSet<(TargetId, Outcome)>,
     aborts: HashMap<TargetId, AbortHandle>,
+    evictions: Evictions,
 }
 
 /// A few lines at once, then one in ten seconds, however many probes are concerned.
@@ -98,8 +100,15 @@ impl<P: Prober> Runner<P> {
             lateness: Lateness::default(),
             running: JoinSet::new(),
             aborts: HashMap::new(),
+            evictions: Evictions::default(),
         };
         (runner, sender)
+    }
+
+    /// The same, telling who measures evictions of them.
+    #[must_use]
+    pub fn telling(self, evictions: Evictions) -> Self {
+        Self { evictions, ..self }
     }
 
     /// Checks until every sender of orders is gone.
@@ -214,7 +223,16 @@ impl<P: Prober> Runner<P> {
             self.metrics.transition(before, verdict.health);
             info!(namespace = %origin.namespace, registration = %origin.name, %endpoint, health = %verdict.health, reason = %verdict.reason, "verdict");
         }
+        if verdict.as_ref().is_some_and(|verdict| verdict.health == Health::Critical) && before.is_callable() {
+            self.measure(&origin, &endpoint);
+        }
         self.inbox.send(Message::Say(Input::Verdict(origin, endpoint, verdict))).await;
+    }
+
+    fn measure(&self, origin: &Arc<Origin>, endpoint: &Name) {
+        let Some(Course { service, alive_ms, failed_ms }) = self.checks.course(origin, endpoint) else { return };
+        let (origin, endpoint, decided_ms) = (Arc::clone(origin), Name::clone(endpoint), self.now().mono_ms);
+        self.evictions.decided(Decided { origin, service, endpoint, alive_ms, failed_ms, decided_ms });
     }
 }
 

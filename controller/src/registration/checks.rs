@@ -2,10 +2,12 @@
 
 mod kind;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_catalog::evict::TimeToEvict;
 use rollcall_catalog::input::{Fault, Problem};
 use rollcall_catalog::model::{Endpoint, Health, Name, Protocol};
 use rollcall_crds::{self as api, InitialStatus, ServiceRegistrationSpec};
@@ -28,16 +30,27 @@ pub(super) fn read(namespace: &Name, spec: &ServiceRegistrationSpec) -> (Vec<Arc
 }
 
 /// From the death of an endpoint to the verdict, at the longest: the check that decides first counts.
-pub(super) fn time_to_evict(checks: &[Arc<Check>]) -> Option<Duration> {
-    checks.iter().map(|check| schedule::time_to_evict(check)).min()
+pub(super) fn time_to_evict(checks: &[Arc<Check>]) -> Option<TimeToEvict> {
+    checks.iter().map(|check| schedule::time_to_evict(check)).min_by_key(TimeToEvict::total)
 }
 
 /// Every check of every address. Endpoints in maintenance are checked too, so that their end has a verdict ready.
-pub(super) fn targets(checks: &[Arc<Check>], endpoints: &[Arc<Endpoint>]) -> Vec<Target> {
+pub(super) fn targets(
+    checks: &[Arc<Check>],
+    endpoints: &[Arc<Endpoint>],
+    spec: &ServiceRegistrationSpec,
+) -> Vec<Target> {
+    let hosts: HashMap<&str, Name> =
+        spec.endpoints.iter().filter_map(|said| Some((&*said.name, said.host.as_deref()?.into()))).collect();
     let mut targets = Vec::with_capacity(checks.len() * endpoints.len());
     for endpoint in endpoints {
         for check in checks {
             let Some(port) = check.port_of(&endpoint.ports) else { continue };
+            // By its name it is called, so by its name it answers and shows its certificate.
+            let check = &match hosts.get(&*endpoint.name) {
+                Some(host) => Arc::new(Check { kind: check.kind.clone().at_host(host), ..Check::clone(check) }),
+                None => Arc::clone(check),
+            };
             targets.extend(endpoint.addresses.iter().map(|ip| Target {
                 endpoint: Name::clone(&endpoint.name),
                 check: Arc::clone(check),

@@ -10,9 +10,10 @@ pub mod checks;
 pub mod endpoints;
 pub mod restored;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rollcall_catalog::input::{Contribution, Origin, OriginKind, Problem, Unusable};
+use rollcall_catalog::input::{Contribution, Fault, Origin, OriginKind, Problem, Unusable};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Attributes, Endpoint, HealthSource, Name, Port, ServiceKey};
 use rollcall_crds::ServiceRegistration;
@@ -55,18 +56,30 @@ impl Reader {
         self.restored.forget(key);
     }
 
-    /// Reads one.
+    /// Reads one whose endpoints all have addresses.
     pub fn read(&mut self, registration: &ServiceRegistration) -> Reading {
+        self.read_resolved(registration, &BTreeMap::new())
+    }
+
+    /// Reads one. `unresolved` has words about endpoints that are given by a name without an address.
+    pub fn read_resolved(
+        &mut self,
+        registration: &ServiceRegistration,
+        unresolved: &BTreeMap<String, String>,
+    ) -> Reading {
         let spec = &registration.spec;
         let origin = self.origin(&ObjectKey::of(&registration.metadata));
         let (checks, mut problems) = checks::read(&origin.namespace, spec);
         let cannot_check = checks.is_empty().then(|| problems.first().cloned()).flatten();
         problems.extend(endpoints::problems(spec));
+        problems.extend(left_out(spec, unresolved));
 
         let mut endpoints = Vec::with_capacity(spec.endpoints.len());
         let mut unusable = Vec::new();
         for said in &spec.endpoints {
-            match self.endpoint(spec, said, cannot_check.as_ref()) {
+            let why = unresolved.get(&said.name).map(|words| problem(Fault::Unresolved, words.clone()));
+            let why = why.filter(|_| said.addresses.is_empty());
+            match why.map_or_else(|| self.endpoint(spec, said, cannot_check.as_ref()), Err) {
                 Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
                 Err(problem) => unusable.push(Unusable { name: self.names.get(&said.name), problem }),
             }
@@ -92,11 +105,21 @@ impl Reader {
             service: contribution.service.clone(),
             generation: contribution.generation,
             endpoints: contribution.endpoints.iter().map(planned).collect(),
-            targets: checks::targets(&checks, &contribution.endpoints),
+            targets: checks::targets(&checks, &contribution.endpoints, spec),
             restored: self.restored.take(registration),
         };
         Reading { contribution, plan }
     }
+}
+
+/// What is said of hosts whose other addresses are in use.
+fn left_out<'a>(
+    spec: &'a rollcall_crds::ServiceRegistrationSpec,
+    unresolved: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = Problem> + 'a {
+    let said = spec.endpoints.iter().filter(|said| !said.addresses.is_empty());
+    let words = said.filter_map(|said| Some(format!("endpoint {}: {}", said.name, unresolved.get(&said.name)?)));
+    words.map(|words| problem(Fault::UnsupportedValue, words))
 }
 
 /// A fault with its remedy.

@@ -64,7 +64,7 @@ fn explain(service: &Service) -> Value {
         "exists": service.exists(),
         "stale": service.stale,
         "held": service.held,
-        "time_to_evict_ms": service.time_to_evict().map(|time| time.as_millis() as u64),
+        "time_to_evict_ms": service.time_to_evict().map(|time| time.total().as_millis() as u64),
         "buckets": service.buckets(),
         "endpoints": members.collect::<Vec<_>>(),
         "excluded": excluded.collect::<Vec<_>>(),

@@ -26,6 +26,7 @@ use rollcall_catalog::Input;
 use crate::checks::runner::Order;
 use crate::kubernetes::freshness::{Freshness, Source};
 use crate::kubernetes::metrics::Metrics;
+use crate::resolve;
 use crate::time::clock::Clock;
 use crate::writeback::observed::Observations;
 use crate::writer::{Inbox, Message, Snapshots};
@@ -67,7 +68,10 @@ pub fn start(
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
     watches.of_namespaces(Source::EndpointSlices, || EndpointSlices::new(inbox.clone(), observations.clone()));
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
-    let registrations = || Registrations::new(orders.clone(), observations.clone());
+    let registrations = || {
+        let registrations = Registrations::new(orders.clone(), observations.clone());
+        resolve::before(registrations, args.resolv_conf.clone(), clock)
+    };
     watches.of_namespaces(Source::ServiceRegistrations, registrations);
     if wanted.contains(&Source::Nodes) {
         watches.of_cluster(Source::Nodes, Nodes::new(inbox.clone()));

@@ -8,6 +8,8 @@ use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;
 use crate::registration::{Reader, Reading};
+use crate::resolve::Resolved;
+use crate::resolve::expand::Unresolved;
 use crate::writeback::observed::{Observations, Seen};
 
 /// Hands ServiceRegistrations to the catalog, the checks and the write-back.
@@ -28,11 +30,7 @@ impl Registrations {
 
 impl Handler<ServiceRegistration> for Registrations {
     async fn apply(&mut self, registration: ServiceRegistration) {
-        let Reading { contribution, plan } = self.reader.read(&registration);
-        // By way of the checks, which tell the catalog the verdicts together with the endpoints. Fails during shutdown
-        // only, when nobody checks any more.
-        let _ = self.orders.send(Order::Register(Box::new((contribution, plan)))).await;
-        self.observations.send(Seen::registration(&registration)).await;
+        self.take_in(registration, Unresolved::default()).await;
     }
 
     async fn delete(&mut self, gone: &ObjectKey) {
@@ -48,6 +46,16 @@ impl Handler<ServiceRegistration> for Registrations {
     async fn synced(&mut self) {
         self.observations.send(Seen::Synced(Source::ServiceRegistrations)).await;
         let _ = self.orders.send(Order::Synced(Source::ServiceRegistrations)).await;
+    }
+}
+
+impl Resolved for Registrations {
+    async fn take_in(&mut self, registration: ServiceRegistration, unresolved: Unresolved) {
+        let Reading { contribution, plan } = self.reader.read_resolved(&registration, &unresolved);
+        // By way of the checks, which tell the catalog the verdicts together with the endpoints. Fails during shutdown
+        // only, when nobody checks any more.
+        let _ = self.orders.send(Order::Register(Box::new((contribution, plan)))).await;
+        self.observations.send(Seen::registration(&registration)).await;
     }
 }
 

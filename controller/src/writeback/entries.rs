@@ -1,7 +1,6 @@
 //! The CatalogEntry of a service.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -9,17 +8,13 @@ use rollcall_catalog::digest::{Digest, Version};
 use rollcall_catalog::input::{OriginKind, ServiceKind};
 use rollcall_catalog::model::{Health, Port};
 use rollcall_catalog::service::{Excluded, Member, Service, Why};
-use rollcall_crds::{
-    self as api, ApiDuration, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary,
-};
+use rollcall_crds::{self as api, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary};
 
 use super::entry_labels;
+use super::evict;
 use super::limits::{self, Cutter};
 use super::observed::SeenEntry;
 use super::status;
-
-/// From a verdict to the answer in DNS and on the stream, generously.
-const PROPAGATION: Duration = Duration::from_millis(100);
 
 /// The entry that should stand in the API, with `labels`. It keeps the time of the last change as long as the revision stays.
 pub fn desired(
@@ -57,7 +52,8 @@ pub fn desired(
         conflicts: conflicts.into_iter().take(limits::ENTRY_CONFLICTS).collect(),
         revision,
         last_change_time: Some(Time(status::whole_seconds(unchanged.unwrap_or(now)))),
-        time_to_evict: time_to_evict(service).map(ApiDuration::rounded_up),
+        time_to_evict: service.time_to_evict().map(|terms| evict::terms(&terms).total),
+        time_to_evict_terms: service.time_to_evict().map(|terms| evict::terms(&terms)),
     };
     let (name, namespace) = (service.key.name.to_string(), service.key.namespace.to_string());
     let labels = (!labels.is_empty()).then_some(labels);
@@ -74,12 +70,6 @@ pub fn version(entry: &CatalogEntry) -> Version {
         digest.text(key).text(value);
     }
     digest.finish()
-}
-
-/// The longest of its registrations.
-fn time_to_evict(service: &Service) -> Option<Duration> {
-    let decide = service.registrations.iter().filter_map(|registered| registered.time_to_evict).max()?;
-    Some(decide + PROPAGATION)
 }
 
 fn kind(service: &Service) -> api::ServiceKind {

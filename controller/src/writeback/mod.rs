@@ -25,6 +25,7 @@ pub mod desk;
 pub mod entries;
 mod entry_labels;
 pub mod events;
+pub mod evict;
 pub mod fair;
 pub mod keep;
 pub mod limits;
@@ -45,6 +46,7 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
+use crate::evictions::Evictions;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::leadership::fence::Fence;
 use crate::time::clock::Clock;
@@ -66,6 +68,8 @@ pub struct Writing {
     pub denials: DenialNotices,
     /// Writes a second at most.
     pub writes_per_second: u32,
+    /// Told when EndpointSlices were written.
+    pub evictions: Evictions,
 }
 
 /// Starts the write-back of what is published, beside what `seen` says stands there.
@@ -76,9 +80,10 @@ pub fn start(
     clock: Clock,
     registry: &mut Registry,
 ) {
-    let Writing { client, fence, identity, denials, writes_per_second } = writing;
+    let Writing { client, fence, identity, denials, writes_per_second, evictions } = writing;
     let metrics = Arc::<Metrics>::default();
     metrics.register(registry);
     let applier = Applier { client, fence, identity: identity.into(), denials, metrics: Arc::clone(&metrics) };
-    tokio::spawn(WriteBack::new(snapshots, seen, applier, clock, metrics, writes_per_second).run());
+    let write_back = WriteBack::new(snapshots, seen, applier, clock, metrics, writes_per_second);
+    tokio::spawn(write_back.telling(evictions).run());
 }

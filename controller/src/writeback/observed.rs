@@ -220,7 +220,12 @@ impl Observed {
         if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {
             return false;
         }
-        let news = known.is_none_or(|known| known.status != seen.status || known.generation != seen.generation);
+        let news = known.is_none_or(|known| {
+            known.status != seen.status
+                || known.generation != seen.generation
+                // A host has other addresses.
+                || known.endpoints != seen.endpoints
+        });
         self.by_service.entry(seen.service.clone()).or_default().insert(key.clone());
         self.registrations.insert(key, seen);
         news

@@ -12,6 +12,7 @@ use super::desk::{Desk, Now, Word};
 use super::metrics::Metrics;
 use super::observed::Seen;
 use super::queue::Target;
+use crate::evictions::Evictions;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 
@@ -24,6 +25,7 @@ pub struct WriteBack {
     metrics: Arc<Metrics>,
     desk: Desk,
     running: JoinSet<(Target, Done)>,
+    evictions: Evictions,
 }
 
 // === impl WriteBack ===
@@ -39,7 +41,22 @@ impl WriteBack {
         writes_per_second: u32,
     ) -> Self {
         let desk = Desk::new(writes_per_second);
-        Self { snapshots, seen, applier, clock, metrics, desk, running: JoinSet::new() }
+        Self {
+            snapshots,
+            seen,
+            applier,
+            clock,
+            metrics,
+            desk,
+            running: JoinSet::new(),
+            evictions: Evictions::default(),
+        }
+    }
+
+    /// The same, telling what was written to who measures evictions.
+    #[must_use]
+    pub fn telling(self, evictions: Evictions) -> Self {
+        Self { evictions, ..self }
     }
 
     /// Writes until the watches are gone.
@@ -85,6 +102,11 @@ impl WriteBack {
 
     fn finished(&mut self, target: Target, done: Done) {
         self.metrics.written(target.kind(), "written", done.seen.len());
+        if let Target::Slices(service) = &target
+            && !done.written.is_empty()
+        {
+            self.evictions.written(service);
+        }
         for failed in &done.failures {
             self.metrics.written(target.kind(), failed.failure.kind(), 1);
             if let Failure::Kube(error) = &failed.failure

@@ -14,6 +14,7 @@ use rollcall_crds::conditions::{self, accepted, published, ready};
 use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStatus};
 
 use super::entries;
+use super::evict;
 use super::limits;
 use super::observed::{SeenEndpoint, SeenRegistration};
 
@@ -61,6 +62,7 @@ pub fn desired(
         conditions: fitting([accepted, published, ready], seen, now),
         endpoints,
         endpoints_omitted: 0,
+        time_to_evict: registered.time_to_evict.map(|terms| evict::terms(&terms)),
     };
     leave_room(&mut status, seen.bytes);
     status
@@ -222,6 +224,7 @@ fn fault(fault: Fault) -> &'static str {
     match fault {
         Fault::UnknownPort => accepted::UNKNOWN_PORT,
         Fault::UnsupportedValue => accepted::UNSUPPORTED_VALUE,
+        Fault::Unresolved => accepted::UNRESOLVED,
     }
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use rollcall_catalog::snapshot::Revision;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Measures once for each batch of the writer, by the statement in it that waited longest: an upper bound that costs
@@ -17,6 +18,8 @@ pub struct Propagation {
     seconds: Family<Labels, Histogram, fn() -> Histogram>,
     /// When the oldest statement of each revision arrived that has not been handed to the streams yet.
     waiting: Mutex<VecDeque<(Revision, Instant)>>,
+    /// What the streams have been handed.
+    handed: watch::Sender<Revision>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,7 +39,7 @@ impl Default for Propagation {
         let seconds = Family::<Labels, Histogram, fn() -> Histogram>::new_with_constructor(histogram);
         drop(seconds.get_or_create(&CATALOG));
         drop(seconds.get_or_create(&STREAMS));
-        Self { seconds, waiting: Mutex::default() }
+        Self { seconds, waiting: Mutex::default(), handed: watch::Sender::default() }
     }
 }
 
@@ -59,8 +62,14 @@ impl Propagation {
         }
     }
 
+    /// Up to which revision the streams have been handed everything.
+    pub fn watch_handed(&self) -> watch::Receiver<Revision> {
+        self.handed.subscribe()
+    }
+
     /// The streams have been handed everything up to a revision.
     pub(crate) fn handed(&self, revision: Revision) {
+        self.handed.send_replace(revision);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((_, arrived)) = waiting.front().copied().filter(|(waits, _)| *waits <= revision) {
             waiting.pop_front();

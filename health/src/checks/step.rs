@@ -51,6 +51,17 @@ pub struct Change {
     pub before: Health,
 }
 
+/// How an endpoint came to fail, in milliseconds of the monotonic clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Course {
+    /// The service that it is in.
+    pub service: ServiceKey,
+    /// When it was last seen alive.
+    pub alive_ms: u64,
+    /// When the first of the failures in a row came.
+    pub failed_ms: u64,
+}
+
 /// What a new plan changed.
 #[derive(Debug)]
 pub struct Replaced {

@@ -44,12 +44,21 @@ impl<D: Dial> Opener<'_, D> {
         alpn: Alpn,
         host: Option<&str>,
     ) -> Result<Stream<D::Stream>, Failed> {
+        let prepared = match tls {
+            Some(tls) => {
+                let wanted = Wanted { tls, alpn, host, target: self.target };
+                Some(tls::prepare(self.configs, self.surroundings, wanted).await?)
+            }
+            None => None,
+        };
         let stream = self.dialer.dial(self.target, close).await.map_err(connecting)?;
-        let Some(tls) = tls else { return Ok(Stream::Plain(Bounded::new(stream, bytes_max))) };
-        let wanted = Wanted { tls, alpn, host, target: self.target };
-        let stream = Bounded::new(stream, HANDSHAKE_BYTES_MAX + bytes_max);
-        let stream = tls::connect(self.configs, self.surroundings, wanted, stream).await?;
-        Ok(Stream::Encrypted(Box::new(stream)))
+        match prepared {
+            None => Ok(Stream::Plain(Bounded::new(stream, bytes_max))),
+            Some(prepared) => {
+                let stream = Bounded::new(stream, HANDSHAKE_BYTES_MAX + bytes_max);
+                Ok(Stream::Encrypted(Box::new(tls::connect(prepared, stream).await?)))
+            }
+        }
     }
 }
 

@@ -32,19 +32,32 @@ pub(super) struct Wanted<'a> {
     pub(super) target: SocketAddr,
 }
 
-/// Encrypts a connection.
-pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+/// Settings and the name of the server, ready for a connection.
+pub(super) struct Prepared {
+    config: Config,
+    name: ServerName<'static>,
+}
+
+/// What a TLS connection needs of ours. Before anything is dialled: what is lacking is no result.
+pub(super) async fn prepare(
     configs: &Configs,
     surroundings: &dyn Surroundings,
     wanted: Wanted<'_>,
-    stream: S,
-) -> Result<TlsStream<S>, Failed> {
+) -> Result<Prepared, Failed> {
     let name = server_name(&wanted)?;
     let credentials = match &wanted.tls.secret {
         Some(key) => Some(surroundings.secret(key).await.map_err(credentials)?),
         None => None,
     };
     let config = configs.get(wanted.tls, wanted.alpn, credentials).map_err(credentials_str)?;
+    Ok(Prepared { config, name })
+}
+
+/// Encrypts a connection.
+pub(super) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    Prepared { config, name }: Prepared,
+    stream: S,
+) -> Result<TlsStream<S>, Failed> {
     TlsConnector::from(config).connect(name.clone(), stream).await.map_err(|error| match local_in(&error) {
         Some(fault) => Failed::Local(fault, None),
         None => Failed::Target(words::handshake(&error, &name.to_str())),
