@@ -25,6 +25,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&results).with_context(|| format!("making {}", results.display()))?;
     println!("{}", paint("The core: apply, merge, snapshot, memory", Paint::Bold));
     run(&["bench", "--quiet", "--package", "rollcall-catalog"])?;
+    run(&["bench", "--quiet", "--package", "rollcall-health"])?;
     if !options.core {
         println!("{}", paint("\nEnd to end: start-up, memory, change to callers (some minutes)", Paint::Bold));
         end_to_end(&options.services)?;
