@@ -24,7 +24,7 @@ pub struct Current {
 impl Current {
     /// None yet: `gate` is closed.
     pub fn new(certificates: Arc<Certificates>, gate: Gate, metrics: Arc<Metrics>) -> Self {
-        gate.close("the certificate of the discovery stream is not there yet");
+        gate.close("the certificate is not there yet");
         Self { certificates, gate, metrics, said: None }
     }
 
@@ -36,7 +36,7 @@ impl Current {
         }
         self.certificates.set(identity);
         self.metrics.leaf_expires(until);
-        info!(names, until = date(until), "new connections of the discovery stream get a new certificate");
+        info!(names, until = date(until), "new connections get a new certificate");
     }
 
     /// All is well with the source.
@@ -49,7 +49,7 @@ impl Current {
     pub fn failed(&mut self, reason: &str, now_s: i64) {
         self.metrics.refresh_failures.fetch_add(1, Relaxed);
         if self.said.as_deref() != Some(reason) {
-            warn!(reason, "no new certificate for the discovery stream; trying again");
+            warn!(reason, "no new certificate; trying again");
             self.said = Some(reason.to_owned());
         }
         self.look(now_s, reason);

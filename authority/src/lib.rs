@@ -21,7 +21,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use kube::Client;
 use prometheus_client::registry::Registry;
-use rollcall_admin::Readiness;
+use rollcall_admin::{Gate, Readiness};
 use rollcall_xds::tls::{self, Acceptor, Certificates, Limits};
 
 use current::Current;
@@ -93,4 +93,11 @@ pub fn start(
         tokio::spawn(Keeper::new(objects, settings, args.tls_dns_names.clone(), current, wall_s, random).run());
     }
     Ok(Some(acceptor))
+}
+
+/// Starts what keeps a certificate of its own for another listener, from files alone. What is wrong with them closes the gate.
+pub fn of_files(pair: files::Pair, gate: Gate, wall_s: fn() -> i64) -> Arc<Certificates> {
+    let certificates = Arc::<Certificates>::default();
+    tokio::spawn(pair.keep(Current::new(Arc::clone(&certificates), gate, Arc::default()), wall_s));
+    certificates
 }

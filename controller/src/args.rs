@@ -1,12 +1,14 @@
 //! Flags. Each can be given as an environment variable as well; a flag wins.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
 use rollcall_admin::logs::Format;
 use rollcall_admin::{DebugAccess, Filter, traces};
+use rollcall_authority::files::Pair;
 use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
@@ -30,6 +32,14 @@ pub struct Args {
     /// --tls off it speaks plain HTTP and must be a loopback address, since tokens are sent to it.
     #[arg(long, env = "ROLLCALL_API_LISTEN", default_value = "127.0.0.1:18443", value_name = "IP:PORT")]
     pub api_listen: SocketAddr,
+
+    /// The certificate chain of the API port, as PEM, where it is to be another than the stream's. Read again when it changes.
+    #[arg(long, env = "ROLLCALL_API_CERT_FILE", value_name = "PATH", requires = "api_key_file")]
+    pub api_cert_file: Option<PathBuf>,
+
+    /// The private key of --api-cert-file, as PEM. Read again when it changes.
+    #[arg(long, env = "ROLLCALL_API_KEY_FILE", value_name = "PATH", requires = "api_cert_file")]
+    pub api_key_file: Option<PathBuf>,
 
     /// Connections to the API port at a time. For a further one, the client that has most gives up its oldest.
     #[arg(long, env = "ROLLCALL_API_CONNECTIONS_MAX", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(8..))]
@@ -128,6 +138,12 @@ impl Args {
             streams_max: self.streams_max,
             cluster_domain: self.cluster_domain.clone(),
         }
+    }
+
+    /// The files of the API port's own certificate, if it has one.
+    pub fn api_files(&self) -> Option<Pair> {
+        let (certificate, key) = self.api_cert_file.clone().zip(self.api_key_file.clone())?;
+        Some(Pair { certificate, key })
     }
 
     /// The API port, as it is to be served.

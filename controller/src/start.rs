@@ -10,14 +10,14 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::{Notices, Readiness, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
-use rollcall_xds::tls::Acceptor;
+use rollcall_xds::tls::{Acceptor, Certificates};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::access;
-use crate::api::{self, Routes};
+use crate::api::{self, Routes, questions};
 use crate::args::Args;
 use crate::checks;
 use crate::cluster_domain;
@@ -82,13 +82,14 @@ pub async fn serve(
     let lent = lent(client.clone(), &args.namespace);
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let acceptor = rollcall_authority::start(&args.tls, lent, Arc::clone(&connections), &readiness, &mut registry)?;
-    let certificates = acceptor.as_ref().map(Acceptor::certificates).cloned();
+    let certificates = certificates(&args, acceptor.as_ref(), &readiness);
     let settings = args.stream();
     let until = (&readiness, stop.clone());
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
-    let (routes, until) = (Routes::default(), (&readiness, stop.clone()));
+    let routes = questions::start(Routes::default(), snapshots.clone(), clock);
+    let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
@@ -137,6 +138,14 @@ fn look_around(args: &Args, readiness: &Readiness) {
     let streams = serve::start::connections_wanted(args.streams_max);
     let wanted = [streams, (Share::Probes, checks::PROBES_MAX), (Share::Api, args.api_connections_max as usize)];
     Descriptors::current().tell(&readiness.gate("descriptors"), &wanted);
+}
+
+/// Those of the API port: its own from files, else the stream's.
+fn certificates(args: &Args, stream: Option<&Acceptor>, readiness: &Readiness) -> Option<Arc<Certificates>> {
+    match args.api_files() {
+        Some(files) => Some(rollcall_authority::of_files(files, readiness.gate("api-certificate"), Clock::wall_s)),
+        None => stream.map(Acceptor::certificates).cloned(),
+    }
 }
 
 /// What the authority does not have of its own.

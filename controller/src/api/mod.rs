@@ -10,6 +10,7 @@
 //! - [`routes`]: the table of what is answered, with the right that each asks for; [`path`]: how paths match
 //! - [`respond`]: one request on its way; [`ask`]: what a handler gets; [`answer`]: what it gives; [`query`]: parameters
 //! - [`mod@problem`]: refusals, as RFC 9457 words them
+//! - [`questions`]: what is asked about the catalog
 //! - [`metrics`]: what is measured
 
 pub mod answer;
@@ -20,6 +21,7 @@ pub mod metrics;
 mod path;
 pub mod problem;
 pub mod query;
+pub mod questions;
 mod respond;
 pub mod routes;
 mod stall;

@@ -1,0 +1,217 @@
+//! `GET …/explain`: the whole story of a service, or of one of its endpoints.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rollcall_catalog::input::CheckVerdict;
+use rollcall_catalog::model::Health;
+use rollcall_catalog::policy::{Policy, WhenStale};
+use rollcall_catalog::service::{Excluded, Member, Registered, Service};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::super::answer::Answer;
+use super::super::ask::Ask;
+use super::super::problem::Problem;
+use super::history::Transition;
+use super::services::ServiceTold;
+use super::told::{Told, duration, moment, word};
+use super::{Desk, key, no_service};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Story<'a> {
+    #[serde(flatten)]
+    service: ServiceTold<'a>,
+    policy: Value,
+    held: usize,
+    registrations: Vec<RegistrationTold<'a>>,
+    endpoints: Vec<EndpointStory<'a>>,
+    /// Endpoints that were kept out.
+    excluded: Vec<ExcludedTold<'a>>,
+    /// Endpoints that are there no more, and how they went.
+    gone: Vec<GoneTold>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EndpointStory<'a> {
+    #[serde(flatten)]
+    told: Told<'a>,
+    id: String,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+    conditions: Value,
+    checks: Vec<CheckTold<'a>>,
+    transitions: Vec<TransitionTold>,
+}
+
+#[derive(Serialize)]
+struct CheckTold<'a> {
+    name: &'a str,
+    #[serde(serialize_with = "word")]
+    health: Health,
+    since: Option<String>,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RegistrationTold<'a> {
+    origin: String,
+    generation: Option<i64>,
+    time_to_evict: Option<Value>,
+    problems: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ExcludedTold<'a> {
+    name: &'a str,
+    origin: String,
+    addresses: Vec<IpAddr>,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct GoneTold {
+    name: String,
+    origin: String,
+    transitions: Vec<TransitionTold>,
+}
+
+#[derive(Serialize)]
+struct TransitionTold {
+    at: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    callable: bool,
+    reason: String,
+}
+
+/// Answers with the story.
+pub(super) fn answer(desk: &Arc<Desk>, ask: Ask) -> Result<Answer, Problem> {
+    ask.query.only(&[])?;
+    let (key, snapshot) = (key(&ask), desk.snapshot()?);
+    let service = snapshot.get(&key).ok_or_else(|| no_service(&key))?;
+    let wanted = ask.name("endpoint");
+    let named = |name: &str| wanted.is_empty() || name == wanted;
+    let members = service.endpoints.iter().filter(|member| named(&member.endpoint.name));
+    let mut endpoints: Vec<_> = members.map(|member| EndpointStory::new(service, member, desk)).collect();
+    endpoints.sort_by(|a, b| (a.told.name, &a.told.origin).cmp(&(b.told.name, &b.told.origin)));
+    let gone = desk.histories.gone(service).into_iter().filter(|gone| named(&gone.name)).map(|gone| GoneTold {
+        name: gone.name.to_string(),
+        origin: gone.origin.to_string(),
+        transitions: gone.transitions.iter().map(TransitionTold::new).collect(),
+    });
+    let excluded = service.excluded.iter().filter(|excluded| named(&excluded.name)).map(ExcludedTold::new);
+    let story = Story {
+        service: ServiceTold::new(service),
+        policy: policy(&service.policy),
+        held: service.held,
+        registrations: service.registrations.iter().map(RegistrationTold::new).collect(),
+        endpoints,
+        excluded: excluded.collect(),
+        gone: gone.collect(),
+    };
+    if !wanted.is_empty() && story.endpoints.is_empty() && story.excluded.is_empty() && story.gone.is_empty() {
+        let list = format!("/v1/namespaces/{}/services/{}/explain", key.namespace, key.name);
+        return Err(Problem::not_found(format!("{key} has no endpoint {wanted}; GET {list} lists them all")));
+    }
+    Ok(Answer::json(&story))
+}
+
+/// What is in force, in the words of the policy's fields.
+fn policy(policy: &Policy) -> Value {
+    let guard = policy.removal.map(|guard| {
+        json!({
+            "percent": guard.percent_max,
+            "endpointsMin": guard.endpoints_min,
+            "window": duration(guard.window),
+            "hold": duration(guard.hold),
+        })
+    });
+    let staleness = policy.staleness.map(|staleness| {
+        let then = match staleness.then {
+            WhenStale::Serve => "serve",
+            WhenStale::Refuse => "refuse",
+        };
+        json!({ "after": duration(staleness.after), "then": then })
+    });
+    json!({ "guard": guard, "staleness": staleness })
+}
+
+// === impl EndpointStory ===
+
+impl<'a> EndpointStory<'a> {
+    fn new(service: &Service, member: &'a Member, desk: &Desk) -> Self {
+        let conditions = member.conditions;
+        Self {
+            told: Told::new(service, member),
+            id: format!("{:016x}", member.id.0),
+            reason: &member.reason,
+            since: member.since_ms.and_then(moment),
+            conditions: json!({
+                "ready": conditions.ready, "serving": conditions.serving, "terminating": conditions.terminating,
+            }),
+            checks: member.checks.iter().map(CheckTold::new).collect(),
+            transitions: desk.histories.of(&service.key, member.id).iter().map(TransitionTold::new).collect(),
+        }
+    }
+}
+
+// === impl CheckTold ===
+
+impl<'a> CheckTold<'a> {
+    fn new(check: &'a CheckVerdict) -> Self {
+        Self { name: &check.name, health: check.health, since: moment(check.since_ms), reason: &check.reason }
+    }
+}
+
+// === impl RegistrationTold ===
+
+impl<'a> RegistrationTold<'a> {
+    fn new(registered: &'a Registered) -> Self {
+        Self {
+            origin: registered.origin.to_string(),
+            generation: registered.generation,
+            time_to_evict: registered.time_to_evict.map(|time| {
+                json!({
+                    "total": duration(time.total()),
+                    "detection": duration(time.detection),
+                    "confirmation": duration(time.confirmation),
+                    "lateness": duration(time.lateness),
+                })
+            }),
+            problems: registered.problems.iter().map(|problem| &*problem.words).collect(),
+        }
+    }
+}
+
+// === impl ExcludedTold ===
+
+impl<'a> ExcludedTold<'a> {
+    fn new(excluded: &'a Excluded) -> Self {
+        let addresses = excluded.endpoint.iter().flat_map(|endpoint| endpoint.addresses.iter());
+        Self {
+            name: &excluded.name,
+            origin: excluded.origin.to_string(),
+            addresses: addresses.collect(),
+            reason: excluded.why.to_string(),
+        }
+    }
+}
+
+// === impl TransitionTold ===
+
+impl TransitionTold {
+    fn new(transition: &Transition) -> Self {
+        Self {
+            at: moment(transition.at_ms),
+            from: transition.from.map(|health| health.to_string()),
+            to: transition.to.map(|health| health.to_string()),
+            callable: transition.callable,
+            reason: transition.reason.to_string(),
+        }
+    }
+}
