@@ -143,7 +143,7 @@ impl Access {
                 let said = said.map(|info| Identity::of(info, &judge.keys));
                 let mut known = judge.until(said.is_ok())(said.clone());
                 if let Some(exp) = claims.exp {
-                    known.end(Duration::from_secs(u64::try_from(exp - Clock::wall_s()).unwrap_or(0)));
+                    known.end(Duration::from_secs(u64::try_from(exp.saturating_sub(Clock::wall_s())).unwrap_or(0)));
                 }
                 judge.people.put(print, known);
                 Ok(said)

@@ -51,7 +51,8 @@ impl Keys {
 impl<T> Known<T> {
     /// It counts no longer than this from now on.
     pub(super) fn end(&mut self, after: Duration) {
-        let end = Instant::now() + after;
+        // A token says of itself when it ends: whatever it says, it must not lead out of what a clock can hold.
+        let Some(end) = Instant::now().checked_add(after) else { return };
         self.aging = self.aging.min(end);
         self.stale = self.stale.min(end);
         self.gone = self.gone.min(end);
@@ -124,6 +125,14 @@ mod tests {
             assert!(memory.len() <= 8);
         }
         assert!(memory.get(keys.print(&0_u32), now).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_beyond_all_clocks_is_none() {
+        let later = Instant::now() + Duration::from_secs(60);
+        let mut known = known(1, later);
+        known.end(Duration::from_secs(u64::MAX));
+        assert_eq!(known.gone, later);
     }
 
     #[tokio::test(start_paused = true)]
