@@ -2,7 +2,7 @@
 //!
 //! | kind | who writes it | module |
 //! | --- | --- | --- |
-//! | [`ServiceRegistration`] | users: spec; Rollcall: status | [`registration`], [`check`], [`status`] |
+//! | [`ServiceRegistration`] | users: spec; Rollcall: status | [`registration`], [`check`], [`heartbeat`], [`status`] |
 //! | [`CatalogEntry`] | Rollcall | [`catalog_entry`] |
 //!
 //! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
@@ -29,6 +29,7 @@ pub mod check;
 pub mod conditions;
 pub mod duration;
 pub mod health;
+pub mod heartbeat;
 pub mod registration;
 mod schema;
 pub mod status;
@@ -45,6 +46,7 @@ pub use check::transport::{TcpCheck, UdpCheck};
 pub use check::{CheckKind, CheckSpec, InitialStatus};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
+pub use heartbeat::{HeartbeatSpec, PhiSpec};
 pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };

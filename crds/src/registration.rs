@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
+use crate::heartbeat::HeartbeatSpec;
 use crate::schema::{IS_LABEL, NAMES_DIFFER, any_integer, bounded_map, kubernetes_style, without_defaults};
 use crate::status::ServiceRegistrationStatus;
 
@@ -41,8 +42,12 @@ use crate::status::ServiceRegistrationStatus;
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = kubernetes_style, transform = without_defaults)]
-#[x_kube(validation = Rule::new("self.ports.size() == 1 || self.ports.all(port, has(port.name) && port.name != '')")
-    .message("ports: give every port a name; only a single port may go without"))]
+#[x_kube(
+    validation = Rule::new("self.ports.size() == 1 || self.ports.all(port, has(port.name) && port.name != '')")
+        .message("ports: give every port a name; only a single port may go without"),
+    validation = Rule::new("!has(self.heartbeat) || !has(self.checks) || self.checks.all(check, check.name != 'heartbeat')")
+        .message("checks: with spec.heartbeat the name heartbeat is taken; give the check another one"),
+)]
 pub struct ServiceRegistrationSpec {
     /// Name of the service that the endpoints join: the Service of this name in the same namespace, which need not
     /// exist. It cannot change, since the endpoints would leave one service and join another in one step without anyone
@@ -66,11 +71,15 @@ pub struct ServiceRegistrationSpec {
     #[schemars(length(min = 1, max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub endpoints: Vec<EndpointSpec>,
-    /// Checks of every endpoint, at most 8. Without any, the endpoints are Passing.
+    /// Checks of every endpoint, at most 8. Without any, and without a heartbeat, the endpoints are Passing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<CheckSpec>,
+    /// Whether and how often each endpoint says itself that it lives. One that has not done so yet is Unknown, and not given to
+    /// callers. Checks and heartbeat both have to be well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<HeartbeatSpec>,
     /// Takes all endpoints out of the answers for as long as it is present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,

@@ -67,9 +67,9 @@ pub struct EndpointStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
-    /// What each check says, by name, at most 8: from this a restarted controller takes up where it was.
+    /// What each check and the heartbeat say, by name, at most 9: from this a restarted controller takes up where it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 9))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub checks: Vec<CheckStatus>,
 }
@@ -78,7 +78,7 @@ pub struct EndpointStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckStatus {
-    /// Name of the check in `spec.checks`.
+    /// Name of the check in `spec.checks`, or heartbeat.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Passing, Warning, Critical or Unknown.

@@ -127,6 +127,9 @@ fn full() -> Value {
         "ports": (1..=16).map(|index| json!({"name": format!("p-{index}"), "port": index})).collect::<Vec<_>>(),
         "endpoints": (1..=100).map(endpoint).collect::<Vec<_>>(),
         "checks": (1..=8).map(check).collect::<Vec<_>>(),
+        "heartbeat": {"interval": "1h", "phi": {
+            "threshold": 16, "window": 200, "minDeviation": "1m", "acceptablePause": "1h", "hardDeadline": "24h",
+        }},
     }))
 }
 
@@ -170,6 +173,16 @@ fn the_limits_themselves_are_accepted() {
         "ports": [{"port": 1}],
         "endpoints": [{"name": "a", "addresses": ["::2"]}],
         "checks": [{"name": "c", "http": {}, "interval": "100ms", "timeout": "10ms", "retryInterval": "100ms"}],
+        "heartbeat": {"interval": "100ms", "ttl": "500ms"},
+    });
+    assert_eq!(broken(&registration(&smallest), None), [""; 0]);
+    let smallest = json!({
+        "service": "payments",
+        "ports": [{"port": 1}],
+        "endpoints": [{"name": "a", "addresses": ["::2"]}],
+        "heartbeat": {"interval": "100ms", "phi": {
+            "threshold": 1, "window": 10, "minDeviation": "1ms", "acceptablePause": "0s", "hardDeadline": "500ms",
+        }},
     });
     assert_eq!(broken(&registration(&smallest), None), [""; 0]);
 }
@@ -235,7 +248,13 @@ fn a_key_without_a_value_is_read_as_absent_where_the_schema_lets_it_pass() {
         "udp",
         "udp.port",
     ];
-    assert_eq!(found, known.map(|field| format!("spec.checks[].{field}")));
+    let of_heartbeat = ["interval", "phi.acceptablePause", "phi.hardDeadline", "phi.minDeviation", "ttl"];
+    let known = known.map(|field| format!("spec.checks[].{field}")).into_iter();
+    let known: Vec<_> = known.chain(of_heartbeat.map(|field| format!("spec.heartbeat.{field}"))).collect();
+    assert_eq!(found, known);
+    let empty: rollcall_crds::HeartbeatSpec =
+        serde_json::from_value(json!({"interval": null, "ttl": null})).expect("as if they were absent");
+    assert_eq!(empty, rollcall_crds::HeartbeatSpec::default());
     let read = |check: Value| {
         serde_json::from_value::<rollcall_crds::CheckSpec>(check.clone())
             .unwrap_or_else(|error| panic!("{check}: {error}"))

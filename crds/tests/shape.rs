@@ -78,6 +78,7 @@ fn a_short_registration_gets_the_documented_defaults() {
             success_threshold: 1,
             ..CheckSpec::default()
         }],
+        heartbeat: None,
         maintenance: None,
     };
     assert_eq!(decoded, expected);
