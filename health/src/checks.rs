@@ -20,6 +20,7 @@ use rollcall_catalog::time::Now;
 
 use self::begin::{Known, When};
 pub use self::step::{Admission, Candidate, Change, Course, Replaced, Start, Step, TargetId};
+use crate::beat;
 use crate::definition::Target;
 use crate::ledger::{Ledger, Subject, Vantage, Witness};
 use crate::outcome::Outcome;
@@ -100,6 +101,10 @@ impl Checks {
         let endpoints = Endpoints::from(plan.endpoints);
         let restored: HashMap<_, _> = plan.restored.into_iter().collect();
         let mut subjects = self.kept(&origin, &endpoints);
+        match plan.heartbeat {
+            true => self.beats_begin(&origin, &endpoints, before.as_ref(), &restored, &mut subjects, now),
+            false => subjects.values_mut().for_each(|subject| _ = subject.evidence.remove(&beat::witness())),
+        }
         let mut targets = Vec::with_capacity(plan.targets.len());
         for target in plan.targets {
             let Some(planned) = endpoints.get(&target.endpoint) else { continue };

@@ -7,6 +7,7 @@
 //! - [`definition`]: what a check does, how often and how many results decide
 //! - [`plan`]: everything that is to be checked of one registration, and what an earlier process knew of it
 //! - [`checks`]: what is due when, what is under way, what came of it; the one state machine that a driver runs
+//! - [`beat`]: instances that say themselves that they live
 //! - [`state`]: from results in a row to the health of one check; [`told`]: which of its reasons is told
 //! - [`ledger`]: all that is known of an endpoint, from however many witnesses, and the verdict that follows
 //! - [`schedule`]: phases, repeats and the time to evict; [`shares`]: fair turns; [`owner`]: which replica does what;
@@ -19,6 +20,7 @@
 //! All but [`probe`] is pure: time comes in as a parameter and nothing is awaited. Who runs it (the controller's checks, an
 //! agent on a machine) is a loop around [`checks::Checks`] and [`probe::Prober`].
 
+pub mod beat;
 pub mod checks;
 pub mod confirmation;
 pub mod definition;

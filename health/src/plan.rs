@@ -23,6 +23,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// What an earlier process knew, by endpoint, of those that this process sees for the first time.
     pub restored: Vec<(Name, Restored)>,
+    /// Whether its endpoints say themselves that they live: then they are not judged without a word about that.
+    pub heartbeat: bool,
 }
 
 /// An endpoint of a plan.

@@ -4,7 +4,9 @@ use rollcall_catalog::input::Verdict;
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
+use crate::beat::{self, instance};
 use crate::definition::Check;
+use crate::ledger::Evidence;
 use crate::plan::{Planned, Restored};
 use crate::state::CheckState;
 
@@ -32,23 +34,31 @@ pub(super) enum When {
 }
 
 pub(super) fn begin(check: &Check, known: &Known<'_>, now: Now) -> (CheckState, When) {
-    let began = match (known.restored, known.planned) {
-        (Some(restored), _) => restore(check, restored),
+    known_of(&check.name, known, now).unwrap_or_else(|| (CheckState::initial(check.initial, now), When::Now))
+}
+
+/// The same for what an endpoint says itself.
+pub(super) fn begin_beat(known: &Known<'_>, now: Now) -> Evidence {
+    known_of(beat::NAME, known, now).map_or_else(|| instance::unheard(now.wall_ms), |(state, _)| state.evidence())
+}
+
+fn known_of(name: &str, known: &Known<'_>, now: Now) -> Option<(CheckState, When)> {
+    match (known.restored, known.planned) {
+        (Some(restored), _) => restore(name, restored),
         (None, Some(planned)) => take_over(known, planned, now).map(|state| (state, When::Now)),
         // Unseen, or at another address: another machine, which has to prove itself.
         (None, None) => None,
-    };
-    began.unwrap_or_else(|| (CheckState::initial(check.initial, now), When::Now))
+    }
 }
 
-fn restore(check: &Check, Restored { verdict, current }: &Restored) -> Option<(CheckState, When)> {
+fn restore(name: &str, Restored { verdict, current }: &Restored) -> Option<(CheckState, When)> {
     let when = |health: Health| match (current, health.is_callable()) {
         (false, _) => When::Now,
         (true, true) => When::Phase,
         (true, false) => When::Soon,
     };
     let inherited = |health, since_ms, reason: &Name| CheckState::inherited(health, since_ms, Name::clone(reason));
-    match verdict.checks.iter().find(|said| said.name == check.name) {
+    match verdict.checks.iter().find(|said| *said.name == *name) {
         Some(said) if said.health == Health::Unknown => None,
         Some(said) => {
             // What a status keeps of a check's words is cut; whole they are told of the endpoint, if they decided.

@@ -1,14 +1,17 @@
 //! What others than our own probes say of an endpoint: its heartbeats, an agent on its machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
+use rollcall_catalog::time::Now;
 
-use super::{Change, Checks};
+use super::begin::Known;
+use super::{Change, Checks, Registration, begin};
+use crate::beat;
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
-use crate::plan::Endpoints;
+use crate::plan::{Endpoints, Planned, Restored};
 
 // === impl Checks ===
 
@@ -26,7 +29,40 @@ impl Checks {
         if evidence.is_some() {
             self.ledger.open(origin, endpoint, planned.addresses);
         }
+        let before = self.subject(origin, endpoint).and_then(|subject| subject.evidence.get(&witness));
+        // Since when it is so is known from before, perhaps by an earlier process: who says it may have begun only now.
+        let evidence = evidence.map(|said| match before.filter(|before| before.health == said.health) {
+            Some(before) => Evidence { since_ms: before.since_ms, ..said },
+            None => said,
+        });
         self.tell(Arc::clone(origin), Name::clone(endpoint), witness, evidence)
+    }
+
+    /// What is known of endpoints that say themselves that they live, before they have said so to this process: what callers
+    /// have stands until their beats, or their silence, speak against it.
+    pub(super) fn beats_begin(
+        &self,
+        origin: &Arc<Origin>,
+        endpoints: &Endpoints,
+        before: Option<&Registration>,
+        restored: &HashMap<Name, Restored>,
+        subjects: &mut BTreeMap<Name, Subject>,
+        now: Now,
+    ) {
+        for planned in endpoints.iter() {
+            let name = &planned.name;
+            let same = |before: &&Planned| before.addresses == planned.addresses;
+            let known = Known {
+                restored: restored.get(name),
+                planned: before.and_then(|before| before.endpoints.get(name)).filter(same),
+                verdict: self.subject(origin, name).and_then(Subject::verdict),
+                same_name: None,
+            };
+            let subject = subjects
+                .entry(Name::clone(name))
+                .or_insert_with(|| Subject { addresses: planned.addresses, evidence: BTreeMap::new() });
+            subject.evidence.entry(beat::witness()).or_insert_with(|| begin::begin_beat(&known, now));
+        }
     }
 
     /// What was said so of endpoints that are still where they were.

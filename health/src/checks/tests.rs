@@ -43,6 +43,7 @@ fn plan(ips: &str, checks: &[Check]) -> Plan {
         }],
         targets: checks.iter().flat_map(target).collect(),
         restored: Vec::new(),
+        heartbeat: false,
     }
 }
 
