@@ -24,6 +24,8 @@ pub enum SourceKind {
     ServiceCidrs,
     ServiceRegistrations,
     CatalogEntries,
+    /// Of those that instances renew as their heartbeat.
+    Leases,
     /// Another cluster, by its link.
     Clusters,
     /// A registry elsewhere.
@@ -52,6 +54,7 @@ impl SourceKind {
             Self::ServiceCidrs => "servicecidrs",
             Self::ServiceRegistrations => "serviceregistrations",
             Self::CatalogEntries => "catalogentries",
+            Self::Leases => "leases",
             Self::Clusters => "clusterlinks",
             Self::Registries => "externalregistries",
         }

@@ -8,7 +8,7 @@
 //!
 //! - [`sources`]: watches on the Kubernetes API; objects shrink here; [`registration`]: a registration, read once
 //! - [`resolve`]: endpoints that are given by a DNS name, between the watch and who reads registrations
-//! - [`checks`]: active checks of registered endpoints
+//! - [`checks`]: active checks of registered endpoints; [`beats`]: what they say themselves
 //! - [`replicas`]: who is there, who owns which work, and what replicas tell each other
 //! - [`agents`]: machines outside the cluster that register themselves
 //! - [`evictions`]: how long it really takes until a dead endpoint is out
@@ -25,6 +25,7 @@ pub mod access;
 pub mod agents;
 pub mod api;
 pub mod args;
+pub mod beats;
 pub mod checks;
 pub mod cluster_domain;
 pub mod evictions;

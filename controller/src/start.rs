@@ -19,6 +19,7 @@ use tracing::info;
 use crate::access;
 use crate::api::{self, Routes, questions};
 use crate::args::Args;
+use crate::beats;
 use crate::checks;
 use crate::cluster_domain;
 use crate::evictions::{self, Evictions};
@@ -73,8 +74,9 @@ pub async fn serve(
     let evictions = evictions::start(snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
     let orders =
         checks::start(client.clone(), inbox.clone(), snapshots.clone(), evictions.clone(), clock, &mut registry);
+    let hearing = beats::start(orders.clone(), replicas.roster.clone(), clock, &mut registry);
     let (observations, seen) = Observations::new();
-    let to = Receivers { inbox, orders, observations, snapshots: snapshots.clone() };
+    let to = Receivers { inbox, orders, hearing: hearing.clone(), observations, snapshots: snapshots.clone() };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
@@ -88,7 +90,8 @@ pub async fn serve(
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
-    let routes = questions::start(Routes::default(), snapshots.clone(), clock);
+    let routes = Routes::default().with(beats::request::route(hearing, clock));
+    let routes = questions::start(routes, snapshots.clone(), clock);
     let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 

@@ -59,6 +59,11 @@ impl Endpoints {
         let at = self.0.binary_search_by(|planned| planned.name.cmp(name)).ok()?;
         self.0.get(at)
     }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Planned> {
+        self.0.iter()
+    }
 }
 
 impl From<Vec<Planned>> for Endpoints {

@@ -67,6 +67,7 @@ impl Denial {
         match self.resource.as_str() {
             "nodes" => ", or do without nodes by --node-zones=false",
             "servicecidrs" => ", or do without them by --service-cidrs=false and give --reserved-cidr",
+            "leases" => ", or do without the heartbeats of Leases by --lease-beats=false",
             _ => "",
         }
     }

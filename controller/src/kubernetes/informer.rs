@@ -53,6 +53,8 @@ pub struct Informer<K, H> {
     pub gate: Gate,
     /// Which of the kind's watches have not been listed yet: shared by those of all namespaces.
     pub unlisted: Arc<Unlisted>,
+    /// Only objects with these labels; all if it is empty.
+    labels: &'static str,
     stage: Stage,
 }
 
@@ -127,7 +129,12 @@ where
         gate: Gate,
         unlisted: Arc<Unlisted>,
     ) -> Self {
-        Self { api, handler, freshness, gate, unlisted, stage: Stage::New }
+        Self { api, handler, freshness, gate, unlisted, labels: "", stage: Stage::New }
+    }
+
+    /// Of objects with these labels alone, as `kubectl get --selector` takes them.
+    pub fn selecting(self, labels: &'static str) -> Self {
+        Self { labels, ..self }
     }
 
     /// Lists, watches and starts over, until the future is dropped.
@@ -159,7 +166,7 @@ where
 
     /// Hands over every object, then the removal of those that are no longer there. Returns the version of the list.
     async fn list(&mut self, known: &mut HashSet<ObjectKey>) -> Result<String, kube::Error> {
-        let mut params = ListParams::default().limit(PAGE_OBJECTS);
+        let mut params = ListParams::default().limit(PAGE_OBJECTS).labels(self.labels);
         let mut listed = HashSet::with_capacity(known.len());
         loop {
             let page = tokio::time::timeout(PAGE_TIMEOUT, self.api.list(&params)).await;
@@ -252,7 +259,7 @@ where
     }
 
     async fn watch_once(&mut self, mut version: String, known: &mut HashSet<ObjectKey>) -> End {
-        let params = WatchParams::default().timeout(WATCH_SECONDS);
+        let params = WatchParams::default().timeout(WATCH_SECONDS).labels(self.labels);
         let limit = Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
         let mut events = match tokio::time::timeout(limit, self.api.watch(&params, &version)).await {
             Ok(Ok(events)) => events.boxed(),

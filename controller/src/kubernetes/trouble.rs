@@ -55,7 +55,7 @@ fn not_served(source: Source) -> String {
         Source::ServiceCidrs => {
             "they came with Kubernetes 1.33; give the address range of the Services by --reserved-cidr"
         }
-        Source::Services | Source::EndpointSlices | Source::Pods | Source::Nodes => {
+        Source::Services | Source::EndpointSlices | Source::Pods | Source::Nodes | Source::Leases => {
             "is this a Kubernetes API server of 1.21 or later?"
         }
         Source::Clusters | Source::Registries => "it is not of this cluster; look at its own object",

@@ -11,6 +11,7 @@ use rollcall_catalog::evict::TimeToEvict;
 use rollcall_catalog::input::{Fault, Problem};
 use rollcall_catalog::model::{Endpoint, Health, Name, Protocol};
 use rollcall_crds::{self as api, InitialStatus, ServiceRegistrationSpec};
+use rollcall_health::beat::Heartbeat;
 use rollcall_health::definition::{RETRY_INTERVAL, TIMEOUT_MAX};
 use rollcall_health::{Check, Target, Thresholds, schedule};
 
@@ -29,9 +30,10 @@ pub(super) fn read(namespace: &Name, spec: &ServiceRegistrationSpec) -> (Vec<Arc
     (checks, problems)
 }
 
-/// From the death of an endpoint to the verdict, at the longest: the check that decides first counts.
-pub(super) fn time_to_evict(checks: &[Arc<Check>]) -> Option<TimeToEvict> {
-    checks.iter().map(|check| schedule::time_to_evict(check)).min_by_key(TimeToEvict::total)
+/// From the death of an endpoint to the verdict, at the longest: the check, or the heartbeat, that decides first counts.
+pub(super) fn time_to_evict(checks: &[Arc<Check>], heartbeat: Option<&Heartbeat>) -> Option<TimeToEvict> {
+    let of_checks = checks.iter().map(|check| schedule::time_to_evict(check));
+    of_checks.chain(heartbeat.map(Heartbeat::time_to_evict)).min_by_key(TimeToEvict::total)
 }
 
 /// Every check of every address. Endpoints in maintenance are checked too, so that their end has a verdict ready.

@@ -27,7 +27,7 @@ impl Reader {
             (None, Some(why)) => {
                 return Err(problem(why.fault, format!("none of its checks can be run; {}", why.words)));
             }
-            (None, None) if spec.checks.is_empty() => HealthSource::Unchecked,
+            (None, None) if spec.checks.is_empty() && spec.heartbeat.is_none() => HealthSource::Unchecked,
             (None, None) => HealthSource::Verdict,
         };
         Ok(Endpoint {

@@ -2,12 +2,14 @@
 //!
 //! - [`endpoints`]: an endpoint of the spec as the catalog has it, or why it cannot be used
 //! - [`checks`]: the same for a check, and what is to be probed where
+//! - [`heartbeat`]: which endpoints are to beat, and which silence convicts them
 //! - [`restored`]: verdicts of an earlier process, from the status
 //!
 //! Nobody else judges a spec: statuses, entries and explanations tell what came of it from the catalog's snapshot.
 
 pub mod checks;
 pub mod endpoints;
+pub mod heartbeat;
 pub mod restored;
 
 use std::collections::BTreeMap;
@@ -18,6 +20,7 @@ use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Attributes, Endpoint, HealthSource, Name, Port, ServiceKey};
 use rollcall_crds::ServiceRegistration;
 use rollcall_health::Plan;
+use rollcall_health::beat::{Beating, Heartbeat};
 use rollcall_health::plan::Planned;
 
 use self::restored::Restored;
@@ -40,6 +43,10 @@ pub struct Reading {
     pub contribution: Contribution,
     /// What is to be checked of it, and what an earlier process knew.
     pub plan: Plan,
+    /// How its endpoints are to beat, if they are.
+    pub heartbeat: Option<Arc<Heartbeat>>,
+    /// The endpoints that are to beat.
+    pub beating: Vec<Beating>,
 }
 
 // === impl Reader ===
@@ -70,7 +77,9 @@ impl Reader {
         let spec = &registration.spec;
         let origin = self.origin(&ObjectKey::of(&registration.metadata));
         let (checks, mut problems) = checks::read(&origin.namespace, spec);
-        let cannot_check = checks.is_empty().then(|| problems.first().cloned()).flatten();
+        let heartbeat = heartbeat::read(spec);
+        let undecided = checks.is_empty() && heartbeat.is_none();
+        let cannot_check = undecided.then(|| problems.first().cloned()).flatten();
         problems.extend(endpoints::problems(spec));
         problems.extend(left_out(spec, unresolved));
 
@@ -93,22 +102,27 @@ impl Reader {
             unusable,
             problems: problems.into(),
             generation: registration.metadata.generation,
-            time_to_evict: checks::time_to_evict(&checks),
+            time_to_evict: checks::time_to_evict(&checks, heartbeat.as_deref()),
         };
         let planned = |endpoint: &Arc<Endpoint>| Planned {
             name: Name::clone(&endpoint.name),
             addresses: endpoint.addresses,
             unchecked: endpoint.health_source == HealthSource::Unchecked,
         };
+        let seen = self.restored.seen(&registration.metadata);
+        let restored = self.restored.take(registration);
+        let beating =
+            heartbeat.iter().flat_map(|_| heartbeat::beating(&contribution.endpoints, &seen, &restored)).collect();
         let plan = Plan {
             origin: Arc::clone(&contribution.origin),
             service: contribution.service.clone(),
             generation: contribution.generation,
             endpoints: contribution.endpoints.iter().map(planned).collect(),
             targets: checks::targets(&checks, &contribution.endpoints, spec),
-            restored: self.restored.take(registration),
+            restored,
+            heartbeat: heartbeat.is_some(),
         };
-        Reading { contribution, plan }
+        Reading { contribution, plan, heartbeat, beating }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rollcall_catalog::input::{CheckVerdict, Verdict};
 use rollcall_catalog::model::{Addresses, Health, Name};
 use rollcall_crds::{self as api, CheckStatus, EndpointStatus, ServiceRegistration};
@@ -23,13 +24,18 @@ pub struct Restored {
 // === impl Restored ===
 
 impl Restored {
+    /// The endpoints that this process knew before it is told of this registration now, by the hashes of their names.
+    pub fn seen(&self, metadata: &ObjectMeta) -> Box<[u64]> {
+        self.seen.get(&ObjectKey::of(metadata)).cloned().unwrap_or_default()
+    }
+
     /// Verdicts in the status for endpoints that this process sees for the first time, where they are.
     pub fn take(&mut self, registration: &ServiceRegistration) -> Vec<(Name, health::Restored)> {
         let spec = &registration.spec;
         let mut now: Box<[u64]> = spec.endpoints.iter().map(|endpoint| hash(&endpoint.name)).collect();
         now.sort_unstable();
         let seen = self.seen.insert(ObjectKey::of(&registration.metadata), now).unwrap_or_default();
-        if spec.checks.is_empty() {
+        if spec.checks.is_empty() && spec.heartbeat.is_none() {
             return Vec::new();
         }
         let status = registration.status.as_ref();
@@ -50,7 +56,8 @@ impl Restored {
     }
 }
 
-fn hash(name: &str) -> u64 {
+/// What is kept of a name.
+pub fn hash(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
 }
 

@@ -24,6 +24,11 @@ pub struct SourceArgs {
     #[arg(long, env = "ROLLCALL_SERVICE_CIDRS", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
     pub service_cidrs: bool,
 
+    /// Whether Leases with the label rollcall.dev/registration are watched: each renewal is a heartbeat of an endpoint. Without
+    /// them endpoints beat over HTTP and by agents alone.
+    #[arg(long, env = "ROLLCALL_LEASE_BEATS", default_value_t = true, action = ArgAction::Set, value_name = "BOOL")]
+    pub lease_beats: bool,
+
     /// The resolver configuration that is compared with --cluster-domain.
     #[arg(long, env = "ROLLCALL_RESOLV_CONF", default_value = "/etc/resolv.conf", value_name = "PATH", hide = true)]
     pub resolv_conf: PathBuf,

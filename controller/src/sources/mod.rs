@@ -2,12 +2,13 @@
 //!
 //! - [`flags`]: what is watched, and where
 //! - [`watches`]: starts the watches of each kind: one for the cluster, or one for each namespace
-//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`catalog_entries`]: what
+//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`catalog_entries`], [`leases`]: what
 //!   each becomes
 
 pub mod catalog_entries;
 pub mod endpoint_slices;
 pub mod flags;
+pub mod leases;
 pub mod nodes;
 pub mod pods;
 pub mod registrations;
@@ -23,6 +24,7 @@ use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
 use rollcall_catalog::Input;
 
+use crate::beats::Hearing;
 use crate::checks::runner::Order;
 use crate::kubernetes::freshness::{Freshness, Source};
 use crate::kubernetes::metrics::Metrics;
@@ -33,6 +35,7 @@ use crate::writer::{Inbox, Message, Snapshots};
 use catalog_entries::CatalogEntries;
 use endpoint_slices::EndpointSlices;
 use flags::SourceArgs;
+use leases::Leases;
 use nodes::Nodes;
 use pods::Pods;
 use registrations::Registrations;
@@ -47,6 +50,8 @@ pub struct Receivers {
     pub inbox: Inbox,
     /// The checks.
     pub orders: mpsc::Sender<Order>,
+    /// Who hears beats.
+    pub hearing: Hearing,
     /// The write-back: what stands there.
     pub observations: Observations,
     /// Published first: what only the write-back needs is watched after it.
@@ -62,14 +67,14 @@ pub fn start(
     to: Receivers,
     registry: &mut Registry,
 ) {
-    let Receivers { inbox, orders, observations, snapshots } = to;
+    let Receivers { inbox, orders, hearing, observations, snapshots } = to;
     let wanted = args.catalog();
     let mut watches = Watches::new(client, readiness.clone(), clock, args.namespaces());
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
     watches.of_namespaces(Source::EndpointSlices, || EndpointSlices::new(inbox.clone(), observations.clone()));
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
     let registrations = || {
-        let registrations = Registrations::new(orders.clone(), observations.clone());
+        let registrations = Registrations::new(orders.clone(), hearing.clone(), observations.clone());
         resolve::before(registrations, args.resolv_conf.clone(), clock)
     };
     watches.of_namespaces(Source::ServiceRegistrations, registrations);
@@ -79,7 +84,12 @@ pub fn start(
     if wanted.contains(&Source::ServiceCidrs) {
         watches.of_cluster(Source::ServiceCidrs, ServiceCidrs::new(inbox.clone()));
     }
-    watches.of_namespaces_behind(&snapshots, Source::CatalogEntries, || CatalogEntries(observations.clone()));
+    watches.of_namespaces_behind(&snapshots, Source::CatalogEntries, "", || CatalogEntries(observations.clone()));
+    if args.lease_beats {
+        let listed = Arc::default();
+        let leases = || Leases::new(hearing.clone(), Arc::clone(&listed));
+        watches.of_namespaces_behind(&snapshots, Source::Leases, leases::SELECTOR, leases);
+    }
     let started = watches.into_freshness();
     tokio::spawn(tell_contacts(started.clone(), inbox.clone()));
     Metrics(started).register(registry);

@@ -1,8 +1,11 @@
-//! ServiceRegistrations: each is read once, and told to the catalog, the checks and the write-back.
+//! ServiceRegistrations: each is read once, and told to the catalog, the checks, who hears beats, and the write-back.
+
+use std::sync::Arc;
 
 use rollcall_crds::ServiceRegistration;
 use tokio::sync::mpsc;
 
+use crate::beats::Hearing;
 use crate::checks::runner::Order;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
@@ -12,9 +15,10 @@ use crate::resolve::Resolved;
 use crate::resolve::expand::Unresolved;
 use crate::writeback::observed::{Observations, Seen};
 
-/// Hands ServiceRegistrations to the catalog, the checks and the write-back.
+/// Hands ServiceRegistrations to the catalog, the checks, who hears beats, and the write-back.
 pub struct Registrations {
     orders: mpsc::Sender<Order>,
+    hearing: Hearing,
     observations: Observations,
     reader: Reader,
 }
@@ -23,8 +27,8 @@ pub struct Registrations {
 
 impl Registrations {
     /// A handler that speaks to the checks, and by them to the writer, and to the write-back.
-    pub fn new(orders: mpsc::Sender<Order>, observations: Observations) -> Self {
-        Self { orders, observations, reader: Reader::default() }
+    pub fn new(orders: mpsc::Sender<Order>, hearing: Hearing, observations: Observations) -> Self {
+        Self { orders, hearing, observations, reader: Reader::default() }
     }
 }
 
@@ -35,7 +39,9 @@ impl Handler<ServiceRegistration> for Registrations {
 
     async fn delete(&mut self, gone: &ObjectKey) {
         self.reader.forget(gone);
-        let _ = self.orders.send(Order::Gone(self.reader.origin(gone))).await;
+        let origin = self.reader.origin(gone);
+        self.hearing.forget(&origin);
+        let _ = self.orders.send(Order::Gone(origin)).await;
         self.observations.send(Seen::RegistrationGone(gone.clone())).await;
     }
 
@@ -51,10 +57,13 @@ impl Handler<ServiceRegistration> for Registrations {
 
 impl Resolved for Registrations {
     async fn take_in(&mut self, registration: ServiceRegistration, unresolved: Unresolved) {
-        let Reading { contribution, plan } = self.reader.read_resolved(&registration, &unresolved);
+        let Reading { contribution, plan, heartbeat, beating } = self.reader.read_resolved(&registration, &unresolved);
+        let origin = Arc::clone(&plan.origin);
         // By way of the checks, which tell the catalog the verdicts together with the endpoints. Fails during shutdown
         // only, when nobody checks any more.
         let _ = self.orders.send(Order::Register(Box::new((contribution, plan)))).await;
+        // After it: what beats come to is about an endpoint that the checks know.
+        self.hearing.register(&origin, heartbeat, &beating);
         self.observations.send(Seen::registration(&registration)).await;
     }
 }

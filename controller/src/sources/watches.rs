@@ -60,9 +60,15 @@ impl Watches {
         }
     }
 
-    /// The same for what only the write-back needs: it begins when the catalog is served, so as not to delay that.
-    pub fn of_namespaces_behind<K, H>(&mut self, snapshots: &Snapshots, source: Source, handler: impl Fn() -> H)
-    where
+    /// The same for what the catalog is not made of: it begins when that is served, so as not to delay it. Of objects with
+    /// these labels alone, if it is not empty.
+    pub fn of_namespaces_behind<K, H>(
+        &mut self,
+        snapshots: &Snapshots,
+        source: Source,
+        labels: &'static str,
+        handler: impl Fn() -> H,
+    ) where
         K: Kind + Resource<Scope = NamespaceResourceScope>,
         H: Handler<K> + 'static,
     {
@@ -71,7 +77,7 @@ impl Watches {
             let mut snapshots = snapshots.clone();
             tokio::spawn(async move {
                 if snapshots.wait_for(Option::is_some).await.is_ok() {
-                    informer.run().await;
+                    informer.selecting(labels).run().await;
                 }
             });
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rollcall_catalog::evict::TimeToEvict;
+
 use super::tail;
 
 /// The heartbeat of a registration's instances.
@@ -107,9 +109,10 @@ impl Heartbeat {
         learned.saturating_add(phi.acceptable_pause).min(phi.hard_deadline)
     }
 
-    /// From the last beat of an instance to the verdict, at the longest.
-    pub fn time_to_evict(&self) -> Duration {
-        self.silence_max().saturating_add(ALLOWANCE)
+    /// From the last beat of an instance to the verdict, at the longest. Nobody else is asked: only the instance can say that it
+    /// lives.
+    pub fn time_to_evict(&self) -> TimeToEvict {
+        TimeToEvict { detection: self.silence_max().saturating_add(ALLOWANCE), ..TimeToEvict::default() }
     }
 
     /// The same of an instance that is as regular as it is asked to be: what is to be expected.
@@ -153,10 +156,10 @@ mod tests {
     #[test]
     fn what_is_to_be_expected_is_as_the_page_says() {
         let ttl = Heartbeat::default();
-        assert_eq!((ttl.time_to_evict(), ttl.silence_min()), (Duration::from_millis(3_400), 3 * SECOND));
+        assert_eq!((ttl.time_to_evict().detection, ttl.silence_min()), (Duration::from_millis(3_400), 3 * SECOND));
         let phi = Heartbeat::new(SECOND, Detector::Phi(Phi::of(SECOND)));
         assert_eq!(phi.silence_min().as_millis(), 3_561, "mean 1 s, pause 2 s, 5.612 deviations of 100 ms");
-        assert_eq!(phi.time_to_evict(), Duration::from_millis(10_400));
+        assert_eq!(phi.time_to_evict().detection, Duration::from_millis(10_400));
     }
 
     #[test]
@@ -173,6 +176,6 @@ mod tests {
         let ttl = Heartbeat::new(SECOND, Detector::Ttl(Duration::ZERO));
         assert_eq!(ttl.silence_max(), SILENCE_MIN);
         let ever = Heartbeat::new(Duration::MAX, Detector::Ttl(Duration::MAX));
-        assert_eq!(ever.time_to_evict(), Duration::MAX);
+        assert_eq!(ever.time_to_evict().total(), Duration::MAX);
     }
 }

@@ -29,6 +29,13 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.controller.leaseBeats }}
+# Heartbeats of those who have only kubectl: Leases that they renew, by the label rollcall.dev/registration. RBAC knows no
+# labels; the watch asks for these alone. Not needed with `--lease-beats false`.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, watch]
+{{- end }}
 {{- end }}
 
 {{/* What it may read outside of namespaces. Empty if it is to read neither. */}}

@@ -42,6 +42,7 @@ fn order(target: SocketAddr, check: Option<Check>) -> Order {
         endpoints: vec![Planned { name: "vm-1".into(), addresses: endpoint.addresses, unchecked: check.is_none() }],
         targets: check.into_iter().map(target).collect(),
         restored: Vec::new(),
+        heartbeat: false,
     };
     Order::Register(Box::new((contribution, plan)))
 }

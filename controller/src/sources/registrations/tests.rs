@@ -6,7 +6,9 @@ use serde_json::json;
 use tokio::sync::mpsc::Receiver;
 
 use super::*;
+use crate::replicas::Roster;
 use crate::testing::registration;
+use crate::time::clock::Clock;
 
 struct Rig {
     source: Registrations,
@@ -17,7 +19,8 @@ struct Rig {
 fn rig() -> Rig {
     let (sender, orders) = mpsc::channel(16);
     let (observations, seen) = Observations::new();
-    Rig { source: Registrations::new(sender, observations), orders, _seen: seen }
+    let hearing = Hearing::new(Roster::alone("a"), Clock::default(), crate::beats::Metrics::default());
+    Rig { source: Registrations::new(sender, hearing, observations), orders, _seen: seen }
 }
 
 impl Rig {

@@ -1,0 +1,37 @@
+//! Heartbeats of registered instances: the I/O around [`rollcall_health::beat::Beats`].
+//!
+//! ```text
+//!  registrations --register--+
+//!  HTTP, agents, Leases -----+--> Hearing (Beats) --Change--> listener --Order::Evidence--> checks
+//! ```
+//!
+//! - [`hearing`]: where beats go, from whoever hears them
+//! - [`listener`]: the tasks that keep its time and tell the checks what beats come to
+//! - [`request`]: `PUT …/beat` on the HTTPS port
+//! - [`metrics`]: what is counted
+
+pub mod hearing;
+pub mod listener;
+pub mod metrics;
+pub mod request;
+
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+
+use crate::checks::runner::Order;
+use crate::replicas::Roster;
+use crate::time::clock::Clock;
+
+pub use hearing::{Hearing, Refused};
+pub use metrics::Metrics;
+
+/// Starts listening. What beats come to goes to the checks by `orders`.
+pub fn start(orders: mpsc::Sender<Order>, roster: Roster, clock: Clock, registry: &mut Registry) -> Hearing {
+    let metrics = Metrics::default();
+    metrics.register(registry);
+    let hearing = Hearing::new(roster, clock, metrics);
+    tokio::spawn(listener::keep_time(hearing.clone()));
+    tokio::spawn(listener::follow(hearing.clone()));
+    tokio::spawn(listener::tell(hearing.clone(), orders));
+    hearing
+}
