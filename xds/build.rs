@@ -3,6 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = [
         "proto/rollcall/v1/agents.proto",
+        "proto/rollcall/v1/beats.proto",
         "proto/rollcall/v1/catalog.proto",
         "proto/envoy/service/discovery/v3/discovery.proto",
     ];

@@ -74,7 +74,7 @@ pub async fn serve(
     let evictions = evictions::start(snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
     let orders =
         checks::start(client.clone(), inbox.clone(), snapshots.clone(), evictions.clone(), clock, &mut registry);
-    let hearing = beats::start(orders.clone(), replicas.roster.clone(), clock, &mut registry);
+    let hearing = beats::start(orders.clone(), &replicas, clock, &mut registry);
     let (observations, seen) = Observations::new();
     let to = Receivers { inbox, orders, hearing: hearing.clone(), observations, snapshots: snapshots.clone() };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);

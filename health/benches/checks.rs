@@ -126,6 +126,7 @@ fn plan(first: usize) -> Plan {
             .map(|n| Target { endpoint: name(n), check: Arc::clone(&check), address: (ip(n), 8080).into() })
             .collect(),
         restored: all.map(|n| (name(n), Restored { verdict: verdict(n), current: true })).collect(),
+        heartbeat: false,
     }
 }
 

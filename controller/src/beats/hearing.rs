@@ -7,6 +7,7 @@ use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
 use rollcall_health::beat::beats::Unknown;
+use rollcall_health::beat::hearsay::Overheard;
 use rollcall_health::beat::{Beating, Beats, Change, Due, Heard, Heartbeat, Said};
 use rollcall_health::ledger::Evidence;
 use rollcall_health::owner;
@@ -28,8 +29,10 @@ struct Shared {
     metrics: Metrics,
     /// Somebody is to beat, after nobody was.
     occupied: Notify,
-    /// There is something to tell.
+    /// There is something to tell the checks.
     news: Notify,
+    /// There is something to tell other replicas.
+    hearsay: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +87,15 @@ pub enum Refused {
 impl Hearing {
     /// Nobody is to beat yet.
     pub fn new(roster: Roster, clock: Clock, metrics: Metrics) -> Self {
-        let shared =
-            Shared { roster, state: Mutex::default(), clock, metrics, occupied: Notify::new(), news: Notify::new() };
+        let shared = Shared {
+            roster,
+            state: Mutex::default(),
+            clock,
+            metrics,
+            occupied: Notify::new(),
+            news: Notify::new(),
+            hearsay: Notify::new(),
+        };
         Self(Arc::new(shared))
     }
 
@@ -161,6 +171,9 @@ impl Hearing {
         match state.beats.heard(origin, endpoint, said, by, now) {
             Ok((due, change)) => {
                 self.0.metrics.hear(way);
+                if state.beats.tells() {
+                    self.0.hearsay.notify_one();
+                }
                 if let Some(change) = change {
                     self.untold(&mut state, change);
                 }
@@ -198,6 +211,33 @@ impl Hearing {
     /// Waits until somebody is to beat, after nobody was.
     pub(super) async fn occupied(&self) {
         self.0.occupied.notified().await;
+    }
+
+    /// Waits until there is something to tell other replicas.
+    pub(super) async fn hearsay(&self) {
+        self.0.hearsay.notified().await;
+    }
+
+    /// What is to be told to other replicas now, by part, and whether there is more to tell later.
+    pub(super) fn batch(&self) -> (Vec<(u8, Vec<Overheard>)>, bool) {
+        let now = self.now();
+        let mut state = self.state();
+        (state.beats.batch(now), state.beats.tells())
+    }
+
+    /// Another replica heard these.
+    pub(super) fn overheard(&self, peer: u32, all: impl Iterator<Item = Overheard>) {
+        let now = self.now();
+        let mut state = self.state();
+        for overheard in all {
+            let (is_news, change) = state.beats.overheard(peer, &overheard, now);
+            if is_news {
+                self.0.metrics.hear(Way::Peer);
+            }
+            if let Some(change) = change {
+                self.untold(&mut state, change);
+            }
+        }
     }
 
     /// Waits for what is to be told, and takes it.

@@ -20,7 +20,7 @@ pub struct Roster {
 
 impl Roster {
     /// What is told of `me` and its peers.
-    pub(super) fn new(me: Name, standing: watch::Receiver<Standing>) -> Self {
+    pub(crate) fn new(me: Name, standing: watch::Receiver<Standing>) -> Self {
         Self { me, standing }
     }
 

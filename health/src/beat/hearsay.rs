@@ -8,7 +8,7 @@ use rollcall_catalog::time::Now;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::beats::{Beats, Change, Entry};
-use super::instance::Said;
+use super::instance::{Life, Said};
 use crate::owner;
 
 /// Instances are told in so many parts, by hash, so that a beat does not repeat all others.
@@ -130,6 +130,11 @@ impl Beats {
         batch
     }
 
+    /// Whether something is told, or is to be.
+    pub fn tells(&self) -> bool {
+        self.telling.shards.iter().any(|shard| shard.dirty || shard.told_ms.is_some())
+    }
+
     /// Another replica heard an instance. Whether that is news, and what it comes to if that changed.
     pub fn overheard(&mut self, peer: u32, overheard: &Overheard, now: Now) -> (bool, Option<Change>) {
         let awake_ms = self.awake.at(now.mono_ms).saturating_sub(u64::from(overheard.ago_ms));
@@ -141,7 +146,9 @@ impl Beats {
             return (false, None);
         }
         entry.from = from;
-        if awake_ms <= entry.instance.heard_ms() {
+        // Of who was not heard yet that is when listening began: an older beat is a sign of life, too.
+        let was_heard = matches!(entry.instance.life(), Life::Heard | Life::Silent);
+        if was_heard && awake_ms <= entry.instance.heard_ms() {
             return (false, None);
         }
         let regular = entry.instance.heard_ms() >= woke_ms;

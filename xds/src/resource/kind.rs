@@ -29,7 +29,7 @@ pub enum ResourceType {
     Doubt,
     /// `rollcall.v1.Testimony`: what another replica found there.
     Testimony,
-    /// `rollcall.v1.Beats`: when instances were heard last, by shard.
+    /// `rollcall.v1.OverheardBeats`: when instances were heard last, by shard.
     Beats,
 }
 
@@ -69,7 +69,7 @@ impl ResourceType {
             Self::Verdicts => "type.googleapis.com/rollcall.v1.Verdicts",
             Self::Doubt => "type.googleapis.com/rollcall.v1.Doubt",
             Self::Testimony => "type.googleapis.com/rollcall.v1.Testimony",
-            Self::Beats => "type.googleapis.com/rollcall.v1.Beats",
+            Self::Beats => "type.googleapis.com/rollcall.v1.OverheardBeats",
         }
     }
 

@@ -168,7 +168,7 @@ proptest! {
             let now = |mono_ms| Now { mono_ms, wall_ms };
             let convicted_ms = vm.convicted_ms(&heartbeat).expect("it may be convicted");
             let silence_ms = convicted_ms - now_ms - allowance_ms();
-            prop_assert!(silence_ms >= 3_000 && silence_ms <= 10_000, "{silence_ms}");
+            prop_assert!((3_000..=10_000).contains(&silence_ms), "{silence_ms}");
             now_ms += gap;
             prop_assert_eq!(vm.silent(&heartbeat, now_ms.min(convicted_ms - 1), now(now_ms)), None, "before its time");
             let silent = vm.silent(&heartbeat, now_ms, now(now_ms));
