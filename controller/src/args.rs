@@ -13,6 +13,7 @@ use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
 
+use crate::agents;
 use crate::api;
 use crate::serve;
 use crate::sources::flags::SourceArgs;
@@ -88,6 +89,10 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_STREAMS_MAX", default_value_t = 10_000)]
     pub streams_max: usize,
 
+    /// Agents on machines outside the cluster that are heard at a time, on the port of the stream; more are refused.
+    #[arg(long, env = "ROLLCALL_AGENTS_MAX", default_value_t = 10_000, value_name = "NUMBER")]
+    pub agents_max: usize,
+
     /// Seconds between a signal to stop and the end of the streams, in which readiness says so.
     #[arg(long, env = "ROLLCALL_LAME_DUCK_SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=300))]
     pub lame_duck_seconds: u64,
@@ -131,12 +136,13 @@ impl Args {
         Guard::new(reserved.collect(), allowed.collect())
     }
 
-    /// The discovery stream, as it is to be served.
-    pub fn stream(&self) -> serve::start::Settings {
+    /// The discovery stream, as it is to be served, with who hears agents.
+    pub fn stream(&self, agents: agents::Service) -> serve::start::Settings {
         serve::start::Settings {
             address: self.grpc_listen,
             streams_max: self.streams_max,
             cluster_domain: self.cluster_domain.clone(),
+            agents,
         }
     }
 
@@ -144,6 +150,11 @@ impl Args {
     pub fn api_files(&self) -> Option<Pair> {
         let (certificate, key) = self.api_cert_file.clone().zip(self.api_key_file.clone())?;
         Some(Pair { certificate, key })
+    }
+
+    /// What agents may take. Of writes half of what the write-back may: that is the leader's alone, and this each replica's.
+    pub fn agents(&self) -> agents::Settings {
+        agents::Settings { agents_max: self.agents_max, writes_per_second: (self.writes_per_second / 2).max(1) }
     }
 
     /// The API port, as it is to be served.

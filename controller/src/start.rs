@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::access;
+use crate::agents;
 use crate::api::{self, Routes, questions};
 use crate::args::Args;
 use crate::beats;
@@ -61,8 +62,7 @@ pub async fn serve(
     client: Client,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let clock = Clock::default();
-    let mut registry = registry(&readiness, &telemetry);
+    let (clock, mut registry) = (Clock::default(), registry(&readiness, &telemetry));
     look_around(&args, &readiness);
 
     // Beside the API server: the replicas among themselves.
@@ -76,22 +76,23 @@ pub async fn serve(
         checks::start(client.clone(), inbox.clone(), snapshots.clone(), evictions.clone(), clock, &mut registry);
     let hearing = beats::start(orders.clone(), &replicas, clock, &mut registry);
     let (observations, seen) = Observations::new();
-    let to = Receivers { inbox, orders, hearing: hearing.clone(), observations, snapshots: snapshots.clone() };
+    let access = access::start(client.clone(), args.access_grace, &mut registry);
+    let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
+    let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
+    let (heard, published) = (hearing.clone(), snapshots.clone());
+    let to = Receivers { inbox, orders, hearing: heard, agents: watched, observations, snapshots: published };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
-    let connections = Arc::default();
-    let lent = lent(client.clone(), &args.namespace);
-    let access = access::start(client.clone(), args.access_grace, &mut registry);
+    let (connections, lent) = (Arc::default(), lent(client.clone(), &args.namespace));
     let acceptor = rollcall_authority::start(&args.tls, lent, Arc::clone(&connections), &readiness, &mut registry)?;
     let certificates = certificates(&args, acceptor.as_ref(), &readiness);
-    let settings = args.stream();
-    let until = (&readiness, stop.clone());
+    let (settings, until) = (args.stream(agents), (&readiness, stop.clone()));
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
-    let routes = Routes::default().with(beats::request::route(hearing, clock));
-    let routes = questions::start(routes, snapshots.clone(), clock);
+    let routes =
+        questions::start(Routes::default().with(beats::request::route(hearing, clock)), snapshots.clone(), clock);
     let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 

@@ -11,7 +11,7 @@
 //! - [`instance`], [`set`]: what an agent says of one instance, judged; what it shares with others
 //! - [`shard`]: an object that machines of one service share; [`desk`]: which object to write next, pure
 //! - [`registrar`]: the loop around it; [`outbox`]: what it has to tell one agent
-//! - [`metrics`]: what is measured
+//! - `rooms`: who that is in this program; [`metrics`]: what is measured
 //!
 //! Every replica hears agents, and writes for those that it hears: each object over the version that it has seen, so that
 //! what another replica wrote stays. Nothing is taken out of the API because a connection is lost.
@@ -24,6 +24,7 @@ pub mod instance;
 pub mod metrics;
 pub mod outbox;
 pub mod registrar;
+mod rooms;
 pub mod service;
 pub mod set;
 pub mod shard;
@@ -38,6 +39,7 @@ use self::admission::{Admission, Ears};
 use self::metrics::Metrics;
 use self::registrar::Registrar;
 pub use self::registrar::Watched;
+pub use self::rooms::others;
 pub use self::service::Service;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
@@ -55,9 +57,7 @@ pub struct Settings {
 /// stands.
 pub fn start(
     settings: Settings,
-    client: Client,
-    snapshots: Snapshots,
-    clock: Clock,
+    (client, snapshots, clock): (Client, Snapshots, Clock),
     (admission, ears): (Arc<dyn Admission>, Arc<dyn Ears>),
     stop: CancellationToken,
     registry: &mut Registry,

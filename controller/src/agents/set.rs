@@ -1,7 +1,7 @@
 //! What instances share: everything that a ServiceRegistration says once for all of its endpoints.
 
 use rollcall_catalog::ServiceKey;
-use rollcall_crds::{CheckSpec, PortSpec, ServiceRegistrationSpec};
+use rollcall_crds::{CheckSpec, HeartbeatSpec, PortSpec, ServiceRegistrationSpec};
 use rollcall_xds::proto::rollcall::v1 as wire;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -50,6 +50,7 @@ impl Set {
             service: service.name.to_string(),
             ports: ports.to_vec(),
             checks: said.checks.iter().enumerate().map(check).collect::<Result<_, _>>()?,
+            heartbeat: heartbeat(said)?,
             ..ServiceRegistrationSpec::default()
         };
         let hash = hash(&spec);
@@ -79,6 +80,17 @@ fn check(at: usize, text: &str) -> Result<CheckSpec, String> {
             "check {}: it says nothing that this controller can run; give http or tcp, or run it on the machine",
             check.name
         )),
+    }
+}
+
+/// Checks on a machine are told with its beats: without these nobody would know when the machine is gone.
+fn heartbeat(said: &wire::Instance) -> Result<Option<HeartbeatSpec>, String> {
+    match (&*said.heartbeat, said.local_checks.is_empty()) {
+        ("", true) => Ok(None),
+        ("", false) => {
+            Err("local checks need a heartbeat, which says that the machine still lives; give one".to_owned())
+        }
+        (text, _) => definition(text).map(Some).map_err(|words| format!("heartbeat: {words}")),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::publisher::Publisher;
+use crate::agents;
 use crate::writer::Snapshots;
 use crate::writer::propagation::Propagation;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     pub streams_max: usize,
     /// What names of services end in.
     pub cluster_domain: String,
+    /// Who hears agents, on the same port.
+    pub agents: agents::Service,
 }
 
 /// The stream, as it is served.
@@ -44,7 +47,7 @@ pub fn start(
     (readiness, stop): (&Readiness, CancellationToken),
     registry: &mut Registry,
 ) -> Serving {
-    let Settings { address, streams_max, cluster_domain } = settings;
+    let Settings { address, streams_max, cluster_domain, agents } = settings;
     let (publisher, published) = Publisher::new(snapshots, &cluster_domain);
     tokio::spawn(publisher.measured(propagation).run());
     let streams = Arc::<server::Metrics>::default();
@@ -53,7 +56,7 @@ pub fn start(
     let (_, wanted) = connections_wanted(streams_max);
     let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };
     let gate = readiness.gate("grpc");
-    let task = tokio::spawn(listen(address, acceptor, bounds, connections, server.clone(), gate, stop));
+    let task = tokio::spawn(listen(address, acceptor, bounds, connections, (server.clone(), agents), gate, stop));
     Serving { server, task }
 }
 
@@ -78,7 +81,7 @@ async fn listen(
     acceptor: Option<Acceptor>,
     bounds: Bounds,
     connections: Arc<tls::Metrics>,
-    server: Server,
+    (server, agents): (Server, agents::Service),
     gate: Gate,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
@@ -91,6 +94,7 @@ async fn listen(
     };
     server
         .into_router()
+        .add_service(agents.into_service())
         .serve_with_incoming_shutdown(incoming.bounded(bounds, connections).into_stream(), stop.cancelled_owned())
         .await
 }

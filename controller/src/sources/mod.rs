@@ -24,6 +24,7 @@ use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
 use rollcall_catalog::Input;
 
+use crate::agents::Watched;
 use crate::beats::Hearing;
 use crate::checks::runner::Order;
 use crate::kubernetes::freshness::{Freshness, Source};
@@ -52,6 +53,8 @@ pub struct Receivers {
     pub orders: mpsc::Sender<Order>,
     /// Who hears beats.
     pub hearing: Hearing,
+    /// Who writes for agents.
+    pub agents: Watched,
     /// The write-back: what stands there.
     pub observations: Observations,
     /// Published first: what only the write-back needs is watched after it.
@@ -67,7 +70,7 @@ pub fn start(
     to: Receivers,
     registry: &mut Registry,
 ) {
-    let Receivers { inbox, orders, hearing, observations, snapshots } = to;
+    let Receivers { inbox, orders, hearing, agents, observations, snapshots } = to;
     let wanted = args.catalog();
     let mut watches = Watches::new(client, readiness.clone(), clock, args.namespaces());
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
@@ -75,6 +78,7 @@ pub fn start(
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
     let registrations = || {
         let registrations = Registrations::new(orders.clone(), hearing.clone(), observations.clone());
+        let registrations = registrations.telling(agents.clone());
         resolve::before(registrations, args.resolv_conf.clone(), clock)
     };
     watches.of_namespaces(Source::ServiceRegistrations, registrations);

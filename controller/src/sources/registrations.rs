@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rollcall_crds::ServiceRegistration;
 use tokio::sync::mpsc;
 
+use crate::agents::Watched;
 use crate::beats::Hearing;
 use crate::checks::runner::Order;
 use crate::kubernetes::ObjectKey;
@@ -21,6 +22,7 @@ pub struct Registrations {
     hearing: Hearing,
     observations: Observations,
     reader: Reader,
+    agents: Option<Watched>,
 }
 
 // === impl Registrations ===
@@ -28,7 +30,12 @@ pub struct Registrations {
 impl Registrations {
     /// A handler that speaks to the checks, and by them to the writer, and to the write-back.
     pub fn new(orders: mpsc::Sender<Order>, hearing: Hearing, observations: Observations) -> Self {
-        Self { orders, hearing, observations, reader: Reader::default() }
+        Self { orders, hearing, observations, reader: Reader::default(), agents: None }
+    }
+
+    /// Has who writes for agents told what stands.
+    pub fn telling(self, agents: Watched) -> Self {
+        Self { agents: Some(agents), ..self }
     }
 }
 
@@ -43,6 +50,9 @@ impl Handler<ServiceRegistration> for Registrations {
         self.hearing.forget(&origin);
         let _ = self.orders.send(Order::Gone(origin)).await;
         self.observations.send(Seen::RegistrationGone(gone.clone())).await;
+        if let Some(agents) = &self.agents {
+            agents.delete(gone).await;
+        }
     }
 
     async fn unreadable(&mut self, key: &ObjectKey) {
@@ -65,6 +75,10 @@ impl Resolved for Registrations {
         // After it: what beats come to is about an endpoint that the checks know.
         self.hearing.register(&origin, heartbeat, &beating);
         self.observations.send(Seen::registration(&registration)).await;
+        // Last: an agent that is told that it stands may beat at once.
+        if let Some(agents) = &self.agents {
+            agents.apply(&registration).await;
+        }
     }
 }
 

@@ -13,10 +13,18 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch, create, patch, delete]
-# Source: what users registered. Their spec is theirs: no write.
+# Source: what users registered. Their spec is theirs: it is not written.
 - apiGroups: [rollcall.dev]
   resources: [serviceregistrations]
   verbs: [list, watch]
+{{- if .Values.controller.agentsMax }}
+# What agents on machines outside the cluster register: objects of their own, by server-side apply over the version that was
+# seen, and deleted with their last endpoint. RBAC cannot say "only those of agents"; the code does, by the label
+# app.kubernetes.io/managed-by. Not needed with `--agents-max 0`.
+- apiGroups: [rollcall.dev]
+  resources: [serviceregistrations]
+  verbs: [create, patch, delete]
+{{- end }}
 # Conditions and the health of each endpoint.
 - apiGroups: [rollcall.dev]
   resources: [serviceregistrations/status]
@@ -40,7 +48,14 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 
 {{/* What it may read outside of namespaces. Empty if it is to read neither. */}}
 {{- define "rollcall.controller.clusterRules" -}}
-{{- if .Values.controller.nodeZones -}}
+# Who asks and who registers, and whether they may: the API server judges, by RBAC. Nothing is granted by either.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- if .Values.controller.nodeZones }}
 # Nodes: zones, and the address blocks of pods. Not needed with `--node-zones false`.
 - apiGroups: [""]
   resources: [nodes]

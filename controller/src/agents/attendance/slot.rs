@@ -133,11 +133,11 @@ impl Slot {
         else {
             return Said::default();
         };
-        let words = match (verdict, &**output) {
-            (Verdict::Unknown, "") => "has not been run yet",
-            (_, output) => output,
+        let note = match (verdict, &**output) {
+            (Verdict::Unknown, "") => format!("check {name}: has not been run yet"),
+            (_, output) if output.starts_with(&format!("check {name}:")) => output.to_owned(),
+            (_, output) => format!("check {name}: {output}"),
         };
-        let note = format!("check {name}: {words}");
         Said { health: weight(*verdict), note: beginning(&note, NOTE_BYTES_MAX).to_owned() }
     }
 }

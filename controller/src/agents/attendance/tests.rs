@@ -87,9 +87,7 @@ impl Replica {
         let settings = Settings { agents_max: 10_000, writes_per_second: 50 };
         let (service, watched) = crate::agents::start(
             settings,
-            api.client(),
-            snapshots,
-            Clock::default(),
+            (api.client(), snapshots, Clock::default()),
             (doorman.clone(), notes.clone()),
             stop.clone(),
             &mut Registry::default(),

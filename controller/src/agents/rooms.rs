@@ -1,0 +1,81 @@
+//! The rooms that decide about agents and hear what they say, as this one speaks to them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use rollcall_catalog::ServiceKey;
+use rollcall_catalog::input::Origin;
+use rollcall_health::beat;
+
+use super::admission::{Admission, Caller, Denial, Ears, Interval, Said, SaidHealth};
+use crate::access::{Access, Credential, Denied, Identity, Right};
+use crate::beats::{Hearing, Refused};
+
+/// Somebody whom the API server knows.
+struct Known {
+    access: Access,
+    identity: Identity,
+}
+
+/// What RBAC has to allow: `create` of it, in the namespace, for the service's name.
+const RESOURCE: &str = "serviceregistrations/agent";
+
+/// Who judges agents, and who hears them.
+pub fn others(access: &Access, hearing: &Hearing) -> (Arc<dyn Admission>, Arc<dyn Ears>) {
+    (Arc::new(access.clone()), Arc::new(hearing.clone()))
+}
+
+impl Admission for Access {
+    fn identify<'a>(&'a self, token: &'a str, peer: IpAddr) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
+        Box::pin(async move {
+            let identity = self.authenticate(Credential::Token(token), peer).await?;
+            let known: Arc<dyn Caller> = Arc::new(Known { access: self.clone(), identity });
+            Ok(known)
+        })
+    }
+}
+
+impl Caller for Known {
+    fn name(&self) -> String {
+        self.identity.to_string()
+    }
+
+    fn may<'a>(&'a self, service: &'a ServiceKey) -> BoxFuture<'a, Result<(), Denial>> {
+        Box::pin(async move {
+            let (namespace, name) = (&*service.namespace, &*service.name);
+            let right = Right { verb: "create", resource: RESOURCE, namespace, name };
+            Ok(self.access.may(&self.identity, right).await?)
+        })
+    }
+}
+
+impl From<Denied> for Denial {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NoCredential | Denied::Unknown(_) | Denied::Nameless | Denied::Forbidden { .. } => {
+                Self::Refused(denied.to_string())
+            }
+            Denied::Busy(..) | Denied::Unavailable(_) => Self::Unknown(denied.to_string()),
+        }
+    }
+}
+
+impl Ears for Hearing {
+    fn beat(&self, origin: &Origin, endpoint: &str, said: &Said) -> Result<Interval, String> {
+        let status = match said.health {
+            SaidHealth::Passing => return interval(Self::beat(self, origin, endpoint)),
+            SaidHealth::Warning => beat::Status::Warn,
+            SaidHealth::Critical => beat::Status::Fail,
+        };
+        interval(self.report(origin, endpoint, &beat::Said::new(status, &said.note)))
+    }
+
+    fn stopped(&self, origin: &Origin, endpoint: &str) -> Result<(), String> {
+        Self::stopped(self, origin, endpoint).map_err(|refused| refused.to_string())
+    }
+}
+
+fn interval(heard: Result<beat::Due, Refused>) -> Result<Interval, String> {
+    heard.map(|due| due.interval).map_err(|refused| refused.to_string())
+}
