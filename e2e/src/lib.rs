@@ -15,6 +15,7 @@
 //! Everything is blocking and has few dependencies on purpose: a harness that shares code with what it tests would
 //! share its faults.
 
+pub mod agent;
 pub mod backend;
 pub mod clock;
 pub mod control_plane;

@@ -17,13 +17,15 @@ pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// How long a program may take until `/readyz` says yes.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
-/// The two binaries.
+/// The binaries.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     /// `rollcall-controller`.
     pub controller: PathBuf,
     /// `rollcall-dns`.
     pub dns: PathBuf,
+    /// `rollcall-agent`.
+    pub agent: PathBuf,
 }
 
 /// How the binaries are compiled.
@@ -80,7 +82,7 @@ pub struct Rollcall {
 // === impl Binaries ===
 
 impl Binaries {
-    /// Builds both with cargo, which is quick when nothing has changed.
+    /// Builds them with cargo, which is quick when nothing has changed.
     ///
     /// `ROLLCALL_E2E_BINARIES` may name a folder that has them already.
     pub fn build(profile: Profile) -> Result<Self> {
@@ -89,7 +91,16 @@ impl Binaries {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--package", "rollcall-controller", "--package", "rollcall-dns"]);
+        build.args([
+            "build",
+            "--quiet",
+            "--package",
+            "rollcall-controller",
+            "--package",
+            "rollcall-dns",
+            "--package",
+            "rollcall-agent",
+        ]);
         if profile == Profile::Release {
             build.arg("--release");
         }
@@ -101,7 +112,11 @@ impl Binaries {
     }
 
     fn of(folder: &Path) -> Self {
-        Self { controller: folder.join("rollcall-controller"), dns: folder.join("rollcall-dns") }
+        Self {
+            controller: folder.join("rollcall-controller"),
+            dns: folder.join("rollcall-dns"),
+            agent: folder.join("rollcall-agent"),
+        }
     }
 }
 

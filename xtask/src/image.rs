@@ -1,7 +1,8 @@
 //! `cargo xtask image`: an image for each program, without a container engine and without a registry to pull from.
 //!
 //! Data flows so: [`source`] says what the sources are, [`crates`] what they need, [`compile`] makes static programs,
-//! [`sbom`] lists what is in them, [`assemble`] packs, [`scan`] looks at what was packed. The same sources and compiler
+//! [`sbom`] lists what is in them, [`assemble`] packs, [`scan`] looks at what was packed, [`package`] makes what machines
+//! without containers install. The same sources and compiler
 //! give the same bytes; [`verify`] tries.
 
 mod assemble;
@@ -12,6 +13,7 @@ mod containerfile;
 mod crates;
 mod factory;
 mod oci;
+mod package;
 mod platform;
 mod sbom;
 mod scan;
@@ -80,6 +82,8 @@ pub(crate) struct Image {
     pub(crate) layout: PathBuf,
     /// The digest of its manifest.
     pub(crate) digest: String,
+    /// For machines without containers: a tarball and a Debian package.
+    packages: Vec<PathBuf>,
     layer: String,
     /// The digest of all that was written.
     everything: Digest,
@@ -97,6 +101,9 @@ pub(crate) fn image(options: &Options) -> Result<()> {
         "\nFor registries (OCI layouts, the SBOM attached) and for container engines (ctr images import, docker load):"
     );
     images.images.iter().for_each(|image| println!("  {}  {}", image.layout.display(), image.archive.display()));
+    println!("\nFor machines without containers:");
+    let packages = images.images.iter().flat_map(|image| &image.packages);
+    packages.for_each(|package| println!("  {}", package.display()));
     elsewhere.map_or(Ok(()), |elsewhere| elsewhere.compare(options, &images))
 }
 

@@ -145,15 +145,20 @@ fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std
     let installation = step.outcome(install::install(&kubectl, &folder))?;
     clock::check_interrupt()?;
 
-    let mut backends = Vec::new();
+    let (mut backends, mut machine) = (Vec::new(), None);
     match (options.endpoints, options.services) {
         (Some(endpoints), Some(services)) => fill::fill(cluster, endpoints, services)?,
-        _ => backends = example::start(cluster, &folder)?,
+        _ => (backends, machine) = example::start(cluster, &folder)?,
     }
     clock::check_interrupt()?;
 
     let step = terminal::begin("starting two controllers and a DNS server");
     let mut rollcall = step.outcome(Rollcall::start(binaries, &installation, REPLICAS, &folder))?;
+    if let Some(machine) = machine {
+        let step = terminal::begin("starting an agent on one of the machines");
+        let agent = step.outcome(example::agent(&binaries.agent, cluster, &rollcall, machine, &folder))?;
+        backends.push(agent);
+    }
     let state = State::new(cluster, &mut rollcall, &backends, options.context.clone())?;
     state.write(&kubectl, &rollcall)?;
 

@@ -9,19 +9,22 @@ pub(crate) enum Component {
     Controller,
     /// Answers DNS from it.
     Dns,
+    /// Registers what runs on a machine.
+    Agent,
 }
 
 // === impl Component ===
 
 impl Component {
     /// All of them.
-    pub(crate) const ALL: [Self; 2] = [Self::Controller, Self::Dns];
+    pub(crate) const ALL: [Self; 3] = [Self::Controller, Self::Dns, Self::Agent];
 
     /// The name of its package, its binary and its image.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Controller => "rollcall-controller",
             Self::Dns => "rollcall-dns",
+            Self::Agent => "rollcall-agent",
         }
     }
 
@@ -30,6 +33,7 @@ impl Component {
         match self {
             Self::Controller => "Rollcall controller",
             Self::Dns => "Rollcall DNS server",
+            Self::Agent => "Rollcall agent",
         }
     }
 
@@ -38,14 +42,16 @@ impl Component {
         match self {
             Self::Controller => "Builds the service catalog of a Kubernetes cluster, checks it and serves it.",
             Self::Dns => "Answers DNS from Rollcall's service catalog.",
+            Self::Agent => "Registers what runs on a machine with Rollcall, checks it, and says that it lives.",
         }
     }
 
-    /// The ports that the chart gives it.
+    /// The ports that the chart gives it, or that its examples do.
     pub(crate) fn ports(self) -> &'static [&'static str] {
         match self {
             Self::Controller => &["18000/tcp", "18080/tcp"],
             Self::Dns => &["1053/tcp", "1053/udp", "9153/tcp"],
+            Self::Agent => &["9163/tcp"],
         }
     }
 }

@@ -10,6 +10,7 @@ use super::compile::{Programs, Workshop};
 use super::component::Component;
 use super::crates::{Crates, Id};
 use super::oci::{Digest, Layout};
+use super::package;
 use super::platform::{self, Arch};
 use super::sbom::{About, Sbom};
 use super::scan::{self, Expected};
@@ -35,6 +36,8 @@ pub(super) struct Product {
     reference: String,
     arch: Arch,
     binary_bytes: usize,
+    /// What is packed for machines without containers.
+    agent: Option<(Vec<u8>, String)>,
     /// Folders of this machine that it must not name.
     secrets: Vec<PathBuf>,
     /// How large it may be, in bytes.
@@ -90,7 +93,9 @@ impl Factory<'_> {
         let (assembled, reference) = (parts.assemble()?, parts.reference());
         let secrets = self.programs.secrets.clone();
         let size_max = if self.workshop.is_quick { usize::MAX } else { scan::SIZE_MAX };
-        Ok(Product { component, assembled, sbom, reference, arch, binary_bytes: binary.len(), secrets, size_max })
+        let agent = (component == Component::Agent).then(|| (binary.clone(), version.clone()));
+        let binary_bytes = binary.len();
+        Ok(Product { component, assembled, sbom, reference, arch, binary_bytes, agent, secrets, size_max })
     }
 }
 
@@ -111,8 +116,11 @@ impl Product {
         }
         replace(&archive, &self.assembled.archive)?;
         replace(&sbom, self.sbom.bytes())?;
+        let packages = self.agent.as_ref().map(|(binary, version)| package::write(folder, binary, version, self.arch));
+        let packages = packages.transpose()?.into_iter().flatten().map(|name| folder.join(name)).collect();
         Ok(Image {
             component: self.component,
+            packages,
             reference: self.reference.clone(),
             archive,
             layout,

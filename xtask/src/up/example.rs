@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use rollcall_e2e::agent::{self, Agent, Settings};
 use rollcall_e2e::process::{Process, Program};
+use rollcall_e2e::rollcall::Rollcall;
 use rollcall_e2e::{Kubectl, http, layout, net};
 use serde_json::{Value, json};
 
@@ -16,16 +18,20 @@ pub(super) const NAMESPACE: &str = "shop";
 /// Its service.
 pub(super) const SERVICE: &str = "payments";
 
+/// What the agent registers.
+pub(super) const AGENTS_SERVICE: &str = "ledger";
+
 /// Its machines outside the cluster.
 pub(super) const MACHINES: [&str; 2] = ["vm-1", "vm-2"];
 
-/// Starts the two machines' HTTP servers and applies `manifests/examples/shop.yaml` with their addresses.
-pub(super) fn start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
+/// Starts the two machines' HTTP servers and applies `manifests/examples/shop.yaml` with their addresses. Where the first of
+/// them is, comes back beside them.
+pub(super) fn start(cluster: &Cluster, folder: &Path) -> Result<(Vec<Process>, Option<SocketAddr>)> {
     let step = terminal::begin("applying the example shop, with two HTTP servers outside the cluster");
     step.outcome(try_start(cluster, folder))
 }
 
-fn try_start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
+fn try_start(cluster: &Cluster, folder: &Path) -> Result<(Vec<Process>, Option<SocketAddr>)> {
     let addresses = net::outside_addresses()?;
     let mut machines = Vec::new();
     let mut processes = Vec::new();
@@ -35,7 +41,34 @@ fn try_start(cluster: &Cluster, folder: &Path) -> Result<Vec<Process>> {
         machines.push((name, address));
     }
     apply(cluster.kubectl(), &machines, |_| {})?;
-    Ok(processes)
+    Ok((processes, machines.first().map(|(_, address)| *address)))
+}
+
+/// Starts an agent on the first machine, which registers its server for a service of its own.
+pub(super) fn agent(
+    program: &Path,
+    cluster: &Cluster,
+    rollcall: &Rollcall,
+    machine: SocketAddr,
+    folder: &Path,
+) -> Result<Process> {
+    let token = agent::account(cluster.kubectl(), NAMESPACE, "machines")?;
+    let (ip, port) = (machine.ip(), machine.port());
+    let service = format!(
+        "service = \"{AGENTS_SERVICE}\"\nnamespace = \"{NAMESPACE}\"\naddresses = [\"{ip}\"]\nports = {{ http = {port} }}\n\
+         heartbeat = {{ interval = \"1s\", ttl = \"5s\" }}\n\
+         [[local_check]]\nname = \"healthz\"\nhttp = \"http://{machine}/healthz\"\ninterval = \"2s\"\n"
+    );
+    let settings = Settings {
+        machine: MACHINES[0],
+        controllers: rollcall.catalogs().iter().map(|address| format!("http://{address}")).collect(),
+        token: &token,
+        more: "",
+        services: &[("ledger.toml", &service)],
+    };
+    let mut agent = Agent::start(program, &settings, folder)?;
+    agent.await_state(&format!("{NAMESPACE}/{AGENTS_SERVICE}"), "registered", "")?;
+    Ok(agent.process)
 }
 
 /// Applies `manifests/examples/shop.yaml` with the addresses of these machines, each object after `adjust`.

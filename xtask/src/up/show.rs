@@ -62,6 +62,10 @@ pub(super) fn commands(kubectl: &Kubectl, rollcall: &Rollcall, backends: &[Proce
         println!("  kubectl describe serviceregistration payments-vm --namespace {NAMESPACE}");
         println!("  {at} {SERVICE}.{NAMESPACE}.svc.{CLUSTER_DOMAIN}");
         println!("  curl http://{}/debug/catalog/{NAMESPACE}/{SERVICE}", controller.http);
+        let agent = state::shown(&state::folder().join("agent-vm-1/agent.toml"));
+        println!(
+            "  target/debug/rollcall-agent status --config {agent}    # the agent of vm-1, which registers ledger"
+        );
     } else {
         println!("  {at} service-0.load-0.svc.{CLUSTER_DOMAIN}");
         println!("  curl http://{}/debug/catalog/load-0/service-0", controller.http);
