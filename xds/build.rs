@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/rollcall/v1/agents.proto",
         "proto/rollcall/v1/beats.proto",
         "proto/rollcall/v1/catalog.proto",
+        "proto/rollcall/v1/replicas.proto",
         "proto/envoy/service/discovery/v3/discovery.proto",
     ];
     let descriptors = protox::compile(protos, ["proto"])?;

@@ -1,6 +1,6 @@
 //! Flags. Each can be given as an environment variable as well; a flag wins.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,9 +12,12 @@ use rollcall_authority::files::Pair;
 use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
+use rollcall_xds::server::BetweenReplicas;
+use rollcall_xds::tls::Acceptor;
 
 use crate::agents;
 use crate::api;
+use crate::replicas;
 use crate::serve;
 use crate::sources::flags::SourceArgs;
 
@@ -68,7 +71,12 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_IDENTITY", value_name = "NAME")]
     pub identity: Option<String>,
 
-    /// Namespace of the Lease: where the controller is installed.
+    /// Address at which other replicas reach the discovery stream of this one; its port is that of --grpc-listen. Default: the
+    /// address of --grpc-listen, unless that is every address: then this replica stays alone, and checks everything itself.
+    #[arg(long, env = "ROLLCALL_REPLICA_IP", value_name = "IP")]
+    pub replica_ip: Option<IpAddr>,
+
+    /// Namespace of the Leases: where the controller is installed.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system", value_name = "NAMESPACE")]
     pub namespace: String,
 
@@ -137,12 +145,13 @@ impl Args {
     }
 
     /// The discovery stream, as it is to be served, with who hears agents.
-    pub fn stream(&self, agents: agents::Service) -> serve::start::Settings {
+    pub fn stream(&self, agents: agents::Service, between: Option<BetweenReplicas>) -> serve::start::Settings {
         serve::start::Settings {
             address: self.grpc_listen,
             streams_max: self.streams_max,
             cluster_domain: self.cluster_domain.clone(),
             agents,
+            between,
         }
     }
 
@@ -160,6 +169,18 @@ impl Args {
     /// The API port, as it is to be served.
     pub fn api(&self) -> api::Settings {
         api::Settings { address: self.api_listen, connections_max: self.api_connections_max as usize }
+    }
+
+    /// What this replica is to the others, its stream being served by `acceptor`.
+    pub fn member(&self, acceptor: Option<&Acceptor>) -> replicas::Settings {
+        let ip = self.replica_ip.unwrap_or_else(|| self.grpc_listen.ip());
+        let reachable = !ip.is_unspecified() && self.grpc_listen.port() != 0;
+        replicas::Settings {
+            identity: self.identity(),
+            namespace: self.namespace.clone(),
+            address: reachable.then(|| SocketAddr::new(ip, self.grpc_listen.port())),
+            certificates: acceptor.map(Acceptor::certificates).cloned(),
+        }
     }
 
     /// The name of this replica: as given, or the host's name, which is the pod's in a cluster, with the process id.

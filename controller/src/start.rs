@@ -10,7 +10,7 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::{Notices, Readiness, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
-use rollcall_xds::tls::{Acceptor, Certificates};
+use rollcall_xds::tls::{self, Acceptor, Certificates};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -65,29 +65,30 @@ pub async fn serve(
     let (clock, mut registry) = (Clock::default(), registry(&readiness, &telemetry));
     look_around(&args, &readiness);
 
-    // Beside the API server: the replicas among themselves.
-    let replicas = replicas::start(&args.identity());
+    // Beside the API server: the replicas among themselves, who know each other by the stream's certificate as well.
+    let (acceptor, connections) = certified(&args, client.clone(), &readiness, &mut registry)?;
+    let denials = denials(clock, &stop);
+    let member = (args.member(acceptor.as_ref()), denials.clone());
+    let ((replicas, between), registered) = replicas::start(member, client.clone(), clock, &stop, &mut registry);
 
     // In: the one writer, and what speaks to it.
     let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
     inbox.send(Message::Say(Input::Guard(args.guard()))).await;
     let evictions = evictions::start(snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
-    let orders =
-        checks::start(client.clone(), inbox.clone(), snapshots.clone(), evictions.clone(), clock, &mut registry);
+    let checked = (evictions.clone(), replicas.clone(), &readiness);
+    let orders = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, checked, &mut registry);
     let hearing = beats::start(orders.clone(), &replicas, clock, &mut registry);
     let (observations, seen) = Observations::new();
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
-    let (heard, published) = (hearing.clone(), snapshots.clone());
-    let to = Receivers { inbox, orders, hearing: heard, agents: watched, observations, snapshots: published };
+    let (hears, published) = (hearing.clone(), snapshots.clone());
+    let to = Receivers { inbox, orders, hearing: hears, agents: watched, observations, snapshots: published };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
-    let (connections, lent) = (Arc::default(), lent(client.clone(), &args.namespace));
-    let acceptor = rollcall_authority::start(&args.tls, lent, Arc::clone(&connections), &readiness, &mut registry)?;
     let certificates = certificates(&args, acceptor.as_ref(), &readiness);
-    let (settings, until) = (args.stream(agents), (&readiness, stop.clone()));
+    let (settings, until) = (args.stream(agents, between), (&readiness, stop.clone()));
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
@@ -97,36 +98,44 @@ pub async fn serve(
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
-    let election = lead(client, &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry);
+    let election = lead((client, denials), &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry);
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
-    let pages = telemetry.on(rollcall_admin::Routes::default());
-    let pages = pages.with("/debug/catalog/", move |ask| explain::page(&snapshots, ask));
+    let pages = pages(&telemetry, snapshots);
     let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()));
-    let replica = replicas.roster.mine();
-    info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, %replica, "started");
+    info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, "started");
 
     stop.cancelled().await;
     // Bounded: a client that does not close its connection must not keep the process.
-    let ended = async { tokio::join!(serving.drained(), answering, election, admin) };
+    let ended = async { tokio::join!(serving.drained(), answering, election, registered, admin) };
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     info!("stopped");
     Ok(())
 }
 
+/// Starts what keeps the certificate of the stream; with it, what counts connections that fail.
+fn certified(
+    args: &Args,
+    client: Client,
+    readiness: &Readiness,
+    registry: &mut Registry,
+) -> anyhow::Result<(Option<Acceptor>, Arc<tls::Metrics>)> {
+    let (connections, lent) = (Arc::default(), lent(client, &args.namespace));
+    let acceptor = rollcall_authority::start(&args.tls, lent, Arc::clone(&connections), readiness, registry)?;
+    Ok((acceptor, connections))
+}
+
 /// Starts the election, and the writing by whom it elects. Beside readiness: who may not write serves all the same.
 fn lead(
-    client: Client,
+    (client, denials): (Client, DenialNotices),
     args: &Args,
     (snapshots, seen, evictions): (Snapshots, mpsc::Receiver<Seen>, Evictions),
     clock: Clock,
     stop: &CancellationToken,
     registry: &mut Registry,
 ) -> JoinHandle<()> {
-    let (identity, concerns) = (args.identity(), Readiness::default());
-    let denials = DenialNotices::new(concerns.clone(), clock);
-    tokio::spawn(Notices::of_this_pod("controller").watch(concerns, stop.clone()));
+    let identity = args.identity();
     let candidate = (identity.clone(), denials.clone());
     let (fence, election) =
         leadership::start(client.clone(), &args.namespace, candidate, clock, stop.clone(), registry);
@@ -150,6 +159,19 @@ fn certificates(args: &Args, stream: Option<&Acceptor>, readiness: &Readiness) -
         Some(files) => Some(rollcall_authority::of_files(files, readiness.gate("api-certificate"), Clock::wall_s)),
         None => stream.map(Acceptor::certificates).cloned(),
     }
+}
+
+/// What is shown to operators beside readiness and metrics.
+fn pages(telemetry: &Telemetry, snapshots: Snapshots) -> rollcall_admin::Routes {
+    let pages = telemetry.on(rollcall_admin::Routes::default());
+    pages.with("/debug/catalog/", move |ask| explain::page(&snapshots, ask))
+}
+
+/// Where rights are told that are missing: beside readiness, for what is served goes on without them.
+fn denials(clock: Clock, stop: &CancellationToken) -> DenialNotices {
+    let concerns = Readiness::default();
+    tokio::spawn(Notices::of_this_pod("controller").watch(concerns.clone(), stop.clone()));
+    DenialNotices::new(concerns, clock)
 }
 
 /// What the authority does not have of its own.

@@ -118,6 +118,11 @@ impl Membership {
         Standing { live: names.into(), heard: heard.map(|(name, _)| Name::clone(name)).collect() }
     }
 
+    /// Whether it has a Lease, or was heard of late.
+    pub fn knows(&self, peer: &Name) -> bool {
+        self.peers.contains_key(peer)
+    }
+
     /// Replicas whose Leases were left: they did not change for [`LEFT_MS`], and nothing was heard.
     pub fn left(&self, now_ms: u64) -> Vec<Name> {
         let left = |peer: &Peer| {

@@ -60,7 +60,7 @@ impl Endpoints {
         self.0.get(at)
     }
 
-    /// Each of them.
+    /// Each of them, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Planned> {
         self.0.iter()
     }

@@ -87,6 +87,35 @@ impl CheckState {
         Self { health, since_ms, told, streak, has_passed: true, alive_ms: None, failed_ms: None }
     }
 
+    /// A check that goes on where another replica was.
+    pub fn taken_over(evidence: &Evidence) -> Self {
+        let has_passed = evidence.health != Health::Unknown;
+        Self { has_passed, ..Self::inherited(evidence.health, evidence.since_ms, Name::clone(&evidence.reason)) }
+    }
+
+    /// Further failures after the next one until what callers have now turns Critical; `None` if callers do not have it.
+    pub fn left(&self, thresholds: Thresholds) -> Option<u16> {
+        let length = if self.streak.kind == Some(Kind::Failure) { self.streak.length } else { 0 };
+        let needed = u16::from(thresholds.failures.max(1));
+        self.health.is_callable().then(|| needed.saturating_sub(length.saturating_add(1)))
+    }
+
+    /// Failures in a row so far.
+    pub fn failures(&self) -> u16 {
+        if self.streak.kind == Some(Kind::Failure) { self.streak.length } else { 0 }
+    }
+
+    /// The failures so far are enough.
+    pub fn convict(&mut self, saw: &Name, now: Now) {
+        (self.health, self.since_ms) = (Health::Critical, now.wall_ms);
+        self.told.decided(saw, now);
+    }
+
+    /// The failures so far count for nothing.
+    pub fn acquit(&mut self) {
+        self.streak = Streak::default();
+    }
+
     /// What it is decided to be.
     pub fn health(&self) -> Health {
         self.health

@@ -41,9 +41,14 @@ impl<T: Clone + Eq + Hash> Suspicion<T> {
         self.until_ms.is_some_and(|until_ms| now_ms < until_ms)
     }
 
-    /// Until when, if it does.
-    pub fn until_ms(&self, now_ms: u64) -> Option<u64> {
-        self.until_ms.filter(|until_ms| now_ms < *until_ms)
+    /// When it ends, until [`Suspicion::tick`] has seen that.
+    pub fn until_ms(&self) -> Option<u64> {
+        self.until_ms
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self, now_ms: u64) {
+        self.until_ms = self.until_ms.filter(|until_ms| now_ms < *until_ms);
     }
 
     /// A probe passed.

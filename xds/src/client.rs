@@ -18,7 +18,7 @@ mod state;
 mod transport;
 
 pub use self::{
-    config::{Config, ConfigError, Names},
+    config::{Config, ConfigError, Credential, Names},
     dial::Dialer,
     transport::run,
 };

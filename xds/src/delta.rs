@@ -47,6 +47,7 @@ const NODE_ID_CHARS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Session {
     limits: Limits,
+    serves: Serves,
     node_id: Box<str>,
     /// The snapshot that the subscriptions were last compared with.
     revision: u64,
@@ -60,13 +61,37 @@ pub struct Session {
     coalesced: PerType<u64>,
 }
 
+/// Which types a stream is for. Others are as if there were none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serves {
+    /// What callers and those who answer them read.
+    #[default]
+    Catalog,
+    /// What replicas tell each other.
+    Replicas,
+}
+
+// === impl Serves ===
+
+impl Serves {
+    fn has(self, ty: ResourceType) -> bool {
+        ResourceType::BETWEEN_REPLICAS.contains(&ty) == (self == Self::Replicas)
+    }
+}
+
 // === impl Session ===
 
 impl Session {
     /// A stream on which nothing was said yet.
     pub fn new(limits: Limits) -> Self {
+        Self::of(limits, Serves::default())
+    }
+
+    /// The same, of these types.
+    pub fn of(limits: Limits, serves: Serves) -> Self {
         Self {
             limits,
+            serves,
             node_id: Box::default(),
             revision: 0,
             last_nonce: Nonce::default(),
@@ -92,7 +117,8 @@ impl Session {
         if let Some(node) = request.node.as_ref().filter(|_| self.node_id.is_empty()) {
             self.node_id = node.id.chars().take(NODE_ID_CHARS_MAX).collect();
         }
-        let Some(ty) = ResourceType::from_type_url(&request.type_url) else {
+        let ty = ResourceType::from_type_url(&request.type_url);
+        let Some(ty) = ty.filter(|ty| self.serves.has(*ty)) else {
             let heard = self.unserved.on_request(request, &self.limits)?;
             self.limits.check_bytes(self.asked_bytes())?;
             return Ok(heard);

@@ -69,6 +69,18 @@ pub struct Limits {
     pub request_patience: Duration,
 }
 
+/// Streams of the controller's own replicas, which are given what replicas tell each other and nothing of the catalog.
+#[derive(Clone)]
+pub struct BetweenReplicas {
+    /// What is told.
+    pub snapshots: Snapshots,
+    /// Whether the metadata of a call proves that a replica calls. Asked of each call that has [`REPLICA_KEY`].
+    pub proves: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// The key of the metadata in which a replica proves that it is one.
+pub const REPLICA_KEY: &str = "rollcall-replica";
+
 /// The service. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -78,7 +90,16 @@ pub struct Server {
     streams: Arc<Semaphore>,
     budget: Arc<Budget>,
     views: Views,
+    replicas: Option<BetweenReplicas>,
     draining: watch::Sender<bool>,
+}
+
+// === impl BetweenReplicas ===
+
+impl std::fmt::Debug for BetweenReplicas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BetweenReplicas").finish_non_exhaustive()
+    }
 }
 
 // === impl Limits ===
@@ -121,13 +142,20 @@ impl Server {
     pub fn new(snapshots: Snapshots, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
         let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
-        Self { snapshots, limits, metrics, streams, budget, views: Views::plain(), draining: watch::Sender::new(false) }
+        let (views, replicas, draining) = (Views::plain(), None, watch::Sender::new(false));
+        Self { snapshots, limits, metrics, streams, budget, views, replicas, draining }
     }
 
     /// With these views: not everybody sees everything, or not alike.
     #[must_use]
     pub fn seen_through(self, views: Views) -> Self {
         Self { views, ..self }
+    }
+
+    /// And replicas are given what they tell each other.
+    #[must_use]
+    pub fn between(self, replicas: BetweenReplicas) -> Self {
+        Self { replicas: Some(replicas), ..self }
     }
 
     /// The tonic service, to add to a router.
@@ -163,9 +191,23 @@ impl Server {
         self.draining.send_replace(true);
     }
 
-    /// The first snapshot. Waits for it, but neither forever nor beyond a drain.
-    async fn synced(&self) -> Result<Arc<Snapshot>, Status> {
-        let (mut snapshots, mut draining) = (self.snapshots.clone(), self.draining.subscribe());
+    /// What a call is to be given: as a replica, if it says that it is one and proves it.
+    fn given(&self, metadata: &tonic::metadata::MetadataMap) -> Result<(Snapshots, Views, delta::Serves), Status> {
+        let Some(proof) = metadata.get(REPLICA_KEY) else {
+            return Ok((self.snapshots.clone(), self.views.clone(), delta::Serves::Catalog));
+        };
+        let replicas =
+            self.replicas.as_ref().filter(|replicas| proof.to_str().is_ok_and(|proof| (replicas.proves)(proof)));
+        let replicas = replicas.ok_or_else(|| {
+            let words = "the caller is no replica that this one knows; that is right in a moment if one of the two just started";
+            Status::unauthenticated(words)
+        })?;
+        Ok((replicas.snapshots.clone(), Views::plain(), delta::Serves::Replicas))
+    }
+
+    /// The first of these snapshots. Waits for it, but neither forever nor beyond a drain.
+    async fn synced(&self, mut snapshots: Snapshots) -> Result<Arc<Snapshot>, Status> {
+        let mut draining = self.draining.subscribe();
         let synced = tokio::select! {
             biased;
             _ = draining.wait_for(|draining| *draining) => {
@@ -193,14 +235,15 @@ impl AggregatedDiscoveryService for Server {
                 "{limit} streams are open, which is this replica's limit; connect to another replica"
             )));
         };
-        let snapshot = self.synced().await.inspect_err(|_| self.metrics.refused())?;
+        let (snapshots, views, serves) = self.given(request.metadata()).inspect_err(|_| self.metrics.refused())?;
+        let snapshot = self.synced(snapshots.clone()).await.inspect_err(|_| self.metrics.refused())?;
         let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| self.budget.nobody());
         let call = Call {
-            session: delta::Session::new(self.limits.stream),
+            session: delta::Session::of(self.limits.stream, serves),
             requests: request.into_inner(),
-            snapshots: self.snapshots.clone(),
-            views: self.views.clone(),
-            view: self.views.of(&Node::default(), snapshot),
+            snapshots,
+            view: views.of(&Node::default(), snapshot),
+            views,
             draining: self.draining.subscribe(),
             open: Metrics::open(&self.metrics),
             claim: Claim::new(peer),

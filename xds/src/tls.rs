@@ -10,7 +10,7 @@
 //! - [`Incoming`]: what tonic accepts, with TLS or without, as [`Connection`]s
 //! - `frames`: what passes over a connection beside requests, which is bounded
 //! - [`Metrics`]: connections that failed, by reason
-//! - `trust`, `words`: the client's side, and its errors in plain words
+//! - `trust`, `words`: the client's side, and its errors in plain words; `pin`: servers known by their certificate itself
 //!
 //! There is one cryptographic provider, ring, named at each use: what a process installs as its default does not matter.
 
@@ -30,6 +30,7 @@ mod identity;
 mod incoming;
 mod io;
 mod metrics;
+mod pin;
 mod trust;
 mod words;
 
@@ -40,9 +41,11 @@ pub use self::{
     identity::{Identity, IdentityError, Validity, date},
     incoming::{Bounds, Incoming},
     metrics::{Failure, Metrics},
+    pin::{Fingerprint, secret},
 };
 pub(crate) use self::{
     io::Io,
+    pin::pinned,
     trust::Trust,
     words::{SPEAKS_TLS, handshake_failed},
 };

@@ -1,5 +1,6 @@
 //! What is counted about checks.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,14 +9,17 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use rollcall_admin::Gate;
 use rollcall_catalog::model::Health;
-use rollcall_health::{LocalFault, Outcome};
+use rollcall_health::checks::Counts;
+use rollcall_health::{Checks, LocalFault, Outcome};
+use tracing::{info, warn};
 
 /// Counters of the checks.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Targets that are probed again and again.
-    pub scheduled: Gauge,
+    scheduled: Gauge,
+    known: Gauge,
     /// Probes that are under way.
     pub running: Gauge,
     /// Probes that may be under way at a time.
@@ -24,6 +28,11 @@ pub struct Metrics {
     local_faults: Family<ByFault, Counter>,
     transitions: Family<ByTarget, Counter>,
     lateness: Histogram,
+    confirmations: Family<ByAnswer, Counter>,
+    testimonies: Counter,
+    suspects_itself: Gauge,
+    gate: Gate,
+    counted: Arc<Mutex<Counts>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -37,6 +46,11 @@ struct ByFault {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByAnswer {
+    answer: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByTarget {
     to: &'static str,
 }
@@ -46,18 +60,31 @@ const CALLABLE: ByTarget = ByTarget { to: "callable" };
 
 // === impl Metrics ===
 
-impl Default for Metrics {
+/// What came of asking others, as it is told.
+const ANSWERS: [&str; 4] = ["asked", "confirmed", "denied", "passed"];
+
+impl Metrics {
     /// Every series is there from the start, at 0: a rate over the first one is not lost.
-    fn default() -> Self {
+    pub fn new(gate: Gate) -> Self {
+        gate.open();
         let metrics = Self {
             scheduled: Gauge::default(),
+            known: Gauge::default(),
             running: Gauge::default(),
             running_max: Gauge::default(),
             probes: Family::default(),
             local_faults: Family::default(),
             transitions: Family::default(),
             lateness: Histogram::new([0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0]),
+            confirmations: Family::default(),
+            testimonies: Counter::default(),
+            suspects_itself: Gauge::default(),
+            gate,
+            counted: Arc::default(),
         };
+        for answer in ANSWERS {
+            drop(metrics.confirmations.get_or_create(&ByAnswer { answer }));
+        }
         for result in ["passed", "warned", "failed", "local_fault", "ended"] {
             drop(metrics.probes.get_or_create(&ByResult { result }));
         }
@@ -69,16 +96,21 @@ impl Default for Metrics {
         }
         metrics
     }
-}
 
-impl Metrics {
     /// Registers all of it.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
+            "rollcall_checks_known",
+            "Probes that recur on all replicas together: checks x endpoints x addresses. The same on every replica",
+            self.known.clone(),
+        );
+        registry.register(
             "rollcall_checks_scheduled",
-            "Probes that recur: checks x endpoints x addresses. The same on every replica, for each probes all",
+            "Probes that recur on this replica: of the endpoints that it owns, and for seconds of those that it hands over. \
+             Over n replicas each has about 1/n of rollcall_checks_known",
             self.scheduled.clone(),
         );
+        self.register_others(registry);
         registry.register(
             "rollcall_checks_running",
             "Probes that are under way. Near rollcall_checks_running_limit the others come late",
@@ -113,6 +145,66 @@ impl Metrics {
             Unit::Seconds,
             self.lateness.clone(),
         );
+    }
+
+    fn register_others(&self, registry: &mut Registry) {
+        registry.register(
+            "rollcall_checks_confirmations",
+            "Failures about which other replicas were asked before a passing endpoint turns critical: asked; confirmed, or \
+             nobody could tell; denied, since others reach it; passed again before it was decided. Many that are denied say \
+             that this replica, or its network, is what fails",
+            self.confirmations.clone(),
+        );
+        registry.register(
+            "rollcall_checks_testimonies",
+            "Answers to other replicas that asked whether this one reaches an endpoint",
+            self.testimonies.clone(),
+        );
+        registry.register(
+            "rollcall_checks_self_suspicion",
+            "1 while unrelated endpoints fail together on this replica, or others contradict it: others do its work, and what \
+             it sees counts for nothing. 0 is normal; look at the network of its node",
+            self.suspects_itself.clone(),
+        );
+    }
+
+    /// Takes over what the state machine has counted.
+    pub fn look(&self, checks: &Checks, suspects_itself: bool) {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.known.set(whole(checks.len()));
+        self.scheduled.set(whole(checks.own()));
+        self.running.set(whole(checks.running()));
+        if self.suspects_itself.set(i64::from(suspects_itself)) != i64::from(suspects_itself) {
+            self.tell(suspects_itself);
+        }
+        let now = checks.counts();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *counted, now);
+        if before == now {
+            return;
+        }
+        let more = [
+            now.asked - before.asked,
+            now.convicted - before.convicted,
+            now.acquitted - before.acquitted,
+            now.dropped - before.dropped,
+        ];
+        for (answer, more) in ANSWERS.into_iter().zip(more) {
+            self.confirmations.get_or_create(&ByAnswer { answer }).inc_by(more);
+        }
+        self.testimonies.inc_by(now.testified - before.testified);
+    }
+
+    fn tell(&self, suspects_itself: bool) {
+        if suspects_itself {
+            let remark = "this replica suspects itself: unrelated endpoints fail together for it, or other replicas contradict \
+                          it. They do its checks; look at the network of its node";
+            warn!("{remark}");
+            self.gate.open_with(remark);
+        } else {
+            info!("this replica trusts itself again");
+            self.gate.open();
+        }
     }
 
     /// A probe begins, so late.

@@ -23,8 +23,10 @@ use tracing::{Instrument, info, warn};
 
 use super::admission::Admissions;
 use super::metrics::Metrics;
+use super::peers::Peers;
 use crate::evictions::{Decided, Evictions};
 use crate::kubernetes::freshness::Source;
+use crate::replicas::Replicas;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Message, Snapshots};
 
@@ -59,6 +61,8 @@ pub struct Runner<P> {
     metrics: Metrics,
     admissions: Admissions,
     prober: Arc<P>,
+    replicas: Replicas,
+    peers: Peers,
     checks: Checks,
     lateness: Lateness,
     running: JoinSet<(TargetId, Outcome)>,
@@ -83,11 +87,12 @@ impl<P: Prober> Runner<P> {
         inbox: Inbox,
         snapshots: Snapshots,
         clock: Clock,
-        prober: P,
-        probes_max: usize,
+        (prober, probes_max): (P, usize),
+        replicas: Replicas,
         metrics: Metrics,
     ) -> (Self, mpsc::Sender<Order>) {
         let (sender, orders) = mpsc::channel(ORDERS);
+        let peers = Peers::new(&replicas);
         metrics.running_max.set(i64::try_from(probes_max).unwrap_or(i64::MAX));
         let runner = Self {
             orders,
@@ -96,7 +101,9 @@ impl<P: Prober> Runner<P> {
             metrics,
             admissions: Admissions::new(snapshots),
             prober: Arc::new(prober),
-            checks: Checks::new(probes_max),
+            checks: Checks::of(peers.mine(), probes_max),
+            replicas,
+            peers,
             lateness: Lateness::default(),
             running: JoinSet::new(),
             aborts: HashMap::new(),
@@ -115,11 +122,13 @@ impl<P: Prober> Runner<P> {
     pub async fn run(mut self) {
         loop {
             self.start().await;
+            self.peers.tell(&mut self.checks);
+            let suspects_itself = self.checks.suspects_itself(self.now());
+            self.replicas.suspects_itself(suspects_itself);
             if let Some(lateness) = self.lateness.news(self.now().mono_ms) {
                 self.inbox.send(Message::Say(Input::Lateness(lateness))).await;
             }
-            self.metrics.scheduled.set(i64::try_from(self.checks.len()).unwrap_or(i64::MAX));
-            self.metrics.running.set(i64::try_from(self.checks.running()).unwrap_or(i64::MAX));
+            self.metrics.look(&self.checks, suspects_itself);
             let next = self.checks.next_ms().map(|ms| Duration::from_millis(ms.saturating_sub(self.now().mono_ms)));
             tokio::select! {
                 order = self.orders.recv() => match order {
@@ -133,6 +142,7 @@ impl<P: Prober> Runner<P> {
                         self.finished(finished).await;
                     }
                 }
+                arrival = self.peers.next() => self.peers.take_in(arrival, &mut self.checks, self.clock.now()),
                 () = self.admissions.changed() => self.checks.catalog_changed(self.now()),
                 () = tokio::time::sleep_until(Instant::now() + next.unwrap_or_default()), if next.is_some() => {}
             }
@@ -140,7 +150,7 @@ impl<P: Prober> Runner<P> {
     }
 
     fn now(&self) -> Now {
-        Now { mono_ms: self.clock.monotonic_ms(), wall_ms: self.clock.wall_ms() }
+        self.clock.now()
     }
 
     async fn obey(&mut self, order: Order) {
@@ -163,7 +173,7 @@ impl<P: Prober> Runner<P> {
                 self.inbox.send(Message::Say(Input::Gone(origin))).await;
             }
             Order::Evidence { origin, endpoint, witness, evidence } => {
-                if let Some(change) = self.checks.evidence(&origin, &endpoint, witness, evidence) {
+                if let Some(change) = self.checks.evidence(&origin, &endpoint, witness, evidence, self.now()) {
                     self.tell(change).await;
                 }
             }
@@ -218,12 +228,12 @@ impl<P: Prober> Runner<P> {
         }
     }
 
-    async fn tell(&self, Change { origin, endpoint, verdict, before }: Change) {
-        if let Some(verdict) = verdict.as_ref().filter(|verdict| verdict.health != before) {
+    async fn tell(&self, Change { origin, endpoint, verdict, before, own }: Change) {
+        if let Some(verdict) = verdict.as_ref().filter(|verdict| own && verdict.health != before) {
             self.metrics.transition(before, verdict.health);
             info!(namespace = %origin.namespace, registration = %origin.name, %endpoint, health = %verdict.health, reason = %verdict.reason, "verdict");
         }
-        if verdict.as_ref().is_some_and(|verdict| verdict.health == Health::Critical) && before.is_callable() {
+        if own && verdict.as_ref().is_some_and(|verdict| verdict.health == Health::Critical) && before.is_callable() {
             self.measure(&origin, &endpoint);
         }
         self.inbox.send(Message::Say(Input::Verdict(origin, endpoint, verdict))).await;

@@ -67,6 +67,11 @@ impl Exchange {
         Self(Arc::new(Shared { me, own: Mutex::new(own), published, inboxes: Mutex::default() }))
     }
 
+    /// The identity of this replica.
+    pub fn mine(&self) -> &Name {
+        &self.0.me
+    }
+
     /// Tells every peer that `name` is this now, or no more. The resource is named `IDENTITY/NAME`.
     pub fn publish(&self, ty: ResourceType, name: &str, body: Option<Bytes>) {
         self.publish_all(ty, [(name, body)]);

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Readiness};
-use rollcall_xds::server::{self, Limits, Server};
+use rollcall_xds::server::{self, BetweenReplicas, Limits, Server};
 use rollcall_xds::tls::{self, Acceptor, Bounds, Incoming};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,8 @@ pub struct Settings {
     pub cluster_domain: String,
     /// Who hears agents, on the same port.
     pub agents: agents::Service,
+    /// What streams of other replicas are given.
+    pub between: Option<BetweenReplicas>,
 }
 
 /// The stream, as it is served.
@@ -47,12 +49,13 @@ pub fn start(
     (readiness, stop): (&Readiness, CancellationToken),
     registry: &mut Registry,
 ) -> Serving {
-    let Settings { address, streams_max, cluster_domain, agents } = settings;
+    let Settings { address, streams_max, cluster_domain, agents, between } = settings;
     let (publisher, published) = Publisher::new(snapshots, &cluster_domain);
     tokio::spawn(publisher.measured(propagation).run());
     let streams = Arc::<server::Metrics>::default();
     Metrics { streams: Arc::clone(&streams), connections: Arc::clone(&connections) }.register(registry);
     let server = Server::new(published, Limits { streams_max, ..Limits::default() }, streams);
+    let server = between.into_iter().fold(server, Server::between);
     let (_, wanted) = connections_wanted(streams_max);
     let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };
     let gate = readiness.gate("grpc");

@@ -4,6 +4,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use rollcall_catalog::time::Now;
 use tokio::time::Instant;
 
 /// Reads wall and monotonic time; the latter is tokio's, which tests pause.
@@ -21,6 +22,11 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// Both clocks, for what is pure.
+    pub fn now(&self) -> Now {
+        Now { mono_ms: self.monotonic_ms(), wall_ms: self.wall_ms() }
+    }
+
     /// Milliseconds since the epoch, for people and for phases that outlive a process.
     pub fn wall_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

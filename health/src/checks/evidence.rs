@@ -24,6 +24,7 @@ impl Checks {
         endpoint: &Name,
         witness: Witness,
         evidence: Option<Evidence>,
+        now: Now,
     ) -> Option<Change> {
         let planned = self.registrations.get(origin)?.endpoints.get(endpoint)?;
         if evidence.is_some() {
@@ -35,7 +36,7 @@ impl Checks {
             Some(before) => Evidence { since_ms: before.since_ms, ..said },
             None => said,
         });
-        self.tell(Arc::clone(origin), Name::clone(endpoint), witness, evidence)
+        self.say(origin, endpoint, witness, evidence, true, now)
     }
 
     /// What is known of endpoints that say themselves that they live, before they have said so to this process: what callers
@@ -55,7 +56,7 @@ impl Checks {
             let known = Known {
                 restored: restored.get(name),
                 planned: before.and_then(|before| before.endpoints.get(name)).filter(same),
-                verdict: self.subject(origin, name).and_then(Subject::verdict),
+                verdict: self.said_before(origin, name, before),
                 same_name: None,
             };
             let subject = subjects

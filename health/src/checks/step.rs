@@ -49,6 +49,8 @@ pub struct Change {
     pub verdict: Option<Verdict>,
     /// The health before.
     pub before: Health,
+    /// This replica decided it; otherwise one of its peers did.
+    pub own: bool,
 }
 
 /// How an endpoint came to fail, in milliseconds of the monotonic clock.

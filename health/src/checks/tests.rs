@@ -7,9 +7,11 @@ use proptest::prelude::*;
 use rollcall_catalog::input::{CheckVerdict, OriginKind, Verdict};
 use rollcall_catalog::model::Addresses;
 
+use super::turns::WITHHELD_MS;
 use super::*;
 use crate::definition::{Check, CheckKind, Tcp};
-use crate::plan::{Planned, Restored};
+use crate::outcome::Outcome;
+use crate::plan::{Plan, Planned, Restored};
 
 fn origin(name: &str) -> Arc<Origin> {
     Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", name))

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tonic::transport::Endpoint;
 
 use super::dial::Dialer;
-use crate::resource::ResourceType;
+use crate::{resource::ResourceType, tls::Fingerprint};
 
 /// How to reach a catalog, and what to read of it.
 #[derive(Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct Config {
     /// The name that the certificates must be for in place of the host, where servers are reached by an address that
     /// nobody knew when the certificates were made.
     pub server_name: Option<String>,
+    /// In place of `ca_file`: the certificates that the servers may show, whoever signed them. As they are at each connect.
+    pub pins: Option<watch::Receiver<Vec<Fingerprint>>>,
+    /// What is said in the metadata of each call, to prove who asks.
+    pub credential: Option<Credential>,
     /// Who asks, for the server's logs: the pod's name.
     pub node_id: String,
     /// Types to subscribe to as a whole, in this order.
@@ -45,6 +49,15 @@ pub struct Config {
     /// Until a server must have accepted the stream, connection included. Longer than the server waits for its own
     /// first sync (`server::Limits::unsynced_wait`).
     pub connect_timeout: Duration,
+}
+
+/// What proves to a server who asks. It is never shown.
+#[derive(Clone)]
+pub struct Credential {
+    /// The key in the metadata, in lower case.
+    pub key: &'static str,
+    /// The value.
+    pub value: String,
 }
 
 /// Names of resources, by type.
@@ -74,6 +87,14 @@ pub enum ConfigError {
     },
 }
 
+// === impl Credential ===
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Credential").field(&self.key).finish()
+    }
+}
+
 // === impl Config ===
 
 impl Config {
@@ -90,6 +111,8 @@ impl Config {
             servers,
             further: watch::channel(Vec::new()).1,
             ca_file: None,
+            pins: None,
+            credential: None,
             server_name: None,
             node_id: node_id.into(),
             types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],

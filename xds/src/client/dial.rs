@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    path::Path,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -13,6 +12,7 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::watch,
 };
 use tokio_rustls::{TlsConnector, TlsStream, rustls::pki_types::ServerName};
 use tonic::{
@@ -21,7 +21,7 @@ use tonic::{
 };
 
 use super::{Config, ConfigError};
-use crate::tls::{Io, SPEAKS_TLS, Trust, handshake_failed};
+use crate::tls::{Fingerprint, Io, SPEAKS_TLS, Trust, handshake_failed, pinned};
 
 /// One server of a [`Config`], to be dialled again and again: for the stream, and for other services on its port.
 #[derive(Debug)]
@@ -42,8 +42,15 @@ struct Connector {
 
 #[derive(Clone, Debug)]
 struct Tls {
-    trust: Arc<Trust>,
+    trust: Trusted,
     name: ServerName<'static>,
+}
+
+/// By what a server is known.
+#[derive(Clone, Debug)]
+enum Trusted {
+    Bundle(Arc<Trust>),
+    Pins(watch::Receiver<Vec<Fingerprint>>),
 }
 
 /// What the connector knows about a failure, which would be lost or mangled in the layers above it.
@@ -72,13 +79,17 @@ impl Dialer {
         let target: Uri = server.parse().map_err(|error| bad(&error))?;
         let host = target.host().filter(|host| !host.is_empty() && target.scheme().is_some());
         let host = host.ok_or_else(|| bad(&"scheme or host is missing"))?;
-        let tls = match (target.scheme_str(), &config.ca_file) {
-            (Some("http"), _) => None,
-            (Some("https"), Some(path)) => {
-                let name = config.server_name.as_deref().unwrap_or(host);
-                Some(Tls::new(name, path).map_err(|reason| bad(&reason))?)
+        let name = config.server_name.as_deref().unwrap_or(host);
+        let tls = match (target.scheme_str(), &config.ca_file, &config.pins) {
+            (Some("http"), ..) => None,
+            (Some("https"), _, Some(pins)) => {
+                Some(Tls::new(name, Trusted::Pins(pins.clone())).map_err(|reason| bad(&reason))?)
             }
-            (Some("https"), None) => return Err(ConfigError::NoBundle { server: server.into() }),
+            (Some("https"), Some(path), None) => {
+                let trust = Trusted::Bundle(Arc::new(Trust::new(path.clone())));
+                Some(Tls::new(name, trust).map_err(|reason| bad(&reason))?)
+            }
+            (Some("https"), None, None) => return Err(ConfigError::NoBundle { server: server.into() }),
             _ => return Err(bad(&"the scheme is neither http nor https")),
         };
         let mut tcp = HttpConnector::new();
@@ -110,16 +121,19 @@ impl Dialer {
 // === impl Tls ===
 
 impl Tls {
-    fn new(host: &str, path: &Path) -> Result<Self, String> {
+    fn new(host: &str, trust: Trusted) -> Result<Self, String> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|error| format!("{host}: {error}"))?;
-        Ok(Self { trust: Arc::new(Trust::new(path.to_owned())), name })
+        Ok(Self { trust, name })
     }
 
     async fn handshake(self, tcp: TcpStream, server: &str) -> Result<Io, String> {
-        let connector = TlsConnector::from(self.trust.config().await?);
-        let tls = connector.connect(self.name, tcp).await;
-        let tls = tls.map_err(|error| handshake_failed(server, &self.trust.path(), &error))?;
+        let (config, known_by) = match &self.trust {
+            Trusted::Bundle(trust) => (trust.config().await?, trust.path()),
+            Trusted::Pins(pins) => (pinned(pins.borrow().clone())?, "its Lease".to_owned()),
+        };
+        let tls = TlsConnector::from(config).connect(self.name, tcp).await;
+        let tls = tls.map_err(|error| handshake_failed(server, &known_by, &error))?;
         Ok(Io::Tls(Box::new(TlsStream::Client(tls))))
     }
 }

@@ -15,7 +15,9 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{Config, ConfigError, Event, Names, backoff::Backoff, dial::Dialer, rounds::Rounds, state::State};
+use super::{
+    Config, ConfigError, Credential, Event, Names, backoff::Backoff, dial::Dialer, rounds::Rounds, state::State,
+};
 use crate::proto::discovery::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
     aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
@@ -74,7 +76,7 @@ async fn follow(
         // There is room: types are few. A closed channel shows as the end of the stream below.
         ignore(requests.try_send(request));
     }
-    let mut responses = match timeout(config.connect_timeout, open(dialer, outgoing)).await {
+    let mut responses = match timeout(config.connect_timeout, open(config, dialer, outgoing)).await {
         Ok(Ok(responses)) => responses,
         Ok(Err(reason)) => return reason,
         Err(_) => return format!("no answer within {:?}", config.connect_timeout),
@@ -133,13 +135,19 @@ async fn changed(names: &mut watch::Receiver<Names>) {
 }
 
 async fn open(
+    config: &Config,
     dialer: &Dialer,
     requests: mpsc::Receiver<DeltaDiscoveryRequest>,
 ) -> Result<Streaming<DeltaDiscoveryResponse>, String> {
     let channel = dialer.connect().await.map_err(|error| dialer.said().unwrap_or_else(|| chain(&error)))?;
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(Config::MESSAGE_BYTES_MAX);
-    let response = client.delta_aggregated_resources(ReceiverStream::new(requests)).await;
+    let mut request = tonic::Request::new(ReceiverStream::new(requests));
+    if let Some(Credential { key, value }) = &config.credential {
+        let value = value.parse().map_err(|_| format!("the credential {key} is no text that metadata can carry"))?;
+        request.metadata_mut().insert(*key, value);
+    }
+    let response = client.delta_aggregated_resources(request).await;
     let response = response.map_err(|status| dialer.said().unwrap_or_else(|| describe(&status)))?;
     Ok(response.into_inner())
 }

@@ -89,8 +89,8 @@ where
         let heard = heard.map_err(|error| self.ended(Status::new(error.code(), error.to_string())))?;
         self.claim()?;
         match ResourceType::from_type_url(&request.type_url) {
+            _ if heard == Heard::Unserved => self.unserved(&request),
             Some(ty) => self.heard(ty, heard),
-            None if heard == Heard::Unserved => self.unserved(&request),
             None => {}
         }
         Ok(())

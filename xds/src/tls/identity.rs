@@ -118,6 +118,11 @@ impl Identity {
         &self.names
     }
 
+    /// By which who knows it knows it again; `None` of no certificate at all.
+    pub fn fingerprint(&self) -> Option<super::Fingerprint> {
+        self.certified.cert.first().map(|own| super::Fingerprint::of(own))
+    }
+
     pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }

@@ -50,6 +50,11 @@ fn certificate_refused(server: &str, path: &str, error: &CertificateError) -> St
             names(presented),
             expected.to_str()
         ),
+        CertificateError::ApplicationVerificationFailure => {
+            format!(
+                "certificate of {server} is not one that {path} names; that is right in a moment if it was just renewed"
+            )
+        }
         error => format!("certificate of {server} is refused: {error}"),
     }
 }

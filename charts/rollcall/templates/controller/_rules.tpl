@@ -71,16 +71,17 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 
 {{/* What it may do where it is installed, whatever it watches. */}}
 {{- define "rollcall.controller.ownRules" -}}
-# Leadership: one replica writes. Only in this namespace, so that no other Lease of the cluster (nodes have theirs) is
-# in reach. `update` and not `patch`: each renewal is guarded by the resourceVersion. What is created has no name yet when
-# RBAC is asked, so `create` cannot be bound to one.
+# Leadership: one replica writes. And a Lease for each replica, by which they find and know each other: all of them are
+# listed each second, each keeps its own, removes it when it ends, and those that were left. Only in this namespace, so that
+# no other Lease of the cluster (nodes have theirs) is in reach. `update` and not `patch`: each renewal is guarded by the
+# resourceVersion. The names hold those of pods, which nobody knows beforehand, so these verbs cannot be bound to names.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [create]
+  verbs: [list, create, update, delete]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [rollcall-controller]
-  verbs: [get, update]
+  verbs: [get]
 {{- if eq (include "rollcall.certificates.source" .) "authority" }}
 # The stream's own certificate authority (`--tls authority`): its keys and what clients trust. Both objects are there
 # already, empty, so that no other Secret or ConfigMap can be read or made.

@@ -56,9 +56,10 @@ struct Running {
 
 fn start(prober: impl Prober) -> Running {
     let (inbox, told) = Inbox::detached();
-    let metrics = Metrics::default();
+    let metrics = Metrics::new(rollcall_admin::Readiness::default().gate("checks"));
     let (catalog, snapshots) = watch::channel(None);
-    let (runner, orders) = Runner::new(inbox, snapshots, Clock::default(), prober, 64, metrics.clone());
+    let (runner, orders) =
+        Runner::new(inbox, snapshots, Clock::default(), (prober, 64), Replicas::alone("a"), metrics.clone());
     tokio::spawn(runner.run());
     Running { orders, told, metrics, catalog }
 }

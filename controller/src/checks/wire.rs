@@ -1,0 +1,172 @@
+//! What checks tell peers and hear from them, as messages on the exchange.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+use rollcall_catalog::input::{Origin, OriginKind};
+use rollcall_catalog::model::{Addresses, Health, Name};
+use rollcall_health::checks::Ask;
+use rollcall_health::confirmation::Vote;
+use rollcall_health::ledger::{Evidence, Subject, Vantage, Witness};
+use rollcall_xds::proto::rollcall::v1;
+
+/// The name of what is said of a registration.
+pub fn verdicts_name(origin: &Origin) -> String {
+    format!("{}/{}", origin.namespace, origin.name)
+}
+
+/// The registration that a name is of.
+pub fn origin(name: &str) -> Option<Arc<Origin>> {
+    let (namespace, name) = name.split_once('/')?;
+    Some(Arc::new(Origin::here(OriginKind::ServiceRegistration, namespace, name)))
+}
+
+/// What is said of a registration; `None` when that is nothing.
+pub fn verdicts(said: &[(&Name, &Subject)]) -> Option<Bytes> {
+    let covered = |(endpoint, subject): &(&Name, &Subject)| v1::Covered {
+        endpoint: endpoint.to_string(),
+        addresses: subject.addresses.iter().map(octets).collect(),
+        evidence: subject.evidence.iter().map(evidence).collect(),
+    };
+    let message = v1::Verdicts { endpoints: said.iter().map(covered).collect() };
+    (!said.is_empty()).then(|| message.encode_to_vec().into())
+}
+
+/// What a peer said of a registration. What of it cannot be read is left out.
+pub fn read_verdicts(body: Bytes) -> BTreeMap<Name, Subject> {
+    let Ok(message) = v1::Verdicts::decode(body) else { return BTreeMap::new() };
+    let covered = |covered: v1::Covered| {
+        let ips: Option<Vec<_>> = covered.addresses.iter().map(|octets| ip(octets)).collect();
+        let evidence = covered.evidence.into_iter().filter_map(read_evidence).collect();
+        Some((covered.endpoint.into(), Subject { addresses: Addresses::from_ips(ips?)?, evidence }))
+    };
+    message.endpoints.into_iter().filter_map(covered).collect()
+}
+
+/// A question to others.
+pub fn doubt(ask: &Ask) -> Bytes {
+    let message = v1::Doubt {
+        namespace: ask.origin.namespace.to_string(),
+        registration: ask.origin.name.to_string(),
+        endpoint: ask.endpoint.to_string(),
+        check: ask.check.to_string(),
+        address: octets(ask.address.ip()),
+        port: ask.address.port().into(),
+        asked: ask.asked.iter().map(ToString::to_string).collect(),
+    };
+    message.encode_to_vec().into()
+}
+
+/// The question of a peer.
+pub fn read_doubt(body: Bytes) -> Option<Ask> {
+    let message = v1::Doubt::decode(body).ok()?;
+    let origin = Origin::here(OriginKind::ServiceRegistration, message.namespace, message.registration);
+    Some(Ask {
+        origin: Arc::new(origin),
+        endpoint: message.endpoint.into(),
+        check: message.check.into(),
+        address: SocketAddr::new(ip(&message.address)?, u16::try_from(message.port).ok()?),
+        asked: message.asked.into_iter().map(Name::from).collect(),
+    })
+}
+
+/// An answer.
+pub fn testimony(vote: Vote) -> Bytes {
+    let vote = match vote {
+        Vote::Reached => v1::testimony::Vote::Reached,
+        Vote::Failed => v1::testimony::Vote::Failed,
+        Vote::Abstained => v1::testimony::Vote::Abstained,
+    };
+    v1::Testimony { vote: vote.into() }.encode_to_vec().into()
+}
+
+/// The answer of a peer.
+pub fn read_testimony(body: Bytes) -> Option<Vote> {
+    match v1::Testimony::decode(body).ok()?.vote() {
+        v1::testimony::Vote::Reached => Some(Vote::Reached),
+        v1::testimony::Vote::Failed => Some(Vote::Failed),
+        v1::testimony::Vote::Abstained => Some(Vote::Abstained),
+    }
+}
+
+fn evidence((witness, said): (&Witness, &Evidence)) -> v1::Evidence {
+    let (address, port, peer) = match &witness.vantage {
+        Vantage::Address(address) => (octets(address.ip()), address.port().into(), String::new()),
+        Vantage::Instance => (Bytes::new(), 0, String::new()),
+        Vantage::Peer(peer) => (Bytes::new(), 0, peer.to_string()),
+    };
+    let health = match said.health {
+        Health::Passing => v1::evidence::Health::Passing,
+        Health::Warning => v1::evidence::Health::Warning,
+        Health::Critical => v1::evidence::Health::Critical,
+        Health::Unknown | Health::Maintenance => v1::evidence::Health::Unknown,
+    };
+    let (since_ms, reason) = (said.since_ms, said.reason.to_string());
+    v1::Evidence { name: witness.name.to_string(), address, port, peer, health: health.into(), since_ms, reason }
+}
+
+fn read_evidence(said: v1::Evidence) -> Option<(Witness, Evidence)> {
+    let health = match said.health() {
+        v1::evidence::Health::Passing => Health::Passing,
+        v1::evidence::Health::Warning => Health::Warning,
+        v1::evidence::Health::Critical => Health::Critical,
+        v1::evidence::Health::Unknown => Health::Unknown,
+    };
+    let vantage = match (said.address.is_empty(), said.peer.is_empty()) {
+        (false, _) => Vantage::Address(SocketAddr::new(ip(&said.address)?, u16::try_from(said.port).ok()?)),
+        (true, false) => Vantage::Peer(said.peer.into()),
+        (true, true) => Vantage::Instance,
+    };
+    let witness = Witness { name: said.name.into(), vantage };
+    Some((witness, Evidence { health, since_ms: said.since_ms, reason: said.reason.into() }))
+}
+
+fn octets(ip: IpAddr) -> Bytes {
+    match ip {
+        IpAddr::V4(v4) => Bytes::copy_from_slice(&v4.octets()),
+        IpAddr::V6(v6) => Bytes::copy_from_slice(&v6.octets()),
+    }
+}
+
+fn ip(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_read_as_it_was_said() {
+        let origin = Origin::here(OriginKind::ServiceRegistration, "shop", "vms");
+        assert_eq!(*super::origin(&verdicts_name(&origin)).expect("a name"), origin);
+        let witness = |vantage| Witness { name: "web".into(), vantage };
+        let said = |health| Evidence { health, since_ms: 7, reason: "answered 200".into() };
+        let evidence = [
+            (witness(Vantage::Address("[2001:db8::1]:80".parse().expect("an address"))), said(Health::Passing)),
+            (witness(Vantage::Instance), said(Health::Critical)),
+            (witness(Vantage::Peer("b".into())), said(Health::Warning)),
+        ];
+        let addresses = Addresses::from_ips(["198.51.100.1".parse().expect("an address")]).expect("one");
+        let (name, subject) = (Name::from("vm-1"), Subject { addresses, evidence: evidence.into() });
+        let body = verdicts(&[(&name, &subject)]).expect("something");
+        assert_eq!(read_verdicts(body), [(name, subject)].into());
+        assert_eq!((verdicts(&[]), read_verdicts(Bytes::from_static(b"\xff"))), (None, BTreeMap::new()));
+
+        let ask = Ask {
+            origin: Arc::new(origin),
+            endpoint: "vm-1".into(),
+            check: "web".into(),
+            address: "198.51.100.1:80".parse().expect("an address"),
+            asked: vec!["b".into(), "c".into()],
+        };
+        assert_eq!(read_doubt(doubt(&ask)), Some(ask));
+        for vote in [Vote::Reached, Vote::Failed, Vote::Abstained] {
+            assert_eq!(read_testimony(testimony(vote)), Some(vote));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Others are asked before what callers have turns Critical.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rollcall_catalog::model::Name;
+use rollcall_catalog::time::Now;
+
+use super::outbox::{Ask, Telling};
+use super::turns::millis_up;
+use super::{Checks, Counts, TargetId};
+use crate::confirmation::{Decision, Doubt, MARGIN_MS, Own, Vote};
+use crate::definition::Thresholds;
+use crate::outcome::Outcome;
+use crate::owner;
+use crate::state::Next;
+
+/// Failures that others are asked about, by target.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    open: HashMap<TargetId, (Doubt, Name)>,
+    by_number: HashMap<u64, TargetId>,
+    deadlines: BTreeSet<(u64, TargetId)>,
+    counts: Counts,
+    last: u64,
+}
+
+/// Open at a time: each is a resource on the exchange and a probe at each who is asked. Further failures are decided without
+/// others as long as there are so many.
+const OPEN_MAX: usize = 4_096;
+/// As long as others are waited for, failures add up and decide nothing.
+const UNDECIDED: u8 = u8::MAX;
+/// Who suspects itself and has nobody to ask needs so many times as many failures.
+const ALONE_FACTOR: u16 = 2;
+
+// === impl Doubts ===
+
+impl Doubts {
+    pub(super) fn next_ms(&self) -> Option<u64> {
+        self.deadlines.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn end(&mut self, id: TargetId) -> Option<Doubt> {
+        let (doubt, _) = self.open.remove(&id)?;
+        self.by_number.remove(&doubt.number);
+        self.deadlines.remove(&(doubt.deadline_ms, id));
+        Some(doubt)
+    }
+}
+
+// === impl Checks ===
+
+impl Checks {
+    /// Takes an outcome into the state of its check, having asked others where it could take an endpoint from callers.
+    pub(super) fn observe(&mut self, id: TargetId, outcome: &Outcome, now: Now) -> Option<Next> {
+        let scheduled = self.targets.get_mut(&id)?;
+        let (thresholds, origin) = (scheduled.target.check.thresholds, scheduled.origin.clone());
+        let saw = match outcome {
+            Outcome::Failure(saw) => saw,
+            Outcome::Success(_) | Outcome::Warning(_) | Outcome::LocalFault(..) => {
+                let next = scheduled.state.observe(outcome, thresholds, now);
+                if !matches!(outcome, Outcome::LocalFault(..)) {
+                    self.suspicion.passed(&origin, now.mono_ms);
+                    if self.end_doubt(id) {
+                        self.doubts.counts.dropped += 1;
+                    }
+                }
+                return Some(next);
+            }
+        };
+        let Some(left) = scheduled.state.left(thresholds) else {
+            return Some(scheduled.state.observe(outcome, thresholds, now));
+        };
+        self.suspicion.failed(&origin, now.mono_ms);
+        if left <= 1 {
+            self.doubt(id, saw, now);
+        }
+        let undecided = Thresholds { failures: UNDECIDED, ..thresholds };
+        let thresholds = if left > 0 { thresholds } else { undecided };
+        let next = self.targets.get_mut(&id)?.state.observe(outcome, thresholds, now);
+        if left > 0 { Some(next) } else { Some(self.decide(id, saw, now).unwrap_or(next)) }
+    }
+
+    /// A peer answered the question of that number.
+    pub fn testified(&mut self, from: &Name, number: u64, vote: Vote, now: Now) {
+        let Some(id) = self.doubts.by_number.get(&number).copied() else { return };
+        if let Some((doubt, _)) = self.doubts.open.get_mut(&id) {
+            doubt.answered(from, vote);
+            self.decide_later(id, now);
+        }
+    }
+
+    /// Those whose answers have not come by now are decided without.
+    pub(super) fn decide_overdue(&mut self, now: Now) {
+        while let Some((at_ms, id)) = self.doubts.deadlines.first().copied().filter(|(at_ms, _)| *at_ms <= now.mono_ms)
+        {
+            self.doubts.deadlines.remove(&(at_ms, id));
+            self.decide_later(id, now);
+        }
+    }
+
+    /// A failure is not in doubt any more; whether it was.
+    pub(super) fn end_doubt(&mut self, id: TargetId) -> bool {
+        let Some(doubt) = self.doubts.end(id) else { return false };
+        self.outbox.tell(Telling::Doubt(doubt.number, None));
+        true
+    }
+
+    /// Asks the others that rank next for the endpoint, unless they are being asked.
+    fn doubt(&mut self, id: TargetId, saw: &Name, now: Now) {
+        if let Some((_, seen)) = self.doubts.open.get_mut(&id) {
+            *seen = Name::clone(saw);
+            return;
+        }
+        let Some(scheduled) = self.targets.get(&id) else { return };
+        let (origin, target) = (&scheduled.origin, &scheduled.target);
+        let others = self.registrations.get(origin).map_or(0, |registration| registration.others);
+        let work = owner::work(origin, &target.endpoint);
+        let heard = self.standing.heard.iter().map(|name| &**name);
+        let asked: Vec<_> = owner::ranked(&work, heard).into_iter().take(others.into()).map(Name::from).collect();
+        if asked.is_empty() || self.doubts.open.len() >= OPEN_MAX {
+            return;
+        }
+        // No number of an earlier process of this name, to which peers may still have answers.
+        self.doubts.last = (self.doubts.last + 1).max(u64::try_from(now.wall_ms).unwrap_or(0));
+        let (number, deadline_ms) = (self.doubts.last, now.mono_ms + millis_up(target.check.timeout) + MARGIN_MS);
+        let ask = Ask {
+            origin: origin.clone(),
+            endpoint: Name::clone(&target.endpoint),
+            check: Name::clone(&target.check.name),
+            address: target.address,
+            asked: asked.clone(),
+        };
+        self.doubts.open.insert(id, (Doubt::new(number, asked, deadline_ms), Name::clone(saw)));
+        self.doubts.by_number.insert(number, id);
+        self.doubts.deadlines.insert((deadline_ms, id));
+        self.doubts.counts.asked += 1;
+        self.outbox.tell(Telling::Doubt(number, Some(ask)));
+    }
+
+    /// Decides about a target that has failed often enough; when to ask it again, if that follows.
+    fn decide(&mut self, id: TargetId, saw: &Name, now: Now) -> Option<Next> {
+        let own = if self.suspicion.is_on(now.mono_ms) { Own::Abstains } else { Own::Counts };
+        let doubt = self.doubts.open.get(&id).map(|(doubt, _)| doubt);
+        let decision = match (doubt, own) {
+            (Some(doubt), own) => doubt.decide(own, now.mono_ms),
+            (None, Own::Counts) => Decision::Convicted,
+            (None, Own::Abstains) => Decision::Nobody,
+        };
+        let was_asked = doubt.is_some();
+        let scheduled = self.targets.get_mut(&id)?;
+        let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
+        let alone = decision == Decision::Nobody && scheduled.state.failures() >= needed.saturating_mul(ALONE_FACTOR);
+        match decision {
+            Decision::Pending => return None,
+            Decision::Nobody if !alone => {
+                self.end_doubt(id);
+                return None;
+            }
+            Decision::Convicted | Decision::Nobody => {
+                scheduled.state.convict(saw, now);
+                self.doubts.counts.convicted += u64::from(was_asked);
+            }
+            Decision::Acquitted => {
+                scheduled.state.acquit();
+                let origin = scheduled.origin.clone();
+                self.doubts.counts.acquitted += 1;
+                self.suspicion.denied(&origin, now.mono_ms);
+            }
+        }
+        self.end_doubt(id);
+        Some(Next::Interval)
+    }
+
+    /// The same when it is not a result that decides, but an answer, or that none came.
+    fn decide_later(&mut self, id: TargetId, now: Now) {
+        let Some((_, saw)) = self.doubts.open.get(&id) else { return };
+        let saw = Name::clone(saw);
+        let Some(scheduled) = self.targets.get(&id) else { return };
+        let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
+        if !scheduled.state.health().is_callable() || scheduled.state.failures() < needed {
+            return;
+        }
+        let (origin, endpoint) = (scheduled.origin.clone(), Name::clone(&scheduled.target.endpoint));
+        self.decide(id, &saw, now);
+        let Some(scheduled) = self.targets.get(&id) else { return };
+        let (witness, evidence) = (scheduled.witness(), scheduled.state.evidence());
+        let change = self.say(&origin, &endpoint, witness, Some(evidence), false, now);
+        self.changes.extend(change);
+    }
+}

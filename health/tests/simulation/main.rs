@@ -1,0 +1,58 @@
+//! Replicas, targets, links and Leases in one process, by a seed: the state machines that run in production, under faults that
+//! no other test would think of. What must hold is in `invariants`.
+//!
+//! A seed that fails is named. `ROLLCALL_SEED=17 cargo test -p rollcall-health --test simulation -- --nocapture` plays it
+//! again, event by event; `ROLLCALL_SEEDS=10000` plays more of them than the default.
+
+mod chance;
+mod invariants;
+mod net;
+mod replica;
+mod script;
+mod target;
+mod world;
+
+use world::World;
+
+/// Seeds of each of the four parts, unless `ROLLCALL_SEEDS` says another number of all.
+const SEEDS: u64 = 60;
+
+fn play(part: u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("ROLLCALL_SEED") {
+        if seed % 4 == part {
+            World::new(seed, true).play();
+        }
+        return;
+    }
+    let seeds = number("ROLLCALL_SEEDS").map_or(SEEDS, |all| all.div_ceil(4));
+    for seed in (0..seeds).map(|n| 4 * n + part) {
+        let played = std::panic::catch_unwind(|| World::new(seed, false).play());
+        if played.is_err() {
+            panic!(
+                "seed {seed} breaks what must hold (above). Play it again, event by event:\n    \
+                 ROLLCALL_SEED={seed} cargo test -p rollcall-health --test simulation -- --nocapture"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_must_hold_holds_by_seeds_0_4_8() {
+    play(0);
+}
+
+#[test]
+fn what_must_hold_holds_by_seeds_1_5_9() {
+    play(1);
+}
+
+#[test]
+fn what_must_hold_holds_by_seeds_2_6_10() {
+    play(2);
+}
+
+#[test]
+fn what_must_hold_holds_by_seeds_3_7_11() {
+    play(3);
+}
