@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
+use rollcall_e2e::agent::{self, Agent, Settings};
 use rollcall_e2e::control_plane::audit;
 use rollcall_e2e::install::{self, Installation};
 use rollcall_e2e::rollcall::Controller;
@@ -64,8 +65,7 @@ fn only_the_rules(shop: &Shop) -> Result<()> {
         ("list", "", "configmaps"),
         ("update", "", "services"),
         ("delete", "", "pods"),
-        ("patch", "rollcall.dev", "serviceregistrations"),
-        ("delete", "rollcall.dev", "serviceregistrations"),
+        ("update", "rollcall.dev", "serviceregistrations"),
         ("delete", "coordination.k8s.io", "leases"),
     ];
     let mut questions = Vec::new();
@@ -95,7 +95,7 @@ fn service_addresses_are_kept(shop: &Shop) -> Result<()> {
     shop.kubectl.delete(&["serviceregistration", "thief", "-n", "shop"])
 }
 
-/// Deletions, Events and the authority: what a start and a first write do not need.
+/// Deletions, Events, a machine that comes and goes, and the authority: what a start and a first write do not need.
 fn everything_else(shop: &Shop) -> Result<()> {
     write_something(shop, "gone")?;
     shop.api.await_condition("gone", "Published", &["True Published"])?;
@@ -107,6 +107,9 @@ fn everything_else(shop: &Shop) -> Result<()> {
     clock::wait_until("what was written of it to be gone", BOUND, || {
         Ok((shop.api.entry("gone").is_err() && shop.api.our_slices("gone")?.is_empty()).then_some(()))
     })?;
+    let mut machine = machine(shop, "machine")?;
+    machine.await_state("shop/machine", "registered", "")?;
+    ensure!(machine.process.stop()?, "the agent did not end on SIGTERM");
     if has_authority(shop)? {
         empty_authority(shop)?;
         Controller::start(&shop.binaries, &shop.installation, "controller-authority", shop.folder(), &AUTHORITY)?
@@ -178,6 +181,20 @@ fn without_one(shop: &Shop, right: &Right) -> Result<()> {
             // The status, which Events only retell, says it all the same.
             shop.api.await_condition(STEADY, "Ready", &["False Maintenance", "rules are tested"])?;
         }
+        ("tokenreviews" | "subjectaccessreviews", "create") | ("serviceregistrations", "create" | "patch") => {
+            a_machine_complains(shop, right)?;
+        }
+        ("serviceregistrations", "delete") => {
+            let mut machine = machine(shop, &service)?;
+            machine.await_state(&format!("shop/{service}"), "registered", "")?;
+            somebody_complains(shop, right, || {
+                machine.process.terminate();
+                Ok(())
+            })?;
+            clock::wait_until("what nobody might delete to be gone", BOUND, || {
+                Ok(agents_left(shop, &service)?.then_some(()))
+            })?;
+        }
         ("leases", "get" | "update") => somebody_complains(shop, right, || Ok(()))?,
         ("leases", "create") => somebody_complains(shop, right, || {
             shop.kubectl.delete(&["lease", "rollcall-controller", "-n", install::NAMESPACE])
@@ -189,6 +206,45 @@ fn without_one(shop: &Shop, right: &Right) -> Result<()> {
         _ => bail!("this test does not know what the right is for: add what makes the controller use it"),
     }
     if right.resource == "leases" { shop.leader().map(drop) } else { Ok(()) }
+}
+
+/// An agent that registers a service of this name.
+fn machine(shop: &Shop, service: &str) -> Result<Agent> {
+    let token = agent::account(&shop.kubectl, "shop", service)?;
+    let file = format!(
+        "service = \"{service}\"\nnamespace = \"shop\"\naddresses = [\"203.0.113.41\"]\nports = 80\ndrain = \"0s\"\n"
+    );
+    let settings = Settings {
+        machine: service,
+        controllers: shop.rollcall.catalogs().iter().map(|address| format!("http://{address}")).collect(),
+        token: &token,
+        more: "",
+        services: &[("service.toml", &file)],
+    };
+    Agent::start(&shop.binaries.agent, &settings, shop.folder())
+}
+
+/// Its status says which right the controllers miss; with the right back it is registered all the same.
+fn a_machine_complains(shop: &Shop, right: &Right) -> Result<()> {
+    let service = format!("without-{}", label(right));
+    let mut machine = right.without(&shop.kubectl, || {
+        let machine = machine(shop, &service)?;
+        clock::wait_until("the status of the agent to complain", BOUND, || {
+            let (_, said) = machine.command(&["status"])?;
+            if right.is_missed_in(&said)? { Ok(Some(())) } else { bail!("{said}") }
+        })?;
+        Ok(machine)
+    })?;
+    machine.await_state(&format!("shop/{service}"), "registered", "")?;
+    ensure!(machine.process.stop()?, "the agent did not end on SIGTERM");
+    Ok(())
+}
+
+/// Whether no registration of an agent is there any more for a service.
+fn agents_left(shop: &Shop, service: &str) -> Result<bool> {
+    let label = "app.kubernetes.io/managed-by=rollcall-agents";
+    let all = shop.kubectl.list(&["serviceregistrations", "-n", "shop", "-l", label])?;
+    Ok(all.iter().all(|object| object["spec"]["service"] != service))
 }
 
 fn label(right: &Right) -> String {

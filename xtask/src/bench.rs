@@ -29,6 +29,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     if !options.core {
         println!("{}", paint("\nEnd to end: start-up, memory, change to callers (some minutes)", Paint::Bold));
         end_to_end(&options.services)?;
+        println!("{}", paint("\nAgents: connected to one controller, and on a machine", Paint::Bold));
+        run(&["bench", "--quiet", "--package", "rollcall-controller", "--bench", "agents"])?;
+        run(&["bench", "--quiet", "--package", "rollcall-agent"])?;
     }
     println!("\nThe figures as JSON: {}", results.display());
     Ok(())

@@ -43,8 +43,8 @@ const PORTS_MAX: usize = 16;
 const TAGS_MAX: usize = 16;
 /// Pairs of metadata, that of the machine included.
 const METADATA_MAX: usize = 32;
-/// Checks on the machine, of one instance: each is a witness in the ledger.
-const LOCAL_CHECKS_MAX: usize = 16;
+/// Checks on the machine, of one instance.
+const LOCAL_CHECKS_MAX: usize = 32;
 
 // === impl Instance ===
 
