@@ -3,6 +3,7 @@
 //! One process, the supervisor, holds everything and ends it; `--detach` puts that process into the background. Its
 //! children die with it, however it ends.
 
+mod beating;
 mod cluster;
 mod detach;
 mod example;
@@ -158,6 +159,11 @@ fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std
         let step = terminal::begin("starting an agent on one of the machines");
         let agent = step.outcome(example::agent(&binaries.agent, cluster, &rollcall, machine, &folder))?;
         backends.push(agent);
+    }
+    if options.endpoints.is_none() {
+        let (server, address) = example::one_more(beating::INSTANCE, &folder)?;
+        backends.push(server);
+        backends.extend(beating::start(&kubectl, &rollcall, address, &folder)?);
     }
     let state = State::new(cluster, &mut rollcall, &backends, options.context.clone())?;
     state.write(&kubectl, &rollcall)?;

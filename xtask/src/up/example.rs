@@ -73,7 +73,17 @@ pub(super) fn agent(
 
 /// Applies `manifests/examples/shop.yaml` with the addresses of these machines, each object after `adjust`.
 pub(super) fn apply(kubectl: &Kubectl, machines: &[(&str, SocketAddr)], adjust: impl Fn(&mut Value)) -> Result<()> {
-    let file = layout::root().join("manifests/examples/shop.yaml").display().to_string();
+    apply_file(kubectl, &layout::root().join("manifests/examples/shop.yaml"), machines, adjust)
+}
+
+/// The same of another file.
+pub(super) fn apply_file(
+    kubectl: &Kubectl,
+    file: &Path,
+    machines: &[(&str, SocketAddr)],
+    adjust: impl Fn(&mut Value),
+) -> Result<()> {
+    let file = file.display().to_string();
     // kubectl reads YAML; what it prints is one JSON object after the other.
     let objects = kubectl.run(&["create", "--dry-run=client", "--output", "json", "-f", &file])?;
     for object in serde_json::Deserializer::from_str(&objects).into_iter::<Value>() {
@@ -89,6 +99,14 @@ pub(super) fn apply(kubectl: &Kubectl, machines: &[(&str, SocketAddr)], adjust: 
         }
     }
     Ok(())
+}
+
+/// The HTTP server of a further machine.
+pub(super) fn one_more(name: &str, folder: &Path) -> Result<(Process, SocketAddr)> {
+    let addresses = net::outside_addresses()?;
+    let ip = addresses.iter().cycle().nth(MACHINES.len()).context("no address for a machine")?;
+    let address = SocketAddr::new(*ip, net::free_port()?);
+    Ok((serve(name, address, folder)?, address))
 }
 
 fn serve(name: &str, address: SocketAddr, folder: &Path) -> Result<Process> {
@@ -107,7 +125,7 @@ fn put_addresses(registration: &mut Value, machines: &[(&str, SocketAddr)]) -> R
     for endpoint in endpoints {
         let name = endpoint["name"].as_str().unwrap_or_default().to_owned();
         let Some((_, address)) = machines.iter().find(|(machine, _)| *machine == name) else {
-            bail!("manifests/examples/shop.yaml registers {name}, which `up` does not play")
+            bail!("the example registers {name}, which `up` does not play")
         };
         endpoint["addresses"] = json!([address.ip()]);
         endpoint["ports"] = json!([{"name": port, "port": address.port()}]);

@@ -74,6 +74,10 @@ pub(super) fn commands(kubectl: &Kubectl, rollcall: &Rollcall, backends: &[Proce
     if let Some((name, pid)) = backends.first().and_then(|process| Some((process.name(), process.pid()?))) {
         println!("  kill -STOP {pid}    # {name} hangs, and soon it is in no answer; kill -CONT {pid} brings it back");
     }
+    let beats = backends.iter().find(|process| process.name().ends_with("-beats"));
+    if let Some((name, pid)) = beats.and_then(|process| Some((process.name(), process.pid()?))) {
+        println!("  kill {pid}    # {name} end, and 3.4 s later stock.{NAMESPACE} has no endpoint any more");
+    }
     println!("{}", paint(&format!("(kubectl is {})", kubectl.words()), Paint::Faint));
 }
 
