@@ -304,6 +304,42 @@ fn lateness_is_the_time_from_due_to_start() {
     assert_eq!(driver.running[0].late, Duration::from_millis(700));
 }
 
+fn beating(plan: Plan) -> Plan {
+    Plan { heartbeat: true, ..plan }
+}
+
+/// What the endpoint's beats come to, told to the ledger; the health that follows if that changed.
+fn beat(driver: &mut Driver, health: Health) -> Option<Health> {
+    let said = crate::ledger::Evidence { health, since_ms: driver.now.wall_ms, reason: "as it was".into() };
+    let change =
+        driver.checks.evidence(&origin("vms"), &"vm-1".into(), crate::beat::witness(), Some(said), driver.now)?;
+    change.verdict.map(|verdict| verdict.health)
+}
+
+#[test]
+fn an_endpoint_that_is_to_beat_is_unknown_before_and_both_have_to_be_well() {
+    let mut driver = Driver::new(8);
+    assert_eq!(driver.plan(beating(plan("198.51.100.1", &[]))), Some(Health::Unknown));
+    assert_eq!(beat(&mut driver, Health::Passing), Some(Health::Passing));
+    assert_eq!(driver.plan(beating(plan("198.51.100.1", &[check("web")]))), Some(Health::Passing));
+    assert_eq!(beat(&mut driver, Health::Critical), Some(Health::Critical));
+    assert_eq!(driver.plan(plan("198.51.100.1", &[])), None, "nothing is asked of it any more");
+    assert_eq!(driver.plan(beating(plan("198.51.100.2", &[]))), Some(Health::Unknown), "another machine");
+}
+
+#[test]
+fn a_heartbeat_takes_nothing_from_callers_before_its_silence_does() {
+    let mut driver = Driver::new(8);
+    assert_eq!(driver.plan(plan("198.51.100.1", &[])), None);
+    assert_eq!(driver.plan(beating(plan("198.51.100.1", &[]))), Some(Health::Passing), "callers have it");
+    let mut driver = Driver::new(8);
+    let restored = restored(Health::Passing, &[("heartbeat", Health::Passing)]);
+    assert_eq!(driver.plan(Plan { restored, ..beating(plan("198.51.100.1", &[])) }), Some(Health::Passing));
+    driver.sleep(5_000);
+    assert_eq!(beat(&mut driver, Health::Passing), None, "a restart changes nothing, not even since when it is so");
+    assert_eq!(driver.verdict().map(|verdict| verdict.since_ms), Some(5));
+}
+
 proptest! {
     /// Whatever results, jumps of the wall clock and changes of the plan come: every target stays scheduled, is due again within its
     /// longer interval, no more probes are under way than may be, and every verdict is that of the states.
