@@ -13,7 +13,7 @@ use rollcall_e2e::{clock, net};
 use serde_json::{Value, json};
 use servers::{Mode, Servers};
 use support::shop::{With, outside_address};
-use support::{BOUND, Shop, step};
+use support::{BOUND, Shop, page, step};
 
 /// A kind of check: its service, what is checked, and words of its reason when it passes and when it fails.
 struct Kind {
@@ -60,6 +60,7 @@ fn every_kind_of_check_passes_fails_and_recovers() -> Result<()> {
             all.iter().try_for_each(|(name, _, fails)| is(shop, name, "Critical", fails))
         })?;
         println!("    all {} out of status and DNS after {:.1} s", all.len(), failed.elapsed().as_secs_f32());
+        step("each eviction is measured, by the replica that decided it", || measured(shop, all.len()))?;
         servers.set(Mode::Passes);
         step("each kind recovers", || all.iter().try_for_each(|(name, passes, _)| is(shop, name, "Passing", passes)))?;
         step("a certificate that ends soon is a Warning, and is given to callers", || {
@@ -113,7 +114,9 @@ fn is(shop: &Shop, name: &str, health: &str, reason: &str) -> Result<()> {
         ensure!(said["health"] == health && said["reason"].to_string().contains(reason), "{said}");
         let callable = said["callable"] == true;
         ensure!(callable == matches!(health, "Passing" | "Warning"), "{said}");
-        let found: BTreeSet<_> = shop.callers.dns(name)?;
+        // A name without an endpoint is NXDOMAIN, which is no answer.
+        let found: BTreeSet<_> =
+            if callable { shop.callers.dns(name)? } else { shop.callers.dns(name).unwrap_or_default() };
         ensure!(found.len() == usize::from(callable), "DNS has {found:?}");
         Ok(Some(()))
     })
@@ -129,6 +132,18 @@ fn secret(shop: &Shop, https: &Kind, servers: &Servers) -> Result<()> {
     shop.kubectl.apply(&with_secret.to_string())?;
     is(shop, "secret", "Unknown", "controller.checkSecrets: {shop: [probe]}")?;
     is(shop, "https", "Passing", "answered 200")
+}
+
+fn measured(shop: &Shop, evictions: usize) -> Result<()> {
+    clock::wait_until("as many measurements at each stage", BOUND, || {
+        for stage in ["detected", "decided", "served"] {
+            let count = |http| page::metric(http, "rollcall_evictions_seconds_count", stage);
+            let counts: Result<Vec<_>> = shop.rollcall.controllers.iter().map(|replica| count(replica.http)).collect();
+            let sum: f64 = counts?.iter().sum();
+            ensure!(sum >= evictions as f64, "{sum} of {evictions} {stage}");
+        }
+        Ok(Some(()))
+    })
 }
 
 fn terms(shop: &Shop) -> Result<()> {
