@@ -13,7 +13,7 @@ use crate::state::Next;
 const AWAIT_STEP: u32 = 60;
 
 /// What others who are asked have beyond the check's timeout, for the way there and back.
-pub const CONFIRMATION_MARGIN: Duration = Duration::from_millis(500);
+pub const CONFIRMATION_MARGIN: Duration = Duration::from_millis(crate::confirmation::MARGIN_MS);
 
 /// Where in its interval a check runs: fixed by a hash of its id, so that a restart causes no storm.
 pub fn phase(id: &str, interval: Duration) -> Duration {
