@@ -22,8 +22,6 @@ const INSTANCE: &str = "shop/orders";
 #[test]
 fn a_machine_registers_itself_and_leaves_by_itself() -> Result<()> {
     Shop::run("agent", With::NoEnvoy, |shop| {
-        // One replica: it hears the machine, decides about it and tells callers. It starts anew below.
-        drop(shop.rollcall.controllers.remove(0));
         let flag = shop.folder().join("disk-is-fine");
         std::fs::write(&flag, "")?;
         let mut machine = step("a machine registers itself, and callers get it", || registers(shop, &flag))?;
@@ -41,7 +39,7 @@ fn a_machine_registers_itself_and_leaves_by_itself() -> Result<()> {
             machine.process.start()?;
             kept_until(shop, || Ok(machine.status()?["services"][INSTANCE]["state"] == "registered"))
         })?;
-        step("the controller starts anew: callers never lose it, and it is heard again", || {
+        step("both controllers start anew: callers never lose it, and it is heard again", || {
             controllers_anew(shop)?;
             machine.await_state(INSTANCE, "registered", "")?;
             still_beats(shop, &machine)
