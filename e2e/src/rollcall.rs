@@ -26,6 +26,8 @@ pub struct Binaries {
     pub dns: PathBuf,
     /// `rollcall-agent`.
     pub agent: PathBuf,
+    /// `kubectl-rollcall`.
+    pub cli: PathBuf,
 }
 
 /// How the binaries are compiled.
@@ -100,6 +102,8 @@ impl Binaries {
             "rollcall-dns",
             "--package",
             "rollcall-agent",
+            "--package",
+            "rollcall-cli",
         ]);
         if profile == Profile::Release {
             build.arg("--release");
@@ -116,6 +120,7 @@ impl Binaries {
             controller: folder.join("rollcall-controller"),
             dns: folder.join("rollcall-dns"),
             agent: folder.join("rollcall-agent"),
+            cli: folder.join("kubectl-rollcall"),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! One process, the supervisor, holds everything and ends it; `--detach` puts that process into the background. Its
 //! children die with it, however it ends.
 
+mod api_access;
 mod beating;
 mod cluster;
 mod detach;
@@ -18,11 +19,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use rollcall_e2e::process::{Identity, Process};
-use rollcall_e2e::rollcall::{Binaries, Profile, Rollcall};
+use rollcall_e2e::rollcall::{Binaries, Flags, Profile, Rollcall};
 use rollcall_e2e::{clock, install};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::terminal::{self, Paint, paint};
+use api_access::ApiAccess;
 use cluster::Cluster;
 use state::State;
 
@@ -154,7 +156,11 @@ fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std
     clock::check_interrupt()?;
 
     let step = terminal::begin("starting two controllers and a DNS server");
-    let mut rollcall = step.outcome(Rollcall::start(binaries, &installation, REPLICAS, &folder))?;
+    let access = ApiAccess::make(&kubectl, &folder)?;
+    let api_flags = access.flags();
+    let api_flags: Vec<_> = api_flags.iter().map(String::as_str).collect();
+    let flags = Flags { controller: &api_flags, ..Flags::default() };
+    let mut rollcall = step.outcome(Rollcall::start_with(binaries, &installation, REPLICAS, &folder, flags))?;
     if let Some(machine) = machine {
         let step = terminal::begin("starting an agent on one of the machines");
         let agent = step.outcome(example::agent(&binaries.agent, cluster, &rollcall, machine, &folder))?;
@@ -163,10 +169,10 @@ fn run(options: &Options, binaries: &Binaries, cluster: &mut Cluster, start: std
     if options.endpoints.is_none() {
         let (server, address) = example::one_more(beating::INSTANCE, &folder)?;
         backends.push(server);
-        backends.extend(beating::start(&kubectl, &rollcall, address, &folder)?);
+        backends.extend(beating::start(&kubectl, (&rollcall, &access), address, &folder)?);
     }
     let state = State::new(cluster, &mut rollcall, &backends, options.context.clone())?;
-    state.write(&kubectl, &rollcall)?;
+    state.write(&kubectl, &rollcall, binaries, &access)?;
 
     if options.endpoints.is_some() {
         fill::show(&mut rollcall)?;

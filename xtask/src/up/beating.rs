@@ -8,6 +8,7 @@ use rollcall_e2e::process::{Process, Program};
 use rollcall_e2e::rollcall::Rollcall;
 use rollcall_e2e::{Kubectl, layout, tools};
 
+use super::api_access::ApiAccess;
 use super::example;
 use crate::terminal;
 
@@ -18,14 +19,14 @@ const REGISTRATION: &str = "stock-vm";
 
 /// Beats each second, in turns with each of the replicas, until the process ends. A replica that is away costs one turn.
 const LOOP: &str = "while :; do for api in $APIS; do \
-    curl --silent --show-error --max-time 2 --output /dev/null --request PUT --header \"Authorization: Bearer $TOKEN\" \
-    \"http://$api/v1/namespaces/shop/registrations/$REGISTRATION/endpoints/$INSTANCE/beat\"; \
+    curl --silent --show-error --max-time 2 --output /dev/null --cacert \"$CA\" --request PUT --header \"Authorization: Bearer $TOKEN\" \
+    \"https://$api/v1/namespaces/shop/registrations/$REGISTRATION/endpoints/$INSTANCE/beat\"; \
     sleep 1; done; done";
 
 /// Registers the instance, which listens at `address`, and starts its beats. Without curl there is none.
 pub(super) fn start(
     kubectl: &Kubectl,
-    rollcall: &Rollcall,
+    (rollcall, access): (&Rollcall, &ApiAccess),
     address: SocketAddr,
     folder: &Path,
 ) -> Result<Option<Process>> {
@@ -34,10 +35,15 @@ pub(super) fn start(
         return Ok(None);
     }
     let step = terminal::begin("registering an instance that beats by HTTP");
-    step.outcome(try_start(kubectl, rollcall, address, folder)).map(Some)
+    step.outcome(try_start(kubectl, (rollcall, access), address, folder)).map(Some)
 }
 
-fn try_start(kubectl: &Kubectl, rollcall: &Rollcall, address: SocketAddr, folder: &Path) -> Result<Process> {
+fn try_start(
+    kubectl: &Kubectl,
+    (rollcall, access): (&Rollcall, &ApiAccess),
+    address: SocketAddr,
+    folder: &Path,
+) -> Result<Process> {
     let file = layout::root().join("manifests/examples/heartbeat.yaml");
     example::apply_file(kubectl, &file, &[(INSTANCE, address)], |object| {
         object["metadata"]["namespace"] = example::NAMESPACE.into();
@@ -48,6 +54,7 @@ fn try_start(kubectl: &Kubectl, rollcall: &Rollcall, address: SocketAddr, folder
     Program::new(format!("{INSTANCE}-beats"), "/bin/sh", folder)
         .args(["-c", LOOP])
         .env("APIS", apis.join(" "))
+        .env("CA", access.ca.display().to_string())
         .env("TOKEN", token.trim())
         .env("REGISTRATION", REGISTRATION)
         .env("INSTANCE", INSTANCE)

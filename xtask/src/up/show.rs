@@ -62,6 +62,9 @@ pub(super) fn commands(kubectl: &Kubectl, rollcall: &Rollcall, backends: &[Proce
         println!("  kubectl describe serviceregistration payments-vm --namespace {NAMESPACE}");
         println!("  {at} {SERVICE}.{NAMESPACE}.svc.{CLUSTER_DOMAIN}");
         println!("  curl http://{}/debug/catalog/{NAMESPACE}/{SERVICE}", controller.http);
+        let asked = format!("https://$ROLLCALL_API/v1/namespaces/{NAMESPACE}/services/{SERVICE}/endpoints");
+        println!("  curl --cacert $ROLLCALL_CA -H \"Authorization: Bearer $ROLLCALL_TOKEN\" {asked}");
+        println!("  kubectl rollcall explain {SERVICE} --namespace {NAMESPACE}");
         let agent = state::shown(&state::folder().join("agent-vm-1/agent.toml"));
         println!(
             "  target/debug/rollcall-agent status --config {agent}    # the agent of vm-1, which registers ledger"

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use rollcall_e2e::process::{Identity, Process};
-use rollcall_e2e::rollcall::Rollcall;
+use rollcall_e2e::rollcall::{Binaries, Rollcall};
 use rollcall_e2e::{Kubectl, layout, tools};
 use serde::{Deserialize, Serialize};
 
+use super::api_access::ApiAccess;
 use super::cluster::Cluster;
 
 /// Which processes are up.
@@ -108,7 +109,13 @@ impl State {
     }
 
     /// Writes `state.json`, and `env` for the user's shell.
-    pub(super) fn write(&self, kubectl: &Kubectl, rollcall: &Rollcall) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        kubectl: &Kubectl,
+        rollcall: &Rollcall,
+        binaries: &Binaries,
+        access: &ApiAccess,
+    ) -> Result<()> {
         let folder = folder();
         let pids: Vec<String> =
             self.processes.iter().map(|process| format!("{}={}", process.name, process.pid)).collect();
@@ -117,15 +124,20 @@ impl State {
             let suffix = if index == 0 { String::new() } else { format!("_{index}") };
             lines.push(export(&format!("ROLLCALL_GRPC{suffix}"), controller.grpc));
             lines.push(export(&format!("ROLLCALL_HTTP{suffix}"), controller.http));
+            lines.push(export(&format!("ROLLCALL_API{suffix}"), controller.api));
         }
         for dns in &rollcall.dns {
             lines.push(export("ROLLCALL_DNS", dns.listen));
             lines.push(export("ROLLCALL_DNS_HTTP", dns.http));
         }
         lines.push(export("ROLLCALL_PIDS", pids.join(" ")));
+        lines.push(export("ROLLCALL_TOKEN", &access.token));
+        lines.push(export("ROLLCALL_CA", access.ca.display()));
+        let mut programs = vec![("kubectl-rollcall", binaries.cli.display().to_string())];
         if tools::on_path("kubectl").is_none() {
-            lines.push(put_on_path(&[("kubectl", kubectl.words())])?);
+            programs.push(("kubectl", kubectl.words()));
         }
+        lines.push(put_on_path(&programs)?);
         std::fs::write(folder.join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
         self.write_json()
     }
