@@ -18,7 +18,7 @@ fn checked(rendered: &Rendered) -> Vec<&str> {
 fn within_the_cluster_one_service_has_all_ports() {
     let rendered = render("");
     assert_eq!(rendered.of("Service").len(), 2, "{:?}", rendered.names());
-    assert_eq!(ports(rendered.get("Service", "rollcall-controller")), ["grpc", "http"]);
+    assert_eq!(ports(rendered.get("Service", "rollcall-controller")), ["grpc", "api", "http"]);
     assert_eq!(ports(rendered.get("Service", "rollcall-dns")), ["dns", "dns-tcp", "http"]);
     let checked = checked(&rendered);
     assert!(checked.contains(&"--ready=http://$(ROLLCALL_CONTROLLER_SERVICE_HOST):18080/readyz"), "{checked:?}");
@@ -29,7 +29,7 @@ fn within_the_cluster_one_service_has_all_ports() {
 fn from_outside_neither_metrics_nor_debug_pages_are_reached() -> Result<()> {
     let rendered = render_named("exposed-values.yaml")?;
     for (name, apart, outside) in [
-        ("rollcall-controller", "rollcall-admin", &["grpc"][..]),
+        ("rollcall-controller", "rollcall-admin", &["grpc", "api"][..]),
         ("rollcall-dns", "rollcall-dns-admin", &["dns", "dns-tcp"]),
     ] {
         let service = rendered.get("Service", name);
