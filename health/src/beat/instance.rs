@@ -43,6 +43,9 @@ pub struct Due {
 /// Bytes of a note. What is longer is cut.
 pub const NOTE_MAX: usize = 256;
 
+/// How the reason ends of a silence that may be older than this replica has listened.
+const UNHEARD_HERE: &str = ", and none since this replica listens";
+
 /// One instance.
 #[derive(Clone, Debug)]
 pub struct Instance {
@@ -142,13 +145,11 @@ impl Instance {
         self.heard_ms
     }
 
-    /// Listening begins anew at `awake_ms`: it has a full period from then on, and what is known of it stands until then.
+    /// Listening begins anew at `awake_ms`: it has a full period from then on, and what is known of it stands until then. Also of
+    /// one that was never heard here: who listened until now may have heard it.
     pub fn begin_anew(&mut self, awake_ms: u64) {
         self.heard_ms = self.heard_ms.max(awake_ms);
-        match self.life {
-            Life::Heard | Life::Silent => self.life = Life::Vouched,
-            Life::Unheard | Life::Vouched => {}
-        }
+        self.life = Life::Vouched;
     }
 
     /// It was heard at `awake_ms`. What it comes to, if that changed. `regular` unless this process slept in between, so that
@@ -195,7 +196,7 @@ impl Instance {
         self.convicted_ms(heartbeat).filter(|convicted_ms| *convicted_ms <= awake_ms)?;
         let for_s = awake_ms.saturating_sub(self.heard_ms) as f64 / 1e3;
         let why = match (self.life, heartbeat.detector()) {
-            (Life::Vouched, _) => format!("no heartbeat for {for_s:.1}s, and none since this replica listens"),
+            (Life::Vouched, _) => format!("no heartbeat for {for_s:.1}s{UNHEARD_HERE}"),
             (_, Detector::Ttl(_)) => format!("no heartbeat for {for_s:.1}s"),
             (_, Detector::Phi(phi)) if self.silence(heartbeat) < phi.hard_deadline => {
                 format!("no heartbeat for {for_s:.1}s: by its last beats less likely than 10^-{}", phi.threshold)
@@ -259,6 +260,12 @@ impl Instance {
         let new = || Box::new(Intervals::new(phi.window, heartbeat.interval(), phi.hard_deadline));
         self.intervals.get_or_insert_with(new).add(interval_ms);
     }
+}
+
+/// Whether it is the silence of an instance that was not heard here. Of one that nobody else has heard either it says nothing: that
+/// one is Unknown, and stays so.
+pub fn is_unheard_here(silence: &Evidence) -> bool {
+    silence.health == Health::Critical && silence.reason.ends_with(UNHEARD_HERE)
 }
 
 /// What is said of an instance that nobody has ever heard.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rollcall_catalog::input::Origin;
-use rollcall_catalog::model::Name;
+use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
 use super::begin::Known;
 use super::{Change, Checks, Registration, begin};
-use crate::beat;
+use crate::beat::{self, instance};
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
 use crate::plan::{Endpoints, Planned, Restored};
 
@@ -31,6 +31,10 @@ impl Checks {
             self.ledger.open(origin, endpoint, planned.addresses);
         }
         let before = self.subject(origin, endpoint).and_then(|subject| subject.evidence.get(&witness));
+        let never_heard = before.is_some_and(|before| before.health == Health::Unknown);
+        if never_heard && evidence.as_ref().is_some_and(instance::is_unheard_here) {
+            return None;
+        }
         // Since when it is so is known from before, perhaps by an earlier process: who says it may have begun only now.
         let evidence = evidence.map(|said| match before.filter(|before| before.health == said.health) {
             Some(before) => Evidence { since_ms: before.since_ms, ..said },

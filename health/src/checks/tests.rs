@@ -328,6 +328,21 @@ fn an_endpoint_that_is_to_beat_is_unknown_before_and_both_have_to_be_well() {
 }
 
 #[test]
+fn who_was_never_heard_by_anybody_stays_unknown_whoever_decides() {
+    let mut driver = Driver::new(8);
+    driver.plan(beating(plan("198.51.100.1", &[])));
+    let heartbeat = crate::beat::Heartbeat::default();
+    let mut vm = crate::beat::instance::Instance::new(crate::beat::instance::Life::Vouched, 0, driver.now);
+    let silence = vm.silent(&heartbeat, 60_000, driver.now).expect("it is silent");
+    let (origin, name) = (origin("vms"), "vm-1".into());
+    let change = driver.checks.evidence(&origin, &name, crate::beat::witness(), Some(silence.clone()), driver.now);
+    assert_eq!((change, driver.health()), (None, Some(Health::Unknown)));
+    beat(&mut driver, Health::Passing);
+    driver.checks.evidence(&origin, &name, crate::beat::witness(), Some(silence), driver.now);
+    assert_eq!(driver.health(), Some(Health::Critical));
+}
+
+#[test]
 fn a_heartbeat_takes_nothing_from_callers_before_its_silence_does() {
     let mut driver = Driver::new(8);
     assert_eq!(driver.plan(plan("198.51.100.1", &[])), None);

@@ -140,6 +140,18 @@ fn a_new_owner_gives_everyone_a_full_period() {
 }
 
 #[test]
+fn who_was_heard_by_the_owner_alone_is_convicted_by_the_next_one() {
+    let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
+    rig.beats.own(&|_, _| false, rig.now);
+    assert_eq!(rig.pass(10_000), []);
+    rig.beats.own(ALL, rig.now);
+    assert_eq!(rig.beats.all_of(&vms()), [], "what the owner before said stands");
+    let convicted = rig.pass(60_000);
+    let [(_, Health::Critical, after)] = convicted.as_slice() else { panic!("{convicted:?}") };
+    assert!(*after >= SILENCE_MS, "{after} ms");
+}
+
+#[test]
 fn after_a_restart_everyone_has_a_full_period_and_the_unknown_stay_unknown() {
     let mut rig = Rig::new(vec![beating("vm-1", 1, true), beating("vm-2", 2, false)]);
     let convicted = rig.pass(60_000);
