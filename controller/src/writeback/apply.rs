@@ -1,5 +1,6 @@
 //! One piece of work: the writes that bring an object, or a set of slices, in line with the catalog.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -78,6 +79,8 @@ pub struct Failed {
     pub name: Name,
     /// What it would have been.
     pub content: Version,
+    /// Of a slice: the addresses that would have been in it.
+    pub addresses: BTreeSet<Name>,
     /// Why it is not.
     pub failure: Failure,
 }
@@ -115,6 +118,17 @@ impl Work {
 impl Done {
     /// Takes in the end of one write; whether others may be tried.
     fn take(&mut self, name: &str, content: Version, result: Result<Seen, Failure>) -> bool {
+        self.take_slice(name, content, BTreeSet::new(), result)
+    }
+
+    /// The same of a slice with these addresses.
+    fn take_slice(
+        &mut self,
+        name: &str,
+        content: Version,
+        addresses: BTreeSet<Name>,
+        result: Result<Seen, Failure>,
+    ) -> bool {
         match result {
             Ok(seen) => {
                 self.seen.push(seen);
@@ -123,7 +137,7 @@ impl Done {
             }
             Err(failure) => {
                 let goes_on = matches!(failure, Failure::Kube(kube::Error::Api(_)));
-                self.failures.push(Failed { name: name.into(), content, failure });
+                self.failures.push(Failed { name: name.into(), content, addresses, failure });
                 goes_on
             }
         }
@@ -173,8 +187,9 @@ impl Applier {
             let stage: Vec<(EndpointSlice, Option<String>)> = stage;
             for (slice, version) in stage {
                 let (name, content) = (slice.name_any(), slices::version(&slice));
+                let addresses = slices::new_addresses(&slice, None);
                 let written = self.apply("endpointslice", slice, version).await.map(Seen::slice);
-                if !done.take(&name, content, written) {
+                if !done.take_slice(&name, content, addresses, written) {
                     return;
                 }
             }

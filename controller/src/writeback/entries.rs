@@ -1,12 +1,12 @@
 //! The CatalogEntry of a service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rollcall_catalog::digest::{Digest, Version};
 use rollcall_catalog::input::{OriginKind, ServiceKind};
-use rollcall_catalog::model::{Health, Port};
+use rollcall_catalog::model::{EndpointId, Health, Port};
 use rollcall_catalog::service::{Excluded, Member, Service, Why};
 use rollcall_crds::{self as api, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary};
 
@@ -23,23 +23,26 @@ pub fn desired(
     stands: Option<&SeenEntry>,
     now: Timestamp,
 ) -> CatalogEntry {
-    let counts = service.counts();
-    let origins = origins(service);
+    let replaced = replaced(service);
+    let shown = || service.endpoints.iter().filter(|member| !replaced.contains(&member.id));
+    let (counts, listed) = (service.counts(), service.endpoints.len() - replaced.len());
+    let origins = origins(shown());
     let mut cutter = Cutter::default();
     let conflicts: Vec<_> = service.excluded.iter().filter_map(conflict).collect();
-    let endpoints = service.endpoints.iter().take(limits::ENTRY_ENDPOINTS);
+    let endpoints = shown().take(limits::ENTRY_ENDPOINTS);
     let endpoints = endpoints.map(|member| endpoint(service, member, &mut cutter)).collect();
     let revision = service.version.to_string();
     let unchanged = stands.filter(|stands| stands.revision == revision).and_then(|stands| stands.last_change);
     let content = CatalogEntryContent {
         service_kind: kind(service),
-        callable: format!("{}/{}", counts.callable, counts.endpoints),
+        callable: format!("{}/{listed}", counts.callable),
         counts: Counts {
-            endpoints: number(counts.endpoints),
+            endpoints: number(listed),
             callable: number(counts.callable),
             passing: number(counts.passing),
             warning: number(counts.warning),
-            critical: number(counts.critical),
+            // A terminating pod counts as Critical.
+            critical: number(counts.critical - replaced.len()),
             unknown: number(counts.unknown),
             maintenance: number(counts.maintenance),
         },
@@ -47,7 +50,7 @@ pub fn desired(
         origins: origins.into_iter().take(limits::ENTRY_ORIGINS).collect(),
         endpoints,
         texts_cut: cutter.cut,
-        endpoints_omitted: number(service.endpoints.len().saturating_sub(limits::ENTRY_ENDPOINTS)),
+        endpoints_omitted: number(listed.saturating_sub(limits::ENTRY_ENDPOINTS)),
         conflicts_omitted: number(conflicts.len().saturating_sub(limits::ENTRY_CONFLICTS)),
         conflicts: conflicts.into_iter().take(limits::ENTRY_CONFLICTS).collect(),
         revision,
@@ -59,6 +62,21 @@ pub fn desired(
     let labels = (!labels.is_empty()).then_some(labels);
     let metadata = ObjectMeta { name: Some(name), namespace: Some(namespace), labels, ..ObjectMeta::default() };
     CatalogEntry { metadata, spec: content }
+}
+
+/// Terminating endpoints whose addresses live ones have already: a pod in the host's network, and the one that takes its
+/// place. They are no loss that people should look for.
+fn replaced(service: &Service) -> BTreeSet<EndpointId> {
+    let leaves =
+        |member: &&Member| member.conditions.terminating && member.health == Health::Critical && !service.gives(member);
+    let leaving: Vec<_> = service.endpoints.iter().filter(leaves).collect();
+    if leaving.is_empty() {
+        return BTreeSet::new();
+    }
+    let live = service.endpoints.iter().filter(|member| service.gives(member));
+    let live: BTreeSet<_> = live.flat_map(|member| member.endpoint.addresses.iter()).collect();
+    let is_replaced = |member: &&Member| member.endpoint.addresses.iter().all(|ip| live.contains(&ip));
+    leaving.into_iter().filter(is_replaced).map(|member| member.id).collect()
 }
 
 /// The version of what matters about an entry: all of it but the time, which follows from the revision.
@@ -82,9 +100,9 @@ fn kind(service: &Service) -> api::ServiceKind {
 }
 
 /// EndpointSlices counted together: their names mean nothing to people. Registrations one by one.
-fn origins(service: &Service) -> Vec<OriginSummary> {
+fn origins<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<OriginSummary> {
     let mut counted: BTreeMap<(OriginKind, Option<&str>), usize> = BTreeMap::new();
-    for member in &service.endpoints {
+    for member in members {
         let name = match member.origin.kind {
             OriginKind::EndpointSlice | OriginKind::Service => None,
             OriginKind::ServiceRegistration => Some(&*member.origin.name),

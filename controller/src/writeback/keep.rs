@@ -8,7 +8,7 @@ use rollcall_catalog::model::Name;
 use rollcall_catalog::service::Service;
 
 use super::observed::StandingSlice;
-use super::slices::Cut;
+use super::slices::{self, Cut};
 
 /// Which endpoints of standing slices stay.
 #[derive(Debug, Default)]
@@ -26,14 +26,24 @@ pub struct Keep<'a> {
 // === impl Keep ===
 
 impl<'a> Keep<'a> {
-    /// What stays, when `refused` of the desired slices cannot be written.
-    pub fn new(service: Option<&Service>, desired: &'a [Cut], refused: &BTreeSet<Name>, unread: bool) -> Self {
+    /// What stays, when `refused` of the desired slices cannot be written, or not as a whole.
+    pub fn new(
+        service: Option<&Service>,
+        desired: &'a [Cut],
+        standing: &BTreeMap<&Name, &StandingSlice>,
+        refused: &BTreeSet<Name>,
+        unread: bool,
+    ) -> Self {
         let mut keep = Self { unread, ..Self::default() };
         for cut in desired {
-            let lost = refused.contains(cut.slice.metadata.name.as_deref().unwrap_or_default());
+            let name = cut.name();
+            let lost = match refused.contains(&name) {
+                true => slices::new_addresses(&cut.slice, standing.get(&name).map(|stands| stands.slice()).as_ref()),
+                false => BTreeSet::new(),
+            };
             for endpoint in cut.slice.endpoints.iter().flatten() {
-                let address = endpoint.addresses.first().map(String::as_str).unwrap_or_default();
-                if lost {
+                let address = slices::address(endpoint);
+                if lost.contains(address) {
                     keep.homeless.insert(address, endpoint);
                 } else {
                     keep.placed.insert(address);
@@ -55,7 +65,7 @@ impl<'a> Keep<'a> {
             return Vec::new();
         }
         let stays = |endpoint: &Endpoint| {
-            let address = endpoint.addresses.first()?.as_str();
+            let address = slices::address(endpoint);
             if self.placed.contains(address) {
                 None
             } else if let Some(now) = self.homeless.get(address) {

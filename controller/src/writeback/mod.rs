@@ -12,7 +12,7 @@
 //! - [`observed`]: what does stand there
 //! - [`plan`]: the difference between the two; [`keep`]: what must stay meanwhile; [`owned`]: which slices are ours
 //! - [`queue`]: which objects to look at next, each once, with a pause after a failure; [`fair`]: whose turn it is
-//! - [`setbacks`]: what the API server refuses, and when to try again
+//! - [`setbacks`]: what the API server refuses, and when to try again; [`blame`]: which endpoint it was refused for
 //! - [`budget`], [`pace`]: how many writes a second, in all and of one thing
 //! - [`desk`]: joins them, purely: what is known and the time go in, work comes out
 //! - [`apply`]: one write: fenced, server-side apply, with a timeout
@@ -20,6 +20,7 @@
 //! - [`run`]: the loop around the desk: time, tasks, network; every replica runs it, the leader writes
 
 pub mod apply;
+pub mod blame;
 pub mod budget;
 pub mod desk;
 pub mod entries;

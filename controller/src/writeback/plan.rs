@@ -73,10 +73,10 @@ impl Planner<'_> {
         let desired = service.map(slices::desired).unwrap_or_default();
         let refused = self.refused(target, &desired, &standing);
         let unread = self.observed.has_unreadable(&key.namespace);
-        let keep = Keep::new(service, &desired, &refused, unread);
+        let keep = Keep::new(service, &desired, &standing, &refused, unread);
         let mut writes = Writes::default();
         for cut in &desired {
-            let name = Name::from(cut.slice.metadata.name.as_deref().unwrap_or_default());
+            let name = cut.name();
             let mut slice = cut.slice.clone();
             let stands = standing.remove(&name);
             if let Some(stands) = stands {
@@ -102,7 +102,6 @@ impl Planner<'_> {
 
     /// Desired slices that cannot be written now and do not stand with their content.
     fn refused(&self, target: &Target, desired: &[Cut], standing: &BTreeMap<&Name, &StandingSlice>) -> BTreeSet<Name> {
-        let name = |cut: &Cut| Name::from(cut.slice.metadata.name.as_deref().unwrap_or_default());
         let refused = |cut: &Cut, name: &Name| {
             let (content, stands) = (slices::version(&cut.slice), standing.get(name));
             stands.is_none_or(|stands| stands.stands.content != content)
@@ -110,7 +109,7 @@ impl Planner<'_> {
         };
         desired
             .iter()
-            .map(|cut| (cut, name(cut)))
+            .map(|cut| (cut, cut.name()))
             .filter(|(cut, name)| refused(cut, name))
             .map(|(_, name)| name)
             .collect()
@@ -125,15 +124,40 @@ impl Planner<'_> {
         stands: Option<&StandingSlice>,
     ) {
         let content = slices::version(&slice);
-        if stands.is_some_and(|stands| stands.stands.content == content)
-            || self.holds(&mut writes.held, target, name, content, stands.is_none())
-        {
+        if stands.is_some_and(|stands| stands.stands.content == content) {
             return;
         }
-        match stands {
-            Some(stands) => writes.change.push((slice, stands.stands.resource_version.clone())),
-            None => writes.create.push(slice),
+        let slice = match self.holds(&mut writes.held, target, name, content, stands.is_none()) {
+            true => self.part(target, name, slice, stands),
+            false => Some(slice),
+        };
+        match (slice, stands) {
+            (Some(slice), Some(stands)) => writes.change.push((slice, stands.stands.resource_version.clone())),
+            (Some(slice), None) => writes.create.push(slice),
+            (None, _) => {}
         }
+    }
+
+    /// What of a slice that was refused can be written without the endpoints that it may have been refused for.
+    fn part(
+        &self,
+        target: &Target,
+        name: &Name,
+        mut slice: EndpointSlice,
+        stands: Option<&StandingSlice>,
+    ) -> Option<EndpointSlice> {
+        let new = slices::new_addresses(&slice, stands.map(StandingSlice::slice).as_ref());
+        let now = self.setbacks.part(target, name, &new, stands.is_none())?;
+        let endpoints = slice.endpoints.get_or_insert_default();
+        endpoints.retain(|endpoint| {
+            let address = slices::address(endpoint);
+            !new.contains(address) || now.contains(address)
+        });
+        let differs = match stands {
+            Some(stands) => stands.stands.content != slices::version(&slice),
+            None => !endpoints.is_empty(),
+        };
+        differs.then_some(slice)
     }
 
     /// Whether a write is not to be tried now; until when goes to `held`.
@@ -146,7 +170,8 @@ impl Planner<'_> {
     fn entry(&self, target: &Target, key: &ServiceKey, now: Timestamp) -> Plan {
         let stands = self.observed.entries.get(key);
         let version = stands.map(|stands| stands.stands.resource_version.clone());
-        let (work, content) = match self.service(key) {
+        // What exists through others' EndpointSlices alone is no service yet.
+        let (work, content) = match self.service(key).filter(|service| service.exists()) {
             None => (version.map(|version| Work::RemoveEntry(key.clone(), version)), Version::default()),
             Some(service) => {
                 let registrations = self.observed.registrations_of(key);
@@ -194,13 +219,20 @@ impl Planner<'_> {
         }
         let standing: BTreeMap<_, _> = self.observed.slices(&seen.service).collect();
         let mut pending = false;
-        for cut in slices::desired(service).iter().filter(|cut| cut.registrations.contains(registration)) {
-            let name = cut.slice.metadata.name.as_deref().unwrap_or_default();
-            let stands = standing.get(&Name::from(name));
-            if stands.is_some_and(|stands| stands.stands.content == slices::version(&cut.slice)) {
+        for cut in &slices::desired(service) {
+            let name = cut.name();
+            let stands = standing.get(&name);
+            if cut.of(registration).next().is_none()
+                || stands.is_some_and(|stands| stands.stands.content == slices::version(&cut.slice))
+            {
                 continue;
             }
-            if let Some(words) = self.setbacks.words(&target, name, stands.is_none()) {
+            // Others in the same slice may be what it is refused for.
+            let there = stands.and_then(|stands| stands.slice().endpoints).unwrap_or_default();
+            if cut.of(registration).all(|endpoint| there.contains(endpoint)) {
+                continue;
+            }
+            if let Some(words) = self.setbacks.words(&target, &name, stands.is_none()) {
                 return Publication::Refused(words.to_owned());
             }
             pending = true;

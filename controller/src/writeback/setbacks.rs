@@ -4,11 +4,12 @@
 //! trying. It is tried again when what would be written has changed, soon; and unchanged after a long pause, since what
 //! stood in its way may be gone. Pauses double with each refusal.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::Name;
 
+use super::blame::Blame;
 use super::queue::Target;
 
 /// Everything that is refused now.
@@ -25,6 +26,8 @@ pub struct Refused {
     pub content: Version,
     /// The API server's words.
     pub words: String,
+    /// Of a slice: which endpoint it may be.
+    blame: Blame,
     pauses: Pauses,
 }
 
@@ -64,12 +67,54 @@ const AGAIN_MS: (u64, u64) = (30_000, 600_000);
 impl Setbacks {
     /// An object of a target was refused as it is. Whether that is news: other words than before, or none before.
     pub fn refused(&mut self, target: &Target, name: &Name, content: Version, words: String, now_ms: u64) -> bool {
+        self.refused_with(target, name, (content, BTreeSet::new()), words, now_ms)
+    }
+
+    /// The same of a slice, in which some addresses would have been new.
+    pub fn refused_with(
+        &mut self,
+        target: &Target,
+        name: &Name,
+        (content, new): (Version, BTreeSet<Name>),
+        words: String,
+        now_ms: u64,
+    ) -> bool {
         let objects = self.objects.entry(target.clone()).or_default();
-        let before = objects.get(name);
-        let pauses = before.map(|before| before.pauses).unwrap_or_default().next(now_ms);
-        let news = before.is_none_or(|before| before.words != words);
-        objects.insert(Name::clone(name), Refused { content, words, pauses });
+        let Some(before) = objects.get_mut(name) else {
+            let mut refused =
+                Refused { content, words, blame: Blame::default(), pauses: Pauses::default().next(now_ms) };
+            refused.blame.refused(new);
+            objects.insert(Name::clone(name), refused);
+            return true;
+        };
+        // A part that is refused says more about whom to blame. When the whole is tried again stays.
+        if !before.blame.is_part(&new) {
+            before.pauses = before.pauses.next(now_ms);
+            before.content = content;
+        }
+        before.blame.refused(new);
+        let news = before.words != words;
+        before.words = words;
         news
+    }
+
+    /// Which of the addresses that would be new in a refused slice may be tried now, without the others. `None` when the
+    /// slice is not to be written at all.
+    pub fn part(&self, target: &Target, name: &Name, new: &BTreeSet<Name>, creates: bool) -> Option<BTreeSet<Name>> {
+        let right = Closing::Right(target.kind(), Name::clone(target.namespace()));
+        if self.closed.contains_key(&right) || (creates && self.is_ending(target.namespace())) {
+            return None;
+        }
+        self.of(target, name)?.blame.next(new)
+    }
+
+    /// A part of a refused slice was written.
+    pub fn written_in_part(&mut self, target: &Target, name: &Name) {
+        self.closed.remove(&Closing::Right(target.kind(), Name::clone(target.namespace())));
+        let refused = self.objects.get_mut(target).and_then(|objects| objects.get_mut(name));
+        if let Some(refused) = refused {
+            refused.blame.written();
+        }
     }
 
     /// A namespace is in deletion. Whether that is news.

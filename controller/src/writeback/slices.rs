@@ -34,8 +34,37 @@ const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 pub struct Cut {
     /// The slice.
     pub slice: EndpointSlice,
-    /// Names of registrations.
-    pub registrations: BTreeSet<Name>,
+    /// Names of registrations, one for each endpoint of the slice.
+    registrations: Vec<Name>,
+}
+
+// === impl Cut ===
+
+impl Cut {
+    /// The slice's name.
+    pub fn name(&self) -> Name {
+        Name::from(self.slice.metadata.name.as_deref().unwrap_or_default())
+    }
+
+    /// The endpoints that come from a registration.
+    pub fn of<'a>(&'a self, registration: &'a Name) -> impl Iterator<Item = &'a SliceEndpoint> {
+        let endpoints = self.slice.endpoints.iter().flatten().zip(&self.registrations);
+        endpoints.filter(move |(_, its)| *its == registration).map(|(endpoint, _)| endpoint)
+    }
+}
+
+/// The address of an endpoint in a slice, of which ours have one each.
+pub fn address(endpoint: &SliceEndpoint) -> &str {
+    endpoint.addresses.first().map(String::as_str).unwrap_or_default()
+}
+
+/// The addresses in a slice that stand in none or another one yet.
+pub fn new_addresses(slice: &EndpointSlice, standing: Option<&EndpointSlice>) -> BTreeSet<Name> {
+    let all = |slice: &EndpointSlice| -> BTreeSet<Name> {
+        slice.endpoints.iter().flatten().map(|endpoint| Name::from(address(endpoint))).collect()
+    };
+    let standing = standing.map(all).unwrap_or_default();
+    all(slice).into_iter().filter(|address| !standing.contains(address)).collect()
 }
 
 /// The slices that should stand in the API for a service, sorted by name.

@@ -1,5 +1,7 @@
 //! What came of a work: what is tried again and when, and who is told.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::events::v1::Event;
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::model::Name;
@@ -7,7 +9,13 @@ use rollcall_catalog::model::Name;
 use super::{Desk, Now, Word};
 use crate::writeback::apply::{Done, Failed, Failure};
 use crate::writeback::events;
+use crate::writeback::observed::Seen;
 use crate::writeback::queue::Target;
+use crate::writeback::slices;
+
+/// What the API server says of an object for which there is no quota left, whatever is in it (`exceeded quota: NAME`, `status
+/// unknown for quota: NAME`).
+const QUOTA: &str = "quota: ";
 
 // === impl Desk ===
 
@@ -22,7 +30,11 @@ impl Desk {
     ) -> (Vec<Word>, Vec<Event>) {
         let Done { seen, written, failures } = done;
         for name in &written {
-            self.setbacks.written(&target, name);
+            if self.is_part(&target, name, &seen, snapshot) {
+                self.setbacks.written_in_part(&target, name);
+            } else {
+                self.setbacks.written(&target, name);
+            }
         }
         for seen in seen {
             self.observe(seen, now.mono_ms);
@@ -61,6 +73,19 @@ impl Desk {
         (words, events)
     }
 
+    /// Whether a slice that was refused as a whole was written without some of its endpoints.
+    fn is_part(&self, target: &Target, name: &Name, seen: &[Seen], snapshot: Option<&Snapshot>) -> bool {
+        let (Target::Slices(key), Some(_)) = (target, self.setbacks.of(target, name)) else { return false };
+        let written = seen.iter().find_map(|seen| match seen {
+            Seen::Slice(key, _, standing) if key.name == *name => Some(standing.slice()),
+            _ => None,
+        });
+        let Some(service) = snapshot.and_then(|snapshot| snapshot.get(key)) else { return false };
+        let desired = slices::desired(service);
+        let cut = desired.iter().find(|cut| cut.name() == *name);
+        cut.is_some_and(|cut| !slices::new_addresses(&cut.slice, written.as_ref()).is_empty())
+    }
+
     /// Remembers a refusal. What to say of it, if it is news.
     fn refused(
         &mut self,
@@ -81,7 +106,18 @@ impl Desk {
             self.setbacks.denied(target.kind(), &namespace, said, now_ms);
             return None;
         }
-        self.setbacks.refused(target, &failed.name, failed.content, said.clone(), now_ms).then_some(said)
+        let new = if said.contains(QUOTA) { BTreeSet::new() } else { self.new_addresses(target, failed) };
+        let what = (failed.content, new);
+        self.setbacks.refused_with(target, &failed.name, what, said.clone(), now_ms).then_some(said)
+    }
+
+    /// The addresses of a slice that was refused which stand in it not yet.
+    fn new_addresses(&self, target: &Target, failed: &Failed) -> BTreeSet<Name> {
+        let Target::Slices(service) = target else { return BTreeSet::new() };
+        let stands = self.observed.slices(service).find(|(name, _)| **name == failed.name);
+        let standing = stands.and_then(|(_, stands)| stands.slice().endpoints).unwrap_or_default();
+        let standing = |address: &Name| standing.iter().any(|endpoint| slices::address(endpoint) == &**address);
+        failed.addresses.iter().filter(|address| !standing(address)).cloned().collect()
     }
 
     /// The Event of a refusal that no status can tell.

@@ -30,7 +30,8 @@ fn refusal(code: u16, message: &str) -> Failure {
 
 /// What came of a work of which nothing could be written.
 fn refused(work: &Work, failure: impl Fn() -> Failure) -> Done {
-    let failed = |name: &str, content| Failed { name: name.into(), content, failure: failure() };
+    let failed =
+        |name: &str, content| Failed { name: name.into(), content, addresses: BTreeSet::new(), failure: failure() };
     let failures = match work {
         Work::Slices { create, .. } => create
             .iter()

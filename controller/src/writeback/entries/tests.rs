@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rollcall_catalog::Endpoint;
 use rollcall_catalog::input::{Contribution, Input, OriginKind, ServiceFacts};
-use rollcall_catalog::model::{Health, HealthSource, Port, Protocol};
+use rollcall_catalog::model::{Conditions, Health, HealthSource, Port, Protocol};
 
 use super::*;
 use crate::testing::*;
@@ -42,6 +42,27 @@ fn what_is_too_long_is_cut_and_counted_and_the_rest_is_told() {
     );
     assert_eq!((endpoint.ports.len(), endpoint.ports_omitted), (100, 1));
     assert_eq!((entry.spec.texts_cut, entry.spec.callable.as_str()), (2, "1/1"));
+}
+
+#[test]
+fn a_terminating_pod_whose_address_a_live_one_has_is_no_loss() {
+    let pod = |name: &str, ip: &str, conditions| {
+        let endpoint = offered(name, ip, HealthSource::Conditions { pod: None });
+        Arc::new(Endpoint { conditions, ..Endpoint::clone(&endpoint) })
+    };
+    let leaves = Conditions { ready: false, serving: true, terminating: true };
+    let of = |endpoints| {
+        let Input::Contribution(slice) = foreign() else { panic!("a slice") };
+        let service = merged([cluster_ip("payments"), Input::Contribution(Contribution { endpoints, ..slice })]);
+        desired(&service, BTreeMap::new(), None, Timestamp::UNIX_EPOCH).spec
+    };
+    let both = of(vec![pod("old", "192.0.2.119", leaves), pod("new", "192.0.2.119", Conditions::READY)]);
+    assert_eq!((both.callable.as_str(), both.counts.critical, both.endpoints.len()), ("1/1", 0, 1));
+    let apart = of(vec![pod("old", "192.0.2.118", leaves), pod("new", "192.0.2.119", Conditions::READY)]);
+    assert_eq!((apart.callable.as_str(), apart.counts.critical), ("1/2", 1));
+    let fails = Conditions { terminating: false, ..leaves };
+    let failing = of(vec![pod("old", "192.0.2.119", fails), pod("new", "192.0.2.119", Conditions::READY)]);
+    assert_eq!(failing.callable, "1/2");
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rollcall_catalog::input::{Input, OriginKind};
+use rollcall_catalog::input::{Contribution, Input, OriginKind};
 use rollcall_catalog::model::HealthSource;
 
 use super::*;
 use crate::testing::*;
-use crate::writeback::observed::Seen;
+use crate::writeback::observed::{Seen, SeenEntry};
 
 fn many(count: usize) -> Input {
     registered("payments", (0..count).map(|n| vm(&format!("vm-{n}"), &format!("198.51.100.{n}"))).collect())
@@ -113,6 +113,27 @@ fn an_endpoint_whose_new_slice_is_refused_stays_in_the_old_one_as_it_is_by_now()
     let (written, deleted) = write_with(&mut observed, &setbacks, &failing);
     assert_eq!((written.len(), deleted.len()), (1, 0));
     assert_eq!(standing(&observed), [("198.51.100.1".to_owned(), Some(false))]);
+}
+
+#[test]
+fn what_exists_through_slices_alone_has_no_entry() {
+    let mut observed = Observed::default();
+    let alone = || {
+        let Input::Contribution(of_vms) = registered("payments", vec![vm("pod", "10.1.0.1")]) else { panic!("one") };
+        Input::Contribution(Contribution { origin: origin(OriginKind::EndpointSlice, "payments-1"), ..of_vms })
+    };
+    let plan = |observed: &Observed, snapshot: &Arc<Snapshot>| {
+        let setbacks = Setbacks::default();
+        let planner = Planner { observed, setbacks: &setbacks, snapshot, now_ms: 0 };
+        planner.plan(&Target::Entry(service_key("payments")), Timestamp::UNIX_EPOCH).work
+    };
+    let with_service = snapshot([cluster_ip("payments"), alone()]);
+    let Some(Work::Entry(mut entry, None)) = plan(&observed, &with_service) else { panic!("an entry of the Service") };
+    entry.metadata.resource_version = Some("1".into());
+    observed.put_entry(service_key("payments"), SeenEntry::of(&entry));
+    let without = snapshot([alone()]);
+    assert!(matches!(plan(&observed, &without), Some(Work::RemoveEntry(..))), "the Service is gone");
+    assert!(plan(&Observed::default(), &without).is_none());
 }
 
 #[test]

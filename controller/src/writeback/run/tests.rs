@@ -114,6 +114,35 @@ async fn a_slice_that_is_refused_does_not_keep_another_from_being_written() {
 }
 
 #[tokio::test]
+async fn an_endpoint_for_which_a_slice_is_refused_keeps_no_other_of_the_slice_out() {
+    let mut rig = rig().await;
+    let has = |body: &Value, ip: &str| body["endpoints"].to_string().contains(ip);
+    rig.api.rule(move |asked| {
+        let bad = asked.resource == "endpointslices" && has(&asked.body, "198.51.100.82");
+        bad.then(|| Refusal::webhook("no .82").into())
+    });
+    let mut all: Vec<_> = (1..=40).map(|n| format!("198.51.100.{n}")).collect();
+    all.push("198.51.100.82".into());
+    let with = |all: &[String]| registered("payments", vms(&all.iter().map(String::as_str).collect::<Vec<_>>()));
+    rig.publish([cluster_ip("payments"), with(&all)]);
+    rig.until("all but one", |api| addresses(api).len() == 40).await;
+    all[0] = "198.51.100.99".into();
+    rig.publish([with(&all)]);
+    let moved = |api: &FakeApi| {
+        let now = addresses(api);
+        now.len() == 40 && now.contains(&"198.51.100.99".into()) && !now.contains(&"198.51.100.1".into())
+    };
+    rig.until("the machine that moved", moved).await;
+    // The one that was refused moves: nothing waits.
+    all[40] = "198.51.100.84".into();
+    rig.publish([with(&all)]);
+    rig.until("the one that was refused, elsewhere", |api| addresses(api).contains(&"198.51.100.84".into())).await;
+    let writes = rig.api.writes();
+    let refused = writes.iter().filter(|asked| has(&asked.body, "198.51.100.82")).count();
+    assert!(refused <= 12, "{refused} attempts");
+}
+
+#[tokio::test]
 async fn an_entry_that_is_refused_is_told_in_an_event_of_its_service() {
     let mut rig = rig().await;
     rig.api.rule(|asked| (asked.resource == "catalogentries").then(|| Refusal::quota(asked).into()));
