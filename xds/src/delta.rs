@@ -54,8 +54,7 @@ pub struct Session {
     last_nonce: Nonce,
     subscriptions: PerType<Option<Box<Subscription>>>,
     unserved: Unserved,
-    /// What the last response says of names that only the client speaks of, in bytes: until the next is taken, it may be
-    /// unread.
+    /// What responses say of names that only the client speaks of, in bytes: until it speaks again, they may be unread.
     unread_bytes: usize,
     warming: Warming,
     coalesced: PerType<u64>,
@@ -113,6 +112,7 @@ impl Session {
         resources: &impl Resources,
     ) -> Result<Heard, SessionError> {
         check::check(&self.limits, request)?;
+        self.unread_bytes = 0;
         self.on_snapshot(resources);
         if let Some(node) = request.node.as_ref().filter(|_| self.node_id.is_empty()) {
             self.node_id = node.id.chars().take(NODE_ID_CHARS_MAX).collect();
@@ -152,9 +152,8 @@ impl Session {
     /// The next response to write, or none until something changes or is heard.
     pub fn next_response(&mut self, resources: &impl Resources) -> Option<DeltaDiscoveryResponse> {
         self.on_snapshot(resources);
-        self.unread_bytes = 0;
         if let Some((refusal, bytes)) = self.unserved.next_response() {
-            self.unread_bytes = bytes;
+            self.unread_bytes += bytes;
             return Some(DeltaDiscoveryResponse { nonce: self.last_nonce.advance().to_string(), ..refusal });
         }
         let due = PerType::from_fn(|ty| self.subscriptions[ty].as_ref().map_or_else(Due::default, |sub| sub.due()));
@@ -238,7 +237,7 @@ impl Session {
             self.warm(&push.sent, resources);
         }
         self.warming.sent(ty, &push.sent, &push.removed);
-        self.unread_bytes = push.asked_bytes;
+        self.unread_bytes += push.asked_bytes;
         Some(DeltaDiscoveryResponse {
             system_version_info: resources.revision().to_string(),
             resources: push.resources,

@@ -9,11 +9,12 @@
 //!
 //! # Latency
 //! A published snapshot wakes each stream, which writes what changed at once. Bursts coalesce by themselves while a
-//! response is unanswered. A stream whose reader is slow is not polled, so it neither computes nor buffers.
+//! response is unanswered. A stream whose reader is slow answers nothing, so nothing is computed or buffered for it.
 //!
 //! # Bounds
-//! What exists is in memory once, for all. What only clients speak of, and requests that have come by half, are bounded for
-//! each stream, each address and all together ([`Memory`]); a request that has begun must come to its end in time.
+//! What exists is in memory once, for all. What only clients speak of, requests that have come by half, and responses that
+//! are not read are bounded for each stream, each address and all together ([`Memory`]); a request that has begun must come to
+//! its end in time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -247,6 +248,7 @@ impl AggregatedDiscoveryService for Server {
             draining: self.draining.subscribe(),
             open: Metrics::open(&self.metrics),
             claim: Claim::new(peer),
+            leaving: Vec::new(),
             _permit: permit,
         };
         Ok(Response::new(Box::pin(call.into_responses())))

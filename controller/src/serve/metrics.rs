@@ -66,7 +66,7 @@ impl Metrics {
         )?;
         page.counters(
             "rollcall_xds_refused_requests",
-            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as the state-of-the-world variant (unimplemented). 0 is normal.",
+            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as the state-of-the-world variant (unimplemented), no room for its answer beside others that are not read (unread). 0 is normal.",
             Refusal::ALL.map(|reason| ([("reason", reason.as_str())], streams.refused_requests(reason))),
         )?;
         page.gauge(

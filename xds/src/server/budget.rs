@@ -1,5 +1,5 @@
-//! Memory that clients make this server hold: what only they speak of, and requests that have not come completely. Bounded
-//! for all together and for each address, so that one stranger takes a share and no more.
+//! Memory that clients make this server hold: what only they speak of, requests that have not come completely, and responses
+//! that they do not read. Bounded for all together and for each address, so that one stranger takes a share and no more.
 
 use std::{
     collections::HashMap,
@@ -27,6 +27,10 @@ pub struct Memory {
     pub arriving_max: usize,
     /// The same for the streams of one address.
     pub arriving_per_peer_max: usize,
+    /// For responses that are on their way, all streams together. Further ones wait.
+    pub leaving_max: usize,
+    /// The same for the streams of one address.
+    pub leaving_per_peer_max: usize,
 }
 
 /// Who takes what.
@@ -54,6 +58,7 @@ struct Share {
     asked: Arc<AtomicUsize>,
     asked_max: usize,
     arriving: Arc<Semaphore>,
+    leaving: Arc<Semaphore>,
 }
 
 /// What one stream takes of what only clients speak of. Given back when dropped.
@@ -63,7 +68,7 @@ pub(super) struct Claim {
     bytes: usize,
 }
 
-/// Room for one request that is arriving.
+/// Room for one request that is arriving, or for a response that is leaving. Given back when dropped.
 #[derive(Debug)]
 pub(super) struct Room(#[allow(dead_code, reason = "held, and given back when dropped")] [OwnedSemaphorePermit; 2]);
 
@@ -80,6 +85,8 @@ impl Default for Memory {
             asked_per_peer_max: 32 << 20,
             arriving_max: 64 << 20,
             arriving_per_peer_max: 16 << 20,
+            leaving_max: 64 << 20,
+            leaving_per_peer_max: 16 << 20,
         }
     }
 }
@@ -89,7 +96,8 @@ impl Default for Memory {
 impl Budget {
     /// A budget that tells `metrics` what it costs.
     pub(super) fn new(memory: Memory, patience: Duration, metrics: Arc<Metrics>) -> Arc<Self> {
-        let all = Share::new(Arc::clone(&metrics.asked_bytes), memory.asked_max, memory.arriving_max);
+        let bounds = (memory.asked_max, memory.arriving_max, memory.leaving_max);
+        let all = Share::new(Arc::clone(&metrics.asked_bytes), bounds);
         Arc::new(Self { memory, patience, metrics, all, peers: Mutex::default() })
     }
 
@@ -103,7 +111,9 @@ impl Budget {
         if let Some(peer) = peers.get(&address).and_then(Weak::upgrade) {
             return peer;
         }
-        let own = Share::new(Arc::default(), self.memory.asked_per_peer_max, self.memory.arriving_per_peer_max);
+        let memory = &self.memory;
+        let bounds = (memory.asked_per_peer_max, memory.arriving_per_peer_max, memory.leaving_per_peer_max);
+        let own = Share::new(Arc::default(), bounds);
         let peer = Arc::new(Peer { address, own, budget: Arc::clone(self) });
         peers.insert(address, Arc::downgrade(&peer));
         peer
@@ -140,11 +150,19 @@ impl Peer {
         self.budget.metrics.refused_request(reason);
     }
 
-    /// Waits for room for so many bytes.
+    /// Waits for room for a request of so many bytes.
     pub(super) async fn room(self: Arc<Self>, bytes: u32) -> Option<Room> {
-        let own = Arc::clone(&self.own.arriving).acquire_many_owned(bytes).await.ok()?;
-        let all = Arc::clone(&self.budget.all.arriving).acquire_many_owned(bytes).await.ok()?;
-        Some(Room([own, all]))
+        Room::of([&self.own.arriving, &self.budget.all.arriving], bytes).await
+    }
+
+    /// Waits for room for a response of so many bytes. Longer than a request may take: after a restart thousands of clients
+    /// may want everything, and those who wait cost nothing.
+    pub(super) async fn room_to_leave(self: Arc<Self>, bytes: usize) -> Option<Room> {
+        let memory = &self.budget.memory;
+        // One that is larger than there is room for goes alone.
+        let bytes = bytes.min(memory.leaving_max).min(memory.leaving_per_peer_max).try_into().unwrap_or(u32::MAX);
+        let room = Room::of([&self.own.leaving, &self.budget.all.leaving], bytes);
+        tokio::time::timeout(self.patience().saturating_mul(4), room).await.ok()?
     }
 }
 
@@ -157,9 +175,9 @@ impl Drop for Peer {
 // === impl Share ===
 
 impl Share {
-    fn new(asked: Arc<AtomicUsize>, asked_max: usize, arriving_max: usize) -> Self {
-        let arriving = Arc::new(Semaphore::new(arriving_max.min(Semaphore::MAX_PERMITS)));
-        Self { asked, asked_max, arriving }
+    fn new(asked: Arc<AtomicUsize>, (asked_max, arriving_max, leaving_max): (usize, usize, usize)) -> Self {
+        let room = |bytes: usize| Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)));
+        Self { asked, asked_max, arriving: room(arriving_max), leaving: room(leaving_max) }
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -176,11 +194,27 @@ impl Share {
     }
 }
 
+// === impl Room ===
+
+impl Room {
+    /// Of an address first, so that it waits for its own before it takes what is everybody's.
+    async fn of([own, all]: [&Arc<Semaphore>; 2], bytes: u32) -> Option<Self> {
+        let own = Arc::clone(own).acquire_many_owned(bytes).await.ok()?;
+        let all = Arc::clone(all).acquire_many_owned(bytes).await.ok()?;
+        Some(Self([own, all]))
+    }
+}
+
 // === impl Claim ===
 
 impl Claim {
     pub(super) fn new(peer: Arc<Peer>) -> Self {
         Self { peer, bytes: 0 }
+    }
+
+    /// Whose it is.
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
     }
 
     /// Says how much it is now.

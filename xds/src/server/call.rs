@@ -3,6 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use futures::stream;
+use prost::Message;
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, watch},
@@ -12,7 +13,7 @@ use tonic::Status;
 
 use super::{
     Snapshots,
-    budget::Claim,
+    budget::{Claim, Room},
     metrics::{Nack, Open, Refusal},
 };
 use crate::{
@@ -33,6 +34,8 @@ pub(super) struct Call<R> {
     pub(super) draining: watch::Receiver<bool>,
     pub(super) open: Open,
     pub(super) claim: Claim,
+    /// Of responses by type (none where the type is not served), until they are known to be read.
+    pub(super) leaving: Vec<(Option<ResourceType>, Room)>,
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
@@ -62,8 +65,7 @@ where
                 return Some(Err(status));
             }
             if let Some(response) = response {
-                self.open.0.push(&response);
-                return Some(Ok(response));
+                return self.leave(response).await;
             }
             select! {
                 request = self.requests.next() => {
@@ -80,8 +82,32 @@ where
         }
     }
 
+    /// Sends a response as soon as there is room for it. Who does not read, and so answers nothing, keeps the room of its own
+    /// address. That the transport asks for more says nothing: it does so before it has sent what it has.
+    async fn leave(&mut self, response: DeltaDiscoveryResponse) -> Option<Result<DeltaDiscoveryResponse, Status>> {
+        let ty = ResourceType::from_type_url(&response.type_url);
+        let room = Arc::clone(self.claim.peer()).room_to_leave(response.encoded_len());
+        let room = select! {
+            biased;
+            () = drained(&mut self.draining) => return None,
+            room = room => room,
+        };
+        let Some(room) = room else {
+            self.open.0.refused_request(Refusal::Unread);
+            let address = self.claim.peer().address();
+            return Some(Err(self.ended(Status::resource_exhausted(format!(
+                "there is no room for this answer, since those before it are not read: by other streams of {address}, or by \
+                 other clients; read them, or try another replica"
+            )))));
+        };
+        self.leaving.push((ty, room));
+        self.open.0.push(&response);
+        Some(Ok(response))
+    }
+
     fn on_request(&mut self, request: Result<DeltaDiscoveryRequest, Status>) -> Result<(), Status> {
         let request = request?;
+        self.has_read(ResourceType::from_type_url(&request.type_url));
         if let Some(node) = request.node.as_ref().filter(|_| self.session.is_new()) {
             self.view = self.views.of(node, Arc::clone(self.view.snapshot()));
         }
@@ -94,6 +120,14 @@ where
             None => {}
         }
         Ok(())
+    }
+
+    /// The client has answered all that it was sent of a type.
+    fn has_read(&mut self, ty: Option<ResourceType>) {
+        self.leaving.retain(|(its, _)| *its != ty);
+        if self.leaving.is_empty() {
+            self.leaving = Vec::new(); // most streams are idle most of the time
+        }
     }
 
     /// Counts what is held for the client's sake; the stream ends when that is too much.

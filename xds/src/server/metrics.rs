@@ -37,6 +37,8 @@ pub enum Refusal {
     Memory,
     /// A method that is not served, such as the state-of-the-world variant.
     Unimplemented,
+    /// There was no room for its answer: others' were not read.
+    Unread,
 }
 
 /// Lines of the log that clients cause.
@@ -89,7 +91,7 @@ pub(super) struct Open(pub(super) Arc<Metrics>);
 
 impl Refusal {
     /// In the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Crowded, Self::Late, Self::Memory, Self::Unimplemented];
+    pub const ALL: [Self; 5] = [Self::Crowded, Self::Late, Self::Memory, Self::Unimplemented, Self::Unread];
 
     /// As in metrics.
     pub fn as_str(self) -> &'static str {
@@ -98,6 +100,7 @@ impl Refusal {
             Self::Late => "late",
             Self::Memory => "memory",
             Self::Unimplemented => "unimplemented",
+            Self::Unread => "unread",
         }
     }
 }

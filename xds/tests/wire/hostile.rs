@@ -17,7 +17,7 @@ use tonic::Code;
 use crate::{
     Replica, catalog,
     raw::{PING, Raw, SETTINGS, frame},
-    soon,
+    resource, soon,
 };
 
 /// Longer than any test.
@@ -32,7 +32,7 @@ async fn replica(limits: Limits, metrics: &Arc<Metrics>) -> (Replica, impl Sized
     (Replica::start_on(address, sender.subscribe(), limits, incoming).await, sender)
 }
 
-/// A request, framed as gRPC does, of about so many bytes.
+/// A request of about so many bytes.
 fn request(bytes: usize) -> Vec<u8> {
     let names = (0..bytes / 100).map(|n| format!("{n:098}")).collect();
     let message = DeltaDiscoveryRequest {
@@ -40,6 +40,11 @@ fn request(bytes: usize) -> Vec<u8> {
         resource_names_subscribe: names,
         ..DeltaDiscoveryRequest::default()
     };
+    framed(&message)
+}
+
+/// As gRPC frames it.
+fn framed(message: &DeltaDiscoveryRequest) -> Vec<u8> {
     let body = message.encode_to_vec();
     let len = u32::try_from(body.len()).expect("short").to_be_bytes();
     [&[0][..], &len, &body].concat()
@@ -141,6 +146,41 @@ async fn names_that_do_not_exist_have_a_bound_over_the_streams_of_an_address() {
     assert_eq!((refused.code(), replica.metrics.refused_requests(Refusal::Memory)), (Code::ResourceExhausted, 1));
     assert!(refused.message().contains("the streams of 127.0.0.1"), "{refused}");
     drop(open);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_take_the_room_of_their_own_address() {
+    const BODY: usize = 200_000;
+    let memory = Memory { leaving_per_peer_max: BODY + BODY / 2, ..Memory::default() };
+    let limits = Limits { memory, request_patience: Duration::from_millis(300), ..Limits::default() };
+    let (mut cache, sender) = catalog();
+    cache.upsert(Service, resource(Service, "shop/payments", &"x".repeat(BODY)));
+    sender.send_replace(Some(cache.publish()));
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let incoming = |listener| Incoming::plain(listener).bounded(Bounds::default(), Arc::<Metrics>::default());
+    let replica = Replica::start_on(address, sender.subscribe(), limits, incoming).await;
+    let ask = DeltaDiscoveryRequest {
+        type_url: Service.type_url().to_owned(),
+        resource_names_subscribe: vec!["shop/payments".to_owned()],
+        ..DeltaDiscoveryRequest::default()
+    };
+    // Its window is never opened: the first answer stays here for the greatest part, the second finds no room.
+    let mut silent = Raw::connect("127.0.0.2", replica.address).await;
+    silent.call(1).await;
+    silent.data(1, &framed(&ask)).await;
+    silent.data_on(1).await;
+    let mut same = Raw::connect("127.0.0.2", replica.address).await;
+    same.call(1).await;
+    same.data(1, &framed(&ask)).await;
+    same.end_of(1).await;
+    assert_eq!(replica.metrics.refused_requests(Refusal::Unread), 1);
+    let client = AggregatedDiscoveryServiceClient::connect(replica.uri()).await.expect("the server is up");
+    let requests = tokio_stream::StreamExt::chain(tokio_stream::once(ask), tokio_stream::pending());
+    let mut other = soon(client.clone().delta_aggregated_resources(requests)).await.expect("accepted").into_inner();
+    let answer = soon(other.message()).await.expect("no error").expect("an answer");
+    assert_eq!(answer.resources.len(), 1, "another address has room of its own");
+    drop((silent, same, other, client));
     replica.stop().await;
 }
 
