@@ -17,7 +17,7 @@ use self::http2::{GrpcCheck, Http2Check};
 use self::tls::TlsCheck;
 use self::transport::{TcpCheck, UdpCheck};
 use crate::duration::ApiDuration;
-use crate::schema::{IS_LABEL, may_be_left_empty, text_or_number};
+use crate::schema::{IS_LABEL, may_be_left_empty, number_or_text, text_or_number};
 
 /// An active check, run by the controller against every address of every endpoint of the registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -105,13 +105,17 @@ pub struct CheckSpec {
     /// and Warning. By default Unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_status: Option<InitialStatus>,
-    /// This many failures in a row make an endpoint Critical. By default 2.
+    /// This many failures in a row make an endpoint Critical. From 1 to 10, by default 2.
     #[serde(default = "default_failure_threshold")]
-    #[schemars(range(min = 1, max = 10))]
+    #[schemars(transform = number_or_text)]
+    #[x_kube(validation = Rule::new("type(self) in [int] && int(self) >= 1 && int(self) <= 10")
+        .message("check failureThreshold: give a number from 1 to 10, without quotes"))]
     pub failure_threshold: u8,
-    /// This many successes in a row make it Passing again. By default 1.
+    /// This many successes in a row make it Passing again. From 1 to 10, by default 1.
     #[serde(default = "default_success_threshold")]
-    #[schemars(range(min = 1, max = 10))]
+    #[schemars(transform = number_or_text)]
+    #[x_kube(validation = Rule::new("type(self) in [int] && int(self) >= 1 && int(self) <= 10")
+        .message("check successThreshold: give a number from 1 to 10, without quotes"))]
     pub success_threshold: u8,
 }
 

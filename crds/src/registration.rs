@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
 use crate::heartbeat::HeartbeatSpec;
-use crate::schema::{IS_LABEL, NAMES_DIFFER, any_integer, bounded_map, kubernetes_style, without_defaults};
+use crate::schema::{IS_LABEL, NAMES_DIFFER, bounded_map, kubernetes_style, number_or_text, without_defaults};
 use crate::status::ServiceRegistrationStatus;
 
 /// The endpoints, their ports and how they are checked.
@@ -95,8 +95,10 @@ pub struct PortSpec {
     #[x_kube(validation = Rule::new("self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("port name: use a-z, 0-9 and - only, such as http, as the Service names its port"))]
     pub name: String,
-    /// Number on which the endpoints listen: a Service's targetPort.
-    #[schemars(range(min = 1, max = 65535))]
+    /// Number on which the endpoints listen, from 1 to 65535: a Service's targetPort.
+    #[schemars(transform = number_or_text)]
+    #[x_kube(validation = Rule::new("type(self) in [int] && int(self) >= 1 && int(self) <= 65535")
+        .message("port: give the number on which the endpoints listen, 1 to 65535, without quotes, such as 8080; its name goes into name"))]
     pub port: u16,
     /// Transport protocol: TCP, UDP or SCTP. By default TCP.
     #[serde(default)]
@@ -184,9 +186,9 @@ pub struct EndpointSpec {
     /// Share of the calls in proportion to the other endpoints' weights, where the caller's protocol can express it. From
     /// 1 to 65535, by default 1.
     #[serde(default = "default_weight")]
-    #[schemars(transform = any_integer)]
-    #[x_kube(validation = Rule::new("self >= 1 && self <= 65535")
-        .message("endpoint weight: give 1 to 65535; to take an endpoint out, give it maintenance with a reason"))]
+    #[schemars(transform = number_or_text)]
+    #[x_kube(validation = Rule::new("type(self) in [int] && int(self) >= 1 && int(self) <= 65535")
+        .message("endpoint weight: give 1 to 65535, without quotes; to take an endpoint out, give it maintenance with a reason"))]
     pub weight: u16,
     /// Words to select endpoints by, DNS labels, at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -220,8 +222,10 @@ pub struct PortOverride {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 63))]
     pub name: String,
-    /// Number on which this endpoint listens.
-    #[schemars(range(min = 1, max = 65535))]
+    /// Number on which this endpoint listens, from 1 to 65535.
+    #[schemars(transform = number_or_text)]
+    #[x_kube(validation = Rule::new("type(self) in [int] && int(self) >= 1 && int(self) <= 65535")
+        .message("endpoint port: give the number on which this endpoint listens, 1 to 65535, without quotes, such as 8080"))]
     pub port: u16,
 }
 

@@ -87,6 +87,18 @@ pub(crate) fn any_integer(schema: &mut Schema) {
     object.remove("maximum");
 }
 
+/// A number in whose place a text is a natural mistake (`"8080"`): the type lets it pass, and its bounds, so that a rule can
+/// speak of both. It has to ask `type(self) in [int]`: of `==` API servers before 1.34 think that it compares 3 MB.
+pub(crate) fn number_or_text(schema: &mut Schema) {
+    let object = schema.ensure_object();
+    for keyword in ["type", "format", "minimum", "maximum"] {
+        object.remove(keyword);
+    }
+    object.insert("x-kubernetes-int-or-string".into(), json!(true));
+    // kube would let a `null` pass, of which no rule could speak.
+    object.insert("nullable".into(), json!(false));
+}
+
 /// Leaves every default to the reader. What the API server writes into the entry of a list makes the object differ from
 /// its file, and `kubectl apply` then sends the whole list each time and says "configured" of a file that nobody changed.
 pub(crate) fn without_defaults(schema: &mut Schema) {

@@ -33,6 +33,7 @@ fn evaluable(mut schema: Value) -> Value {
                 {
                     *rule = format!("{before}{what} == string({what}){after}");
                 }
+                *rule = rule.replace("type(self) in [int]", "!(self == string(self))");
             }
             map.values_mut().for_each(|value| *value = evaluable(value.take()));
         }
@@ -213,7 +214,7 @@ fn places(schema: &Value, keyword: &str, path: &str, found: &mut Vec<String>) {
     if let Some(items) = schema.get("items") {
         places(items, keyword, &format!("{path}[]"), found);
     }
-    if schema.get(keyword).is_some() {
+    if schema.get(keyword).is_some_and(|value| *value != json!(false)) {
         found.push(path.to_owned());
     }
 }
@@ -271,6 +272,21 @@ fn a_rule_speaks_where_a_pattern_would_show_an_expression() {
     let mut found = Vec::new();
     places(&schema::<ServiceRegistration>()["properties"]["spec"], "pattern", "spec", &mut found);
     assert_eq!(found, [""; 0], "give the field a CEL rule whose message says what to write");
+}
+
+#[test]
+fn what_the_api_server_refuses_in_its_own_words_is_explained() {
+    let page = fs::read_to_string(folder("../docs/troubleshooting.md")).expect("the page can be read");
+    // The place differs from object to object.
+    let told = |words: &str| {
+        let words = words.replace("[name=\"vm-1\"].", "[…].");
+        page.contains(&words)
+            || page.contains(words.trim_start_matches('.'))
+            || page.contains(words.trim_start_matches(' '))
+    };
+    let untold: Vec<_> =
+        files("tests/refused/schema").into_iter().map(|(_, words, _)| words).filter(|words| !told(words)).collect();
+    assert_eq!(untold, [""; 0], "docs/troubleshooting.md says of each what to write");
 }
 
 /// The rules of a schema that is wrong on purpose: the evaluator used above does find faults.
