@@ -292,7 +292,12 @@ impl Pages {
         let lines = |gates: &[Standing]| gates.iter().map(|gate| format!("{gate}\n")).collect::<String>();
         match closed.as_slice() {
             [] => Reply::text(format!("ok\n{}", lines(&open))),
-            closed => Reply::text(lines(closed)).with_status(StatusCode::SERVICE_UNAVAILABLE),
+            closed => {
+                // What is remarked of an open gate may be why another one is closed.
+                let remarked: Vec<_> = open.into_iter().filter(|gate| gate.remark.is_some()).collect();
+                let said = lines(closed) + &lines(&remarked);
+                Reply::text(said).with_status(StatusCode::SERVICE_UNAVAILABLE)
+            }
         }
     }
 

@@ -62,9 +62,11 @@ async fn readyz_has_one_line_for_each_closed_gate() {
     let server = start().await;
     let services = server.readiness.gate("services");
     services.close("listing");
+    server.readiness.gate("descriptors").open_with("few files");
     let answer = server.ask("GET /readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     assert!(answer.contains("\r\n\r\nnot ready: services: listing, "), "{answer}");
+    assert!(answer.contains("\nready: descriptors: few files, "), "what is remarked is told as well: {answer}");
     services.open();
     let answer = server.ask("GET /readyz").await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\nok\nready: services, "), "{answer}");
