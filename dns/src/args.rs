@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use rollcall_admin::logs::Format;
 use rollcall_admin::{DebugAccess, Filter, traces};
 
+use crate::clock;
 use crate::diagnose;
 use crate::forward::IN_FLIGHT_MAX;
 use crate::forward::target::Target;
@@ -108,7 +109,7 @@ pub struct Args {
     pub otlp_endpoint: Option<String>,
 
     /// How long to answer on after SIGTERM, not ready, so that resolvers turn to another server: 5s, 500ms or 1m.
-    #[arg(long, env = "ROLLCALL_LAME_DUCK", value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    #[arg(long, env = "ROLLCALL_LAME_DUCK", value_name = "DURATION", default_value = "5s", value_parser = clock::duration)]
     pub lame_duck: Duration,
 }
 
@@ -136,8 +137,6 @@ pub enum Command {
 /// How the subcommand is called: its name, and the one that it had before.
 pub const DIAGNOSE: [&str; 2] = ["diagnose", "check"];
 
-const LAME_DUCK_MAX: Duration = Duration::from_secs(300);
-
 /// An IPv6 address may come without brackets: so Kubernetes gives it to pods, and in a pod's flags nobody can add them.
 fn catalog_url(text: &str) -> Result<String, String> {
     let wrong = || "give a URL with scheme http or https, host and port, such as https://rollcall:18000".to_owned();
@@ -157,16 +156,6 @@ fn service_key(text: &str) -> Result<String, String> {
     labels
         .map(|_| text.to_owned())
         .ok_or_else(|| "give NAMESPACE/NAME, such as rollcall-system/rollcall-controller".to_owned())
-}
-
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("", 1000)];
-    let read = |(unit, factor): (&str, u64)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(factor).map(Duration::from_millis)
-    };
-    let duration = units.into_iter().find_map(read).filter(|duration| *duration <= LAME_DUCK_MAX);
-    duration.ok_or_else(|| "give a whole number with unit, such as 500ms, 5s or 1m, up to 5m".to_owned())
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub struct Options {
     pub ready: Vec<Page>,
 
     /// How long to ask again what failed: 30s, 500ms or 1m.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::args::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = crate::clock::duration)]
     pub timeout: Duration,
 }
 

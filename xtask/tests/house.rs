@@ -97,36 +97,54 @@ fn no_two_files_of_a_folder_differ_by_an_s() {
     assert_none(&breaches, "two files do not differ by an s");
 }
 
-/// Which room of the controller names which others, outside of tests.
-fn rooms() -> BTreeMap<String, BTreeSet<String>> {
-    const SRC: &str = "controller/src/";
-    let mut rooms = BTreeMap::<String, BTreeSet<String>>::new();
+/// Files that are one concept although they are several: they name each other.
+const TOGETHER: [(&str, [&str; 2]); 3] = [
+    ("catalog", ["members", "service"]), // a service, and its endpoints in their buckets
+    ("dns", ["forward", "metrics"]),     // all that the server counts stands in one struct, forwarding included
+    ("fake-api", ["server", "service"]), // the server, and one client's connection to it
+];
+
+/// Which room of each crate names which others, outside of tests and comments. A room is a file or a folder in `src`.
+fn rooms() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+    let mut crates = BTreeMap::<String, BTreeMap<String, BTreeSet<String>>>::new();
     for (name, text) in files() {
-        let Some(path) = name.strip_prefix(SRC).filter(|path| !path.contains("tests")) else { continue };
+        let Some((package, path)) = name.split_once("/src/").filter(|(_, path)| !path.contains("tests")) else {
+            continue;
+        };
         let room = path.split(['/', '.']).next().expect("a name").to_owned();
         if ["lib", "main", "start", "testing"].contains(&&*room) {
             continue;
         }
+        let one = |room: &str| {
+            let concept = TOGETHER.iter().find(|(its, files)| *its == package && files.contains(&room));
+            concept.map_or(room, |(_, files)| files[0]).to_owned()
+        };
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let code = code.join("\n");
         let named = code.split("crate::").skip(1).map(|rest| rest.split(|c: char| c != '_' && !c.is_alphanumeric()));
-        let named: BTreeSet<_> = named.filter_map(|mut words| words.next().map(str::to_owned)).collect();
-        rooms.entry(room).or_default().extend(named);
+        let named = named.filter_map(|mut words| words.next().map(one));
+        crates.entry(package.to_owned()).or_default().entry(one(&room)).or_default().extend(named);
     }
-    let known: BTreeSet<_> = rooms.keys().cloned().collect();
-    for (room, named) in &mut rooms {
-        named.retain(|other| other != room && known.contains(other));
+    for rooms in crates.values_mut() {
+        let known: BTreeSet<_> = rooms.keys().cloned().collect();
+        for (room, named) in rooms {
+            named.retain(|other| other != room && known.contains(other));
+        }
     }
-    rooms
+    crates
 }
 
 #[test]
-fn rooms_of_the_controller_do_not_go_in_circles() {
-    let mut rooms = rooms();
-    // Who names nobody is taken out; what is left in the end goes in circles.
-    while let Some(leaf) = rooms.iter().find(|(_, named)| named.is_empty()).map(|(room, _)| room.clone()) {
-        rooms.remove(&leaf);
-        rooms.values_mut().for_each(|named| named.retain(|other| *other != leaf));
+fn rooms_of_a_crate_do_not_go_in_circles() {
+    let mut breaches = Vec::new();
+    for (package, mut rooms) in rooms() {
+        // Who names nobody is taken out; what is left in the end goes in circles.
+        while let Some(leaf) = rooms.iter().find(|(_, named)| named.is_empty()).map(|(room, _)| room.clone()) {
+            rooms.remove(&leaf);
+            rooms.values_mut().for_each(|named| named.retain(|other| *other != leaf));
+        }
+        breaches.extend(rooms.iter().map(|(room, named)| format!("{package}: {room} names {named:?}")));
     }
-    let breaches: Vec<_> = rooms.iter().map(|(room, named)| format!("{room} names {named:?}")).collect();
     assert_none(&breaches, "data flows one way: rooms do not name each other");
 }

@@ -16,7 +16,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::index::Index;
 use self::statements::{Change, Details, changed_ids, details, differences};
-pub(crate) use self::surroundings::PodKey;
 use self::surroundings::{Effect, Surroundings};
 use crate::hold::Hold;
 use crate::input::{Contribution, Input, Origin, OriginKind, ServiceFacts, Verdict};

@@ -6,13 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::guard::{Cidr, Guard, Host, Reserved};
-use crate::hold::tombstones::Tombstones;
+use crate::hold::tombstones::{PodKey, Tombstones};
 use crate::input::{NodeFacts, Origin, PodFacts, Verdict};
 use crate::merge::{Lookup, Pod};
 use crate::model::{Name, PodRef};
-
-/// A pod by namespace and name.
-pub(crate) type PodKey = (Name, Name);
 
 /// Pods, nodes, verdicts, and whose addresses are whose.
 #[derive(Debug, Default)]

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::catalog::PodKey;
-use crate::model::Uid;
+use crate::model::{Name, Uid};
+
+/// A pod by namespace and name.
+pub(crate) type PodKey = (Name, Name);
 
 /// Pods that are gone, by name and uid. Bounded: what no EndpointSlice names is forgotten after [`KEPT_MS`], and beyond
 /// [`COUNT_MAX`] the oldest of those first.
