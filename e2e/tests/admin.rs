@@ -6,13 +6,18 @@
 mod naming;
 mod support;
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use rollcall_e2e::rollcall::{Binaries, Controller};
 use rollcall_e2e::{Process, clock, http};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 use support::page::{metric, readyz};
-use support::shop::With;
+use support::shop::{OUTSIDE, STEADY, With, unchecked};
 use support::{BOUND, Shop, step};
 
 #[test]
@@ -28,7 +33,9 @@ fn programs_show_how_they_are_and_end_in_order() -> Result<()> {
         step("/debug/catalog explains an endpoint", || explained(shop))?;
         step("SIGTERM closes readiness first; a second one cuts the delay short, and all end with code 0", || {
             ends_in_order(shop)
-        })
+        })?;
+        step("with few open files, a thousand idle clients keep no check from running", || few_files(shop))?;
+        step("a reader of the log that has stopped reading holds up nothing", || stalled_log(shop))
     })
 }
 
@@ -129,4 +136,74 @@ fn ends(process: &mut Process, admin: SocketAddr) -> Result<()> {
     })?;
     ensure!(status.code() == Some(0), "{name} ended with {status} (signal {:?})", status.signal());
     Ok(())
+}
+
+/// A controller that a shell starts in its own way: `$0` is the program, `$@` its arguments.
+fn started_by(shop: &Shop, name: &str, script: &str, flags: &[&str]) -> Result<Controller> {
+    let file = shop.folder().join(format!("{name}.sh"));
+    let program = shop.binaries.controller.display();
+    std::fs::write(&file, format!("#!/bin/sh\nset -- '{program}' \"$@\"\n{script}\n"))?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
+    let binaries = Binaries { controller: file, ..shop.binaries.clone() };
+    let mut controller = Controller::start(&binaries, &shop.installation, name, shop.folder(), flags)?;
+    controller.wait_ready()?;
+    Ok(controller)
+}
+
+/// The health of the two machines, as a controller explains it.
+fn both_pass(controller: &Controller) -> Result<()> {
+    let page = http::get_json(controller.http, &format!("/debug/catalog/shop/{OUTSIDE}"))?;
+    let endpoints = page["endpoints"].as_array().context("endpoints")?;
+    let passing = endpoints.iter().filter(|endpoint| endpoint["health"] == "Passing").count();
+    ensure!(passing == 2, "{page:#}");
+    Ok(())
+}
+
+/// Nobody else runs: this controller makes every probe.
+fn few_files(shop: &Shop) -> Result<()> {
+    const CLIENTS: usize = 1010;
+    let own = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: own.maximum, maximum: own.maximum }).context("raising the limit")?;
+    let mut narrow = started_by(shop, "narrow", "ulimit -n 1024\nexec \"$@\"", &[])?;
+    let (_, said) = readyz(narrow.http)?;
+    ensure!(said.contains("with 1024 open files at most there is room for "), "{said}");
+    clock::wait_until("both machines to pass", BOUND, || both_pass(&narrow).map(Some))?;
+    // Those beyond its share are closed as they come.
+    let clients: Vec<_> = (0..CLIENTS).filter_map(|_| TcpStream::connect(narrow.grpc).ok()).collect();
+    ensure!(clients.len() > 600, "only {} connections", clients.len());
+    let probes = || metric(narrow.http, "rollcall_checks_probes_total", "");
+    let before = probes()?;
+    clock::wait_until("a dozen probes beside them", BOUND, || {
+        both_pass(&narrow).map_err(|error| clock::fatal(&error))?;
+        Ok((probes()? >= before + 12.0).then_some(()))
+    })?;
+    let faults = metric(narrow.http, "rollcall_checks_local_faults_total", "").unwrap_or(0.0);
+    ensure!(faults == 0.0, "{faults} probes could not be made");
+    drop(clients);
+    ensure!(narrow.process.stop()?, "it did not end on SIGTERM");
+    Ok(())
+}
+
+fn stalled_log(shop: &Shop) -> Result<()> {
+    let script = "\"$@\" 2>&1 | sleep 3600";
+    let mut mute = started_by(shop, "mute", script, &["--log-level", "trace"])?;
+    let written = || metric(mute.http, "rollcall_log_lines_total", "written");
+    let (mut last, mut same) = (written()?, 0);
+    // Each look is a line of the log at least.
+    clock::wait_until("the pipe to be full", BOUND, || {
+        let now = written()?;
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        clock::pause(Duration::from_millis(50));
+        Ok((same >= 20).then_some(()))
+    })?;
+    ensure!(http::get(mute.http, "/livez")?.status == 200, "it says that it is not alive");
+    let endpoints = json!([{"name": "only", "addresses": ["203.0.113.77"]}]);
+    shop.kubectl.apply(&unchecked(STEADY, STEADY, &endpoints).to_string())?;
+    clock::wait_until("news to be told on", BOUND, || {
+        let page = http::get(mute.http, &format!("/debug/catalog/shop/{STEADY}"))?.body;
+        if page.contains("203.0.113.77") { Ok(Some(())) } else { bail!("{page}") }
+    })?;
+    both_pass(&mute)?;
+    mute.process.kill()
 }

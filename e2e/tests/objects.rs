@@ -176,6 +176,11 @@ fn put_right(shop: &Shop) -> Result<()> {
     restored("given to another Service")?;
     let mine = |slice: &Value| slice["metadata"]["name"] == name;
     ensure!(!shop.api.our_slices(PAYMENTS)?.iter().any(mine), "the slice of {STEADY} still counts for {PAYMENTS}");
+    for managed_by in [json!("somebody-else"), Value::Null] {
+        let labels = json!({"endpointslice.kubernetes.io/managed-by": managed_by});
+        patch("endpointslice", &name, &json!({"metadata": {"labels": labels}}))?;
+        restored(&format!("said to be managed by {managed_by}"))?;
+    }
     shop.kubectl.delete(&["endpointslice", &name, "-n", "shop"])?;
     restored("deleted")?;
 

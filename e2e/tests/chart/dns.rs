@@ -118,6 +118,17 @@ fn with_autoscaling_helm_does_not_set_the_number_of_replicas() {
 }
 
 #[test]
+fn the_bounds_of_its_seats_are_values() {
+    let args = |values: &str| pod(&render(values), "Deployment")["containers"][0]["args"].clone();
+    let given = args("dns: {tcpConnections: 2048, forwardInFlight: 4096}");
+    for flag in ["--tcp-connections=2048", "--forward-in-flight=4096"] {
+        assert!(given.as_array().is_some_and(|args| args.iter().any(|arg| arg == flag)), "{given}");
+    }
+    let unset = args("").to_string();
+    assert!(!unset.contains("--tcp-connections") && !unset.contains("--forward-in-flight"), "{unset}");
+}
+
+#[test]
 fn without_it_nothing_of_it_is_there() {
     let rendered = render("dns: {enabled: false}");
     let left: Vec<_> =

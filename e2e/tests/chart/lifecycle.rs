@@ -38,9 +38,24 @@ impl Release<'_> {
         Ok(())
     }
 
-    fn replicas(&self) -> Result<Value> {
-        let deployment = self.kubectl.get(&["deployment", "rollcall-controller", "-n", NAMESPACE])?;
+    fn replicas(&self, name: &str) -> Result<Value> {
+        let deployment = self.kubectl.get(&["deployment", name, "-n", NAMESPACE])?;
         Ok(deployment["spec"]["replicas"].clone())
+    }
+
+    /// Autoscaling is turned on for a release that runs: neither then nor later does Helm change how many there are.
+    fn autoscaling(&self, chart: &str) -> Result<()> {
+        self.run(&["upgrade", "rollcall", chart, "--set", "dns.replicaCount=4"])?;
+        self.run(&["upgrade", "rollcall", chart, "--set", "dns.autoscaling.enabled=true"])?;
+        ensure!(
+            self.replicas("rollcall-dns")? == 4,
+            "{} replicas instead of the 4 there were",
+            self.replicas("rollcall-dns")?
+        );
+        self.kubectl.run(&["scale", "deployment", "rollcall-dns", "-n", NAMESPACE, "--replicas=7"])?;
+        self.run(&["upgrade", "rollcall", chart, "--set", "dns.autoscaling.enabled=true,dns.ttl=7"])?;
+        ensure!(self.replicas("rollcall-dns")? == 7, "an upgrade undid what the autoscaler did");
+        Ok(())
     }
 
     /// What carries the release's label.
@@ -66,10 +81,11 @@ impl Release<'_> {
         let set = ["--set", "controller.replicaCount=3,commonLabels.team=platform"];
         self.run(&[&["upgrade", "rollcall", &chart], &set[..]].concat())?;
         self.has_authority("after an upgrade")?;
-        ensure!(self.replicas()? == 3, "the upgrade changed nothing");
+        ensure!(self.replicas("rollcall-controller")? == 3, "the upgrade changed nothing");
         self.run(&["rollback", "rollcall"])?;
         self.has_authority("after a rollback")?;
-        ensure!(self.replicas()? == 2, "the rollback changed nothing");
+        ensure!(self.replicas("rollcall-controller")? == 2, "the rollback changed nothing");
+        self.autoscaling(&chart)?;
 
         self.run(&["uninstall", "rollcall", "--wait"])?;
         let left = self.objects()?;
