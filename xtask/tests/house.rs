@@ -98,10 +98,11 @@ fn no_two_files_of_a_folder_differ_by_an_s() {
 }
 
 /// Files that are one concept although they are several: they name each other.
-const TOGETHER: [(&str, [&str; 2]); 3] = [
-    ("catalog", ["members", "service"]), // a service, and its endpoints in their buckets
-    ("dns", ["forward", "metrics"]),     // all that the server counts stands in one struct, forwarding included
-    ("fake-api", ["server", "service"]), // the server, and one client's connection to it
+const TOGETHER: [(&str, &[&str]); 4] = [
+    ("catalog", &["members", "service"]), // a service, and its endpoints in their buckets
+    ("dns", &["forward", "metrics"]),     // all that the server counts stands in one struct, forwarding included
+    ("fake-api", &["server", "service"]), // the server, and one client's connection to it
+    ("e2e", &["control_plane", "process", "tools"]), // tools are found, made and started, the control plane's first
 ];
 
 /// Which room of each crate names which others, outside of tests and comments. A room is a file or a folder in `src`.

@@ -59,6 +59,12 @@ spec:
     {{- with $values.workers }}
     - --workers={{ . }}
     {{- end }}
+    {{- with $values.tcpConnections }}
+    - --tcp-connections={{ . }}
+    {{- end }}
+    {{- with $values.forwardInFlight }}
+    - --forward-in-flight={{ . }}
+    {{- end }}
     - --lame-duck={{ $values.lameDuckSeconds }}s
     {{- include "rollcall.pod.args" . | nindent 4 }}
     {{- with $values.extraArgs }}
