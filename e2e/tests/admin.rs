@@ -85,11 +85,16 @@ fn gauges_tell(shop: &Shop) -> Result<()> {
         let read = |name: &str| metric(controller.http, name, "");
         leaders += read("rollcall_leader")?;
         // vm-1 and vm-2 in three registrations.
-        ensure!(read("rollcall_checks_scheduled")? == 6.0, "checks: {}", read("rollcall_checks_scheduled")?);
+        ensure!(read("rollcall_checks_known")? == 6.0, "checks: {}", read("rollcall_checks_known")?);
         let services = read("rollcall_catalog_services")?;
         ensure!(services >= 6.0, "{services} services");
     }
     ensure!(leaders == 1.0, "{leaders} leaders");
+    clock::wait_until("the replicas to share the checks, each done once", BOUND, || {
+        let scheduled = |controller: &Controller| metric(controller.http, "rollcall_checks_scheduled", "");
+        let all: f64 = shop.rollcall.controllers.iter().map(scheduled).sum::<Result<f64>>()?;
+        if all == 6.0 { Ok(Some(())) } else { bail!("{all} on all of them") }
+    })?;
     let dns = shop.rollcall.dns[0].http;
     let (services, connected) =
         (metric(dns, "rollcall_dns_services", "")?, metric(dns, "rollcall_dns_stream_connected", "")?);

@@ -80,7 +80,11 @@ impl Registrar {
                 () = stop.cancelled() => break,
             }
         }
-        let _ = within(self.leases.delete(&(self.card)().lease_name(), &DeleteParams::default())).await;
+        if let Err(error) = within(self.leases.delete(&(self.card)().lease_name(), &DeleteParams::default())).await
+            && !self.denials.told(&error)
+        {
+            warn!(error = %words(&error), "the Lease of this replica could not be removed; others miss it in seconds all the same");
+        }
     }
 
     async fn look(&self) -> Result<(), kube::Error> {
