@@ -31,6 +31,8 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
         end_to_end(&options.services)?;
         println!("{}", paint("\nAgents: connected to one controller, and on a machine", Paint::Bold));
         run(&["bench", "--quiet", "--package", "rollcall-controller", "--bench", "agents"])?;
+        println!("{}", paint("\nThe API port: long polls that wait, answers a second", Paint::Bold));
+        run(&["bench", "--quiet", "--package", "rollcall-controller", "--bench", "api"])?;
         run(&["bench", "--quiet", "--package", "rollcall-agent"])?;
     }
     println!("\nThe figures as JSON: {}", results.display());

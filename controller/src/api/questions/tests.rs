@@ -223,7 +223,9 @@ async fn the_document_tells_each_route_and_the_answers_are_as_it_says() {
     bench.say([registered("payments", vec![vm("vm-1", "192.0.2.1")])]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let document: Value = serde_json::from_str(openapi::DOCUMENT).expect("JSON");
-    let told: Vec<_> = document["paths"].as_object().expect("paths").keys().cloned().collect();
+    // What is put is another room's, which tests it.
+    let asked = document["paths"].as_object().expect("paths").iter().filter(|(_, path)| path["get"].is_object());
+    let told: Vec<_> = asked.map(|(path, _)| path.clone()).collect();
     let mut served: Vec<_> = bench.routes.iter().map(|route| route.path().to_owned()).collect();
     served.sort_unstable();
     assert_eq!(told, served);
