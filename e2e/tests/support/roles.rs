@@ -140,6 +140,14 @@ impl Right {
         question(account, &self.verb, &self.group, &self.resource, self.name.as_deref(), namespace)
     }
 
+    /// Whether the ClusterRole gives what this rule of the own namespace gives.
+    pub(crate) fn is_covered_by(&self, rights: &[Self]) -> bool {
+        let same =
+            |other: &Self| (&other.verb, &other.group, &other.resource) == (&self.verb, &self.group, &self.resource);
+        self.role == Role::Own
+            && rights.iter().any(|other| other.role == Role::Cluster && other.name.is_none() && same(other))
+    }
+
     /// Whether the controller has it where it holds.
     fn is_held(&self, kubectl: &Kubectl) -> Result<bool> {
         Ok(answers(kubectl, &[self.question(ACCOUNT, None)])? == [true])
