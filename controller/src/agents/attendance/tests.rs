@@ -195,7 +195,10 @@ async fn a_machine_registers_beats_and_leaves() {
 async fn a_check_on_the_machine_keeps_callers_away_until_it_passes() {
     let replica = Replica::start(&FakeApi::default());
     let mut agent = replica.agent().await;
-    agent.hello("vm-17", 1, vec![instance("shop", |said| said.local_checks = vec!["disk".into()])]).await;
+    let with_disk = |said: &mut wire::Instance| {
+        (said.heartbeat, said.local_checks) = (r#"{"interval": "1s"}"#.into(), vec!["disk".into()]);
+    };
+    agent.hello("vm-17", 1, vec![instance("shop", with_disk)]).await;
     agent.answer(0).await;
     agent.say(Report::Beats(wire::Beats::default())).await;
     agent.reply().await;

@@ -12,6 +12,8 @@ fn payments() -> wire::Instance {
     }
 }
 
+const EACH_SECOND: &str = r#"{"interval": "1s"}"#;
+
 #[test]
 fn an_endpoint_is_called_as_its_machine_and_says_which_it_is() {
     let read = Instance::read("vm-17", &payments()).expect("good");
@@ -50,7 +52,11 @@ fn what_cannot_be_used_is_named_with_the_remedy() {
         (|said| said.maintenance = "x".repeat(257), "256 at most"),
         (|said| said.checks = vec!["{".into()], "check 1: "),
         (|said| said.checks = vec![r#"{"name": "web", "udpp": {}}"#.into()], "check web"),
-        (|said| said.local_checks = vec!["Disk".into()], "local check \"Disk\""),
+        (|said| said.local_checks = vec!["disk".into()], "local checks need a heartbeat"),
+        (
+            |said| (said.heartbeat, said.local_checks) = (EACH_SECOND.into(), vec!["Disk".into()]),
+            "local check \"Disk\"",
+        ),
     ];
     for (spoil, expected) in cases {
         let mut said = payments();
