@@ -256,7 +256,7 @@ fn a_new_controller_complains(shop: &Shop, right: &Right, flags: &[&str]) -> Res
     let mut blind = Controller::start(&shop.binaries, &shop.installation, &name, shop.folder(), flags)?;
     let (admin, log) = (blind.http, blind.process.log().to_path_buf());
     // What only the write-back needs keeps nobody from serving.
-    let serves = right.resource == "catalogentries";
+    let serves = matches!(right.resource.as_str(), "catalogentries" | "leases");
     blind.process.wait_until(&format!("{name} to complain"), BOUND, || {
         let (status, text) = readyz(admin)?;
         let said = if serves { std::fs::read_to_string(&log)? } else { text.clone() };

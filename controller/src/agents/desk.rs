@@ -213,7 +213,7 @@ impl Desk {
             Outcome::Written(shard) => {
                 (pending.failures, pending.not_before_ms) = (0, 0);
                 self.seen(&write.key, shard);
-                write.keys.iter().for_each(|key| self.written(&write.key, key));
+                write.keys.iter().for_each(|key| self.written(write, key));
             }
             Outcome::Conflict => pending.not_before_ms = now_ms + CONFLICT_MS,
             Outcome::Unreachable(words) => {
@@ -261,13 +261,15 @@ impl Desk {
         }
     }
 
-    /// A key whose write was made: one that left is gone; one that stands otherwise than it was written, stays so.
-    fn written(&mut self, at: &ObjectKey, key: &InstanceKey) {
+    /// A key whose write was made: one that left is gone; one that stands otherwise than it was written, stays so. What
+    /// its agent wants by now may be something else again, and is still to be written.
+    fn written(&mut self, write: &Write, key: &InstanceKey) {
         self.gone(key);
-        let (Some(wanted), Some(shard)) = (self.wanted.get_mut(key), self.shards.get(at)) else { return };
+        let (Some(wanted), Some(shard)) = (self.wanted.get_mut(key), self.shards.get(&write.key)) else { return };
         wanted.alone = false;
-        let stands = shard.endpoints.get(&key.endpoint);
-        let differs = stands.filter(|stands| ***stands != shard.endpoint_of(&wanted.instance));
+        let wants = shard.endpoint_of(&wanted.instance);
+        let is_what_was_written = write.shard.endpoints.get(&key.endpoint).is_some_and(|written| **written == wants);
+        let differs = shard.endpoints.get(&key.endpoint).filter(|stands| is_what_was_written && ***stands != wants);
         wanted.made_of_it = differs.cloned();
     }
 }

@@ -22,13 +22,16 @@ fn component(name: &str) -> Value {
 fn the_stream_is_for_the_dns_servers_and_whoever_is_named() {
     let rendered = render("networkPolicy: {enabled: true}");
     let policy = rendered.get("NetworkPolicy", "rollcall-controller");
-    assert_eq!(rules(policy, "ingress", &json!("grpc"))[0]["from"], json!([component("dns")]));
+    assert_eq!(rules(policy, "ingress", &json!("grpc"))[0]["from"], json!([component("dns"), component("controller")]));
     assert_eq!(policy["spec"]["policyTypes"], json!(["Ingress"]), "endpoints to check can be anywhere");
 
     let mesh = json!({"namespaceSelector": {"matchLabels": {"mesh": "true"}}});
     let rendered = render(&format!("networkPolicy: {{enabled: true, metricsFrom: [], streamFrom: [{mesh}]}}"));
     let policy = rendered.get("NetworkPolicy", "rollcall-controller");
-    assert_eq!(rules(policy, "ingress", &json!("grpc"))[0]["from"], json!([component("dns"), mesh]));
+    assert_eq!(
+        rules(policy, "ingress", &json!("grpc"))[0]["from"],
+        json!([component("dns"), component("controller"), mesh])
+    );
     assert_eq!(rules(policy, "ingress", &json!("http"))[0]["from"], json!([component("test")]));
 }
 

@@ -45,7 +45,9 @@ fn with_named_namespaces_the_rules_hold_in_these_alone() {
     let named = render("watchNamespaces: [shop, billing]");
     let of = |rendered: &Rendered, kind: &str, name: &str| rights(rendered.get(kind, name));
     let everywhere = of(&named, "ClusterRole", "rollcall-controller");
-    assert_eq!(everywhere, ["list nodes", "watch nodes", "list servicecidrs", "watch servicecidrs"]);
+    let reviews = ["create tokenreviews", "create subjectaccessreviews"];
+    assert_eq!(everywhere[..2], reviews);
+    assert_eq!(everywhere[2..], ["list nodes", "watch nodes", "list servicecidrs", "watch servicecidrs"]);
     let mut moved = of(&named, "Role", "rollcall-controller-source");
     moved.extend(everywhere);
     assert_eq!(moved, of(&cluster, "ClusterRole", "rollcall-controller"));
@@ -74,8 +76,9 @@ fn with_named_namespaces_the_rules_hold_in_these_alone() {
 
 #[test]
 fn nothing_is_left_in_the_cluster_if_nothing_of_it_is_read() {
-    let values = "{watchNamespaces: [rollcall-system], controller: {nodeZones: false, serviceCIDRs: false}}";
-    let rendered = render(values);
+    let rendered = render(
+        "{watchNamespaces: [rollcall-system], controller: {nodeZones: false, serviceCIDRs: false, accessReviews: false}}",
+    );
     assert!(rendered.find("ClusterRole", "rollcall-controller").is_none());
     assert!(rendered.of("ClusterRoleBinding").is_empty());
     assert!(!rights(rendered.get("Role", "rollcall-controller")).contains(&"create events".to_owned()), "twice");

@@ -48,6 +48,7 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 
 {{/* What it may read outside of namespaces. Empty if it is to read neither. */}}
 {{- define "rollcall.controller.clusterRules" -}}
+{{- if .Values.controller.accessReviews }}
 # Who asks and who registers, and whether they may: the API server judges, by RBAC. Nothing is granted by either.
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
@@ -55,6 +56,7 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [authorization.k8s.io]
   resources: [subjectaccessreviews]
   verbs: [create]
+{{- end }}
 {{- if .Values.controller.nodeZones }}
 # Nodes: zones, and the address blocks of pods. Not needed with `--node-zones false`.
 - apiGroups: [""]

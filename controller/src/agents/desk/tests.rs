@@ -157,3 +157,15 @@ fn what_the_api_server_makes_of_it_is_not_fought() {
     assert_eq!(writes, 1);
     assert!(matches!(&*desk.take_news(), [News { state: State::Registered(_), .. }]));
 }
+
+#[test]
+fn what_is_wanted_while_something_else_is_written_is_written_next() {
+    let (mut desk, mut server) = (Desk::new(7), Server::default());
+    desk.want(seat(0), instance("vm-17", |said| said.maintenance = "a new disk".into()));
+    let write = desk.next(0).expect("a write");
+    desk.want(seat(0), instance("vm-17", |_| {}));
+    desk.done(&write, Outcome::Written(Some(Shard { version: "1".into(), ..write.shard.clone() })), 0);
+    server.carry_out(&mut desk);
+    let stands = desk.shards.values().next().expect("an object").endpoints.values().next().expect("an endpoint");
+    assert_eq!((server.writes.len(), &stands.maintenance), (1, &None));
+}
