@@ -17,7 +17,7 @@ use super::platform::Arch;
 use super::tarball::{self, Found};
 
 /// Bytes of a program, and of an image as it is downloaded.
-pub(crate) const SIZE_MAX: usize = 15_000_000;
+pub(crate) const SIZE_MAX: usize = 22_000_000;
 
 /// What the image should be.
 #[derive(Clone, Copy, Debug)]
