@@ -80,7 +80,7 @@ fn nothing_is_left_in_the_cluster_if_nothing_of_it_is_read() {
         "{watchNamespaces: [rollcall-system], controller: {nodeZones: false, serviceCIDRs: false, accessReviews: false}}",
     );
     assert!(rendered.find("ClusterRole", "rollcall-controller").is_none());
-    assert!(rendered.of("ClusterRoleBinding").is_empty());
+    assert!(rendered.find("ClusterRoleBinding", "rollcall-controller").is_none());
     assert!(!rights(rendered.get("Role", "rollcall-controller")).contains(&"create events".to_owned()), "twice");
 }
 
