@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
 use rollcall_catalog::model::Name;
@@ -23,6 +24,8 @@ pub struct Registrar {
     denials: DenialNotices,
     /// What this replica says of itself now.
     card: Box<dyn Fn() -> Card + Send + Sync>,
+    /// The pod of this replica. The Lease goes with it, also when an uninstall takes the right to remove it first.
+    pod: Option<OwnerReference>,
     /// Identities whose Leases were left.
     left: watch::Receiver<Vec<Name>>,
     listing: watch::Sender<Option<Arc<Listing>>>,
@@ -53,7 +56,7 @@ impl Registrar {
     ) -> (Self, watch::Receiver<Option<Arc<Listing>>>) {
         let (listing, found) = watch::channel(None);
         let leases = Api::namespaced(client, namespace);
-        (Self { leases, clock, denials, card: Box::new(card), left, listing }, found)
+        (Self { leases, clock, denials, card: Box::new(card), pod: this_pod(namespace), left, listing }, found)
     }
 
     /// Keeps it until `stop`, and removes it then, so that others need not wait.
@@ -95,7 +98,8 @@ impl Registrar {
         let card = (self.card)();
         let name = card.lease_name();
         let own = leases.iter().find(|lease| lease.metadata.name.as_ref() == Some(&name));
-        let lease = card.lease(own, self.clock.timestamp());
+        let mut lease = card.lease(own, self.clock.timestamp());
+        lease.metadata.owner_references = self.pod.clone().map(|pod| vec![pod]);
         match own {
             Some(_) => within(self.leases.replace(&name, &PostParams::default(), &lease)).await?,
             None => within(self.leases.create(&PostParams::default(), &lease)).await?,
@@ -116,6 +120,19 @@ impl Registrar {
             let _ = within(self.leases.delete(name, &params)).await;
         }
     }
+}
+
+/// The pod that this process is in, by its environment; an owner has to be in the namespace of what it owns.
+fn this_pod(namespace: &str) -> Option<OwnerReference> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    set("POD_NAMESPACE").filter(|own| own == namespace)?;
+    Some(OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        name: set("POD_NAME")?,
+        uid: set("POD_UID")?,
+        ..OwnerReference::default()
+    })
 }
 
 async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
