@@ -86,7 +86,7 @@ fn units(outcome: &mut Outcome, filter: Option<&str>) {
         let mut programs = suite.programs(filter, |program| Command::new(program))?;
         // With a filter they are tried when nothing else has that name: rustdoc reads every crate for it.
         if filter.is_none() || programs.is_empty() {
-            let documentation = run_cargo(&[&["test", "--doc"], Tier::Unit.packages()].concat());
+            let documentation = run_cargo(&[&["test", "--doc"][..], &suite::PRODUCT].concat());
             programs.insert(0, Program::new("documentation", documentation, filter));
         }
         pool::run(programs, cores(), line)
@@ -124,7 +124,7 @@ const SIDE_BY_SIDE_MAX: usize = 3;
 fn build_programs() -> Result<()> {
     // `--examples`, of which there are none, makes cargo choose the features of the unit tests, which have built nearly
     // all of it.
-    let build = [&["build", "--quiet", "--bins", "--examples"], Tier::Unit.packages()].concat();
+    let build = [&["build", "--quiet", "--bins", "--examples"][..], &suite::PRODUCT].concat();
     let built = run_cargo(&build).output()?;
     if !built.status.success() {
         bail!("{}", outcome::log(&built));

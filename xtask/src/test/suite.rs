@@ -45,19 +45,37 @@ pub(super) struct Program {
     pub(super) is_in_turn: bool,
 }
 
-const END_TO_END: &str = "rollcall-e2e";
-const NODE: &str = "rollcall-e2e-node";
+/// The arguments of cargo that select what users run, and what they depend on.
+pub(super) const PRODUCT: [&str; 5] = ["--workspace", "--exclude", "rollcall-e2e", "--exclude", "rollcall-e2e-node"];
 
 // === impl Tier ===
 
 impl Tier {
-    /// The arguments of cargo that select its packages.
-    pub(super) fn packages(self) -> &'static [&'static str] {
-        match self {
-            Self::Unit => &["--workspace", "--exclude", END_TO_END, "--exclude", NODE],
-            Self::EndToEnd => &["--package", END_TO_END],
-            Self::Node => &["--package", NODE],
+    /// The arguments of cargo that select its programs. Of the whole workspace always, so that cargo chooses the same
+    /// features for every tier, and what all of them depend on is built once.
+    fn selection(self) -> Result<Vec<String>> {
+        let mut selection = vec!["--workspace".to_owned()];
+        if self == Self::Unit {
+            selection.extend(["--lib", "--bins"].map(String::from));
         }
+        for package in self.packages()? {
+            selection.extend(targets(&package)?.into_iter().flat_map(|name| ["--test".to_owned(), name]));
+        }
+        Ok(selection)
+    }
+
+    /// The folders of the packages whose files of tests are its own.
+    fn packages(self) -> Result<Vec<PathBuf>> {
+        let root = layout::root();
+        Ok(match self {
+            Self::EndToEnd => vec![root.join("e2e")],
+            Self::Node => vec![root.join("e2e/node")],
+            Self::Unit => {
+                let entries = root.read_dir()?.collect::<Result<Vec<_>, _>>()?;
+                let packages = entries.into_iter().map(|entry| entry.path());
+                packages.filter(|path| path.join("Cargo.toml").is_file() && !path.ends_with("e2e")).collect()
+            }
+        })
     }
 
     /// Whether a test or file of it may be meant: told from the sources, since building what is not asked for takes long.
@@ -70,12 +88,11 @@ impl Tier {
     fn folders(self) -> Vec<PathBuf> {
         let root = layout::root();
         match self {
-            Self::EndToEnd => ["e2e/src", "e2e/tests"].map(|folder| root.join(folder)).to_vec(),
+            Self::EndToEnd => vec![root.join("e2e/tests")],
             Self::Node => vec![root.join("e2e/node")],
             Self::Unit => {
-                let entries = root.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-                let packages = entries.filter(|path| path.join("Cargo.toml").is_file() && !path.ends_with("e2e"));
-                packages.chain([root.join("e2e/bench")]).collect()
+                let packages = self.packages().unwrap_or_default();
+                packages.into_iter().chain(["e2e/src", "e2e/bench"].map(|folder| root.join(folder))).collect()
             }
         }
     }
@@ -100,13 +117,26 @@ fn names(text: &str, word: &str) -> bool {
     text.lines().filter(|line| line.contains("fn ") || line.contains("mod ")).any(|line| line.contains(word))
 }
 
+/// The names of a package's files of tests.
+fn targets(package: &Path) -> Result<Vec<String>> {
+    let folder = package.join("tests");
+    let mut names = Vec::new();
+    for entry in folder.is_dir().then(|| folder.read_dir()).transpose()?.into_iter().flatten() {
+        let path = entry?.path();
+        let is_target = path.join("main.rs").is_file() || path.extension().is_some_and(|extension| extension == "rs");
+        names.extend(path.file_stem().filter(|_| is_target).map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    Ok(names)
+}
+
 // === impl Suite ===
 
 impl Suite {
     /// Builds the programs of a tier.
     pub(super) fn build(tier: Tier) -> Result<Self> {
         let build = ["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"];
-        let output = run_cargo(&[&build, tier.packages()].concat()).output().context("starting cargo")?;
+        let output = run_cargo(&build).args(tier.selection()?).output().context("starting cargo")?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
@@ -201,6 +231,17 @@ mod tests {
         assert!(binary.is_called("spine") && !binary.is_called("spin"));
         assert_eq!(Binary::from_message(&line.replace("true", "false")), None);
         assert_eq!(Binary::from_message(r#"{"reason":"build-finished","success":true}"#), None);
+    }
+
+    #[test]
+    fn each_tier_selects_its_own_files_of_tests() {
+        let selection = |tier: Tier| tier.selection().unwrap().join(" ");
+        assert_eq!(selection(Tier::Node), "--workspace --test node");
+        let unit = selection(Tier::Unit);
+        assert!(unit.starts_with("--workspace --lib --bins --test "), "{unit}");
+        assert!(unit.contains(" --test wire") && unit.contains(" --test house") && !unit.contains("spine"), "{unit}");
+        let end_to_end = selection(Tier::EndToEnd);
+        assert!(end_to_end.contains(" --test spine") && !end_to_end.contains("support"), "{end_to_end}");
     }
 
     #[test]

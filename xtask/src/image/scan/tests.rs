@@ -176,7 +176,7 @@ fn a_program_over_the_limit_is_found() {
     let mut binary = elf(PT_LOAD);
     binary.resize(SIZE_MAX + 1, 0);
     let said = scan_with(&image(&binary).layout, &[]);
-    assert!(said.contains("the program has 15.0 MB, more than 15"), "{said}");
+    assert!(said.contains("the program has 22.0 MB, more than 22"), "{said}");
 }
 
 #[test]
