@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use rollcall_catalog::time::Now;
 use rollcall_catalog::{Catalog, Input, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -186,7 +185,7 @@ impl Writer {
 
     /// Publishes what changed; the first time in any case.
     fn publish(&mut self, occasion: Occasion, span: &Span) {
-        let now = Now { mono_ms: self.clock.monotonic_ms(), wall_ms: self.clock.wall_ms() };
+        let now = self.clock.now();
         let published = self.catalog.publish(now);
         self.again_ms = published.again_ms;
         let snapshot = match (published.snapshot, occasion) {

@@ -4,6 +4,7 @@
 pub mod alias;
 pub mod http;
 pub mod http2;
+pub mod port_name;
 pub mod tls;
 pub mod transport;
 

@@ -41,8 +41,9 @@ pub use catalog_entry::{
 pub use check::alias::AliasCheck;
 pub use check::http::{HttpCheck, HttpHeader};
 pub use check::http2::{GrpcCheck, Http2Check};
+pub use check::port_name::PortName;
 pub use check::tls::{TlsCheck, TlsClient};
-pub use check::transport::{TcpCheck, UdpCheck};
+pub use check::transport::{ExchangeSpec, TcpCheck, UdpCheck};
 pub use check::{CheckKind, CheckSpec, InitialStatus};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;

@@ -61,8 +61,6 @@ pub(super) fn read(mut table: Table<'_>, defaults: &Defaults) -> Option<Service>
         local_checks.extend(local::read(check, defaults.scripts).map(Arc::new));
     }
     let metadata = table.pairs("metadata");
-    let deregister_after =
-        table.duration("deregister_after", Duration::from_secs(60), Duration::from_secs(30 * 86_400));
     let drain = table.duration("drain", Duration::ZERO, DRAIN_MAX).or(defaults.drain).unwrap_or(DRAIN);
     let instance = wire::Instance {
         namespace: namespace.clone().unwrap_or_default(),
@@ -78,8 +76,6 @@ pub(super) fn read(mut table: Table<'_>, defaults: &Defaults) -> Option<Service>
         heartbeat: heartbeat.to_string(),
         checks,
         local_checks: names(&table, &local_checks),
-        deregister_after: deregister_after
-            .map_or_else(String::new, |after| rollcall_crds::ApiDuration::rounded_up(after).to_string()),
         maintenance: String::new(),
     };
     if service.is_none() && table.line_of("service") == table.line() {

@@ -1,5 +1,6 @@
 //! One connection: HTTP/1.1 or HTTP/2, with its deadlines.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -61,15 +62,7 @@ pub(super) async fn serve(
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEADER_BYTES_MAX)
                 .serve_connection(io, service);
-            tokio::pin!(serving);
-            tokio::select! {
-                result = serving.as_mut() => result,
-                () = silent(&begun) => Ok(()),
-                () = stop.cancelled() => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
-                }
-            }
+            until(serving, |serving| serving.graceful_shutdown(), &begun, &stop).await
         }
         Protocol::Http2 => {
             let serving = http2::Builder::new(TokioExecutor::new())
@@ -82,19 +75,29 @@ pub(super) async fn serve(
                 .keep_alive_interval(PING_EACH)
                 .keep_alive_timeout(PING_TIMEOUT)
                 .serve_connection(io, service);
-            tokio::pin!(serving);
-            tokio::select! {
-                result = serving.as_mut() => result,
-                () = silent(&begun) => Ok(()),
-                () = stop.cancelled() => {
-                    serving.as_mut().graceful_shutdown();
-                    serving.await
-                }
-            }
+            until(serving, |serving| serving.graceful_shutdown(), &begun, &stop).await
         }
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection to the API port ended");
+    }
+}
+
+/// Serves until the end, or until the first request has not come in time; what has begun at `stop` is answered.
+async fn until<C: Future<Output = hyper::Result<()>>>(
+    serving: C,
+    shut_down: fn(Pin<&mut C>),
+    begun: &AtomicBool,
+    stop: &CancellationToken,
+) -> hyper::Result<()> {
+    tokio::pin!(serving);
+    tokio::select! {
+        result = serving.as_mut() => result,
+        () = silent(begun) => Ok(()),
+        () = stop.cancelled() => {
+            shut_down(serving.as_mut());
+            serving.await
+        }
     }
 }
 

@@ -262,7 +262,7 @@ impl Hearing {
     }
 
     fn now(&self) -> Now {
-        Now { mono_ms: self.0.clock.monotonic_ms(), wall_ms: self.0.clock.wall_ms() }
+        self.0.clock.now()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

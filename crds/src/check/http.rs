@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::port_name::PortName;
 use super::tls::TlsClient;
-use crate::schema::text_or_number;
 
 /// An HTTP request, on a connection of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -19,10 +19,7 @@ pub struct HttpCheck {
     pub path: String,
     /// Name of the port in `spec.ports` to call. Without it, the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), transform = text_or_number)]
-    #[x_kube(validation = Rule::new("type(self) == string")
-        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
-    pub port: Option<String>,
+    pub port: Option<PortName>,
     /// The request's Host header. Without it, the endpoint's address and port. With `tls` it is also the name that the
     /// certificate has to be for, unless `tls.serverName` says another.
     #[serde(default, skip_serializing_if = "Option::is_none")]

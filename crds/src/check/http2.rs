@@ -3,8 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::port_name::PortName;
 use super::tls::TlsClient;
-use crate::schema::text_or_number;
 
 /// A question to gRPC's own health service, `grpc.health.v1.Health/Check`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -12,10 +12,7 @@ use crate::schema::text_or_number;
 pub struct GrpcCheck {
     /// Name of the port in `spec.ports` to call. Without it, the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), transform = text_or_number)]
-    #[x_kube(validation = Rule::new("type(self) == string")
-        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
-    pub port: Option<String>,
+    pub port: Option<PortName>,
     /// Service that is asked about, such as shop.v1.Payments. Without it, the server as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
@@ -38,10 +35,7 @@ pub struct GrpcCheck {
 pub struct Http2Check {
     /// Name of the port in `spec.ports` to call. Without it, the first port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), transform = text_or_number)]
-    #[x_kube(validation = Rule::new("type(self) == string")
-        .message("check port: give the name of a port in spec.ports, not its number; another number needs an entry there"))]
-    pub port: Option<String>,
+    pub port: Option<PortName>,
     /// Encrypts the connection. Without it, HTTP/2 is spoken by prior knowledge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsClient>,

@@ -33,15 +33,11 @@ pub(super) fn read(
     let tls = |said: &Option<TlsClient>| said.as_ref().map(|said| tls(namespace, said.clone()));
     Ok(match kind {
         api::CheckKind::Http(said) => CheckKind::Http(http(said, tls(&said.tls))?),
-        api::CheckKind::Tcp(said) => CheckKind::Tcp(Tcp {
-            tls: tls(&said.tls),
-            exchange: Exchange {
-                send: bytes(said.send.as_deref(), said.send_hex.as_deref(), "sendHex")?,
-                expect: bytes(said.expect.as_deref(), said.expect_hex.as_deref(), "expectHex")?,
-            },
-        }),
+        api::CheckKind::Tcp(said) => {
+            CheckKind::Tcp(Tcp { tls: tls(&said.tls), exchange: exchange(&said.exchange)? })
+        }
         api::CheckKind::Tls(said) => CheckKind::Tls(TlsHandshake {
-            tls: self::tls(namespace, said.client()),
+            tls: self::tls(namespace, said.client.clone()),
             warning_days: said.warning_days.unwrap_or(api::TlsCheck::WARNING_DAYS),
             critical_days: said.critical_days.unwrap_or(0),
         }),
@@ -51,12 +47,7 @@ pub(super) fn read(
             tls: tls(&said.tls),
         }),
         api::CheckKind::Http2(said) => CheckKind::Http2(Http2 { tls: tls(&said.tls) }),
-        api::CheckKind::Udp(said) => CheckKind::Udp(Udp {
-            exchange: Exchange {
-                send: bytes(said.send.as_deref(), said.send_hex.as_deref(), "sendHex")?,
-                expect: bytes(said.expect.as_deref(), said.expect_hex.as_deref(), "expectHex")?,
-            },
-        }),
+        api::CheckKind::Udp(said) => CheckKind::Udp(Udp { exchange: exchange(&said.exchange)? }),
         api::CheckKind::Alias(said) => {
             if said.service == spec.service {
                 let own = &said.service;
@@ -129,6 +120,13 @@ fn tls(namespace: &Name, said: TlsClient) -> Tls {
         verify: if said.insecure_skip_verify { Verify::KeyOnly } else { Verify::All },
         secret: said.secret_name.map(|name| SecretKey { namespace: Name::clone(namespace), name: name.into() }),
     }
+}
+
+fn exchange(said: &api::ExchangeSpec) -> Result<Exchange, String> {
+    Ok(Exchange {
+        send: bytes(said.send.as_deref(), said.send_hex.as_deref(), "sendHex")?,
+        expect: bytes(said.expect.as_deref(), said.expect_hex.as_deref(), "expectHex")?,
+    })
 }
 
 /// A text, or what is written in hexadecimal.
