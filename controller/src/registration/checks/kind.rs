@@ -33,9 +33,7 @@ pub(super) fn read(
     let tls = |said: &Option<TlsClient>| said.as_ref().map(|said| tls(namespace, said.clone()));
     Ok(match kind {
         api::CheckKind::Http(said) => CheckKind::Http(http(said, tls(&said.tls))?),
-        api::CheckKind::Tcp(said) => {
-            CheckKind::Tcp(Tcp { tls: tls(&said.tls), exchange: exchange(&said.exchange)? })
-        }
+        api::CheckKind::Tcp(said) => CheckKind::Tcp(Tcp { tls: tls(&said.tls), exchange: exchange(&said.exchange)? }),
         api::CheckKind::Tls(said) => CheckKind::Tls(TlsHandshake {
             tls: self::tls(namespace, said.client.clone()),
             warning_days: said.warning_days.unwrap_or(api::TlsCheck::WARNING_DAYS),
