@@ -33,6 +33,8 @@ struct Binary {
     path: PathBuf,
     /// Its package, in which it runs.
     folder: PathBuf,
+    /// Or the tests within a library or program.
+    is_file_of_tests: bool,
 }
 
 /// A test program that is about to be run.
@@ -141,7 +143,10 @@ impl Suite {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
         let messages = String::from_utf8_lossy(&output.stdout);
-        Ok(Self(messages.lines().filter_map(Binary::from_message).collect()))
+        // Two packages may have a file of tests of one name, and cargo builds both.
+        let packages = tier.packages()?;
+        let is_meant = |binary: &Binary| !binary.is_file_of_tests || packages.contains(&binary.folder);
+        Ok(Self(messages.lines().filter_map(Binary::from_message).filter(is_meant).collect()))
     }
 
     /// Its programs as commands made by `command`. With a filter only those that have such a test; all tests of one that
@@ -177,7 +182,8 @@ impl Binary {
         }
         let folder = Path::new(message["manifest_path"].as_str()?).parent()?.to_path_buf();
         let path = message["executable"].as_str()?.into();
-        Some(Self { name: message["target"]["name"].as_str()?.into(), path, folder })
+        let is_file_of_tests = message["target"]["kind"][0] == "test";
+        Some(Self { name: message["target"]["name"].as_str()?.into(), path, folder, is_file_of_tests })
     }
 
     /// Whether the name is its own, or its package's.
@@ -224,11 +230,11 @@ mod tests {
 
     #[test]
     fn cargo_says_what_it_has_built_for_tests() {
-        let line = r#"{"reason":"compiler-artifact","manifest_path":"/src/e2e/Cargo.toml","target":{"name":"spine"},
+        let line = r#"{"reason":"compiler-artifact","manifest_path":"/src/e2e/Cargo.toml","target":{"name":"spine","kind":["test"]},
             "profile":{"test":true},"executable":"/src/target/debug/deps/spine-98c0776ee3875f7c"}"#;
         let binary = Binary::from_message(line).unwrap();
         assert_eq!((binary.name.as_str(), binary.folder.as_path()), ("spine", Path::new("/src/e2e")));
-        assert!(binary.is_called("spine") && !binary.is_called("spin"));
+        assert!(binary.is_file_of_tests && binary.is_called("spine") && !binary.is_called("spin"));
         assert_eq!(Binary::from_message(&line.replace("true", "false")), None);
         assert_eq!(Binary::from_message(r#"{"reason":"build-finished","success":true}"#), None);
     }
