@@ -199,6 +199,7 @@ fn node(n: usize) -> Input {
         region: None,
         addresses: [format!("172.16.{}.{}", n / 250, n % 250).parse().unwrap()].into(),
         pod_cidrs: vec![format!("100.{}.{}.0/24", 64 + n / 250, n % 250).parse().unwrap()],
+        maintenance: None,
     };
     Input::Node(format!("node-{n}").into(), Some(std::sync::Arc::new(facts)))
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::evict::TimeToEvict;
 use crate::guard::{Cidr, Guard};
 use crate::model::{Addresses, Attributes, Endpoint, Health, Name, Ports, ServiceKey, Uid};
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyKey, Statement};
 use crate::source::SourceId;
+use crate::treatment::Penalty;
 
 /// The object an endpoint comes from.
 ///
@@ -71,6 +72,10 @@ pub struct Contribution {
     pub generation: Option<i64>,
     /// From the death of one of its endpoints to the verdict, at the longest; `None` where nothing checks them.
     pub time_to_evict: Option<TimeToEvict>,
+    /// After so long without having passed an endpoint of it is taken out; `None`: it stays listed.
+    pub deregister_after: Option<Duration>,
+    /// What an earlier process knew of the falls of its endpoints, by name.
+    pub penalties: Vec<(Name, Penalty)>,
 }
 
 /// An endpoint that cannot be used as it is written.
@@ -180,6 +185,8 @@ pub struct NodeFacts {
     pub addresses: Box<[IpAddr]>,
     /// `spec.podCIDRs`: no registration may claim addresses in them.
     pub pod_cidrs: Vec<Cidr>,
+    /// Why an operator has it in maintenance: registered endpoints on it are taken out.
+    pub maintenance: Option<Name>,
 }
 
 /// The health decided for one endpoint of an origin.
@@ -198,7 +205,7 @@ pub struct Verdict {
 }
 
 /// What one check says about an endpoint: the worst of what it found at its addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckVerdict {
     /// Its name in the registration.
     pub name: Name,
@@ -229,8 +236,10 @@ pub enum Input {
     Verdict(Arc<Origin>, Name, Option<Verdict>),
     /// The static part of the address guard; what nodes, pods and ServiceCIDRs reserve is added to it.
     Guard(Guard),
-    /// The policy in force for a service; `None` for the default one.
-    Policy(ServiceKey, Option<Arc<Policy>>),
+    /// A DiscoveryPolicy as it is now; `None` when it is gone.
+    Policy(PolicyKey, Option<Arc<Statement>>),
+    /// What is in force where no DiscoveryPolicy says otherwise.
+    DefaultPolicy(Arc<Policy>),
     /// How late probes begin, of what lasts: it comes on top of the time to evict of whatever is checked.
     Lateness(Duration),
     /// When a source last heard from what it watches, in milliseconds of the monotonic clock.

@@ -9,6 +9,7 @@
 //! - [`source`]: who tells them
 //! - [`merge`]: contributions and verdicts of one service in, one [`Service`](service::Service) out; a pure function
 //! - [`hold`], [`policy`], [`time`]: what needs history or a clock, and what a service's owner decided about it
+//! - [`treatment`], [`report`]: what history did to an endpoint, and for which services a policy is in force
 //! - [`guard`], [`port_mismatch`]: which addresses a registration may not claim, and why a Service has none of its ports
 //! - [`bucket`], [`members`]: how a large service is cut, on the stream and in EndpointSlices alike, and kept so
 //! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
@@ -31,10 +32,12 @@ pub mod model;
 pub mod persistent;
 pub mod policy;
 pub mod port_mismatch;
+pub mod report;
 pub mod service;
 pub mod snapshot;
 pub mod source;
 pub mod time;
+pub mod treatment;
 
 pub use catalog::Catalog;
 pub use input::Input;

@@ -79,6 +79,23 @@ impl Members {
         Self { buckets, len }
     }
 
+    /// The member of that identity.
+    pub fn get(&self, id: EndpointId) -> Option<&Member> {
+        let bucket = self.buckets.get(bucket::index(id, self.buckets.len().max(1)))?;
+        bucket.members.binary_search_by_key(&id, |member| member.id).ok().map(|at| &bucket.members[at])
+    }
+
+    /// Those that are ready here and not in `after`, with what they are there. What the two share is not looked at.
+    pub(crate) fn left<'a>(&'a self, after: &'a Self) -> impl Iterator<Item = (&'a Member, Option<&'a Member>)> {
+        let alike = self.buckets.len() == after.buckets.len();
+        let differs = move |(at, bucket): &(usize, &Arc<Bucket>)| !alike || !Arc::ptr_eq(bucket, &after.buckets[*at]);
+        let members = self.buckets.iter().enumerate().filter(differs).flat_map(|(_, bucket)| bucket.members.iter());
+        members
+            .filter(|member| member.conditions.ready)
+            .map(move |member| (member, after.get(member.id)))
+            .filter(|(_, now)| !now.is_some_and(|now| now.conditions.ready))
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.len

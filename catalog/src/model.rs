@@ -138,6 +138,8 @@ pub struct Attributes {
     pub tags: Vec<Name>,
     /// Free key/value pairs; for pods, their labels.
     pub metadata: BTreeMap<Name, Name>,
+    /// The machine that a registered endpoint runs on, by which operators take it out. Callers are not told.
+    pub machine: Option<Name>,
 }
 
 /// The health of an endpoint.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::digest::{Digest, Version};
 use crate::evict::TimeToEvict;
@@ -12,6 +13,7 @@ use crate::members::Members;
 use crate::model::{Attributes, Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
 use crate::policy::Policy;
 use crate::port_mismatch::PortMismatch;
+use crate::treatment::Treatment;
 
 /// One service: what is callable, what is not and why.
 #[derive(Clone, Debug)]
@@ -29,11 +31,13 @@ pub struct Service {
     /// The registrations that speak of it, in order of precedence.
     pub registrations: Arc<[Registered]>,
     /// The policy in force.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// Endpoints that are kept callable although they left: too many went at once (see [`Policy::removal`]).
     pub held: usize,
-    /// A source of it has been silent for longer than its policy trusts it.
-    pub stale: bool,
+    /// Endpoints that are kept out although they may answer: they fell too often (see [`Policy::damping`]).
+    pub damped: usize,
+    /// Since when a source of it has been silent for longer than its policy trusts it, in whole seconds since the epoch.
+    pub stale: Option<i64>,
     /// Version of what registrations say beside their endpoints.
     pub(crate) told: Version,
     /// Version of what callers are given.
@@ -67,6 +71,8 @@ pub struct Member {
     pub reason: Name,
     /// What each of its checks says, also while it is in maintenance.
     pub checks: Arc<[CheckVerdict]>,
+    /// What history did to it: `None` for most.
+    pub treatment: Option<Treatment>,
 }
 
 /// A registration as the merge heard it: what its status says beside its endpoints.
@@ -80,6 +86,8 @@ pub struct Registered {
     pub problems: Arc<[Problem]>,
     /// From the death of one of its endpoints to the verdict, at the longest; `None` where nothing checks them.
     pub time_to_evict: Option<TimeToEvict>,
+    /// After so long without having passed an endpoint of it is taken out; `None`: it stays listed.
+    pub deregister_after: Option<Duration>,
 }
 
 /// An endpoint that was kept out of a service.
@@ -121,6 +129,21 @@ pub enum Why {
     Alias(Name),
     /// The Service has none of its address families.
     Family(Families),
+    /// It has been Critical for longer than its registration allows.
+    Deregistered(Box<Deregistered>),
+}
+
+/// What is known of an endpoint that was taken out because it failed for so long.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Deregistered {
+    /// `deregisterAfter` of its registration.
+    pub after: Duration,
+    /// Since when it is Critical, in milliseconds since the epoch.
+    pub since_ms: i64,
+    /// Why it is.
+    pub reason: Name,
+    /// What each of its checks says.
+    pub checks: Arc<[CheckVerdict]>,
 }
 
 /// How many endpoints a service has, by health.
@@ -220,15 +243,18 @@ impl Service {
         } else {
             self.endpoints.buckets().for_each(|bucket| _ = digest.number(bucket.version.0));
         }
-        if self.stale {
-            digest.flag(true);
+        if let Some(staleness) = &self.policy.staleness {
+            staleness.digest(&mut digest);
+        }
+        if let Some(since_s) = self.stale {
+            digest.flag(true).number(since_s.unsigned_abs());
         }
         self.version = digest.finish();
         self.endpoints.buckets().for_each(|bucket| _ = digest.number(bucket.story.0));
         for excluded in self.excluded.iter() {
             digest.text(&excluded.origin.to_string()).text(&excluded.name).text(&excluded.why.to_string());
         }
-        digest.number(self.told.0).number(self.held as u64);
+        digest.number(self.told.0).number(self.held as u64).number(self.damped as u64);
         digest.text(self.facts.as_ref().map_or("", |facts| &facts.uid));
         for facts in self.facts.iter().filter(|facts| facts.topology_auto || !facts.labels.is_empty()) {
             digest.flag(facts.topology_auto);
@@ -275,6 +301,9 @@ impl Registered {
         for term in [evict.detection, evict.confirmation, evict.lateness] {
             digest.number(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
         }
+        if let Some(after) = self.deregister_after {
+            digest.number(after.as_secs());
+        }
     }
 }
 
@@ -306,8 +335,14 @@ impl Member {
     pub(crate) fn digest_story(&self, digest: &mut Digest) {
         digest.text(&self.origin.namespace).text(&self.origin.to_string()).text(&self.reason);
         digest.maybe(self.region.as_deref());
+        if let Some(machine) = &self.attributes.machine {
+            digest.text(machine);
+        }
         for check in self.checks.iter() {
             digest.text(&check.name).number(check.health as u64).text(&check.reason);
+        }
+        if let Some(treatment) = &self.treatment {
+            treatment.digest(digest);
         }
     }
 }
@@ -327,6 +362,13 @@ impl fmt::Display for Why {
             Self::UnknownPorts(mismatch) => mismatch.fmt(f),
             Self::Unusable(problem) => f.write_str(&problem.words),
             Self::NoService => f.write_str("no Service of this name exists; its EndpointSlices wait for one"),
+            Self::Deregistered(gone) => write!(
+                f,
+                "taken out, as it has been failing for longer than deregisterAfter ({}): {}; it returns when its checks \
+                 pass",
+                crate::time::words(gone.after),
+                gone.reason
+            ),
             Self::PodGone => f.write_str("its pod is gone; its EndpointSlice has yet to say so"),
             Self::Alias(target) => write!(
                 f,

@@ -1,9 +1,12 @@
 //! What readers hold: the whole catalog at one revision, immutable and cheap to share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::ServiceKey;
 use crate::persistent::{Map, Ring, ring};
+use crate::policy::PolicyKey;
+use crate::report::Report;
 use crate::service::{Counts, Service};
 
 /// A count of publications by this process. It orders snapshots of one process and means nothing elsewhere: what is
@@ -19,6 +22,7 @@ pub struct Snapshot {
     /// The last publications; who is behind them starts over.
     pub(crate) ring: Ring<ServiceKey>,
     pub(crate) totals: Totals,
+    policies: Arc<BTreeMap<PolicyKey, Arc<Report>>>,
 }
 
 /// What happened since a revision.
@@ -42,6 +46,12 @@ pub struct Totals {
     pub callable: usize,
     /// Endpoints that were kept out: refused addresses and losers of a merge.
     pub excluded: usize,
+    /// Endpoints that are callable although they left, as too many went at once.
+    pub held: usize,
+    /// Endpoints that are kept out, as they fell too often.
+    pub damped: usize,
+    /// Services of which a source has been silent for longer than their policy trusts it.
+    pub stale: usize,
     /// Endpoints in the catalog, by health.
     pub by_health: Counts,
 }
@@ -55,6 +65,7 @@ impl Default for Snapshot {
             services: Map::default(),
             ring: Ring::new(RING_KEYS_MAX),
             totals: Totals::default(),
+            policies: Arc::default(),
         }
     }
 }
@@ -90,6 +101,25 @@ impl Snapshot {
         self.totals
     }
 
+    /// What became of each DiscoveryPolicy. The same as long as nothing of it changed.
+    pub fn policies(&self) -> &Arc<BTreeMap<PolicyKey, Arc<Report>>> {
+        &self.policies
+    }
+
+    /// Takes in what became of some; `None` for those that are gone.
+    pub(crate) fn report(&mut self, news: Vec<(PolicyKey, Option<Arc<Report>>)>) {
+        if news.is_empty() {
+            return;
+        }
+        let policies = Arc::make_mut(&mut self.policies);
+        for (key, report) in news {
+            match report {
+                Some(report) => _ = policies.insert(key, report),
+                None => _ = policies.remove(&key),
+            }
+        }
+    }
+
     /// Which services changed between the publication of `seen` and this one.
     pub fn changes_since(&self, seen: Revision) -> Changes {
         match self.ring.since(seen.0, self.revision.0) {
@@ -119,6 +149,9 @@ impl Totals {
         let counts = service.counts();
         self.callable += counts.callable;
         self.excluded += excluded(service);
+        self.held += service.held;
+        self.damped += service.damped;
+        self.stale += usize::from(service.stale.is_some());
         self.by_health = self.by_health.with(counts, usize::wrapping_add);
     }
 
@@ -127,6 +160,9 @@ impl Totals {
         let counts = service.counts();
         self.callable -= counts.callable;
         self.excluded -= excluded(service);
+        self.held -= service.held;
+        self.damped -= service.damped;
+        self.stale -= usize::from(service.stale.is_some());
         self.by_health = self.by_health.with(counts, usize::wrapping_sub);
     }
 }

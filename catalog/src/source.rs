@@ -23,6 +23,7 @@ pub enum SourceKind {
     Nodes,
     ServiceCidrs,
     ServiceRegistrations,
+    Policies,
     CatalogEntries,
     /// Of those that instances renew as their heartbeat.
     Leases,
@@ -36,12 +37,19 @@ pub enum SourceKind {
 
 impl SourceKind {
     /// What the catalog of this cluster is made of.
-    pub const CATALOG: [Self; 6] =
-        [Self::Services, Self::EndpointSlices, Self::Pods, Self::Nodes, Self::ServiceCidrs, Self::ServiceRegistrations];
+    pub const CATALOG: [Self; 7] = [
+        Self::Services,
+        Self::EndpointSlices,
+        Self::Pods,
+        Self::Nodes,
+        Self::ServiceCidrs,
+        Self::ServiceRegistrations,
+        Self::Policies,
+    ];
 
     /// Whether the catalog is made without it on an API server that does not serve it.
     pub fn is_optional(self) -> bool {
-        self == Self::ServiceCidrs
+        self == Self::ServiceCidrs || self == Self::Policies
     }
 
     /// Its resource name in the API.
@@ -53,6 +61,7 @@ impl SourceKind {
             Self::Nodes => "nodes",
             Self::ServiceCidrs => "servicecidrs",
             Self::ServiceRegistrations => "serviceregistrations",
+            Self::Policies => "discoverypolicies",
             Self::CatalogEntries => "catalogentries",
             Self::Leases => "leases",
             Self::Clusters => "clusterlinks",

@@ -164,8 +164,10 @@ fn a_pod_that_was_killed_is_out_at_once() {
 #[test]
 fn labels_and_the_end_of_a_pod_are_those_of_the_pod_that_is_meant() {
     let mut labelled = pod_facts("2");
-    labelled.attributes =
-        Arc::new(rollcall_catalog::model::Attributes { tags: vec![], metadata: [("app".into(), "new".into())].into() });
+    labelled.attributes = Arc::new(rollcall_catalog::model::Attributes {
+        metadata: [("app".into(), "new".into())].into(),
+        ..Default::default()
+    });
     labelled.finished = true;
     let old = said(&slice("g-1"), "payments", vec![pod_of("g", "1", "192.0.2.8")]);
     in_every_order(&[old, pod_is("g", Some(labelled.clone()))], |service| {

@@ -171,6 +171,7 @@ fn a_node_gives_its_zone_and_guards_its_pod_addresses() {
         region: Some("region-1".into()),
         addresses: ["192.0.2.7".parse().expect("an address")].into(),
         pod_cidrs: vec!["10.244.1.0/24".parse().expect("a block")],
+        maintenance: None,
     };
     let service = merged([
         said(&slice("payments-x7"), "payments", vec![on_node]),

@@ -78,6 +78,7 @@ fn statements() -> impl Strategy<Value = Vec<Input>> {
             region: None,
             addresses: [format!("198.51.100.{}", block * 3).parse().expect("an address")].into(),
             pod_cidrs: vec![format!("198.51.100.{}/31", block * 2).parse().expect("a block")],
+            maintenance: None,
         };
         Input::Node(format!("node-{name}").into(), Some(Arc::new(facts)))
     });

@@ -17,9 +17,11 @@ use rollcall_xds::tls::Acceptor;
 
 use crate::agents;
 use crate::api;
+use crate::policy::flags::{BUILT_IN, DefaultPolicy};
 use crate::replicas;
 use crate::serve;
 use crate::sources::flags::SourceArgs;
+use crate::writer::by_service::ServiceMetricsArgs;
 
 /// The Rollcall controller: watches services, checks registered endpoints, and serves and writes the catalog.
 ///
@@ -121,6 +123,15 @@ pub struct Args {
     /// TLS of the discovery stream.
     #[command(flatten)]
     pub tls: TlsArgs,
+
+    /// What is in force where no DiscoveryPolicy says otherwise: the spec of one, as JSON. A section that it leaves out is
+    /// the built-in one, which holds registered endpoints that fail all at once for some minutes, and is off otherwise.
+    #[arg(long, env = "ROLLCALL_DEFAULT_POLICY", value_name = "JSON", default_value = BUILT_IN)]
+    pub default_policy: DefaultPolicy,
+
+    /// Which services have metrics of their own.
+    #[command(flatten)]
+    pub service_metrics: ServiceMetricsArgs,
 
     /// What is watched, and where.
     #[command(flatten)]

@@ -12,6 +12,7 @@
 //! - [`replicas`]: who is there, who owns which work, and what replicas tell each other
 //! - [`agents`]: machines outside the cluster that register themselves
 //! - [`evictions`]: how long it really takes until a dead endpoint is out
+//! - [`policy`]: what owners of services decide about history
 //! - [`writer`]: the one task that owns the catalog
 //! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
 //! - [`leadership`]: the Lease and its fence
@@ -31,6 +32,7 @@ pub mod cluster_domain;
 pub mod evictions;
 pub mod kubernetes;
 pub mod leadership;
+pub mod policy;
 pub mod registration;
 pub mod replicas;
 pub mod resolve;

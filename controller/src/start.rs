@@ -72,8 +72,9 @@ pub async fn serve(
     let ((replicas, between), registered) = replicas::start(member, client.clone(), clock, &stop, &mut registry);
 
     // In: the one writer, and what speaks to it.
-    let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), clock, &mut registry);
-    inbox.send(Message::Say(Input::Guard(args.guard()))).await;
+    let (inbox, snapshots, propagation) =
+        writer::start(args.sources.catalog(), &args.service_metrics, clock, &mut registry);
+    inbox.send(given(&args)).await;
     let evictions = evictions::start(snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
     let checked = (evictions.clone(), replicas.clone(), &readiness);
     let orders = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, checked, &mut registry);
@@ -172,6 +173,12 @@ fn denials(clock: Clock, stop: &CancellationToken) -> DenialNotices {
     let concerns = Readiness::default();
     tokio::spawn(Notices::of_this_pod("controller").watch(concerns.clone(), stop.clone()));
     DenialNotices::new(concerns, clock)
+}
+
+/// What the flags tell the catalog.
+fn given(args: &Args) -> Message {
+    let policy = Arc::new(args.default_policy.policy());
+    Message::Together(vec![Input::Guard(args.guard()), Input::DefaultPolicy(policy)])
 }
 
 /// What the authority does not have of its own.

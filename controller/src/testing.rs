@@ -54,6 +54,8 @@ pub(crate) fn registered(service: &str, endpoints: Vec<Arc<Endpoint>>) -> Input 
         problems: Arc::default(),
         generation: Some(2),
         time_to_evict: None,
+        deregister_after: None,
+        penalties: Vec::new(),
         ports: ports(&[("http", 8080)]),
         endpoints,
     })

@@ -12,13 +12,19 @@ use tracing::{Span, field, info, info_span};
 
 use crate::kubernetes::freshness::Source;
 use crate::time::clock::Clock;
+use by_service::ServiceMetricsArgs;
 use propagation::Propagation;
 
+pub mod by_service;
 pub mod metrics;
 pub mod propagation;
 
 /// What the writer is sent.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all messages are statements: a box for each would cost more than the room"
+)]
 pub enum Message {
     /// A statement for the catalog.
     Say(Input),
@@ -69,8 +75,14 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 1024;
 
 /// Starts the writer of a catalog that is complete once each of `sources` is synced.
-pub fn start(sources: BTreeSet<Source>, clock: Clock, registry: &mut Registry) -> (Inbox, Snapshots, Arc<Propagation>) {
+pub fn start(
+    sources: BTreeSet<Source>,
+    by_service: &ServiceMetricsArgs,
+    clock: Clock,
+    registry: &mut Registry,
+) -> (Inbox, Snapshots, Arc<Propagation>) {
     let (writer, inbox, snapshots) = Writer::new(sources, clock);
+    by_service::register(by_service, snapshots.clone(), registry);
     metrics::Metrics { snapshots: snapshots.clone(), inbox: inbox.clone() }.register(registry);
     let propagation = writer.propagation();
     propagation.register(registry);

@@ -21,6 +21,10 @@ async fn page() -> String {
         let metadata = json!({ "name": name, "namespace": "rollcall-system" });
         api.put(json!({ "kind": kind, "apiVersion": "v1", "metadata": metadata }));
     }
+    // One service, so that what is told of each has its labels.
+    let spec = json!({ "clusterIP": "None", "ports": [{ "port": 80 }] });
+    let metadata = json!({ "name": "web", "namespace": "shop", "uid": "uid-1" });
+    api.put(json!({ "kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec }));
     let flags = [
         "--grpc-listen=127.0.0.1:0",
         "--api-listen=127.0.0.1:0",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::ApiDuration;
 use crate::health::Health;
+use crate::policy::PolicyInForce;
 use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style, open_enum};
 use crate::time_to_evict::TimeToEvict;
 
@@ -108,6 +109,20 @@ pub struct CatalogEntryContent {
     /// Texts in this entry that were too long and end in an ellipsis.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub texts_cut: u32,
+    /// The sections of DiscoveryPolicies that are in force; others are the cluster's default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub policy: Vec<PolicyInForce>,
+    /// Endpoints that left and that a guard keeps callable.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub held: u32,
+    /// Endpoints that fell too often and are kept out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub damped: u32,
+    /// Since when a source of it has been silent for longer than its policy trusts it. Whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_since: Option<Time>,
     /// Version of the content: 16 hexadecimal digits, equal on every replica for equal content.
     #[serde(default)]
     #[schemars(regex(pattern = "^([0-9a-f]{16})?$"), length(max = 16))]

@@ -37,6 +37,8 @@ pub mod accepted {
     pub const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
     /// The DNS name of an endpoint has no address, or none yet.
     pub const UNRESOLVED: &str = "Unresolved";
+    /// An endpoint has been Critical for longer than `deregisterAfter`.
+    pub const DEREGISTERED: &str = "Deregistered";
     /// Several of these; the message names each.
     pub const SEVERAL: &str = "Several";
 }
@@ -71,6 +73,25 @@ pub mod ready {
     pub const NOT_ACCEPTED: &str = "NotAccepted";
     /// False: callers of the Service get none of the endpoints; see Published.
     pub const NOT_PUBLISHED: &str = "NotPublished";
+    /// False: some endpoints left together, and a guard keeps them callable.
+    pub const HELD: &str = "Held";
     /// Unknown: no check has decided yet.
     pub const PENDING: &str = "Pending";
+}
+
+/// Of a `DiscoveryPolicy`: it decides something. `False` says why it does not.
+pub const IN_FORCE: &str = "InForce";
+
+/// Reasons of [`IN_FORCE`].
+pub mod in_force {
+    /// True: it decides for the services that are listed.
+    pub const IN_FORCE: &str = "InForce";
+    /// True: it has machines in maintenance, and says nothing else.
+    pub const MAINTENANCE: &str = "Maintenance";
+    /// False: an older policy has the same target.
+    pub const CONFLICT: &str = "Conflict";
+    /// False: there is no service that it is for.
+    pub const NO_SERVICE: &str = "NoService";
+    /// False: nearer policies decide all of it.
+    pub const OVERRIDDEN: &str = "Overridden";
 }

@@ -3,6 +3,7 @@
 //! | kind | who writes it | module |
 //! | --- | --- | --- |
 //! | [`ServiceRegistration`] | users: spec; Rollcall: status | [`registration`], [`check`], [`heartbeat`], [`status`] |
+//! | [`DiscoveryPolicy`] | users: spec; Rollcall: status | [`policy`] |
 //! | [`CatalogEntry`] | Rollcall | [`catalog_entry`] |
 //!
 //! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
@@ -30,6 +31,7 @@ pub mod conditions;
 pub mod duration;
 pub mod health;
 pub mod heartbeat;
+pub mod policy;
 pub mod registration;
 mod schema;
 pub mod status;
@@ -48,10 +50,14 @@ pub use check::{CheckKind, CheckSpec, InitialStatus};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use heartbeat::{HeartbeatSpec, PhiSpec};
+pub use policy::{
+    ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, DiscoveryPolicyStatus, GovernedService,
+    GuardScope, GuardSpec, MachineMaintenance, PolicyInForce, PolicyTarget, StalenessSpec, WhenStale,
+};
 pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };
-pub use status::{CheckStatus, EndpointStatus, ServiceRegistrationStatus};
+pub use status::{CheckStatus, EndpointStatus, FlapStatus, ServiceRegistrationStatus};
 pub use time_to_evict::TimeToEvict;
 
 /// The API group of all kinds here.

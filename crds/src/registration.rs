@@ -8,8 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
+use crate::duration::ApiDuration;
 use crate::heartbeat::HeartbeatSpec;
-use crate::schema::{IS_LABEL, NAMES_DIFFER, bounded_map, kubernetes_style, number_or_text, without_defaults};
+use crate::schema::{
+    IS_LABEL, NAMES_DIFFER, bounded_map, kubernetes_style, number_or_text, text_or_number, without_defaults,
+};
 use crate::status::ServiceRegistrationStatus;
 
 /// The endpoints, their ports and how they are checked.
@@ -83,6 +86,14 @@ pub struct ServiceRegistrationSpec {
     /// Takes all endpoints out of the answers for as long as it is present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<Maintenance>,
+    /// A duration such as 1h, from 1s to 720h: an endpoint that has been Critical for this long is taken out of the catalog, and
+    /// the status says so. It is checked on, and returns when it passes. Without it, a failing endpoint stays listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = text_or_number)]
+    #[x_kube(validation = Rule::new(r"type(self) == string && (self.endsWith('s') || self.endsWith('m') || self.endsWith('h'))
+        && !self.matches(r'[^\dhms]') && duration(self) >= duration('1s') && duration(self) <= duration('720h')")
+        .message("deregisterAfter: give a whole number with its unit, from 1s to 720h, such as 1h"))]
+    pub deregister_after: Option<ApiDuration>,
 }
 
 /// A port of the service.
@@ -183,6 +194,10 @@ pub struct EndpointSpec {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')")
         .message("endpoint zone: give a zone as the nodes' label topology.kubernetes.io/zone has it, such as eu-1a"))]
     pub zone: Option<String>,
+    /// Machine that it runs on: a node of the cluster, or any name by which operators know it. Maintenance of a machine goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub machine: Option<String>,
     /// Share of the calls in proportion to the other endpoints' weights, where the caller's protocol can express it. From
     /// 1 to 65535, by default 1.
     #[serde(default = "default_weight")]
@@ -269,6 +284,7 @@ impl Default for EndpointSpec {
             ports: Vec::new(),
             hostname: None,
             zone: None,
+            machine: None,
             weight: default_weight(),
             tags: Vec::new(),
             metadata: BTreeMap::new(),

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
+use crate::policy::PolicyInForce;
 use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style};
 use crate::time_to_evict::TimeToEvict;
 
@@ -30,6 +31,11 @@ pub struct ServiceRegistrationStatus {
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub endpoints: Vec<EndpointStatus>,
+    /// The sections of DiscoveryPolicies that are in force for its service; others are the cluster's default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub policy: Vec<PolicyInForce>,
     /// Endpoints that are not listed, since a registration as large as this one leaves no room for them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub endpoints_omitted: u32,
@@ -72,6 +78,22 @@ pub struct EndpointStatus {
     #[schemars(length(max = 9))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub checks: Vec<CheckStatus>,
+    /// What its falls of late add up to, where a policy damps them: from this, too, a restarted controller takes up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flaps: Option<FlapStatus>,
+}
+
+/// What the falls of an endpoint add up to. Coarse: told anew when it has moved by a quarter, not as it decays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlapStatus {
+    /// The penalty at that time.
+    pub penalty: u32,
+    /// When. Whole seconds.
+    pub at: Time,
+    /// Whether it is kept out for it.
+    #[serde(default)]
+    pub damped: bool,
 }
 
 /// What one check says about an endpoint: the worst of what it found at its addresses.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use kube::core::cel::Validator;
 use kube::{CustomResource, CustomResourceExt, KubeSchema};
-use rollcall_crds::{CatalogEntry, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, DiscoveryPolicy, DiscoveryPolicySpec, ServiceRegistration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -54,10 +54,13 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
-/// The messages of the rules that a registration breaks, in order.
+/// The messages of the rules that a registration, or a policy, breaks, in order.
 fn broken(object: &Value, old: Option<&Value>) -> Vec<String> {
-    let errors =
-        Validator::new().validate(&evaluable(schema::<ServiceRegistration>()), &without_nulls(object), old).err();
+    let schema = match object["kind"].as_str() {
+        Some("DiscoveryPolicy") => schema::<DiscoveryPolicy>(),
+        _ => schema::<ServiceRegistration>(),
+    };
+    let errors = Validator::new().validate(&evaluable(schema), &without_nulls(object), old).err();
     errors.map_or_else(Vec::new, |errors| errors.into_vec().into_iter().map(|error| error.message).collect())
 }
 
@@ -147,6 +150,7 @@ fn every_rule_has_an_object_that_breaks_it() {
     let mut rules = BTreeSet::new();
     messages(&schema::<ServiceRegistration>(), &mut rules);
     messages(&schema::<CatalogEntry>(), &mut rules);
+    messages(&schema::<DiscoveryPolicy>(), &mut rules);
     let mut broken: BTreeSet<_> = files("tests/refused/cel").into_iter().map(|(_, message, _)| message).collect();
     // The one rule about a change; see below.
     broken.insert(SERVICE_IS_FIXED.to_owned());
@@ -191,7 +195,7 @@ fn the_limits_themselves_are_accepted() {
 #[test]
 fn the_examples_are_accepted_and_read_as_written() {
     let of_file = |(file, _, documents): (String, _, Vec<Value>)| {
-        let registrations = documents.into_iter().filter(|document| document["kind"] == "ServiceRegistration");
+        let registrations = documents.into_iter().filter(|document| document["apiVersion"] == "rollcall.dev/v1alpha1");
         registrations.map(|document| (file.clone(), document)).collect::<Vec<_>>()
     };
     let examples: Vec<_> = files("../manifests/examples").into_iter().flat_map(of_file).collect();
@@ -200,10 +204,31 @@ fn the_examples_are_accepted_and_read_as_written() {
     assert!(documented.len() >= 3, "only {} registrations in docs and README.md", documented.len());
     for (file, document) in examples.into_iter().chain(documented) {
         assert_eq!(broken(&document, None), [""; 0], "{file}");
+        if document["kind"] == "DiscoveryPolicy" {
+            let decoded: DiscoveryPolicy =
+                serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert_ne!(decoded.spec, DiscoveryPolicySpec::default(), "{file}");
+            continue;
+        }
         let decoded: ServiceRegistration =
             serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert!(!decoded.spec.endpoints.is_empty(), "{file}");
     }
+}
+
+#[test]
+fn a_policy_of_empty_sections_has_the_documented_defaults() {
+    let policy =
+        json!({"kind": "DiscoveryPolicy", "spec": {"staleness": {}, "guard": {}, "damping": {}, "confirmation": {}}});
+    assert_eq!(broken(&policy, None), [""; 0]);
+    let spec: DiscoveryPolicySpec = serde_json::from_value(policy["spec"].clone()).expect("it reads");
+    let written = json!({
+        "staleness": {"enabled": true, "after": "2m", "then": "Serve"},
+        "guard": {"enabled": true, "percent": 50, "minimum": 4, "window": "30s", "hold": "5m", "scope": "All"},
+        "damping": {"enabled": true, "penalty": 1000, "halfLife": "1m", "suppress": 3000, "reuse": 1000, "maximum": "10m"},
+        "confirmation": {"replicas": 3},
+    });
+    assert_eq!(serde_json::to_value(&spec).expect("it serializes"), written);
 }
 
 /// Every path at which a schema has this keyword.
@@ -251,6 +276,7 @@ fn a_key_without_a_value_is_read_as_absent_where_the_schema_lets_it_pass() {
     ];
     let of_heartbeat = ["interval", "phi.acceptablePause", "phi.hardDeadline", "phi.minDeviation", "ttl"];
     let known = known.map(|field| format!("spec.checks[].{field}")).into_iter();
+    let known = known.chain(["spec.deregisterAfter".to_owned()]);
     let known: Vec<_> = known.chain(of_heartbeat.map(|field| format!("spec.heartbeat.{field}"))).collect();
     assert_eq!(found, known);
     let empty: rollcall_crds::HeartbeatSpec =

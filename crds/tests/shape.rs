@@ -80,6 +80,7 @@ fn a_short_registration_gets_the_documented_defaults() {
         }],
         heartbeat: None,
         maintenance: None,
+        deregister_after: None,
     };
     assert_eq!(decoded, expected);
 }

@@ -17,7 +17,7 @@ use serde_json::json;
 use support::page::{metric, readyz};
 use support::roles::{self, ACCOUNT, DNS_ACCOUNT, Right, Role};
 use support::shop::{STEADY, With, unchecked};
-use support::{BOUND, Shop, step};
+use support::{BOUND, Shop, policies, step};
 
 /// A ServiceAccount with Roles in single namespaces and no ClusterRole.
 const SCOPED: &str = "rollcall-scoped";
@@ -66,6 +66,7 @@ fn only_the_rules(shop: &Shop) -> Result<()> {
         ("update", "", "services"),
         ("delete", "", "pods"),
         ("update", "rollcall.dev", "serviceregistrations"),
+        ("patch", "rollcall.dev", "discoverypolicies"),
         ("patch", "coordination.k8s.io", "leases"),
     ];
     let mut questions = Vec::new();
@@ -163,19 +164,11 @@ fn without_one(shop: &Shop, right: &Right) -> Result<()> {
             shop.api.await_condition(&service, "Published", &["True Published"])?;
             clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry(&service)?.is_empty()).then_some(())))?;
         }
-        ("endpointslices" | "catalogentries", "delete") => {
-            write_something(shop, &service)?;
-            shop.api.await_condition(&service, "Published", &["True Published"])?;
-            clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry(&service)?.is_empty()).then_some(())))?;
-            // Slices go with the registration while the Service stays, and the CatalogEntry when both are gone.
-            let kinds =
-                if right.resource == "endpointslices" { "serviceregistration" } else { "serviceregistration,service" };
-            somebody_complains(shop, right, || shop.kubectl.delete(&[kinds, &service, "-n", "shop"]))?;
-            clock::wait_until("what nobody might delete to be gone", BOUND, || {
-                let entry_is_right = right.resource == "endpointslices" || shop.api.entry(&service).is_err();
-                Ok((entry_is_right && shop.api.our_slices(&service)?.is_empty()).then_some(()))
-            })?;
+        ("discoverypolicies/status", "patch") => {
+            somebody_complains(shop, right, || policies::apply(shop))?;
+            policies::await_status(shop)?;
         }
+        ("endpointslices" | "catalogentries", "delete") => without_deletion(shop, right, &service)?,
         ("events", "create") => {
             somebody_complains(shop, right, || maintenance(shop, STEADY, "rules are tested"))?;
             // The status, which Events only retell, says it all the same.
@@ -192,7 +185,7 @@ fn without_one(shop: &Shop, right: &Right) -> Result<()> {
                 Ok(())
             })?;
             clock::wait_until("what nobody might delete to be gone", BOUND, || {
-                Ok(agents_left(shop, &service)?.then_some(()))
+                Ok(shop.agents_left(&service)?.then_some(()))
             })?;
         }
         ("leases", "create") => somebody_complains(shop, right, || {
@@ -239,11 +232,17 @@ fn a_machine_complains(shop: &Shop, right: &Right) -> Result<()> {
     Ok(())
 }
 
-/// Whether no registration of an agent is there any more for a service.
-fn agents_left(shop: &Shop, service: &str) -> Result<bool> {
-    let label = "app.kubernetes.io/managed-by=rollcall-agents";
-    let all = shop.kubectl.list(&["serviceregistrations", "-n", "shop", "-l", label])?;
-    Ok(all.iter().all(|object| object["spec"]["service"] != service))
+/// What nobody may delete goes as soon as somebody may: slices with the registration, an entry with the Service, too.
+fn without_deletion(shop: &Shop, right: &Right, service: &str) -> Result<()> {
+    write_something(shop, service)?;
+    shop.api.await_condition(service, "Published", &["True Published"])?;
+    clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry(service)?.is_empty()).then_some(())))?;
+    let kinds = if right.resource == "endpointslices" { "serviceregistration" } else { "serviceregistration,service" };
+    somebody_complains(shop, right, || shop.kubectl.delete(&[kinds, service, "-n", "shop"]))?;
+    clock::wait_until("what nobody might delete to be gone", BOUND, || {
+        let entry_is_right = right.resource == "endpointslices" || shop.api.entry(service).is_err();
+        Ok((entry_is_right && shop.api.our_slices(service)?.is_empty()).then_some(()))
+    })
 }
 
 fn label(right: &Right) -> String {
@@ -282,6 +281,7 @@ fn somebody_complains(shop: &Shop, right: &Right, body: impl FnOnce() -> Result<
         "endpointslices" => Some("endpointslice"),
         "catalogentries" => Some("catalogentry"),
         "serviceregistrations/status" => Some("status"),
+        "discoverypolicies/status" => Some("policystatus"),
         _ => None,
     };
     let refused_before = counted.map(|object| refused(shop, object)).transpose()?.unwrap_or(0.0);

@@ -2,8 +2,10 @@
 //!
 //! - [`index`]: which services a pod, a node or an address has to do with
 //! - [`surroundings`]: what merges look up beside the statements about their service
+//! - [`history`]: policies, and what they need to know of who is gone
 //! - [`statements`]: what changed between two contributions of one origin
 
+mod history;
 mod index;
 mod statements;
 mod surroundings;
@@ -14,15 +16,17 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::history::is_said_gone;
 use self::index::Index;
 use self::statements::{Change, Details, changed_ids, details, differences};
 use self::surroundings::{Effect, Surroundings};
 use crate::hold::Hold;
-use crate::input::{Contribution, Input, Origin, OriginKind, ServiceFacts, Verdict};
+use crate::input::{Contribution, Input, Origin, ServiceFacts, Verdict};
 use crate::merge::draft::{Draft, SaidAnew};
 use crate::merge::offers::pod_identity;
-use crate::merge::{self, Context, Lookup, Pod, Rank, Statement, Statements};
-use crate::model::{Health, HealthSource, Name, ServiceKey, Uid};
+use crate::merge::{self, Context, Rank, Statement, Statements};
+use crate::model::{Name, ServiceKey, Uid};
+use crate::report::Reports;
 use crate::service::{Member, Service};
 use crate::snapshot::Snapshot;
 use crate::time::Now;
@@ -44,6 +48,7 @@ pub struct Catalog {
     dirty: BTreeMap<Arc<ServiceKey>, Touched>,
     /// Services with more endpoints than this keep the work of a merge for the next one.
     draft_above: usize,
+    reports: Reports,
     snapshot: Snapshot,
 }
 
@@ -98,6 +103,7 @@ impl Catalog {
             by_address: Index::default(),
             dirty: BTreeMap::new(),
             draft_above: endpoints,
+            reports: Reports::default(),
             snapshot: Snapshot::default(),
         }
     }
@@ -138,9 +144,11 @@ impl Catalog {
                 let keys: Vec<_> = contended.map(|(key, _)| Arc::clone(key)).collect();
                 keys.into_iter().for_each(|key| self.touch_all(key));
             }
-            Input::Policy(key, policy) => {
-                if self.hold.set_policy(&key, policy) {
-                    self.dirty.entry(Arc::new(key)).or_default();
+            Input::Policy(key, statement) => self.apply_policy(&key, statement),
+            Input::DefaultPolicy(policy) => {
+                if self.hold.book.set_default(policy) {
+                    let keys: Vec<_> = self.services.keys().cloned().collect();
+                    keys.into_iter().for_each(|key| _ = self.dirty.entry(key).or_default());
                 }
             }
             Input::Lateness(lateness) => {
@@ -172,13 +180,15 @@ impl Catalog {
             }
         }
         let by_pod = &self.by_pod;
+        let policies = self.reports.news(&self.hold.book);
         let tended = self.surroundings.tombstones.tend(now.mono_ms, |pod, uid| {
             by_pod.of(pod_identity(&pod.0, &pod.1)).any(|(_, named)| named.is_none_or(|named| named == uid))
         });
         let again_ms = [tended, self.hold.next_ms()].into_iter().flatten().min();
-        if changed.is_empty() {
+        if changed.is_empty() && policies.is_empty() {
             return Published { snapshot: None, again_ms };
         }
+        self.snapshot.report(policies);
         self.snapshot.advance(changed);
         Published { snapshot: Some(Arc::new(self.snapshot.clone())), again_ms }
     }
@@ -190,7 +200,7 @@ impl Catalog {
 
     fn merge(&mut self, key: &ServiceKey, touched: Touched, now: Now) -> Option<Service> {
         let Some(entry) = self.services.get_mut(key) else {
-            self.hold.forget(key);
+            self.hold.forget(key, now);
             return None;
         };
         let Entry { statements, draft } = entry;
@@ -207,11 +217,10 @@ impl Catalog {
             }
             draft.as_ref()?.service(key, statements)
         };
-        let before = self.snapshot.services.get(key).map(|service| &service.endpoints);
         let surroundings = &self.surroundings;
         let said_gone = |member: &Member, now: Option<&Member>| is_said_gone(surroundings, member, now);
         let origins = statements.contributions.keys().map(|rank| &rank.origin);
-        self.hold.apply(&mut service, before, said_gone, origins, now.mono_ms);
+        self.hold.apply(&mut service, said_gone, origins, now);
         Some(service.seal())
     }
 
@@ -224,6 +233,7 @@ impl Catalog {
         if let Some(before) = before {
             self.snapshot.totals.subtract(before);
         }
+        self.reports.replace(before.map(|service| &**service), merged.as_ref());
         match merged {
             Some(service) => {
                 self.snapshot.totals.add(&service);
@@ -246,7 +256,7 @@ impl Catalog {
         }
     }
 
-    fn apply_contribution(&mut self, contribution: Contribution) {
+    fn apply_contribution(&mut self, mut contribution: Contribution) {
         let origin = Arc::clone(&contribution.origin);
         let rank = Rank::of(&contribution);
         if let Some((key, before)) = self.origins.get(&origin) {
@@ -260,8 +270,10 @@ impl Catalog {
             let named: BTreeSet<_> = contribution.endpoints.iter().map(|endpoint| &endpoint.name).collect();
             verdicts.retain(|name, _| named.contains(name));
         }
-        let (key, entry) = self.entry(contribution.service.clone());
+        let penalties = std::mem::take(&mut contribution.penalties);
         let statement = Statement::new(contribution);
+        self.restore_penalties(&statement, penalties);
+        let (key, entry) = self.entry(statement.contribution.service.clone());
         let is_draft = entry.draft.is_some();
         let contended = entry.statements.are_contended();
         let before = entry.statements.contributions.get(&rank).map(|before| &**before);
@@ -367,21 +379,4 @@ impl Catalog {
 
 fn node_key(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
-}
-
-/// Whether the owner of an instance says that it is gone: its pod ends, its registration leaves it out or has it in
-/// maintenance, its EndpointSlice says that it is shutting down. `now` is what is said of it, if anything.
-fn is_said_gone(surroundings: &Surroundings, member: &Member, now: Option<&Member>) -> bool {
-    match (&member.endpoint.health_source, member.origin.kind) {
-        (_, OriginKind::ServiceRegistration) => now.is_none_or(|now| now.health == Health::Maintenance),
-        (HealthSource::Conditions { pod: Some(pod) }, OriginKind::EndpointSlice | OriginKind::Service) => {
-            let pod = match surroundings.pod(&member.origin.namespace, pod) {
-                Pod::Unseen => false,
-                Pod::There(facts) => facts.terminating || facts.finished,
-                Pod::Gone => true,
-            };
-            pod || now.is_some_and(|now| now.conditions.terminating)
-        }
-        (_, OriginKind::EndpointSlice | OriginKind::Service) => now.is_some_and(|now| now.conditions.terminating),
-    }
 }

@@ -53,6 +53,9 @@ pub(super) fn details(statement: &Statement) -> Details {
         if let Some(node) = &endpoint.node {
             details.nodes.push((node_key(node), id));
         }
+        if let Some(machine) = &endpoint.attributes.machine {
+            details.nodes.push((node_key(machine), id));
+        }
         if origin.kind != OriginKind::EndpointSlice {
             let ips = endpoint.addresses.iter();
             details.addresses.extend(ips.flat_map(|ip| [Some(ip), embedded(ip)]).flatten().map(|ip| (ip, id)));

@@ -1,6 +1,6 @@
 //! What merges look up beside the statements about their service.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::hold::tombstones::{PodKey, Tombstones};
 use crate::input::{NodeFacts, Origin, PodFacts, Verdict};
 use crate::merge::{Lookup, Pod};
 use crate::model::{Name, PodRef};
+use crate::policy::PolicyKey;
 
 /// Pods, nodes, verdicts, and whose addresses are whose.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub(super) struct Surroundings {
     service_cidrs: HashMap<Name, Arc<[Cidr]>>,
     guard: Guard,
     lateness: Duration,
+    /// Machines in maintenance, by the policy that says so.
+    maintenance: BTreeMap<PolicyKey, Vec<(Name, Name)>>,
 }
 
 /// What a change of a pod or node means for others.
@@ -40,6 +43,18 @@ impl Surroundings {
     /// Takes in how late probes begin; whether that is news.
     pub(super) fn apply_lateness(&mut self, lateness: Duration) -> bool {
         std::mem::replace(&mut self.lateness, lateness) != lateness
+    }
+
+    /// Takes in which machines a policy has in maintenance; those of which that is news.
+    pub(super) fn apply_maintenance(&mut self, key: &PolicyKey, machines: Vec<(Name, Name)>) -> Vec<Name> {
+        let before = match machines.is_empty() {
+            true => self.maintenance.remove(key),
+            false => self.maintenance.insert(key.clone(), machines.clone()),
+        };
+        let before = before.unwrap_or_default();
+        let gone = before.iter().filter(|machine| !machines.contains(machine));
+        let new = machines.iter().filter(|machine| !before.contains(machine));
+        gone.chain(new).map(|(machine, _)| Name::clone(machine)).collect()
     }
 
     pub(super) fn apply_pod(&mut self, key: &PodKey, facts: Option<Arc<PodFacts>>) -> Effect {
@@ -75,7 +90,8 @@ impl Surroundings {
             return Effect::default();
         }
         let place = |facts: &Option<Arc<NodeFacts>>| {
-            facts.as_ref().map(|facts| (facts.zone.clone(), facts.region.clone())).unwrap_or_default()
+            let told = |facts: &Arc<NodeFacts>| (facts.zone.clone(), facts.region.clone(), facts.maintenance.clone());
+            facts.as_ref().map(told).unwrap_or_default()
         };
         let endpoints = place(&before) != place(&facts);
         let owner = Name::from(format!("the pods of node {name}"));
@@ -160,6 +176,15 @@ impl Lookup for Surroundings {
 
     fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    fn maintenance(&self, namespace: &Name, machine: &Name) -> Option<&Name> {
+        let node = self.nodes.get(machine).and_then(|node| node.maintenance.as_ref());
+        node.or_else(|| {
+            let first = PolicyKey { namespace: Name::clone(namespace), name: "".into() };
+            let own = self.maintenance.range(first..).take_while(|(key, _)| key.namespace == *namespace);
+            own.flat_map(|(_, machines)| machines).find(|(name, _)| name == machine).map(|(_, reason)| reason)
+        })
     }
 
     fn lateness(&self) -> Duration {

@@ -17,6 +17,8 @@ pub(crate) struct Contacts(HashMap<SourceId, u64>);
 #[derive(Debug, Default)]
 pub(crate) struct Silent {
     pub(crate) origins: BTreeSet<Arc<Origin>>,
+    /// Since when the longest silent one is trusted no more, on the monotonic clock.
+    pub(crate) since_ms: Option<u64>,
     /// When a further source will have been.
     pub(crate) again_ms: Option<u64>,
 }
@@ -24,9 +26,10 @@ pub(crate) struct Silent {
 // === impl Contacts ===
 
 impl Contacts {
-    pub(crate) fn heard(&mut self, source: SourceId, at_ms: u64) {
+    /// Whether that is news.
+    pub(crate) fn heard(&mut self, source: SourceId, at_ms: u64) -> bool {
         let last = self.0.entry(source).or_default();
-        *last = at_ms.max(*last);
+        at_ms > std::mem::replace(last, at_ms.max(*last))
     }
 
     /// A source of which nothing was ever told is not judged.
@@ -43,6 +46,7 @@ impl Contacts {
             let until = last.saturating_add(after_ms);
             if until <= now_ms {
                 silent.origins.insert(Arc::clone(origin));
+                silent.since_ms = Some(silent.since_ms.map_or(until, |since_ms| since_ms.min(until)));
             } else {
                 silent.again_ms = Some(silent.again_ms.map_or(until, |at| at.min(until)));
             }
@@ -67,22 +71,25 @@ fn sources(origin: &Origin) -> [SourceId; 2] {
     [SourceId::of(kind, Name::clone(instance)), SourceId::only(kind)]
 }
 
-/// Says of a service that it is stale, and takes the endpoints of silent origins from callers if its policy wants that.
-pub(crate) fn mark(service: &mut Service, staleness: &Staleness, silent: &BTreeSet<Arc<Origin>>) {
-    service.stale = true;
+/// Says of a service since when it is stale, in seconds since the epoch, and takes the endpoints of silent origins from
+/// callers if its policy wants that.
+pub(crate) fn mark(service: &mut Service, staleness: &Staleness, silent: &BTreeSet<Arc<Origin>>, since_s: i64) {
+    service.stale = Some(since_s);
     match staleness.then {
         WhenStale::Serve => {}
         WhenStale::Refuse => {
-            let reason = Name::from(format!("stale: its source has been silent for {} s", staleness.after.as_secs()));
-            let refuse = |member: &Member| match silent.contains(&member.origin) && member.conditions.ready {
-                true => Member {
-                    conditions: Conditions { ready: false, ..member.conditions },
-                    reason: Name::clone(&reason),
-                    ..member.clone()
-                },
-                false => member.clone(),
-            };
-            service.endpoints = service.endpoints.iter().map(refuse).collect();
+            let reason = Name::from(format!(
+                "stale: its source has been silent for more than {}",
+                crate::time::words(staleness.after)
+            ));
+            let refused = service.endpoints.iter().filter(|member| member.conditions.ready);
+            let refused = refused.filter(|member| silent.contains(&member.origin)).map(|member| Member {
+                conditions: Conditions { ready: false, ..member.conditions },
+                reason: Name::clone(&reason),
+                ..member.clone()
+            });
+            let refused: Vec<_> = refused.collect();
+            service.endpoints = service.endpoints.with(refused.iter().map(|member| member.id).collect(), refused);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Tests: what a merge needs history or a clock for.
 
+mod machines;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use crate::input::{
     Contribution, Families, Input, Origin, OriginKind, PodFacts, ServiceFacts, ServiceKind, TrafficDistribution,
 };
 use crate::model::{Addresses, Conditions, Endpoint, HealthSource, PodRef, ServiceKey, Uid};
-use crate::policy::{Policy, RemovalGuard, Staleness, WhenStale};
+use crate::policy::{PolicyKey, RemovalGuard, Scope, Staleness, Statement, WhenStale};
 use crate::source::{SourceId, SourceKind};
 use crate::time::Now;
 
@@ -57,6 +59,8 @@ fn slice(ready: &[u8]) -> Input {
         problems: Arc::default(),
         generation: None,
         time_to_evict: None,
+        deregister_after: None,
+        penalties: Vec::new(),
     })
 }
 
@@ -71,19 +75,22 @@ fn pod_is(n: u8, there: bool) -> Input {
     Input::Pod("shop".into(), format!("pod-{n}").into(), there.then(|| Arc::new(facts)))
 }
 
-fn policy(policy: Policy) -> Input {
-    Input::Policy(key(), Some(Arc::new(policy)))
+fn policy(statement: Statement) -> Input {
+    let statement = Statement { service: Some("web".into()), ..statement };
+    Input::Policy(PolicyKey::new("shop", "web"), Some(Arc::new(statement)))
 }
 
-/// Half of a zone of four or more, within 10 s, held for 60 s.
+const GUARD: RemovalGuard = RemovalGuard {
+    percent_max: 50,
+    endpoints_min: 4,
+    window: Duration::from_secs(10),
+    hold: Duration::from_secs(60),
+    scope: Scope::All,
+};
+
+/// Half of four or more, within 10 s, held for 60 s.
 fn guarded() -> Input {
-    let guard = RemovalGuard {
-        percent_max: 50,
-        endpoints_min: 4,
-        window: Duration::from_secs(10),
-        hold: Duration::from_secs(60),
-    };
-    policy(Policy { removal: Some(guard), staleness: None })
+    policy(Statement { removal: Some(Some(GUARD)), ..Statement::default() })
 }
 
 /// What is said when, and then (callable, held, when to ask again), times in seconds.
@@ -159,8 +166,12 @@ fn the_hold_ends_where_the_owner_of_the_instances_says_that_they_are_gone() {
 
 #[test]
 fn a_silent_source_makes_stale_and_its_word_makes_fresh_again() {
-    let stale =
-        |then| policy(Policy { removal: None, staleness: Some(Staleness { after: Duration::from_secs(30), then }) });
+    let stale = |then| {
+        policy(Statement {
+            staleness: Some(Some(Staleness { after: Duration::from_secs(30), then })),
+            ..Statement::default()
+        })
+    };
     let heard = |at: u64| Input::Contact(SourceId::only(SourceKind::EndpointSlices), at * 1_000);
     play(&[
         (0, &[service(), stale(WhenStale::Refuse), slice(&ZONE_A), heard(0)], (4, 0, Some(30))),

@@ -32,6 +32,7 @@ fn member(id: u64, reason: &str) -> Member {
         since_ms: None,
         reason: reason.into(),
         checks: Arc::default(),
+        treatment: None,
     }
 }
 

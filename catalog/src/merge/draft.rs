@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::claims::contest;
@@ -16,6 +16,9 @@ use crate::members::Members;
 use crate::model::{EndpointId, Name, Port, Ports, ServiceKey};
 use crate::policy::Policy;
 use crate::service::{Excluded, Registered, Service, Why};
+
+/// Before it is known which one is in force.
+static NONE: LazyLock<Arc<Policy>> = LazyLock::new(Arc::default);
 
 /// A service in the making. Its result is at all times that of [`super::merge`].
 #[derive(Debug)]
@@ -240,9 +243,10 @@ impl Said {
             endpoints: members,
             excluded,
             registrations: Arc::clone(&self.registrations),
-            policy: Policy::default(),
+            policy: Arc::clone(&NONE),
             held: 0,
-            stale: false,
+            damped: 0,
+            stale: None,
             told: self.told,
             version: Version::default(),
             story: Version::default(),
@@ -275,6 +279,7 @@ fn registered(contribution: &Contribution, lateness: Duration) -> Option<Registe
             generation: contribution.generation,
             problems: Arc::clone(&contribution.problems),
             time_to_evict: contribution.time_to_evict.map(|time| TimeToEvict { lateness, ..time }),
+            deregister_after: contribution.deregister_after,
         }),
     }
 }

@@ -47,7 +47,12 @@ impl Judgement {
 
 impl<L: Lookup> Context<'_, L> {
     pub(crate) fn judge(&self, origin: &Origin, endpoint: &Endpoint, pod: Pod<'_>) -> Judgement {
+        let machine = endpoint.attributes.machine.as_ref();
+        let maintenance = machine.and_then(|machine| self.lookup.maintenance(&origin.namespace, machine));
         match &endpoint.health_source {
+            HealthSource::Unchecked | HealthSource::Verdict if let Some(reason) = maintenance => {
+                Judgement::of(Health::Maintenance, reason, None).with_checks(self.verdict(origin, endpoint))
+            }
             HealthSource::Conditions { .. } => {
                 let publish_not_ready = self.statements.facts.as_ref().is_some_and(|facts| facts.publish_not_ready);
                 judge_conditions(endpoint.conditions, pod, publish_not_ready)

@@ -39,6 +39,8 @@ pub trait Lookup {
     fn node(&self, name: &str) -> Option<&NodeFacts>;
     /// The verdict on an endpoint of an origin.
     fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict>;
+    /// Why an operator has a machine in maintenance for the registrations of a namespace.
+    fn maintenance(&self, namespace: &Name, machine: &Name) -> Option<&Name>;
     /// The address guard.
     fn guard(&self) -> &Guard;
     /// How late probes begin.

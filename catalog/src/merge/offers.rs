@@ -245,6 +245,7 @@ impl<'a, L: Lookup> Context<'a, L> {
             since_ms: judgement.since_ms,
             reason: judgement.reason,
             checks: judgement.checks,
+            treatment: None,
             endpoint,
         }
     }

@@ -96,6 +96,8 @@ pub fn contribution(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint
         problems: Arc::default(),
         generation: None,
         time_to_evict: None,
+        deregister_after: None,
+        penalties: Vec::new(),
     }
 }
 

@@ -71,6 +71,7 @@ impl Instance {
             ports: own,
             hostname: optional(&said.hostname, is_label, "hostname", "give its first label alone, such as db-1")?,
             zone: optional(&said.zone, is_label_value, "zone", "give it as the nodes' label has it, such as eu-1a")?,
+            machine: Some(machine.to_owned()),
             weight: weight(said.weight)?,
             tags: tags(&said.tags)?,
             metadata: metadata(machine, &said.metadata)?,

@@ -72,7 +72,10 @@ impl Seen {
         let judged = excluded.map(|excluded| {
             // Whoever has the address now may fail or leave: who could take its place has to be known.
             let addresses = match &excluded.why {
-                Why::Claimed { .. } => excluded.endpoint.as_ref().map(|endpoint| endpoint.addresses),
+                // Who was taken out because it failed returns when it passes.
+                Why::Claimed { .. } | Why::Deregistered(_) => {
+                    excluded.endpoint.as_ref().map(|endpoint| endpoint.addresses)
+                }
                 _ => None,
             };
             (Name::clone(&excluded.name), addresses)

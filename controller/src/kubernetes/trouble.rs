@@ -49,7 +49,7 @@ pub fn is_not_served(error: &kube::Error) -> bool {
 
 fn not_served(source: Source) -> String {
     let remedy = match source {
-        Source::ServiceRegistrations | Source::CatalogEntries => {
+        Source::ServiceRegistrations | Source::Policies | Source::CatalogEntries => {
             "apply manifests/crds, or run helm upgrade with crds.enabled=true"
         }
         Source::ServiceCidrs => {

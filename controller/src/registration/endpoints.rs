@@ -50,7 +50,7 @@ impl Reader {
         tags.dedup();
         let metadata =
             endpoint.metadata.iter().map(|(key, value)| (self.names.get(key), self.names.get(value))).collect();
-        self.attributes.share(Attributes { tags, metadata })
+        self.attributes.share(Attributes { tags, metadata, machine: self.names.maybe(endpoint.machine.as_deref()) })
     }
 
     /// The ports of the registration, with the numbers that an endpoint has instead.

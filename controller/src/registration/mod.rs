@@ -103,6 +103,8 @@ impl Reader {
             problems: problems.into(),
             generation: registration.metadata.generation,
             time_to_evict: checks::time_to_evict(&checks, heartbeat.as_deref()),
+            deregister_after: spec.deregister_after.map(Into::into),
+            penalties: restored::penalties(registration),
         };
         let planned = |endpoint: &Arc<Endpoint>| Planned {
             name: Name::clone(&endpoint.name),

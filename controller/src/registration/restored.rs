@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rollcall_catalog::input::{CheckVerdict, Verdict};
 use rollcall_catalog::model::{Addresses, Health, Name};
+use rollcall_catalog::treatment::Penalty;
 use rollcall_crds::{self as api, CheckStatus, EndpointStatus, ServiceRegistration};
 use rollcall_health::plan as health;
 use xxhash_rust::xxh3::xxh3_64;
@@ -59,6 +60,17 @@ impl Restored {
 /// What is kept of a name.
 pub fn hash(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
+}
+
+/// What the status says of the falls of endpoints. Of those that the catalog has seen fall it knows better.
+pub fn penalties(registration: &ServiceRegistration) -> Vec<(Name, Penalty)> {
+    let told = registration.status.iter().flat_map(|status| &status.endpoints);
+    let penalty = |said: &EndpointStatus| {
+        let flaps = said.flaps.as_ref()?;
+        let penalty = Penalty { value: flaps.penalty, at_ms: flaps.at.0.as_millisecond(), damped: flaps.damped };
+        Some((said.name.as_str().into(), penalty))
+    };
+    told.filter_map(penalty).collect()
 }
 
 fn verdict(said: &EndpointStatus) -> Option<Verdict> {

@@ -2,9 +2,11 @@
 
 use rollcall_admin::{Ask, Reply};
 use rollcall_catalog::model::{Attributes, Endpoint, ServiceKey};
+use rollcall_catalog::policy::Section;
 use rollcall_catalog::service::Service;
 use serde_json::{Value, json};
 
+use crate::policy::words;
 use crate::writer::Snapshots;
 
 /// Answers `/debug/catalog/NAMESPACE/NAME`; without a name, the list of services.
@@ -41,6 +43,13 @@ fn explain(service: &Service) -> Value {
         said["since_ms"] = member.since_ms.into();
         said["ready"] = member.conditions.ready.into();
         said["serving"] = member.conditions.serving.into();
+        if let Some(treatment) = &member.treatment {
+            said["held"] = treatment.held.into();
+            said["damped"] = treatment.damped.into();
+            said["penalty"] =
+                treatment.penalty.map(|penalty| json!({ "value": penalty.value, "at_ms": penalty.at_ms })).into();
+        }
+        said["machine"] = member.attributes.machine.as_deref().into();
         said["terminating"] = member.conditions.terminating.into();
         said
     });
@@ -62,7 +71,9 @@ fn explain(service: &Service) -> Value {
         "service": service.key.to_string(),
         "version": service.version.to_string(),
         "exists": service.exists(),
-        "stale": service.stale,
+        "stale_since_s": service.stale,
+        "damped": service.damped,
+        "policy": policy(service),
         "held": service.held,
         "time_to_evict_ms": service.time_to_evict().map(|time| time.total().as_millis() as u64),
         "buckets": service.buckets(),
@@ -70,6 +81,16 @@ fn explain(service: &Service) -> Value {
         "excluded": excluded.collect::<Vec<_>>(),
         "registrations": registrations.collect::<Vec<_>>(),
     })
+}
+
+/// Every section, those of the cluster's default included.
+fn policy(service: &Service) -> Value {
+    let section = |section: Section| {
+        let from = service.policy.source(section).map(|name| format!("DiscoveryPolicy/{name}"));
+        let from = from.unwrap_or_else(|| "the cluster's default".to_owned());
+        (section.as_str().to_owned(), json!({ "from": from, "says": words::says(&service.policy, section) }))
+    };
+    Section::ALL.into_iter().map(section).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn endpoint(endpoint: &Endpoint, attributes: &Attributes) -> Value {

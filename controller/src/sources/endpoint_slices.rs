@@ -68,6 +68,8 @@ impl EndpointSlices {
             problems: Arc::default(),
             generation: None,
             time_to_evict: None,
+            deregister_after: None,
+            penalties: Vec::new(),
         })
     }
 

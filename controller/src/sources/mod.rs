@@ -2,8 +2,8 @@
 //!
 //! - [`flags`]: what is watched, and where
 //! - [`watches`]: starts the watches of each kind: one for the cluster, or one for each namespace
-//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`catalog_entries`], [`leases`]: what
-//!   each becomes
+//! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`policies`],
+//!   [`catalog_entries`], [`leases`]: what each becomes
 
 pub mod catalog_entries;
 pub mod endpoint_slices;
@@ -11,6 +11,7 @@ pub mod flags;
 pub mod leases;
 pub mod nodes;
 pub mod pods;
+pub mod policies;
 pub mod registrations;
 pub mod service_cidrs;
 pub mod services;
@@ -39,6 +40,7 @@ use flags::SourceArgs;
 use leases::Leases;
 use nodes::Nodes;
 use pods::Pods;
+use policies::Policies;
 use registrations::Registrations;
 use service_cidrs::ServiceCidrs;
 use services::Services;
@@ -82,6 +84,7 @@ pub fn start(
         resolve::before(registrations, args.resolv_conf.clone(), clock)
     };
     watches.of_namespaces(Source::ServiceRegistrations, registrations);
+    watches.of_namespaces(Source::Policies, || Policies::new(inbox.clone(), observations.clone()));
     if wanted.contains(&Source::Nodes) {
         watches.of_cluster(Source::Nodes, Nodes::new(inbox.clone()));
     }

@@ -24,6 +24,8 @@ pub struct Nodes {
 }
 
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+/// Its value is the reason: registered endpoints whose `machine` is the node are taken out.
+const MAINTENANCE_ANNOTATION: &str = "rollcall.dev/maintenance";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
 
 // === impl Nodes ===
@@ -38,6 +40,8 @@ impl Nodes {
         let label =
             |label: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(label)).map(String::as_str);
         let (zone, region) = (label(ZONE_LABEL), label(REGION_LABEL));
+        let annotations = node.metadata.annotations.as_ref();
+        let maintenance = annotations.and_then(|all| all.get(MAINTENANCE_ANNOTATION)).map(String::as_str);
         let spec = node.spec.iter();
         let blocks = spec.flat_map(|spec| spec.pod_cidrs.iter().flatten().chain(&spec.pod_cidr));
         let mut pod_cidrs: Vec<_> = blocks.filter_map(|block| block.parse().ok()).collect();
@@ -52,6 +56,7 @@ impl Nodes {
             region: self.names.maybe(region),
             addresses: addresses.into(),
             pod_cidrs,
+            maintenance: self.names.maybe(maintenance),
         }
     }
 }

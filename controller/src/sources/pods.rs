@@ -44,7 +44,7 @@ impl Pods {
         PodFacts {
             uid: pod.metadata.uid.as_deref().and_then(Uid::of),
             addresses: Addresses::first_of_each(ips.filter_map(|ip| ip.parse().ok())),
-            attributes: self.attributes.share(Attributes { tags: Vec::new(), metadata }),
+            attributes: self.attributes.share(Attributes { metadata, ..Attributes::default() }),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             finished,
         }

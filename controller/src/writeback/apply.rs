@@ -11,7 +11,9 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions
 use kube::{Client, Resource, ResourceExt};
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::{CatalogEntry, ServiceRegistration, ServiceRegistrationStatus};
+use rollcall_crds::{
+    CatalogEntry, DiscoveryPolicy, DiscoveryPolicyStatus, ServiceRegistration, ServiceRegistrationStatus,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -20,7 +22,7 @@ use tracing::{Instrument, debug, field, info_span, warn};
 
 use super::metrics::Metrics;
 use super::observed::Seen;
-use super::{entries, limits, slices, status};
+use super::{entries, limits, policies, slices, status};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::denial::Denial;
 use crate::kubernetes::denial_notices::DenialNotices;
@@ -44,6 +46,8 @@ pub enum Work {
     },
     /// A registration's status, and the Events of what it says anew.
     Status(ObjectKey, String, Box<ServiceRegistrationStatus>, Vec<Event>),
+    /// A policy's status.
+    Policy(ObjectKey, String, Box<DiscoveryPolicyStatus>),
     /// A CatalogEntry, over the version that stands there.
     Entry(Box<CatalogEntry>, Option<String>),
     /// A CatalogEntry whose service is gone.
@@ -108,7 +112,7 @@ impl Work {
         match self {
             Self::Slices { create, change, delete } => create.len() + change.len() + delete.len(),
             Self::Status(.., events) => 1 + events.len(),
-            Self::Entry(..) | Self::RemoveEntry(..) => 1,
+            Self::Policy(..) | Self::Entry(..) | Self::RemoveEntry(..) => 1,
         }
     }
 }
@@ -153,10 +157,16 @@ impl Applier {
         match work {
             Work::Slices { create, change, delete } => self.slices(create, change, delete, &mut done).await,
             Work::Status(key, version, status, events) => {
-                let written = self.status(&key, version, &status).await.map(|written| Seen::registration(&written));
+                let written = self.status::<ServiceRegistration>("status", &key, version, &status).await;
+                let written = written.map(|written| Seen::registration(&written));
                 if done.take(&key.name, status::version(&status), written) {
                     self.publish(if done.failures.is_empty() { events } else { Vec::new() }).await;
                 }
+            }
+            Work::Policy(key, version, status) => {
+                let written = self.status::<DiscoveryPolicy>("policystatus", &key, version, &status).await;
+                let written = written.map(|written| Seen::policy(&written));
+                done.take(&key.name, policies::version(&status), written);
             }
             Work::Entry(entry, version) => {
                 let (name, content) = (entry.name_any(), entries::version(&entry));
@@ -222,23 +232,27 @@ impl Applier {
         self.guarded(kind, &namespace, &name, api.patch(&name, &params, &Patch::Apply(&object))).await
     }
 
-    async fn status(
+    async fn status<K>(
         &self,
+        kind: &'static str,
         key: &ObjectKey,
         version: String,
-        status: &ServiceRegistrationStatus,
-    ) -> Result<ServiceRegistration, Failure> {
-        let api: Api<ServiceRegistration> = Api::namespaced(self.client.clone(), &key.namespace);
+        status: &(impl Serialize + Sync),
+    ) -> Result<K, Failure>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &key.namespace);
         let patch = json!({
-            "apiVersion": format!("{}/{}", rollcall_crds::GROUP, rollcall_crds::VERSION),
-            "kind": "ServiceRegistration",
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
             "metadata": { "resourceVersion": version },
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&patch);
         let write = api.patch_status(&key.name, &params, &patch);
-        self.guarded("status", &key.namespace, &key.name, write).await
+        self.guarded(kind, &key.namespace, &key.name, write).await
     }
 
     /// Deletes an object as it was seen; that it is gone already is as good.

@@ -2,7 +2,7 @@
 
 mod outcome;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::input::OriginKind;
 use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_catalog::policy::PolicyKey;
+use rollcall_catalog::report::Report;
 use rollcall_catalog::service::Service;
 use rollcall_catalog::snapshot::{Changes, Revision};
 
@@ -20,6 +22,7 @@ use super::pace::Pace;
 use super::plan::Planner;
 use super::queue::{Queue, Target};
 use super::setbacks::Setbacks;
+use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 
 /// What is known, and what is to be done about it.
@@ -41,6 +44,8 @@ pub struct Desk {
     tales: Pace<Name>,
     /// Events beyond their namespace's share.
     untold: u64,
+    /// What became of policies, as far as it is queued.
+    told: Arc<BTreeMap<PolicyKey, Arc<Report>>>,
 }
 
 /// One moment, by both clocks.
@@ -63,6 +68,9 @@ pub enum Word {
     Refused(String),
 }
 
+/// Nothing is written before what stands there of these has been seen.
+const UNSEEN: [Source; 4] =
+    [Source::EndpointSlices, Source::ServiceRegistrations, Source::Policies, Source::CatalogEntries];
 /// Targets written at once at most.
 pub const BUSY_MAX: usize = 16;
 /// A status waits for its slices so long at most: slices that change all the time must not keep it from being told.
@@ -83,13 +91,14 @@ impl Desk {
             queue: Queue::default(),
             budget: Budget::new(writes_per_second),
             setbacks: Setbacks::default(),
-            unseen: [Source::EndpointSlices, Source::ServiceRegistrations, Source::CatalogEntries].into(),
+            unseen: UNSEEN.into(),
             queued: Revision::default(),
             term: None,
             waited: HashMap::new(),
             entries: Pace::new(ENTRIES.0, ENTRIES.1),
             tales: Pace::new(TALES.0, TALES.1),
             untold: 0,
+            told: Arc::default(),
         }
     }
 
@@ -121,6 +130,7 @@ impl Desk {
         } else {
             self.queue_changes(snapshot, now.mono_ms);
         }
+        self.queue_policies(snapshot, now.mono_ms);
         self.queued = snapshot.revision();
         self.due(snapshot, now)
     }
@@ -171,7 +181,7 @@ impl Desk {
     /// an entry that changes all the time is written at its pace.
     fn waits(&mut self, target: &Target, now_ms: u64) -> Option<u64> {
         match target {
-            Target::Slices(_) => None,
+            Target::Slices(_) | Target::Policy(_) => None,
             Target::Entry(key) => {
                 let wait_ms = self.entries.wait_ms(key, now_ms);
                 (wait_ms > 0).then(|| now_ms + wait_ms)
@@ -196,7 +206,7 @@ impl Desk {
     /// Takes from a work the Events that are beyond their namespace's share, or that nothing would take.
     fn share(&mut self, target: &Target, work: &mut Work, now_ms: u64) {
         match work {
-            Work::Slices { .. } => {}
+            Work::Slices { .. } | Work::Policy(..) => {}
             Work::Entry(..) | Work::RemoveEntry(..) => {
                 if let Target::Entry(key) = target {
                     self.entries.spend(key, now_ms);
@@ -235,6 +245,21 @@ impl Desk {
         }
         for key in statuses {
             self.queue.add(Target::Status(key), now_ms);
+        }
+        self.told = Arc::default();
+    }
+
+    /// Those of which there is something new to tell.
+    fn queue_policies(&mut self, snapshot: &Snapshot, now_ms: u64) {
+        let told = std::mem::replace(&mut self.told, Arc::clone(snapshot.policies()));
+        if Arc::ptr_eq(&told, &self.told) {
+            return;
+        }
+        let is_new =
+            |(key, report): &(&PolicyKey, &Arc<Report>)| told.get(key).is_none_or(|told| !Arc::ptr_eq(told, report));
+        for (key, _) in snapshot.policies().iter().filter(is_new) {
+            let key = ObjectKey { namespace: Name::clone(&key.namespace), name: Name::clone(&key.name) };
+            self.queue.add(Target::Policy(key), now_ms);
         }
     }
 
@@ -307,6 +332,15 @@ impl Desk {
                 if let Some(service) = self.observed.remove_registration(&key) {
                     self.queue.add(Target::Entry(service), now_ms);
                 }
+            }
+            Seen::Policy(key, seen) => {
+                if self.observed.put_policy(key.clone(), seen) {
+                    self.queue.add(Target::Policy(key), now_ms);
+                }
+            }
+            Seen::PolicyGone(key) => {
+                self.setbacks.stands(&Target::Policy(key.clone()));
+                self.observed.policies.remove(&key);
             }
             Seen::Unreadable(key) => self.observed.put_unreadable(key),
             Seen::Synced(source) => {

@@ -14,6 +14,7 @@ use super::entry_labels;
 use super::evict;
 use super::limits::{self, Cutter};
 use super::observed::SeenEntry;
+use super::policies;
 use super::status;
 
 /// The entry that should stand in the API, with `labels`. It keeps the time of the last change as long as the revision stays.
@@ -53,6 +54,10 @@ pub fn desired(
         endpoints_omitted: number(listed.saturating_sub(limits::ENTRY_ENDPOINTS)),
         conflicts_omitted: number(conflicts.len().saturating_sub(limits::ENTRY_CONFLICTS)),
         conflicts: conflicts.into_iter().take(limits::ENTRY_CONFLICTS).collect(),
+        policy: policies::in_force(service),
+        held: number(service.held),
+        damped: number(service.damped),
+        stale_since: service.stale.and_then(|since_s| Timestamp::from_second(since_s).ok()).map(Time),
         revision,
         last_change_time: Some(Time(status::whole_seconds(unchanged.unwrap_or(now)))),
         time_to_evict: service.time_to_evict().map(|terms| evict::terms(&terms).total),
@@ -158,6 +163,7 @@ fn conflict(excluded: &Excluded) -> Option<Conflict> {
         | Why::NoService
         | Why::PodGone
         | Why::Alias(_)
+        | Why::Deregistered(_)
         | Why::Family(_) => None,
     }
 }

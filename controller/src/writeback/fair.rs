@@ -102,7 +102,7 @@ impl Lane {
 fn lane(target: &Target) -> usize {
     match target {
         Target::Slices(_) => 0,
-        Target::Status(_) => 1,
+        Target::Status(_) | Target::Policy(_) => 1,
         Target::Entry(_) => 2,
     }
 }

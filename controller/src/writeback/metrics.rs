@@ -40,8 +40,9 @@ struct Object {
     object: &'static str,
 }
 
-/// What is written: the EndpointSlices of services, statuses of registrations, CatalogEntries, and Events of statuses.
-const OBJECTS: [&str; 4] = ["endpointslice", "status", "catalogentry", "event"];
+/// What is written: the EndpointSlices of services, statuses of registrations and policies, CatalogEntries, and Events of
+/// statuses.
+const OBJECTS: [&str; 5] = ["endpointslice", "status", "catalogentry", "policystatus", "event"];
 /// What becomes of a write.
 const RESULTS: [&str; 6] = ["written", "conflict", "timeout", "refused", "unreachable", "not_leading"];
 
@@ -85,7 +86,7 @@ impl Metrics {
     /// Registers `rollcall_writeback_…`.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         let help = "Writes to the Kubernetes API: EndpointSlices, statuses of registrations (their Events included) and \
-                    CatalogEntries; written counts writes that were made, the other results attempts that ended so. Only \
+                    policies, and CatalogEntries; written counts writes that were made, the other results attempts that ended so. Only \
                     the leader writes, and nothing while nothing changes; conflict now and then is normal (somebody else \
                     wrote since the object was seen, and it is looked at again), refused and unreachable are not";
         registry.register("rollcall_writeback_writes", help, self.writes.clone());

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - [`slices`], [`entries`], [`status`], [`events`]: what should stand there, as pure functions of a service
+//! - [`policies`]: the status of a policy, and what is told of policies in the others
 //! - [`entry_labels`]: which labels an entry has
 //! - [`limits`]: what the API server takes of what we copy
 //! - [`observed`]: what does stand there
@@ -35,6 +36,7 @@ pub mod observed;
 pub mod owned;
 pub mod pace;
 pub mod plan;
+pub mod policies;
 pub mod queue;
 pub mod run;
 pub mod setbacks;

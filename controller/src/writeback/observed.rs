@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::ResourceExt;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::{CatalogEntry, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, DiscoveryPolicy, ServiceRegistration};
 use tokio::sync::mpsc;
 
 pub use self::registration::{SeenEndpoint, SeenRegistration, Told};
-use super::{entries, owned, slices};
+use super::{entries, owned, policies, slices};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 
@@ -35,6 +35,10 @@ pub enum Seen {
     RegistrationGone(ObjectKey),
     /// A registration is there and cannot be decoded.
     Unreadable(ObjectKey),
+    /// A policy.
+    Policy(ObjectKey, SeenPolicy),
+    /// A policy is gone.
+    PolicyGone(ObjectKey),
     /// Every object of a kind has been seen once.
     Synced(Source),
 }
@@ -68,6 +72,19 @@ pub struct SeenEntry {
     pub last_change: Option<Timestamp>,
 }
 
+/// A policy as it stands in the API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenPolicy {
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its generation, for `observedGeneration`.
+    pub generation: Option<i64>,
+    /// The version of its status.
+    pub status: Version,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+}
+
 /// The way of the watches to the write-back.
 #[derive(Clone, Debug)]
 pub struct Observations(mpsc::Sender<Seen>);
@@ -79,6 +96,8 @@ pub struct Observed {
     slice_services: HashMap<ObjectKey, ServiceKey>,
     /// CatalogEntries.
     pub entries: HashMap<ServiceKey, SeenEntry>,
+    /// DiscoveryPolicies.
+    pub policies: HashMap<ObjectKey, SeenPolicy>,
     registrations: HashMap<ObjectKey, SeenRegistration>,
     by_service: HashMap<ServiceKey, BTreeSet<ObjectKey>>,
     /// Registrations that are there and cannot be decoded.
@@ -111,6 +130,18 @@ impl Seen {
     /// A registration.
     pub fn registration(registration: &ServiceRegistration) -> Self {
         Self::Registration(ObjectKey::of(&registration.metadata), Box::new(SeenRegistration::of(registration)))
+    }
+
+    /// A policy.
+    pub fn policy(policy: &DiscoveryPolicy) -> Self {
+        let status = policy.status.clone().unwrap_or_default();
+        let seen = SeenPolicy {
+            resource_version: policy.resource_version().unwrap_or_default(),
+            generation: policy.metadata.generation,
+            status: policies::version(&status),
+            conditions: status.conditions,
+        };
+        Self::Policy(ObjectKey::of(&policy.metadata), seen)
     }
 }
 
@@ -211,6 +242,15 @@ impl Observed {
             return false;
         }
         self.entries.insert(key, seen.clone()) != Some(seen)
+    }
+
+    /// A policy as it stands now; whether that is news.
+    pub fn put_policy(&mut self, key: ObjectKey, seen: SeenPolicy) -> bool {
+        let known = self.policies.get(&key);
+        if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {
+            return false;
+        }
+        self.policies.insert(key, seen.clone()) != Some(seen)
     }
 
     /// A registration as it stands now; whether that is news.

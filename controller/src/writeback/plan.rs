@@ -7,6 +7,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_catalog::policy::PolicyKey;
 use rollcall_catalog::service::Service;
 use rollcall_crds::conditions;
 
@@ -17,7 +18,7 @@ use super::queue::Target;
 use super::setbacks::Setbacks;
 use super::slices::{self, Cut};
 use super::status::Publication;
-use super::{entries, entry_labels, events, status};
+use super::{entries, entry_labels, events, policies, status};
 use crate::kubernetes::ObjectKey;
 
 /// Plans writes from what is known at one moment.
@@ -60,6 +61,7 @@ impl Planner<'_> {
             Target::Slices(key) => self.slices(target, key),
             Target::Entry(key) => self.entry(target, key, now),
             Target::Status(key) => self.status(target, key, now),
+            Target::Policy(key) => self.policy(target, key, now),
         }
     }
 
@@ -206,6 +208,21 @@ impl Planner<'_> {
         }
         let events = events::transitions(key, seen, &desired, now);
         plan.work = Some(Work::Status(key.clone(), seen.resource_version.clone(), Box::new(desired), events));
+        plan
+    }
+
+    fn policy(&self, target: &Target, key: &ObjectKey, now: Timestamp) -> Plan {
+        let mut plan = Plan::default();
+        let Some(seen) = self.observed.policies.get(key) else { return plan };
+        let policy = PolicyKey { namespace: Name::clone(&key.namespace), name: Name::clone(&key.name) };
+        let report = self.snapshot.policies().get(&policy);
+        // The catalog is about to take in what was seen, or the watch to tell of what the catalog has.
+        let Some(report) = report.filter(|report| report.statement.generation == seen.generation) else { return plan };
+        let desired = policies::desired(seen, report, now);
+        let content = policies::version(&desired);
+        if content != seen.status && !self.holds(&mut plan.held_until_ms, target, &key.name, content, false) {
+            plan.work = Some(Work::Policy(key.clone(), seen.resource_version.clone(), Box::new(desired)));
+        }
         plan
     }
 

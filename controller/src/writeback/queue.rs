@@ -19,6 +19,8 @@ pub enum Target {
     Status(ObjectKey),
     /// The CatalogEntry of a service.
     Entry(ServiceKey),
+    /// The status of a DiscoveryPolicy.
+    Policy(ObjectKey),
 }
 
 /// Targets that are due, those that are being worked on, and those that wait.
@@ -54,6 +56,7 @@ impl Target {
             Self::Slices(_) => "endpointslice",
             Self::Status(_) => "status",
             Self::Entry(_) => "catalogentry",
+            Self::Policy(_) => "policystatus",
         }
     }
 
@@ -61,7 +64,7 @@ impl Target {
     pub fn namespace(&self) -> &Name {
         match self {
             Self::Slices(key) | Self::Entry(key) => &key.namespace,
-            Self::Status(key) => &key.namespace,
+            Self::Status(key) | Self::Policy(key) => &key.namespace,
         }
     }
 }
@@ -72,6 +75,7 @@ impl fmt::Display for Target {
             Self::Slices(key) => write!(f, "EndpointSlices of {key}"),
             Self::Status(key) => write!(f, "status of registration {}/{}", key.namespace, key.name),
             Self::Entry(key) => write!(f, "CatalogEntry {key}"),
+            Self::Policy(key) => write!(f, "status of policy {}/{}", key.namespace, key.name),
         }
     }
 }

@@ -10,13 +10,15 @@ use rollcall_catalog::digest::{Digest, Version};
 use rollcall_catalog::input::{Fault, ServiceKind};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::service::{Member, Registered, Service, Why};
+use rollcall_catalog::treatment::Penalty;
 use rollcall_crds::conditions::{self, accepted, published, ready};
-use rollcall_crds::{EndpointStatus, Health as ApiHealth, ServiceRegistrationStatus};
+use rollcall_crds::{EndpointStatus, FlapStatus, Health as ApiHealth, ServiceRegistrationStatus};
 
 use super::entries;
 use super::evict;
 use super::limits;
 use super::observed::{SeenEndpoint, SeenRegistration};
+use super::policies;
 
 /// What is known of the EndpointSlices of a registration's service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +58,16 @@ pub fn desired(
     let published = published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication);
     let accepted = accepted(registered, &fates);
     let ready = ready(seen, &endpoints, callable, &accepted, &published);
+    let ready = match held(&fates) {
+        Some(held) if !matches!(ready.reason, ready::MAINTENANCE | ready::NOT_PUBLISHED) => held,
+        _ => ready,
+    };
     let mut status = ServiceRegistrationStatus {
         observed_generation: seen.generation,
         callable: format!("{callable}/{}", endpoints.len()),
         conditions: fitting([accepted, published, ready], seen, now),
         endpoints,
+        policy: policies::in_force(service),
         endpoints_omitted: 0,
         time_to_evict: registered.time_to_evict.map(|terms| evict::terms(&terms)),
     };
@@ -120,6 +127,9 @@ fn endpoint(
     let name = &said.name;
     let (health, callable, verdict_ms, reason, message) = match fate {
         Fate::In(member) => (member.health, service.gives(member), member.since_ms, member.reason.to_string(), None),
+        Fate::Out(why @ Why::Deregistered(gone)) => {
+            (Health::Critical, false, Some(gone.since_ms), gone.reason.to_string(), Some(why.to_string()))
+        }
         Fate::Out(why) => (Health::Unknown, false, None, "left out".to_owned(), Some(why.to_string())),
     };
     let health = entries::health(health);
@@ -134,7 +144,13 @@ fn endpoint(
     let since = stands.or(verdict).or(before).unwrap_or(now);
     let checks = match fate {
         Fate::In(member) => checks::desired(seen, name, &member.checks),
+        // From them a restarted controller takes up where this one was.
+        Fate::Out(Why::Deregistered(gone)) => checks::desired(seen, name, &gone.checks),
         Fate::Out(_) => Vec::new(),
+    };
+    let flaps = match fate {
+        Fate::In(member) => member.treatment.and_then(|treatment| treatment.penalty).map(flaps),
+        Fate::Out(_) => None,
     };
     EndpointStatus {
         name: name.to_string(),
@@ -145,7 +161,13 @@ fn endpoint(
         reason: limits::STATUS_REASON.cut(&reason),
         message: message.map(|message| limits::STATUS_REASON.cut(&message)),
         checks,
+        flaps,
     }
+}
+
+fn flaps(penalty: Penalty) -> FlapStatus {
+    let at = Timestamp::from_millisecond(penalty.at_ms).unwrap_or_default();
+    FlapStatus { penalty: penalty.value, at: Time(whole_seconds(at)), damped: penalty.damped }
 }
 
 /// Since when an endpoint has a health that no verdict times.
@@ -215,6 +237,7 @@ fn reason(why: &Why) -> &'static str {
         Why::UnknownPorts(_) => accepted::UNKNOWN_PORT,
         Why::Unusable(problem) => fault(problem.fault),
         Why::Family(_) => accepted::FAMILY_MISMATCH,
+        Why::Deregistered(_) => accepted::DEREGISTERED,
         Why::Alias(_) => published::SERVICE_HAS_NO_ENDPOINTS,
         Why::NoService | Why::PodGone => accepted::UNSUPPORTED_VALUE,
     }
@@ -259,6 +282,19 @@ fn published(service: &Service, any: bool, publication: &Publication) -> Said {
             &format!("the API server refused an EndpointSlice: {error}"),
         ),
     }
+}
+
+/// The summary where a guard keeps endpoints callable that have left: they are given to callers, and something is wrong.
+fn held(fates: &BTreeMap<&Name, Fate<'_>>) -> Option<Said> {
+    let is_held = |member: &&Member| member.treatment.is_some_and(|treatment| treatment.held);
+    let members = fates.values().filter_map(|fate| match fate {
+        Fate::In(member) => Some(*member),
+        Fate::Out(_) => None,
+    });
+    let held: Vec<_> = members.filter(is_held).collect();
+    let words = held.iter().map(|member| format!("{}: {}", member.endpoint.name, member.reason));
+    (!held.is_empty())
+        .then(|| Said::new(conditions::READY, conditions::status::FALSE, ready::HELD, listed(words, READY_SENTENCES)))
 }
 
 /// The summary: whether every endpoint can be called, in every way in which the registration wants it to be.

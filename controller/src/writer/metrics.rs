@@ -49,6 +49,21 @@ impl Metrics {
             "Endpoints kept out: refused addresses, unknown ports, losers of a merge. 0 is normal; CatalogEntries and statuses say why.",
             totals.excluded as f64,
         )?;
+        page.gauge(
+            "rollcall_catalog_held_endpoints",
+            "Endpoints that left together with too many others and that a policy's guard keeps callable. 0 is normal; statuses of registrations and policies say whose.",
+            totals.held as f64,
+        )?;
+        page.gauge(
+            "rollcall_catalog_damped_endpoints",
+            "Endpoints that fell too often and that a policy's damping keeps out for a while. 0 is normal; their status has the penalty.",
+            totals.damped as f64,
+        )?;
+        page.gauge(
+            "rollcall_catalog_stale_services",
+            "Services of which a source has been silent for longer than their policy trusts it. 0 is normal; services without such a policy never count.",
+            totals.stale as f64,
+        )?;
         let health = totals.by_health;
         page.gauges(
             "rollcall_catalog_endpoints_by_health",

@@ -15,8 +15,8 @@ async fn what_the_catalog_holds_is_let_go_when_its_time_has_come() {
     let (writer, inbox, mut snapshots) = Writer::new(BTreeSet::new(), Clock::default());
     tokio::spawn(writer.run());
     let hold = Duration::from_millis(300);
-    let guard = RemovalGuard { percent_max: 50, endpoints_min: 2, window: hold, hold };
-    let policy = Policy { removal: Some(guard), staleness: None };
+    let guard = RemovalGuard { percent_max: 50, endpoints_min: 2, window: hold, hold, ..RemovalGuard::default() };
+    let policy = Policy { removal: Some(guard), ..Policy::default() };
     let slice = |names: &[u8]| {
         let pods = names
             .iter()
@@ -30,6 +30,8 @@ async fn what_the_catalog_holds_is_let_go_when_its_time_has_come() {
             problems: Arc::default(),
             generation: None,
             time_to_evict: None,
+            deregister_after: None,
+            penalties: Vec::new(),
             ports: ports(&[("http", 8080)]),
             endpoints: pods,
         })
@@ -38,8 +40,7 @@ async fn what_the_catalog_holds_is_let_go_when_its_time_has_come() {
         let snapshot = snapshot.as_ref()?;
         snapshot.get(&service_key("payments")).map(|service| service.callable().count())
     };
-    let start =
-        [cluster_ip("payments"), Input::Policy(service_key("payments"), Some(Arc::new(policy))), slice(&[1, 2, 3, 4])];
+    let start = [cluster_ip("payments"), Input::DefaultPolicy(Arc::new(policy)), slice(&[1, 2, 3, 4])];
     for input in start {
         inbox.send(Message::Say(input)).await;
     }

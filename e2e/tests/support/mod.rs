@@ -7,6 +7,7 @@
 //! vigil    a thread that asks all the time, while something is stopped
 //! commands the commands of a page of the documentation
 //! page     metrics and readiness of a program
+//! policies a policy whose status is waited for
 //! roles    the rules that the controller runs with, right by right
 //! ```
 
@@ -16,6 +17,7 @@
 pub(crate) mod api;
 pub(crate) mod commands;
 pub(crate) mod page;
+pub(crate) mod policies;
 pub(crate) mod roles;
 pub(crate) mod shop;
 pub(crate) mod views;

@@ -85,6 +85,13 @@ pub(crate) enum With {
 // === impl Shop ===
 
 impl Shop {
+    /// Whether no registration of an agent is there any more for a service.
+    pub(crate) fn agents_left(&self, service: &str) -> Result<bool> {
+        let label = "app.kubernetes.io/managed-by=rollcall-agents";
+        let all = self.kubectl.list(&["serviceregistrations", "-n", "shop", "-l", label])?;
+        Ok(all.iter().all(|object| object["spec"]["service"] != service))
+    }
+
     /// Opens a shop, runs `body` in it and closes it. A failure comes with the logs.
     pub(crate) fn run(name: &str, with: With, body: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let start = clock::now();

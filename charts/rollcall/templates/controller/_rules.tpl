@@ -13,9 +13,9 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch, create, patch, delete]
-# Source: what users registered. Their spec is theirs: it is not written.
+# Source: what users registered, and their policies. The specs are theirs: no write.
 - apiGroups: [rollcall.dev]
-  resources: [serviceregistrations]
+  resources: [serviceregistrations, discoverypolicies]
   verbs: [list, watch]
 {{- if .Values.controller.agentsMax }}
 # What agents on machines outside the cluster register: objects of their own, by server-side apply over the version that was
@@ -25,9 +25,9 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
   resources: [serviceregistrations]
   verbs: [create, patch, delete]
 {{- end }}
-# Conditions and the health of each endpoint.
+# Conditions and the health of each endpoint; for which services a policy is in force.
 - apiGroups: [rollcall.dev]
-  resources: [serviceregistrations/status]
+  resources: [serviceregistrations/status, discoverypolicies/status]
   verbs: [patch]
 # The catalog for people and tools. Read back, so that nothing is written that changes nothing.
 - apiGroups: [rollcall.dev]

@@ -119,7 +119,7 @@ fn encode(filter: &Filter, service: &Service) -> Encoded {
         ServiceKind::ClusterIp(_) | ServiceKind::Headless => None,
     });
     let ServiceKey { namespace, name } = &service.key;
-    let body = Body { namespace, service: name, stale: service.stale, external_name, endpoints };
+    let body = Body { namespace, service: name, stale: service.stale.is_some(), external_name, endpoints };
     // Strings, numbers and lists: nothing of it can fail.
     let body = serde_json::to_string(&body).unwrap_or_default();
     let version = Digest::default().text(&body).finish();

@@ -50,7 +50,7 @@ impl<'a> ServiceTold<'a> {
             namespace: &service.key.namespace,
             name: &service.key.name,
             service_kind: kind(service),
-            stale: service.stale,
+            stale: service.stale.is_some(),
             counts: service.counts().into(),
             time_to_evict: service.time_to_evict().map(|time| duration(time.total())),
             revision: service.version.to_string(),

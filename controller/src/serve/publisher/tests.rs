@@ -88,7 +88,7 @@ fn what_owners_say_is_told_and_the_labels_of_pods_are_not() {
     use rollcall_xds::proto::rollcall::v1;
 
     let metadata = [("version".into(), "1.2".into()), ("rack".into(), "7".into())];
-    let attributes = Arc::new(Attributes { tags: vec!["canary".into()], metadata: metadata.into() });
+    let attributes = Arc::new(Attributes { tags: vec!["canary".into()], metadata: metadata.into(), machine: None });
     let said = |kind| {
         let endpoint = Endpoint { attributes: Arc::clone(&attributes), ..Endpoint::clone(&vm("vm-0", "198.51.100.1")) };
         let Input::Contribution(contribution) = registered("payments", vec![Arc::new(endpoint)]) else { panic!() };

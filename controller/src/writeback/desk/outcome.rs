@@ -128,6 +128,8 @@ impl Desk {
         let regarding = match target {
             // The condition Published has it, and its own Event.
             Target::Slices(_) => return None,
+            // The log has it: an Event about a policy whose status is refused has nobody who would look for it.
+            Target::Policy(_) => return None,
             Target::Status(key) => events::regarding(key, self.observed.registration(key)?, None),
             Target::Entry(key) => events::of_service(snapshot?.get(key)?).or_else(|| {
                 let registration = self.observed.registrations_of(key).next()?;

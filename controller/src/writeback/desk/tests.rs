@@ -14,7 +14,7 @@ fn at(mono_ms: u64) -> Now {
 
 fn synced() -> Desk {
     let mut desk = Desk::new(1000);
-    for source in [Source::EndpointSlices, Source::ServiceRegistrations, Source::CatalogEntries] {
+    for source in [Source::EndpointSlices, Source::ServiceRegistrations, Source::Policies, Source::CatalogEntries] {
         desk.observe(Seen::Synced(source), 0);
     }
     desk
@@ -40,7 +40,7 @@ fn refused(work: &Work, failure: impl Fn() -> Failure) -> Done {
             })
             .collect(),
         Work::Entry(entry, _) => vec![failed("payments", super::super::entries::version(entry))],
-        Work::Status(..) | Work::RemoveEntry(..) => vec![failed("payments", Version::default())],
+        Work::Status(..) | Work::Policy(..) | Work::RemoveEntry(..) => vec![failed("payments", Version::default())],
     };
     Done { failures, ..Done::default() }
 }

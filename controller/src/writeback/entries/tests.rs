@@ -29,6 +29,8 @@ fn foreign() -> Input {
         problems: Arc::default(),
         generation: None,
         time_to_evict: None,
+        deregister_after: None,
+        penalties: Vec::new(),
     })
 }
 

@@ -30,7 +30,7 @@ async fn rig() -> Rig {
     let (snapshots, published) = watch::channel(None);
     let (term, terms) = watch::channel(Some(Term { number: 1, until_ms: u64::MAX }));
     let (seen, observations) = mpsc::channel(64);
-    for source in [Source::EndpointSlices, Source::ServiceRegistrations, Source::CatalogEntries] {
+    for source in [Source::EndpointSlices, Source::ServiceRegistrations, Source::Policies, Source::CatalogEntries] {
         seen.send(Seen::Synced(source)).await.expect("room");
     }
     let applier = Applier {

@@ -52,6 +52,8 @@ fn pods_are_never_written() {
         problems: Arc::default(),
         generation: None,
         time_to_evict: None,
+        deregister_after: None,
+        penalties: Vec::new(),
         ports: crate::testing::ports(&[("http", 8080)]),
         endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::named("pod")) })],
     };
@@ -152,6 +154,8 @@ fn with_topology_mode_auto_a_machine_does_not_switch_off_the_hints_of_the_pods()
         problems: Arc::default(),
         generation: None,
         time_to_evict: None,
+        deregister_after: None,
+        penalties: Vec::new(),
     };
     let far = Endpoint { zone: Some("far".into()), ..Endpoint::clone(&vm("far", "198.51.100.2")) };
     let slices = desired(&merged([

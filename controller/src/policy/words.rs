@@ -1,0 +1,37 @@
+//! A section of a policy in plain words.
+
+use rollcall_catalog::policy::{Policy, Scope, Section, WhenStale};
+use rollcall_crds::ApiDuration;
+
+/// What a section says, in plain words.
+pub fn says(policy: &Policy, section: Section) -> String {
+    let words = ApiDuration::rounded_up;
+    match section {
+        Section::Staleness => policy.staleness.map(|staleness| {
+            let then = match staleness.then {
+                WhenStale::Serve => "served on, marked as stale",
+                WhenStale::Refuse => "refused",
+            };
+            format!("after {} without word from its source {then}", words(staleness.after))
+        }),
+        Section::Guard => policy.removal.map(|guard| {
+            let whose = match guard.scope {
+                Scope::All => "endpoints",
+                Scope::Registered => "registered endpoints",
+            };
+            let (percent, minimum) = (guard.percent_max, guard.endpoints_min);
+            let (window, hold) = (words(guard.window), words(guard.hold));
+            format!("more than {percent} % of {minimum} or more {whose} that leave within {window} are held for {hold}")
+        }),
+        Section::Damping => policy.damping.map(|damping| {
+            let (penalty, half_life) = (damping.penalty, words(damping.half_life));
+            let (suppress, reuse) = (damping.suppress, damping.reuse);
+            format!("{penalty} for each fall, halved each {half_life}; out from {suppress} until {reuse}")
+        }),
+        Section::Confirmation => {
+            let replicas = policy.confirmation.replicas;
+            (replicas > 0).then(|| format!("up to {replicas} others are asked before an endpoint turns Critical"))
+        }
+    }
+    .unwrap_or_else(|| "off".to_owned())
+}
