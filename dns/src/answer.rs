@@ -19,6 +19,7 @@ pub mod wire;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
+use crate::zone::model::WhenStale;
 use crate::zone::{Found, Lookup, Rng, Zone};
 use edns::{Edns, ExtendedError};
 use encode::{RECORD_BYTES_MIN, Response};
@@ -133,7 +134,14 @@ fn respond(
             Response { found, ..response.with_code(ResponseCode::NXDomain) }
         }
         Lookup::OutOfZone => response.with_error(ResponseCode::Refused, ExtendedError::NotAuthoritative),
+        Lookup::Found(Found { stale: Some(WhenStale::Refuse), .. }) => {
+            response.with_error(ResponseCode::ServFail, ExtendedError::NoReachableAuthority)
+        }
         Lookup::Found(found) => {
+            let mut response = response;
+            if let (Some(WhenStale::Serve), Some(edns)) = (found.stale, &mut response.edns) {
+                edns.error = Some(ExtendedError::StaleAnswer);
+            }
             let rcode = if found.nx_domain { ResponseCode::NXDomain } else { ResponseCode::NoError };
             Response { authoritative: true, found, ..response.with_code(rcode) }
         }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use rollcall_admin::descriptors::Share;
@@ -24,7 +25,7 @@ use crate::front::{Responder, tcp, udp};
 use crate::metrics::Metrics;
 use crate::subscription::whereabouts::Whereabouts;
 use crate::subscription::{Subscriber, TYPES};
-use crate::zone::{Settings, ZoneWriter};
+use crate::zone::{Settings, Zone, ZoneWriter};
 
 /// A server with its addresses taken, as far as they can be had, which does not answer yet.
 #[derive(Debug)]
@@ -75,11 +76,13 @@ impl Prepared {
         let name_servers = advertise::addresses(&self.args.advertise, &dns, &self.args.catalog).await;
         let settings = Settings { ttl: self.args.ttl, name_servers, pod_names: self.args.pod_names };
         let writer = ZoneWriter::new(settings);
+        let zone = Arc::clone(writer.zone());
         let (forwarder, keeper) = forward(self.args.forward, seats.forwards(), &dns, &readiness, &metrics).unzip();
         let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics)).forwarding(forwarder.clone());
         let (whereabouts, further) = whereabouts(self.args.catalog_service.as_deref(), &self.args.catalog).unzip();
         let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog")).telling(whereabouts);
 
+        tokio::spawn(grow_older(zone));
         let tasks = TaskTracker::new();
         let (gate, registry) = (readiness.gate("listen"), Arc::new(metrics.registry(&readiness, &self.telemetry)));
         tasks.spawn(Notices::of_this_pod("dns").watch(readiness.clone(), stop.clone()));
@@ -106,6 +109,15 @@ impl Prepared {
         }
         tracing::info!("ended");
         Ok(())
+    }
+}
+
+/// Has what is known grow older while there is no stream.
+async fn grow_older(zone: Arc<Zone>) {
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        seconds.tick().await;
+        zone.grow_older(1);
     }
 }
 

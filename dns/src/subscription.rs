@@ -60,11 +60,13 @@ impl Subscriber {
         match event {
             Event::Connected { server } => {
                 self.metrics.connected();
+                self.writer.zone().connected();
                 self.waiting(format!("connected to {server}, the catalog has not been sent whole yet"));
                 Ok(())
             }
             Event::Disconnected { reason, retry_in } => {
                 self.metrics.disconnected();
+                self.writer.zone().disconnected();
                 let again = retry_in.as_millis();
                 self.missing(format!(
                     "no catalog server: {reason}; trying again in {again} ms. Are controllers ready, and is --catalog right?"

@@ -10,10 +10,12 @@
 //! - [`shards`]: how readers and the writer share a map without waiting
 //! - [`lookup`]: a question in, records out; [`node`]: which name that is, by the [`reading`] of its zone
 //! - [`apexes`], [`apex`]: the zones and their tops; [`holders`]: which services an address leads back to
+//! - [`age`]: whether an answer is too old
 //! - [`label`], [`rng`]: labels, the order of answers
 //!
 //! No runtime, sockets or clock: time and randomness come in as parameters.
 
+mod age;
 pub mod apex;
 pub mod apexes;
 pub mod holders;
@@ -33,6 +35,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use age::Age;
 use apexes::Apexes;
 use holders::{Holders, Role};
 use reading::pods::PodNames;
@@ -68,6 +71,7 @@ pub struct Zone {
     holders: Shards<IpAddr, Holders>,
     /// The services with an endpoint at an address, ready or not: kept when names of pods are verified.
     pods: Shards<IpAddr, Holders>,
+    age: Age,
 }
 
 const SERVICE_SHARDS: usize = 1024;
@@ -87,6 +91,7 @@ impl Zone {
             namespaces: Shards::new(NAMESPACE_SHARDS),
             holders: Shards::new(ADDRESS_SHARDS),
             pods: Shards::new(pod_shards),
+            age: Age::default(),
         }
     }
 

@@ -43,12 +43,26 @@ impl Resource {
 
     /// Wraps an encoded body of type `ty`.
     pub fn from_body(ty: ResourceType, name: impl Into<Arc<str>>, body: impl Into<Bytes>) -> Self {
-        let (name, body) = (name.into(), body.into());
-        let version = Version::of(&body);
+        Self::from_parts(ty, name.into(), body.into(), Bytes::new())
+    }
+
+    /// The same resource with something said about it beside its content: an encoded `envoy.config.core.v3.Metadata`. It is
+    /// part of the version, so that clients are told when it changes.
+    pub fn with_metadata(self, ty: ResourceType, metadata: impl Into<Bytes>) -> Self {
+        let body = self.body();
+        Self::from_parts(ty, self.name, body, metadata.into())
+    }
+
+    fn from_parts(ty: ResourceType, name: Arc<str>, body: Bytes, metadata: Bytes) -> Self {
+        let version = match metadata.is_empty() {
+            true => Version::of(&body),
+            false => Version::of(&[&body[..], &metadata[..]].concat()),
+        };
         let wire = discovery::Resource {
             version: version.to_string(),
             name: name.to_string(),
             resource: Some(discovery::Any { type_url: ty.type_url().to_owned(), value: body }),
+            metadata,
         };
         Self { name, version, wire: wire.encode_to_vec().into() }
     }

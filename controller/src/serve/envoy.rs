@@ -10,7 +10,7 @@
 mod assignment;
 mod cluster;
 mod endpoint;
-mod metadata;
+pub(in crate::serve) mod metadata;
 
 use rollcall_catalog::input::ServiceKind;
 use rollcall_catalog::model::{Port, Protocol};

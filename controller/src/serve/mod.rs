@@ -6,6 +6,7 @@
 //!
 //! - [`publisher`]: keeps the resources of each service in step with the catalog
 //! - [`served`]: what one service has on the stream, and what of it has to be encoded anew
+//! - [`stale`]: what is said of a service that is stale
 //! - [`rollcall`]: Rollcall's own types, for DNS servers
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
 //! - [`start`]: the stream's listener; [`metrics`]: what is measured
@@ -17,6 +18,7 @@ pub mod metrics;
 pub mod publisher;
 pub mod rollcall;
 pub mod served;
+pub mod stale;
 pub mod start;
 
 pub use start::start;

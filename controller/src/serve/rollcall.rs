@@ -4,9 +4,12 @@ use std::net::IpAddr;
 
 use rollcall_catalog::input::{OriginKind, ServiceKind};
 use rollcall_catalog::model::{Attributes, Name, Port, Ports, Protocol};
+use rollcall_catalog::policy::WhenStale;
 use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::proto::rollcall::v1;
 use rollcall_xds::resource::{Resource, ResourceType};
+
+use super::stale;
 
 /// The Service resource.
 pub fn service(service: &Service) -> Resource {
@@ -20,6 +23,11 @@ pub fn service(service: &Service) -> Resource {
         external_name: String::new(),
         publish_not_ready: facts.is_some_and(|facts| facts.publish_not_ready),
         buckets: u32::try_from(service.buckets()).unwrap_or(u32::MAX),
+        staleness: service.policy.staleness.as_ref().map(|staleness| v1::Staleness {
+            after_ms: u64::try_from(staleness.after.as_millis()).unwrap_or(u64::MAX),
+            refuse: staleness.then == WhenStale::Refuse,
+            since_s: service.stale.unwrap_or_default(),
+        }),
     };
     match facts.map(|facts| &facts.kind) {
         None => {}
@@ -33,7 +41,8 @@ pub fn service(service: &Service) -> Resource {
             message.external_name = name.to_string();
         }
     }
-    Resource::new(ResourceType::Service, service.key.to_string(), &message)
+    let resource = Resource::new(ResourceType::Service, service.key.to_string(), &message);
+    stale::marked(ResourceType::Service, resource, service)
 }
 
 /// An EndpointBucket resource. Those that are empty are served as well: their number is the bucket count.

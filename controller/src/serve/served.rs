@@ -14,6 +14,7 @@ use rollcall_xds::resource::ResourceType;
 
 use super::envoy::{self, Assignment};
 use super::rollcall;
+use super::stale;
 
 /// What a service has in the cache.
 pub struct Served {
@@ -74,7 +75,7 @@ fn assign(
         let endpoints = assignment.encode(&name, service, buckets, changed);
         let speaks = port.app_protocol.clone().or_else(|| assignment.spoken());
         cache.upsert(ResourceType::Cluster, envoy::cluster(&name, speaks.as_deref()));
-        cache.upsert(ResourceType::Endpoints, endpoints);
+        cache.upsert(ResourceType::Endpoints, stale::marked(ResourceType::Endpoints, endpoints, service));
         assignments.push(assignment);
     }
     assignments

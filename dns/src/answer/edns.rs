@@ -28,13 +28,16 @@ pub struct Edns {
 pub enum ExtendedError {
     /// 0: what the other codes do not say; here, too many questions at once for other servers.
     Other,
+    /// 3: what was known before, since nothing newer can be had.
+    StaleAnswer,
     /// 13: it failed of late, and is not asked again yet.
     CachedError,
     /// 14: not ready to answer yet.
     NotReady,
     /// 20: not this server's zone.
     NotAuthoritative,
-    /// 22: none of the servers that the question was forwarded to answered.
+    /// 22: none of the servers that the question was forwarded to answered; or what is known of the service is too old to be
+    /// told, by its policy, and nothing newer can be had.
     NoReachableAuthority,
     /// 23: the servers to forward to cannot be reached, talk nonsense, or may not be asked because they lead back here.
     NetworkError,
@@ -93,6 +96,7 @@ impl ExtendedError {
     pub fn code(self) -> u16 {
         match self {
             Self::Other => 0,
+            Self::StaleAnswer => 3,
             Self::CachedError => 13,
             Self::NotReady => 14,
             Self::NotAuthoritative => 20,

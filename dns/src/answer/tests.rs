@@ -5,6 +5,7 @@ mod hostile;
 mod large;
 mod pods;
 mod specification;
+mod stale;
 mod wire;
 mod zones;
 
@@ -68,18 +69,18 @@ fn bucket(key: &str, count: u32, index: u32, endpoints: Vec<Endpoint>) -> Change
 }
 
 fn headless() -> Service {
-    Service { kind: Kind::Headless, publish_not_ready: false }
+    Service { kind: Kind::Headless, publish_not_ready: false, staleness: None }
 }
 
 fn cluster_ip(addresses: &[&str], named: &[(&str, u16)]) -> Service {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Service { kind: Kind::ClusterIp { addresses, ports: ports(named) }, publish_not_ready: false }
+    Service { kind: Kind::ClusterIp { addresses, ports: ports(named) }, publish_not_ready: false, staleness: None }
 }
 
 fn external(target: &str) -> Service {
     let mut target = Name::from_ascii(target).unwrap();
     target.set_fqdn(true);
-    Service { kind: Kind::External { target: Some(target) }, publish_not_ready: false }
+    Service { kind: Kind::External { target: Some(target) }, publish_not_ready: false, staleness: None }
 }
 
 fn ports(named: &[(&str, u16)]) -> Ports {

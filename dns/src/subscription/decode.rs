@@ -11,7 +11,7 @@ use rollcall_xds::proto::rollcall::v1 as proto;
 
 use crate::zone::apex::DomainError;
 use crate::zone::label::{endpoint_label, is_hostname_label};
-use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service, Texts};
+use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service, Staleness, Texts, WhenStale};
 use crate::zone::writer::{BucketName, Change};
 
 /// Why a resource cannot be used. Each of them is a fault of the server's.
@@ -79,7 +79,8 @@ impl Decoder {
             Ok(proto::service::Kind::ExternalName) => Kind::External { target: target(&message.external_name) },
             Ok(proto::service::Kind::Unspecified) | Err(_) => return Err(DecodeError::Kind(message.kind)),
         };
-        let service = Service { kind, publish_not_ready: message.publish_not_ready };
+        let staleness = message.staleness.as_ref().map(staleness);
+        let service = Service { kind, publish_not_ready: message.publish_not_ready, staleness };
         Ok(Change::Service(Arc::clone(&resource.name), service))
     }
 
@@ -99,6 +100,14 @@ impl Decoder {
     /// The ports of a list, shared.
     fn ports(&mut self, ports: &[proto::Port]) -> Ports {
         self.ports.share(ports.iter().filter_map(port).collect::<Vec<_>>())
+    }
+}
+
+fn staleness(message: &proto::Staleness) -> Staleness {
+    Staleness {
+        after_s: message.after_ms.div_ceil(1000),
+        then: if message.refuse { WhenStale::Refuse } else { WhenStale::Serve },
+        at_source: message.since_s != 0,
     }
 }
 

@@ -10,7 +10,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use super::apex::{Apex, prepend};
 use super::apexes::Apexes;
 use super::holders::{Holders, Role};
-use super::model::{Endpoint, Kind, Port, Protocol};
+use super::model::{Endpoint, Kind, Port, Protocol, WhenStale};
 use super::node::Node;
 use super::record::Record as Service;
 use super::{Rng, Zone};
@@ -38,6 +38,8 @@ pub struct Found {
     pub authorities: Vec<Record>,
     /// What the asker would ask next; may be left out.
     pub additionals: Vec<Record>,
+    /// Some of it is of a service that is too old, by its policy.
+    pub stale: Option<WhenStale>,
     /// What another server may know more about.
     pub elsewhere: Option<Elsewhere>,
 }
@@ -102,7 +104,18 @@ impl Asking<'_> {
     /// Adds what a node has for the question. Returns the target of a CNAME that is to be followed.
     fn answer(&mut self, apex: &Apex, owner: &Name, node: Node) -> Option<Name> {
         let before = self.found.answers.len();
+        if let Node::Service(service)
+        | Node::External(service)
+        | Node::Instances(service, _)
+        | Node::Port(service, ..) = &node
+        {
+            self.found.stale = self.found.stale.max(self.zone.stale(service));
+        }
         match node {
+            Node::Stale => {
+                self.found.stale = Some(WhenStale::Refuse);
+                return None;
+            }
             Node::Missing => self.found.nx_domain = true,
             Node::Empty => {}
             Node::External(service) => match service.kind() {

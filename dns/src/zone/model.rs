@@ -13,6 +13,28 @@ pub struct Service {
     pub kind: Kind,
     /// Endpoints that are not ready are answered as well.
     pub publish_not_ready: bool,
+    /// How old an answer may be, where its policy says so.
+    pub staleness: Option<Staleness>,
+}
+
+/// When what is known of a service is too old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Staleness {
+    /// So many seconds after the stream was lost.
+    pub after_s: u64,
+    /// What is answered then.
+    pub then: WhenStale,
+    /// The controller's own sources have been silent for that long.
+    pub at_source: bool,
+}
+
+/// How a stale answer is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhenStale {
+    /// As it is, marked as stale (RFC 8914 §4.4).
+    Serve,
+    /// Not at all: SERVFAIL.
+    Refuse,
 }
 
 /// What the name of a service stands for.

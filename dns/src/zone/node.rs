@@ -27,6 +27,8 @@ pub(super) enum Node {
     Version,
     /// A service's name.
     Service(Arc<Record>),
+    /// A name of a service that is too old to be told of, by its policy.
+    Stale,
     /// That of a service that is a name elsewhere.
     External(Arc<Record>),
     /// At least one endpoint of a service, by its label.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::holders::Role;
-use super::model::{Endpoint, Kind, Port, Protocol, Service};
+use super::model::{Endpoint, Kind, Port, Protocol, Service, Staleness};
 
 /// Everything that is answered for a service's names. Immutable; a change makes a new one.
 ///
@@ -67,6 +67,11 @@ impl Record {
     /// What its name stands for.
     pub fn kind(&self) -> &Kind {
         &self.service.kind
+    }
+
+    /// How old an answer may be.
+    pub fn staleness(&self) -> Option<Staleness> {
+        self.service.staleness
     }
 
     /// Whether the service's name exists: that of a headless service without an endpoint to answer does not

@@ -10,7 +10,7 @@ const KEY: &str = "dev.rollcall";
 
 /// `envoy.config.core.v3.Metadata`, with maps in order: equal content must be equal bytes on every replica.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Metadata {
+pub(in crate::serve) struct Metadata {
     #[prost(btree_map = "string, message", tag = "1")]
     filter_metadata: BTreeMap<String, Struct>,
 }
@@ -66,6 +66,14 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// Of texts, as something is said about a whole resource.
+    pub(in crate::serve) fn of_texts(pairs: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let fields = pairs.into_iter().map(|(key, said)| (key.to_owned(), text(&said))).collect();
+        Self { filter_metadata: [(KEY.to_owned(), Struct { fields })].into() }
+    }
+}
+
 fn text(text: &str) -> Value {
     value(Kind::Text(text.to_owned()))
 }
@@ -84,7 +92,8 @@ mod tests {
     #[test]
     fn envoy_reads_tags_as_a_list_and_metadata_as_fields() {
         let metadata = [("version".into(), "1.2".into()), ("rack".into(), "7".into())];
-        let attributes = Attributes { tags: vec!["canary".into(), "new".into()], metadata: metadata.into() };
+        let attributes =
+            Attributes { tags: vec!["canary".into(), "new".into()], metadata: metadata.into(), machine: None };
         let ours = Metadata::of(&attributes).expect("something is said");
         let theirs = envoy::Metadata::decode(&*ours.encode_to_vec()).expect("the same message");
         let fields = &theirs.filter_metadata[KEY].fields;

@@ -8,7 +8,7 @@ use super::pods::{self, PodNames};
 use crate::zone::Zone;
 use crate::zone::apex::{Apex, prepend};
 use crate::zone::label::{EMPTY_KEY, KeyBuffer, service_key};
-use crate::zone::model::{Kind, Protocol};
+use crate::zone::model::{Kind, Protocol, WhenStale};
 use crate::zone::node::Node;
 use crate::zone::record::Record;
 
@@ -75,6 +75,7 @@ impl Zone {
 
     fn service_node(&self, namespace: &[u8], service: &[u8]) -> Node {
         match self.record(namespace, service) {
+            Some(record) if self.refuses(&record) => Node::Stale,
             Some(record) => match record.kind() {
                 Kind::External { .. } => Node::External(record),
                 Kind::ClusterIp { .. } | Kind::Headless => Node::Service(record),
@@ -85,6 +86,9 @@ impl Zone {
 
     fn below_service(&self, namespace: &[u8], service: &[u8], label: &[u8]) -> Node {
         let Some(record) = self.record(namespace, service) else { return Node::Missing };
+        if self.refuses(&record) {
+            return Node::Stale;
+        }
         if let Some(protocol) = Protocol::from_label(label) {
             return if record.has_protocol(protocol) { Node::Empty } else { Node::Missing };
         }
@@ -97,15 +101,25 @@ impl Zone {
     fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {
         let found = || {
             let (record, protocol) = (self.record(namespace, service)?, Protocol::from_label(protocol)?);
+            if self.refuses(&record) {
+                return Some(Node::Stale);
+            }
             let name = std::str::from_utf8(port.strip_prefix(b"_")?).ok()?;
             record.has_port(protocol, name).then(|| Node::Port(record, protocol, name.into()))
         };
         found().unwrap_or(Node::Missing)
     }
 
-    /// A service whose name exists.
+    /// Whether nothing may be told of a service, as it is too old: not even that it has no such name.
+    fn refuses(&self, record: &Record) -> bool {
+        self.stale(record) == Some(WhenStale::Refuse)
+    }
+
+    /// A service whose name exists, or may: of what is too old that is not known.
     fn record(&self, namespace: &[u8], service: &[u8]) -> Option<Arc<Record>> {
         let mut buffer: KeyBuffer = EMPTY_KEY;
-        self.services.get(service_key(&mut buffer, namespace, service)?).filter(|record| record.exists())
+        self.services
+            .get(service_key(&mut buffer, namespace, service)?)
+            .filter(|record| record.exists() || self.refuses(record))
     }
 }

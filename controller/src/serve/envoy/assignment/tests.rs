@@ -113,6 +113,7 @@ fn what_an_owner_says_reaches_envoy() {
     machine.attributes = Arc::new(rollcall_catalog::model::Attributes {
         tags: vec!["canary".into()],
         metadata: [("rack".into(), "7".into())].into(),
+        machine: None,
     });
     let service = merged([cluster_ip("payments"), registered("payments", vec![Arc::new(machine)])]);
     let message = decoded(&encoded(&service));
