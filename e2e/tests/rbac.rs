@@ -96,7 +96,7 @@ fn service_addresses_are_kept(shop: &Shop) -> Result<()> {
     shop.kubectl.delete(&["serviceregistration", "thief", "-n", "shop"])
 }
 
-/// Deletions, Events, a machine that comes and goes, and the authority: what a start and a first write do not need.
+/// Deletions, Events, a machine and a policy that come and go, and the authority: what a start and a first write do not need.
 fn everything_else(shop: &Shop) -> Result<()> {
     write_something(shop, "gone")?;
     shop.api.await_condition("gone", "Published", &["True Published"])?;
@@ -111,6 +111,7 @@ fn everything_else(shop: &Shop) -> Result<()> {
     let mut machine = machine(shop, "machine")?;
     machine.await_state("shop/machine", "registered", "")?;
     ensure!(machine.process.stop()?, "the agent did not end on SIGTERM");
+    policies::come_and_go(shop)?;
     if has_authority(shop)? {
         empty_authority(shop)?;
         Controller::start(&shop.binaries, &shop.installation, "controller-authority", shop.folder(), &AUTHORITY)?
@@ -165,8 +166,7 @@ fn without_one(shop: &Shop, right: &Right) -> Result<()> {
             clock::wait_until("its CatalogEntry", BOUND, || Ok((!shop.entry(&service)?.is_empty()).then_some(())))?;
         }
         ("discoverypolicies/status", "patch") => {
-            somebody_complains(shop, right, || policies::apply(shop))?;
-            policies::await_status(shop)?;
+            somebody_complains(shop, right, || policies::apply(shop)).and_then(|()| policies::await_status(shop))?;
         }
         ("endpointslices" | "catalogentries", "delete") => without_deletion(shop, right, &service)?,
         ("events", "create") => {

@@ -21,3 +21,10 @@ pub(crate) fn await_status(shop: &Shop) -> Result<()> {
     let get = ["get", "discoverypolicy", "rules", "-n", "shop", "-o", "jsonpath={.status.target}"];
     clock::wait_until("the status of the policy", BOUND, || Ok((shop.kubectl.run(&get)?.trim() == "*").then_some(())))
 }
+
+/// Applies it, waits for its status, and takes it away.
+pub(crate) fn come_and_go(shop: &Shop) -> Result<()> {
+    apply(shop)?;
+    await_status(shop)?;
+    shop.kubectl.delete(&["discoverypolicy", "rules", "-n", "shop"])
+}
