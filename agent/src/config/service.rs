@@ -46,6 +46,9 @@ const BEAT: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(5);
 /// The longest that a machine's end waits.
 const DRAIN_MAX: Duration = Duration::from_secs(600);
+/// What the API server takes as `deregisterAfter`.
+const DEREGISTER_MIN: Duration = Duration::from_secs(1);
+const DEREGISTER_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// Reads one; `None` when it cannot be registered. All that is wrong is noted.
 pub(super) fn read(mut table: Table<'_>, defaults: &Defaults) -> Option<Service> {
@@ -61,6 +64,7 @@ pub(super) fn read(mut table: Table<'_>, defaults: &Defaults) -> Option<Service>
         local_checks.extend(local::read(check, defaults.scripts).map(Arc::new));
     }
     let metadata = table.pairs("metadata");
+    let deregister_after = table.duration("deregister_after", DEREGISTER_MIN, DEREGISTER_MAX);
     let drain = table.duration("drain", Duration::ZERO, DRAIN_MAX).or(defaults.drain).unwrap_or(DRAIN);
     let instance = wire::Instance {
         namespace: namespace.clone().unwrap_or_default(),
@@ -77,6 +81,8 @@ pub(super) fn read(mut table: Table<'_>, defaults: &Defaults) -> Option<Service>
         checks,
         local_checks: names(&table, &local_checks),
         maintenance: String::new(),
+        deregister_after: deregister_after
+            .map_or_else(String::new, |after| rollcall_crds::ApiDuration::rounded_up(after).to_string()),
     };
     if service.is_none() && table.line_of("service") == table.line() {
         table.missing::<()>("service", "give the name of the service, such as payments");

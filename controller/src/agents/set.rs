@@ -1,7 +1,7 @@
 //! What instances share: everything that a ServiceRegistration says once for all of its endpoints.
 
 use rollcall_catalog::ServiceKey;
-use rollcall_crds::{CheckSpec, HeartbeatSpec, PortSpec, ServiceRegistrationSpec};
+use rollcall_crds::{ApiDuration, CheckSpec, HeartbeatSpec, PortSpec, ServiceRegistrationSpec};
 use rollcall_xds::proto::rollcall::v1 as wire;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -51,6 +51,7 @@ impl Set {
             ports: ports.to_vec(),
             checks: said.checks.iter().enumerate().map(check).collect::<Result<_, _>>()?,
             heartbeat: heartbeat(said)?,
+            deregister_after: deregister_after(&said.deregister_after)?,
             ..ServiceRegistrationSpec::default()
         };
         let hash = hash(&spec);
@@ -91,6 +92,17 @@ fn heartbeat(said: &wire::Instance) -> Result<Option<HeartbeatSpec>, String> {
             Err("local checks need a heartbeat, which says that the machine still lives; give one".to_owned())
         }
         (text, _) => definition(text).map(Some).map_err(|words| format!("heartbeat: {words}")),
+    }
+}
+
+/// Whether it is within bounds is for the API server to say.
+fn deregister_after(text: &str) -> Result<Option<ApiDuration>, String> {
+    match text {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(after) => Ok(Some(after)),
+            Err(_) => Err(format!("deregister_after {text:?}: give a whole number with its unit, such as 1h")),
+        },
     }
 }
 

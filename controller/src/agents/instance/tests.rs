@@ -19,6 +19,7 @@ fn an_endpoint_is_called_as_its_machine_and_says_which_it_is() {
     let read = Instance::read("vm-17", &payments()).expect("good");
     assert_eq!((&*read.key.endpoint, read.endpoint.weight), ("vm-17", 1));
     assert_eq!(read.endpoint.metadata[MACHINE], "vm-17");
+    assert_eq!(read.endpoint.machine.as_deref(), Some("vm-17"), "maintenance of machines goes by it");
     let second = wire::Instance { name: "b".into(), ..payments() };
     assert_eq!(&*Instance::read("vm-17", &second).expect("good").key.endpoint, "vm-17-b");
 }
@@ -31,6 +32,8 @@ fn what_differs_by_port_numbers_alone_shares_its_objects() {
     assert_eq!(set(&payments()), set(&other));
     other.checks = vec![r#"{"name": "web", "tcp": {}}"#.into()];
     assert_ne!(set(&payments()), set(&other), "checks are of the object");
+    let lasting = wire::Instance { deregister_after: "1h".into(), ..payments() };
+    assert_ne!(set(&payments()), set(&lasting), "so is when they are taken out");
 }
 
 #[test]
@@ -51,6 +54,7 @@ fn what_cannot_be_used_is_named_with_the_remedy() {
         (|said| said.zone = "eu 1".into(), "zone \"eu 1\""),
         (|said| said.maintenance = "x".repeat(257), "256 at most"),
         (|said| said.checks = vec!["{".into()], "check 1: "),
+        (|said| said.deregister_after = "soon".into(), "deregister_after \"soon\": give a whole number with its unit"),
         (|said| said.checks = vec![r#"{"name": "web", "udpp": {}}"#.into()], "check web"),
         (|said| said.local_checks = vec!["disk".into()], "local checks need a heartbeat"),
         (
