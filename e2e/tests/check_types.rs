@@ -1,7 +1,10 @@
 //! Every kind of check, against real servers: what it finds passes, fails and recovers in status, EndpointSlices and DNS.
+//! And what history makes of it: damping and the guard.
 
 mod support;
 
+#[path = "check_types/history.rs"]
+mod history;
 #[path = "check_types/servers.rs"]
 mod servers;
 
@@ -70,7 +73,11 @@ fn every_kind_of_check_passes_fails_and_recovers() -> Result<()> {
         step("a Secret that may not be read is said with its remedy, and the others go on", || {
             secret(shop, &kinds[1], &servers)
         })?;
-        step("how long it takes until one is out is told term by term", || terms(shop))
+        step("how long it takes until one is out is told term by term", || terms(shop))?;
+        step("who flips every three seconds is damped, says why, and comes back", || history::damped(shop))?;
+        step("all of a service fail at once: they are held, say so, and go when their registration says so", || {
+            history::held(shop)
+        })
     })
 }
 

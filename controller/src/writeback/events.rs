@@ -11,7 +11,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use rollcall_catalog::digest::Digest;
 use rollcall_catalog::service::Service;
-use rollcall_crds::conditions::{self, published};
+use rollcall_crds::conditions::{self, published, ready};
 use rollcall_crds::{EndpointStatus, Health, ServiceRegistrationStatus};
 
 use super::limits;
@@ -51,8 +51,9 @@ pub fn transitions(
         let tale = Tale { warns: false, reason: "EndpointRemoved", note, id };
         event(tale, regarding(key, seen, Some(name)), now)
     });
-    let publication = published(seen, desired).map(|tale| event(tale, regarding(key, seen, None), now));
-    changed.chain(gone).chain(publication).collect()
+    let whole = [published(seen, desired), held(seen, desired)].into_iter().flatten();
+    let whole = whole.map(|tale| event(tale, regarding(key, seen, None), now));
+    changed.chain(gone).chain(whole).collect()
 }
 
 /// A status or an entry that the API server refused: nothing else could say it.
@@ -134,6 +135,17 @@ fn published(seen: &SeenRegistration, desired: &ServiceRegistrationStatus) -> Op
     let id = format!("published {} {}", is, now.last_transition_time.0);
     let reason = if is == failed { "WriteRefused" } else { "Published" };
     Some(Tale { warns: is == failed, reason, note: now.message.clone(), id })
+}
+
+/// That the guard holds endpoints, as it begins to.
+fn held(seen: &SeenRegistration, desired: &ServiceRegistrationStatus) -> Option<Tale> {
+    let was_held = seen.conditions.iter().any(|said| said.type_ == conditions::READY && said.reason == ready::HELD);
+    let now = desired.conditions.iter().find(|said| said.type_ == conditions::READY)?;
+    if was_held || now.reason != ready::HELD {
+        return None;
+    }
+    let id = format!("held {} {}", now.last_transition_time.0, now.message);
+    Some(Tale { warns: true, reason: "EndpointsHeld", note: now.message.clone(), id })
 }
 
 fn event(tale: Tale, regarding: ObjectReference, now: Timestamp) -> Event {

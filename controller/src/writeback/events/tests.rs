@@ -62,3 +62,21 @@ fn removal_and_return_say_why() {
     let events = told(Some(gone), &good);
     assert!(events.iter().any(|event| event.reason.as_deref() == Some("EndpointRemoved")), "{events:?}");
 }
+
+#[test]
+fn that_endpoints_are_held_is_told_once() {
+    let condition = |reason: &str| {
+        let mut status = status("Warning", "2026-11-21T12:00:00Z");
+        let said = json!({
+            "type": "Ready", "status": "False", "reason": reason, "message": "3 of 4 endpoints left together",
+            "lastTransitionTime": "2026-11-21T12:00:00Z",
+        });
+        status.conditions = vec![serde_json::from_value(said).expect("a condition")];
+        status
+    };
+    let events = told(Some(condition("SomeFailing")), &condition("Held"));
+    let [held] = &*events else { panic!("{events:?}") };
+    assert_eq!((held.type_.as_deref(), held.reason.as_deref()), (Some("Warning"), Some("EndpointsHeld")));
+    assert_eq!(held.note.as_deref(), Some("3 of 4 endpoints left together"));
+    assert!(told(Some(condition("Held")), &condition("Held")).is_empty());
+}
