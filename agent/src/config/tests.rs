@@ -53,6 +53,7 @@ weight = 3
 tags = ["canary"]
 metadata = { rack_no = "12" }
 heartbeat = { interval = "1s", ttl = "5s" }
+deregister_after = "90m"
 drain = "10s"
 
 [[check]]
@@ -79,7 +80,7 @@ interval = "30s"
     assert_eq!((&*said.metadata[0].key, &*said.metadata[0].value), ("rack_no", "12"), "keys stay as they are");
     assert_eq!(said.heartbeat, r#"{"interval":"1s","ttl":"5s"}"#);
     assert!(said.checks[0].contains(r#""retryInterval":"1s""#), "as the API has it: {}", said.checks[0]);
-    assert_eq!(said.local_checks, ["disk"]);
+    assert_eq!((&*said.local_checks, &*said.deregister_after), (&["disk".to_owned()][..], "1h30m"));
     assert_eq!((service.beat, service.drain), (Duration::from_secs(1), Duration::from_secs(10)));
     assert_eq!(service.checks[0].how, How::Script(vec!["/usr/lib/check-disk".into(), "/".into()]));
     assert_eq!(config.services["store/cart"].beat, Duration::from_secs(2));
