@@ -72,6 +72,21 @@ pub struct Flags<'a> {
     pub dns: &'a [&'a str],
 }
 
+/// The arguments of cargo that select them. Out of the whole workspace, and with its examples, of which there are none: cargo
+/// chooses the features of the unit tests then, which have built nearly all that they need.
+pub const PROGRAMS: [&str; 10] = [
+    "--workspace",
+    "--examples",
+    "--bin",
+    "rollcall-controller",
+    "--bin",
+    "rollcall-dns",
+    "--bin",
+    "rollcall-agent",
+    "--bin",
+    "kubectl-rollcall",
+];
+
 /// Controllers and DNS servers on one cluster.
 #[derive(Debug)]
 pub struct Rollcall {
@@ -93,18 +108,7 @@ impl Binaries {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        build.args([
-            "build",
-            "--quiet",
-            "--package",
-            "rollcall-controller",
-            "--package",
-            "rollcall-dns",
-            "--package",
-            "rollcall-agent",
-            "--package",
-            "rollcall-cli",
-        ]);
+        build.args(["build", "--quiet"]).args(PROGRAMS);
         if profile == Profile::Release {
             build.arg("--release");
         }

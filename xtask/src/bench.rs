@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use rollcall_e2e::layout;
+use rollcall_e2e::rollcall::PROGRAMS;
 
 use crate::terminal::{self, Paint, cargo, paint};
 
@@ -24,16 +25,15 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     let results = layout::target().join("bench");
     std::fs::create_dir_all(&results).with_context(|| format!("making {}", results.display()))?;
     println!("{}", paint("The core: apply, merge, snapshot, memory", Paint::Bold));
-    run(&["bench", "--quiet", "--package", "rollcall-catalog"])?;
-    run(&["bench", "--quiet", "--package", "rollcall-health"])?;
+    measure(&["core"])?;
+    measure(&["checks", "beats"])?;
     if !options.core {
         println!("{}", paint("\nEnd to end: start-up, memory, change to callers (some minutes)", Paint::Bold));
         end_to_end(&options.services)?;
         println!("{}", paint("\nAgents: connected to one controller, and on a machine", Paint::Bold));
-        run(&["bench", "--quiet", "--package", "rollcall-controller", "--bench", "agents"])?;
+        measure(&["agents"])?;
         println!("{}", paint("\nThe API port: long polls that wait, answers a second", Paint::Bold));
-        run(&["bench", "--quiet", "--package", "rollcall-controller", "--bench", "api"])?;
-        run(&["bench", "--quiet", "--package", "rollcall-agent"])?;
+        measure(&["api", "idle"])?;
     }
     println!("\nThe figures as JSON: {}", results.display());
     Ok(())
@@ -41,10 +41,8 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
 
 /// Builds the bench and what it measures in one go, so that they share their dependencies.
 fn end_to_end(services: &[usize]) -> Result<()> {
-    const PACKAGES: [&str; 3] = ["rollcall-controller", "rollcall-dns", "rollcall-e2e-bench"];
     let step = terminal::begin("building, optimised (some minutes the first time)");
-    let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
-    step.outcome(run(&["build", "--release", "--quiet"].into_iter().chain(packages).collect::<Vec<_>>()))?;
+    step.outcome(run(&[&["build", "--release", "--quiet"], &PROGRAMS[..], &["--bin", "rollcall-e2e-bench"]].concat()))?;
     let binaries = layout::cargo_target().join("release");
     let mut bench = Command::new(binaries.join("rollcall-e2e-bench"));
     bench.args(services.iter().map(ToString::to_string));
@@ -53,6 +51,12 @@ fn end_to_end(services: &[usize]) -> Result<()> {
         bail!("the end-to-end bench ended with {status}");
     }
     Ok(())
+}
+
+/// Runs benches of any crate, out of the whole workspace: what they depend on is built once.
+fn measure(benches: &[&str]) -> Result<()> {
+    let benches = benches.iter().flat_map(|name| ["--bench", name]);
+    run(&["bench", "--quiet", "--workspace"].into_iter().chain(benches).collect::<Vec<_>>())
 }
 
 fn run(args: &[&str]) -> Result<()> {

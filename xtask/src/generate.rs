@@ -9,22 +9,23 @@ use crate::{chart, terminal};
 
 /// Writes everything: first what the chart's files are made from.
 pub(crate) fn generate() -> Result<()> {
-    by_test("manifests/crds from crds/", &["--package", "rollcall-crds", "--test", "generated"])?;
-    by_test("docs/metrics.md from controller/", &["--package", "rollcall-controller", "--test", "metrics"])?;
-    by_test("docs/metrics.md from dns/", &["--package", "rollcall-dns", "--lib", "docs_metrics_md"])?;
+    by_test("manifests/crds from crds/", &["generated"])?;
+    by_test("docs/metrics.md from controller/ and dns/", &["metrics"])?;
     let step = terminal::begin("generating charts/rollcall from its values.yaml and manifests/crds");
     if let Err(error) = chart::generate() {
         step.failed();
         return Err(error);
     }
     step.done();
-    by_test("manifests/rbac.yaml from charts/rollcall", &["--package", "rollcall-e2e", "--test", "chart", "manifests"])
+    by_test("manifests/rbac.yaml from charts/rollcall", &["chart", "manifests"])
 }
 
+/// Runs the files of tests of this name, out of the whole workspace: what they depend on is built with the features that
+/// every other tests' is, and so once.
 fn by_test(what: &str, test: &[&str]) -> Result<()> {
     let step = terminal::begin(&format!("generating {what}"));
     let output = Command::new(terminal::cargo())
-        .args(["test", "--quiet"])
+        .args(["test", "--quiet", "--workspace", "--test"])
         .args(test)
         .env("UPDATE", "1")
         .current_dir(layout::root())

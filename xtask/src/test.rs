@@ -22,6 +22,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use rollcall_e2e::rollcall::PROGRAMS;
 use rollcall_e2e::{layout, tools};
 
 use crate::terminal::cargo;
@@ -122,10 +123,7 @@ const SIDE_BY_SIDE_MAX: usize = 3;
 
 /// The programs of Rollcall that end-to-end tests start.
 fn build_programs() -> Result<()> {
-    // `--examples`, of which there are none, makes cargo choose the features of the unit tests, which have built nearly
-    // all of it.
-    let build = [&["build", "--quiet", "--bins", "--examples"][..], &suite::PRODUCT].concat();
-    let built = run_cargo(&build).output()?;
+    let built = run_cargo(&["build", "--quiet"]).args(PROGRAMS).output()?;
     if !built.status.success() {
         bail!("{}", outcome::log(&built));
     }

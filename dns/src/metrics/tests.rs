@@ -47,26 +47,6 @@ fn all_metrics_keep_the_conventions() {
 }
 
 #[test]
-fn docs_metrics_md_lists_them_all() {
-    let (metrics, readiness) = (Metrics::default(), Readiness::default());
-    let took = Duration::from_micros(3);
-    let summary = Summary { rtype: Some(RecordType::A), rcode: ResponseCode::NoError, truncated: true };
-    metrics.answered(Transport::Udp, summary, took);
-    metrics.dropped(Transport::Udp, DropReason::NotAQuery);
-    let size = Size { services: 1, endpoints: 2, names: 3 };
-    metrics.applied(ResourceKind::Service, Applied { used: 1, refused: 1, took, unix_time: took }, size);
-    metrics.forward.answered(Transport::Udp, ResponseCode::NoError, took);
-    metrics.forward.failed(FailureReason::Timeout);
-    metrics.forward.upstreams(&[(crate::forward::upstreams::Standing::Unchecked, 1)].into());
-    drop(readiness.gate("catalog"));
-    let mut page = String::new();
-    text::encode(&mut page, &metrics.registry(&readiness, &Telemetry::default())).unwrap();
-    assert_metric_conventions(&page);
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
-    rollcall_admin::metrics_doc::assert_documented(&file, "dns", &page);
-}
-
-#[test]
 fn each_transport_type_and_code_has_a_counter_of_its_own() {
     let mut seen = std::collections::BTreeSet::new();
     for transport in Transport::ALL {
