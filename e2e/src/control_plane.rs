@@ -21,7 +21,7 @@ use crate::{Kubectl, http, kubeconfig, net, tools};
 pub use nodes::{NODES, REGION};
 
 /// How long a component may take from its start until it is of use.
-const READY_BOUND: Duration = Duration::from_secs(60);
+const READY_BOUND: Duration = Duration::from_secs(180);
 
 /// How long a component may take to end. The API server would wait a minute for its clients to close their watches.
 const STOP_BOUND: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use crate::{http, layout, net};
 pub const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// How long a program may take until `/readyz` says yes.
-const READY_BOUND: Duration = Duration::from_secs(60);
+const READY_BOUND: Duration = Duration::from_secs(180);
 
 /// The binaries.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::tools::NodeTools;
 use crate::{Kubectl, http, kubeconfig};
 
-const READY_BOUND: Duration = Duration::from_secs(60);
+const READY_BOUND: Duration = Duration::from_secs(180);
 const ADMIN_TOKEN: &str = "rollcall-admin";
 const ETCD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
 const ETCD_PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2380);

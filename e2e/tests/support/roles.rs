@@ -148,47 +148,54 @@ impl Right {
             && rights.iter().any(|other| other.role == Role::Cluster && other.name.is_none() && same(other))
     }
 
-    /// Whether the controller has it where it holds.
-    fn is_held(&self, kubectl: &Kubectl) -> Result<bool> {
-        Ok(answers(kubectl, &[self.question(ACCOUNT, None)])? == [true])
-    }
-
     /// Does something while the rule does not give it. Should another rule give it too, this fails: one is too many.
     pub(crate) fn without<T>(&self, kubectl: &Kubectl, body: impl FnOnce() -> Result<T>) -> Result<T> {
-        let whole = self.role.rules(kubectl)?;
-        self.role.replace(kubectl, &self.less(&whole))?;
-        let outcome = self.await_held(kubectl, false).and_then(|()| body());
-        self.role.replace(kubectl, &whole)?;
-        self.await_held(kubectl, true)?;
-        outcome
+        without(kubectl, std::slice::from_ref(self), body)
     }
+}
 
-    /// The authorizer learns of a changed role by a watch, a moment later.
-    fn await_held(&self, kubectl: &Kubectl, held: bool) -> Result<()> {
-        let what = format!("the right to {self} to be {}", if held { "back" } else { "gone" });
-        clock::wait_until(&what, BOUND, || Ok((self.is_held(kubectl)? == held).then_some(())))
-    }
+/// Does something while the rules of one role do not give any of these rights.
+pub(crate) fn without<T>(kubectl: &Kubectl, rights: &[Right], body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let role = rights.first().context("no right to take away")?.role;
+    ensure!(rights.iter().all(|right| right.role == role), "rights of several roles: {rights:?}");
+    let whole = role.rules(kubectl)?;
+    role.replace(kubectl, &less(&whole, rights))?;
+    let outcome = await_held(kubectl, rights, false).and_then(|()| body());
+    role.replace(kubectl, &whole)?;
+    await_held(kubectl, rights, true)?;
+    outcome
+}
 
-    /// The rules without this right: its rule falls apart into one for each resource.
-    fn less(&self, rules: &Value) -> Value {
-        let mut less = Vec::new();
-        for (index, rule) in rules.as_array().into_iter().flatten().enumerate() {
-            if index != self.rule {
-                less.push(rule.clone());
-                continue;
-            }
-            for resource in words(&rule["resources"]) {
-                let verbs = words(&rule["verbs"]).filter(|verb| resource != self.resource || *verb != self.verb);
-                let verbs: Vec<_> = verbs.collect();
-                let mut part = rule.clone();
-                part["resources"] = json!([resource]);
-                part["verbs"] = json!(verbs);
-                // A rule without verbs is refused.
-                less.extend((!verbs.is_empty()).then_some(part));
-            }
+/// The authorizer learns of a changed role by a watch, a moment later.
+fn await_held(kubectl: &Kubectl, rights: &[Right], held: bool) -> Result<()> {
+    let named: Vec<_> = rights.iter().map(ToString::to_string).collect();
+    let what = format!("{named:?} to be {}", if held { "back" } else { "gone" });
+    let questions: Vec<_> = rights.iter().map(|right| right.question(ACCOUNT, None)).collect();
+    clock::wait_until(&what, BOUND, || {
+        Ok(answers(kubectl, &questions)?.iter().all(|answer| *answer == held).then_some(()))
+    })
+}
+
+/// The rules without these rights: their rules fall apart into one for each resource.
+fn less(rules: &Value, rights: &[Right]) -> Value {
+    let mut less = Vec::new();
+    for (index, rule) in rules.as_array().into_iter().flatten().enumerate() {
+        let of_it: Vec<_> = rights.iter().filter(|right| right.rule == index).collect();
+        if of_it.is_empty() {
+            less.push(rule.clone());
+            continue;
         }
-        json!(less)
+        for resource in words(&rule["resources"]) {
+            let is_taken = |verb: &String| of_it.iter().any(|right| right.resource == resource && right.verb == *verb);
+            let verbs: Vec<_> = words(&rule["verbs"]).filter(|verb| !is_taken(verb)).collect();
+            let mut part = rule.clone();
+            part["resources"] = json!([resource]);
+            part["verbs"] = json!(verbs);
+            // A rule without verbs is refused.
+            less.extend((!verbs.is_empty()).then_some(part));
+        }
     }
+    json!(less)
 }
 
 impl fmt::Display for Right {
