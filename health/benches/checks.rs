@@ -127,6 +127,7 @@ fn plan(first: usize) -> Plan {
             .collect(),
         restored: all.map(|n| (name(n), Restored { verdict: verdict(n), current: true })).collect(),
         heartbeat: false,
+        stuck: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and passes on the changes and what [`Checks::take_telling`] has for peers.
 //!
 //! - [`plan`]: what is to be checked; [`turns`]: whose turn it is; [`results`]: what came of it; [`evidence`]: what others say
+//! - [`stuck`]: no check can be run any more
 //! - [`posts`]: who probes an endpoint and whose word counts; [`words`]: what peers say
 //! - [`doubts`]: others are asked; [`summons`]: others ask; [`outbox`]: what is to be told to peers
 
@@ -15,6 +16,7 @@ mod plan;
 mod posts;
 mod results;
 pub mod step;
+mod stuck;
 mod summons;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,9 @@ pub struct Plan {
     pub restored: Vec<(Name, Restored)>,
     /// Whether its endpoints say themselves that they live: then they are not judged without a word about that.
     pub heartbeat: bool,
+    /// Its checks, where none of them can be run: endpoints that were judged before are judged as they were. Without
+    /// targets then.
+    pub stuck: Vec<Name>,
 }
 
 /// An endpoint of a plan.

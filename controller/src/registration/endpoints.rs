@@ -12,7 +12,8 @@ use crate::writeback::limits::is_qualified_name;
 // === impl Reader ===
 
 impl Reader {
-    /// One endpoint. `cannot_check` is why none of the registration's checks can be run, if that is so.
+    /// One endpoint. `cannot_check` is why none of the registration's checks can be run, where
+    /// that is so and the endpoint was never judged.
     pub(super) fn endpoint(
         &mut self,
         spec: &ServiceRegistrationSpec,

@@ -4,6 +4,7 @@
 //! - [`checks`]: the same for a check, and what is to be probed where
 //! - [`heartbeat`]: which endpoints are to beat, and which silence convicts them
 //! - [`restored`]: verdicts of an earlier process, from the status
+//! - [`stuck`]: none of the checks can be run
 //!
 //! Nobody else judges a spec: statuses, entries and explanations tell what came of it from the catalog's snapshot.
 
@@ -11,6 +12,7 @@ pub mod checks;
 pub mod endpoints;
 pub mod heartbeat;
 pub mod restored;
+pub mod stuck;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,12 +20,13 @@ use std::sync::Arc;
 use rollcall_catalog::input::{Contribution, Fault, Origin, OriginKind, Problem, Unusable};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Attributes, Endpoint, HealthSource, Name, Port, ServiceKey};
-use rollcall_crds::ServiceRegistration;
+use rollcall_crds::{ServiceRegistration, ServiceRegistrationSpec};
 use rollcall_health::Plan;
 use rollcall_health::beat::{Beating, Heartbeat};
 use rollcall_health::plan::Planned;
 
 use self::restored::Restored;
+use self::stuck::Stuck;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::{Names, created};
 
@@ -79,20 +82,18 @@ impl Reader {
         let (checks, mut problems) = checks::read(&origin.namespace, spec);
         let heartbeat = heartbeat::read(spec);
         let undecided = checks.is_empty() && heartbeat.is_none();
-        let cannot_check = undecided.then(|| problems.first().cloned()).flatten();
+        let why = undecided.then(|| problems.first().cloned()).flatten();
+        let seen = self.restored.seen(&registration.metadata);
+        let restored = self.restored.take(registration);
+        let stuck = why.map(|why| Stuck::new(why, &seen, &restored));
+        if let Some(stuck) = &stuck {
+            self.restored.keep(&registration.metadata, stuck.judged());
+            problems.extend(stuck.told(spec));
+        }
         problems.extend(endpoints::problems(spec));
         problems.extend(left_out(spec, unresolved));
 
-        let mut endpoints = Vec::with_capacity(spec.endpoints.len());
-        let mut unusable = Vec::new();
-        for said in &spec.endpoints {
-            let why = unresolved.get(&said.name).map(|words| problem(Fault::Unresolved, words.clone()));
-            let why = why.filter(|_| said.addresses.is_empty());
-            match why.map_or_else(|| self.endpoint(spec, said, cannot_check.as_ref()), Err) {
-                Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
-                Err(problem) => unusable.push(Unusable { name: self.names.get(&said.name), problem }),
-            }
-        }
+        let (endpoints, unusable) = self.sorted_out(spec, unresolved, stuck.as_ref());
         let contribution = Contribution {
             service: ServiceKey { namespace: Name::clone(&origin.namespace), name: self.names.get(&spec.service) },
             origin,
@@ -111,8 +112,6 @@ impl Reader {
             addresses: endpoint.addresses,
             unchecked: endpoint.health_source == HealthSource::Unchecked,
         };
-        let seen = self.restored.seen(&registration.metadata);
-        let restored = self.restored.take(registration);
         let beating =
             heartbeat.iter().flat_map(|_| heartbeat::beating(&contribution.endpoints, &seen, &restored)).collect();
         let plan = Plan {
@@ -123,14 +122,36 @@ impl Reader {
             targets: checks::targets(&checks, &contribution.endpoints, spec),
             restored,
             heartbeat: heartbeat.is_some(),
+            stuck: stuck.iter().flat_map(|_| &spec.checks).map(|check| check.name.as_str().into()).collect(),
         };
         Reading { contribution, plan, heartbeat, beating }
+    }
+
+    /// The endpoints that can be used, and the others with the reason.
+    fn sorted_out(
+        &mut self,
+        spec: &ServiceRegistrationSpec,
+        unresolved: &BTreeMap<String, String>,
+        stuck: Option<&Stuck>,
+    ) -> (Vec<Arc<Endpoint>>, Vec<Unusable>) {
+        let mut endpoints = Vec::with_capacity(spec.endpoints.len());
+        let mut unusable = Vec::new();
+        for said in &spec.endpoints {
+            let why = unresolved.get(&said.name).map(|words| problem(Fault::Unresolved, words.clone()));
+            let why = why.filter(|_| said.addresses.is_empty());
+            let cannot_check = stuck.and_then(|stuck| stuck.keeps_out(&said.name));
+            match why.map_or_else(|| self.endpoint(spec, said, cannot_check), Err) {
+                Ok(endpoint) => endpoints.push(Arc::new(endpoint)),
+                Err(problem) => unusable.push(Unusable { name: self.names.get(&said.name), problem }),
+            }
+        }
+        (endpoints, unusable)
     }
 }
 
 /// What is said of hosts whose other addresses are in use.
 fn left_out<'a>(
-    spec: &'a rollcall_crds::ServiceRegistrationSpec,
+    spec: &'a ServiceRegistrationSpec,
     unresolved: &'a BTreeMap<String, String>,
 ) -> impl Iterator<Item = Problem> + 'a {
     let said = spec.endpoints.iter().filter(|said| !said.addresses.is_empty());

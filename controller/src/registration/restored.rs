@@ -1,7 +1,7 @@
 //! Verdicts of an earlier process, from the status: a restarted replica must not show an endpoint as Unknown that it
 //! knew as Passing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -49,6 +49,13 @@ impl Restored {
             Some((endpoint.name.as_str().into(), health::Restored { verdict: verdict(said)?, current }))
         });
         restored.collect()
+    }
+
+    /// Of the endpoints that this process sees now, only these count as seen later: the others are not in use.
+    pub fn keep(&mut self, metadata: &ObjectMeta, judged: &HashSet<u64>) {
+        if let Some(seen) = self.seen.get_mut(&ObjectKey::of(metadata)) {
+            *seen = seen.iter().copied().filter(|name| judged.contains(name)).collect();
+        }
     }
 
     /// A registration is gone: one of the same name is another one.

@@ -60,6 +60,35 @@ fn where_no_check_can_be_run_an_endpoint_is_left_out_and_says_why() {
 }
 
 #[test]
+fn a_slip_that_breaks_all_checks_takes_no_endpoint_out_that_was_judged() {
+    let (mut reader, mut slip) = (Reader::default(), spec());
+    reader.read(&registration(spec()));
+    slip["checks"][0]["tcp"]["port"] = "htpt".into();
+    let more = json!({ "name": "vm-3", "addresses": ["198.51.100.3"] });
+    slip["endpoints"].as_array_mut().expect("a list").push(more);
+    for _ in 0..2 {
+        let reading = reader.read(&registration(slip.clone()));
+        assert_eq!((reading.contribution.endpoints.len(), reading.plan.targets.len()), (2, 0));
+        assert_eq!(reading.plan.stuck, ["up".into()]);
+        assert!(unusable(&reading)[0].1.starts_with("none of its checks can be run"), "{:?}", unusable(&reading));
+        assert_eq!(unusable(&reading)[0].0, "vm-3", "nobody has ever judged it");
+        let said = problems(&reading);
+        assert!(said[0].contains("htpt") && said[1].contains("judged before stay as they are"), "{said:?}");
+    }
+    assert!(reader.read(&registration(spec())).plan.stuck.is_empty());
+    // Known by the process before.
+    let mut known = registration(slip);
+    known.status = serde_json::from_value(json!({ "observedGeneration": 1, "endpoints": [{
+        "name": "vm-1", "addresses": ["198.51.100.1"], "health": "Passing", "since": "2026-01-01T00:00:00Z",
+        "reason": "answered", "callable": true,
+    }] }))
+    .expect("a status");
+    let reading = Reader::default().read(&known);
+    assert_eq!((reading.contribution.endpoints.len(), reading.plan.restored.len()), (2, 1));
+    assert_eq!(unusable(&reading).len(), 1);
+}
+
+#[test]
 fn one_check_that_cannot_be_run_leaves_the_decision_to_the_others() {
     let mut spec = spec();
     spec["checks"] = json!([

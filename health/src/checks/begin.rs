@@ -76,7 +76,8 @@ fn restore(name: &str, Restored { verdict, current }: &Restored) -> Option<(Chec
     }
 }
 
-fn take_over(known: &Known<'_>, planned: &Planned, now: Now) -> Option<CheckState> {
+/// What of a plan before this one goes on.
+pub(super) fn take_over(known: &Known<'_>, planned: &Planned, now: Now) -> Option<CheckState> {
     if let Some(verdict) = known.verdict.as_ref().filter(|verdict| verdict.health.is_callable()) {
         return Some(CheckState::inherited(verdict.health, verdict.since_ms, Name::clone(&verdict.reason)));
     }

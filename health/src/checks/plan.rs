@@ -19,11 +19,11 @@ use crate::plan::{Endpoints, Plan, Restored};
 type Key = (Name, Name, SocketAddr);
 
 /// What a plan is made of, and what was there before it.
-struct Replacing<'a> {
-    origin: &'a Arc<Origin>,
-    before: Option<&'a Registration>,
-    endpoints: &'a Endpoints,
-    restored: &'a HashMap<Name, Restored>,
+pub(super) struct Replacing<'a> {
+    pub(super) origin: &'a Arc<Origin>,
+    pub(super) before: Option<&'a Registration>,
+    pub(super) endpoints: &'a Endpoints,
+    pub(super) restored: &'a HashMap<Name, Restored>,
     old: HashMap<Key, TargetId>,
 }
 
@@ -42,11 +42,19 @@ impl Checks {
             true => self.beats_begin(&origin, &endpoints, before.as_ref(), &restored, &mut subjects, now),
             false => subjects.values_mut().for_each(|subject| _ = subject.evidence.remove(&beat::witness())),
         }
-        let mut targets = Vec::with_capacity(plan.targets.len());
         let old = self.index(before.as_ref());
         let mut replacing =
             Replacing { origin: &origin, before: before.as_ref(), endpoints: &endpoints, restored: &restored, old };
-        for target in plan.targets {
+        let planned = match plan.stuck.first() {
+            None => plan.targets,
+            Some(check) => {
+                let going_on = self.going_on(&replacing);
+                self.let_stand(&replacing, &going_on, check, &mut subjects, now);
+                going_on
+            }
+        };
+        let mut targets = Vec::with_capacity(planned.len());
+        for target in planned {
             let Some(planned) = endpoints.get(&target.endpoint) else { continue };
             let probes = posts.get(&target.endpoint).is_some_and(|post| post.probes);
             let (id, same) = self.target(&mut replacing, target, probes, now);

@@ -46,6 +46,7 @@ fn plan(ips: &str, checks: &[Check]) -> Plan {
         targets: checks.iter().flat_map(target).collect(),
         restored: Vec::new(),
         heartbeat: false,
+        stuck: Vec::new(),
     }
 }
 
@@ -389,3 +390,5 @@ proptest! {
         }
     }
 }
+
+mod stuck;

@@ -44,6 +44,7 @@ pub(crate) fn plan(target: usize, restored: Option<Verdict>) -> Plan {
         endpoints: vec![Planned { name: "vm".into(), addresses, unchecked: false }],
         targets: vec![Target { endpoint: "vm".into(), check: Arc::new(check), address: (ip, 80).into() }],
         heartbeat: false,
+        stuck: Vec::new(),
         restored: restored.map(|verdict| ("vm".into(), Restored { verdict, current: true })).into_iter().collect(),
     }
 }

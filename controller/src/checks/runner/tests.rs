@@ -43,6 +43,7 @@ fn order(target: SocketAddr, check: Option<Check>) -> Order {
         targets: check.into_iter().map(target).collect(),
         restored: Vec::new(),
         heartbeat: false,
+        stuck: Vec::new(),
     };
     Order::Register(Box::new((contribution, plan)))
 }
