@@ -101,7 +101,7 @@ fn no_two_files_of_a_folder_differ_by_an_s() {
 const TOGETHER: [(&str, &[&str]); 4] = [
     ("catalog", &["members", "service"]), // a service, and its endpoints in their buckets
     ("dns", &["forward", "metrics"]),     // all that the server counts stands in one struct, forwarding included
-    ("fake-api", &["server", "service"]), // the server, and one client's connection to it
+    ("fake-api", &["server", "service", "read", "watch", "write"]), // the server, a client's connection to it, the verbs
     ("e2e", &["control_plane", "process", "tools"]), // tools are found, made and started, the control plane's first
 ];
 
@@ -123,8 +123,7 @@ fn rooms() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         let code = code.join("\n");
-        let named = code.split("crate::").skip(1).map(|rest| rest.split(|c: char| c != '_' && !c.is_alphanumeric()));
-        let named = named.filter_map(|mut words| words.next().map(one));
+        let named = code.split("crate::").skip(1).flat_map(first_words).map(one);
         crates.entry(package.to_owned()).or_default().entry(one(&room)).or_default().extend(named);
     }
     for rooms in crates.values_mut() {
@@ -134,6 +133,33 @@ fn rooms() -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
         }
     }
     crates
+}
+
+/// The first word of a path, or that of each path in a group.
+fn first_words(paths: &str) -> Vec<&str> {
+    let word = |path: &'_ str| path.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(path.len());
+    let Some(group) = paths.strip_prefix('{') else { return vec![&paths[..word(paths)]] };
+    let (mut words, mut depth, mut is_first) = (Vec::new(), 0, true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => is_first = true,
+            _ if is_first && c.is_alphanumeric() => {
+                words.push(&group[at..at + word(&group[at..])]);
+                is_first = false;
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+#[test]
+fn rooms_are_found_in_paths_and_in_groups_of_them() {
+    assert_eq!(first_words("kubernetes::Names;\nuse other::X"), ["kubernetes"]);
+    assert_eq!(first_words("{control, dns::{self, front}, a_b::C};"), ["control", "dns", "a_b"]);
 }
 
 #[test]
@@ -148,4 +174,27 @@ fn rooms_of_a_crate_do_not_go_in_circles() {
         breaches.extend(rooms.iter().map(|(room, named)| format!("{package}: {room} names {named:?}")));
     }
     assert_none(&breaches, "data flows one way: rooms do not name each other");
+}
+
+#[test]
+fn the_picture_of_the_architecture_has_every_crate_and_every_room_of_the_controller() {
+    let text = std::fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md");
+    let (house, rest) = text.split_once("## The way data flows").expect("the house, then the way");
+    let (picture, stations) = rest.split_once("## Stations").expect("the picture, then the stations");
+    let named = |text: &str, name: &str| text.contains(&format!("{name}/"));
+    let mut breaches = Vec::new();
+    for name in files().keys() {
+        match name.split('/').collect::<Vec<_>>()[..] {
+            ["controller", "src", room, _, ..] if !["kubernetes", "time"].contains(&room) => {
+                let words = [(picture, "picture"), (stations, "stations")];
+                let missing = words.iter().filter(|(text, _)| !named(text, room));
+                breaches.extend(missing.map(|(_, place)| format!("controller/src/{room}: not among the {place}")));
+            }
+            [name, "src", ..] if !named(house, name) => breaches.push(format!("{name}: not in the house")),
+            _ => {}
+        }
+    }
+    breaches.sort();
+    breaches.dedup();
+    assert_none(&breaches, "docs/architecture.md shows the folders of today");
 }

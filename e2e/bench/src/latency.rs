@@ -10,7 +10,7 @@ use rollcall_e2e::{Kubectl, clock};
 use serde_json::{Value, json};
 
 use crate::Targets;
-use crate::scale::Figures;
+use crate::figures::Figures;
 use crate::watcher::{DnsWatcher, StreamWatcher};
 
 const CHANGES: u32 = 300;

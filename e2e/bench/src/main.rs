@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask bench` runs it. It prints a table and writes `target/bench/end_to_end.json`.
 
+mod figures;
 mod latency;
 mod scale;
 mod watcher;
@@ -14,7 +15,8 @@ use rollcall_e2e::layout;
 use rollcall_e2e::rollcall::{Binaries, Profile};
 use serde_json::{Value, json};
 
-use scale::{Figures, Scale};
+use figures::Figures;
+use scale::Scale;
 
 /// The numbers of services to measure with, when none are given as arguments.
 const SERVICES: [usize; 2] = [1_000, 10_000];

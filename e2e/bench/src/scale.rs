@@ -13,10 +13,8 @@ use rollcall_e2e::process::Process;
 use rollcall_e2e::rollcall::{Binaries, Controller, Dns};
 use rollcall_e2e::{Component, ControlPlane, clock, http, tools};
 
+use crate::figures::Figures;
 use crate::{Targets, latency};
-
-/// Figures by name, in the order to print.
-pub(crate) type Figures = Vec<(String, f64)>;
 
 /// How much there is.
 #[derive(Clone, Copy, Debug)]
