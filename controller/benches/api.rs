@@ -33,7 +33,7 @@ use rollcall_crds::ServiceRegistration;
 use rollcall_fake_api::FakeApi;
 use rollcall_xds::tls::{Certificates, Identity};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -93,7 +93,7 @@ async fn serve(place: &str) {
     fake.grant(USER, "get", "catalogentries", "bench");
     let (mut registry, stop) = (Registry::default(), CancellationToken::new());
     let access = access::start(fake.client(), Duration::from_secs(3600), &mut registry);
-    let routes = questions::start(Routes::default(), snapshots, Clock::default());
+    let routes = questions::start(Routes::default(), snapshots, mpsc::channel(1).0, Clock::default());
     let settings = Settings { address: address.parse().unwrap(), connections_max: 20_000 };
     let until = (&Readiness::default(), stop);
     let serving = api::start(&settings, routes, access, Some(&certificates), until, &mut registry).unwrap();

@@ -6,8 +6,10 @@
 //! - [`plan`]: what is to be checked; [`turns`]: whose turn it is; [`results`]: what came of it; [`evidence`]: what others say
 //! - [`stuck`]: no check can be run any more
 //! - [`posts`]: who probes an endpoint and whose word counts; [`words`]: what peers say
+//! - [`accounts`]: who says what, for people
 //! - [`doubts`]: others are asked; [`summons`]: others ask; [`outbox`]: what is to be told to peers
 
+mod accounts;
 mod begin;
 mod doubts;
 mod evidence;
@@ -32,6 +34,7 @@ use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
+pub use self::accounts::Account;
 use self::doubts::Doubts;
 use self::outbox::Outbox;
 pub use self::outbox::{Ask, Telling};

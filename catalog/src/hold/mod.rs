@@ -16,13 +16,15 @@ pub(crate) mod tombstones;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::evict::TimeToEvict;
 use crate::input::Origin;
 use crate::members::Members;
 use crate::model::{EndpointId, Name, ServiceKey};
 use crate::policy::book::Book;
 use crate::policy::{Policy, Scope};
-use crate::service::{Member, Service};
+use crate::service::{Member, Registered, Service};
 use crate::source::SourceId;
 use crate::time::Now;
 
@@ -128,6 +130,9 @@ impl Hold {
     ) {
         let policy = self.book.of(&service.key);
         service.policy = Arc::clone(&policy);
+        if policy.confirmation.replicas == 0 {
+            ask_nobody(service);
+        }
         let mut next = vec![deregister::apply(service, now)];
         let known = self.histories.get(&service.key).is_some_and(|history| !history.flaps.is_empty());
         if known || looks_back(&policy, service) {
@@ -189,6 +194,19 @@ impl Hold {
             self.due.insert((at, key.clone()));
         }
     }
+}
+
+/// Who asks nobody waits for nobody.
+fn ask_nobody(service: &mut Service) {
+    let waits = |time: TimeToEvict| !time.confirmation.is_zero();
+    if !service.registrations.iter().any(|registered| registered.time_to_evict.is_some_and(waits)) {
+        return;
+    }
+    let without = |registered: &Registered| {
+        let time_to_evict = registered.time_to_evict.map(|time| TimeToEvict { confirmation: Duration::ZERO, ..time });
+        Registered { time_to_evict, ..registered.clone() }
+    };
+    service.registrations = service.registrations.iter().map(without).collect();
 }
 
 /// Whether a policy asks what became of the endpoints of a service.

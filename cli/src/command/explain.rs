@@ -33,14 +33,22 @@ fn story(answer: &Value, paint: Paint) -> String {
         line(&mut told, 1, &format!("a dead one is out of every answer after at most {evict}"));
     }
     if answer["stale"] == true {
-        line(&mut told, 1, "STALE: a source of it has been silent for longer than its policy trusts it");
+        let since = answer["staleSince"].as_str().map(|since| format!(", since {since}")).unwrap_or_default();
+        line(
+            &mut told,
+            1,
+            &format!("STALE: a source of it has been silent for longer than its policy trusts it{since}"),
+        );
     }
     if answer["held"].as_u64().is_some_and(|held| held > 0) {
         line(&mut told, 1, &format!("HELD: {} endpoints that left together are kept", answer["held"]));
     }
-    let policy = answer["policy"].as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    for (name, value) in policy {
-        line(&mut told, 1, &harmless(&format!("policy {name}: {value}")));
+    if answer["damped"].as_u64().is_some_and(|damped| damped > 0) {
+        line(&mut told, 1, &format!("DAMPED: {} endpoints that fell too often are kept out", answer["damped"]));
+    }
+    for (section, said) in answer["policy"].as_object().into_iter().flatten() {
+        let from = said["from"].as_str().unwrap_or("the cluster's default");
+        line(&mut told, 1, &harmless(&format!("{section}: {} ({from})", text(&said["says"]))));
     }
     for registration in list(&answer["registrations"]) {
         for problem in list(&registration["problems"]) {
@@ -84,6 +92,17 @@ fn tell_endpoint(told: &mut String, endpoint: &Value, paint: Paint) {
         let since = check["since"].as_str().map(|since| format!(" since {since}")).unwrap_or_default();
         let (name, health) = (harmless(text(&check["name"])), text(&check["health"]));
         line(told, 1, &format!("check {name}: {}{since}: {}", paint.health(health), harmless(text(&check["reason"]))));
+        for seen in list(&check["seen"]) {
+            let (from, health) = (harmless(text(&seen["from"])), text(&seen["health"]));
+            line(told, 2, &format!("{from}: {}: {}", paint.health(health), harmless(text(&seen["reason"]))));
+        }
+    }
+    if let Some(judge) = endpoint["judge"].as_str().filter(|judge| !judge.is_empty()) {
+        line(told, 1, &harmless(&format!("judged by {judge}")));
+    }
+    if let Some(value) = endpoint["penalty"]["value"].as_u64() {
+        let at = text(&endpoint["penalty"]["at"]);
+        line(told, 1, &format!("its falls added up to a penalty of {value} at {at}, which decays"));
     }
     transitions(told, endpoint);
 }
@@ -112,11 +131,15 @@ mod tests {
     fn the_story_says_what_why_and_since_when() {
         let answer = json!({
             "namespace": "shop", "name": "payments", "serviceKind": "ClusterIP", "timeToEvict": "3s", "stale": false,
-            "counts": { "callable": 1, "endpoints": 2 }, "held": 0, "policy": { "guard": null }, "registrations": [],
+            "counts": { "callable": 1, "endpoints": 2 }, "held": 0, "damped": 0, "registrations": [],
+            "policy": { "guard": { "from": "DiscoveryPolicy/vms", "says": "off" } },
             "endpoints": [{
                 "name": "vm-1", "health": "Critical", "callable": false, "since": "2026-11-28T20:00:00Z",
                 "reason": "check web: refused", "addresses": ["192.0.2.1"], "zone": "a", "origin": "ServiceRegistration/vms",
-                "checks": [{ "name": "web", "health": "Critical", "since": "2026-11-28T20:00:00Z", "reason": "refused" }],
+                "checks": [{ "name": "web", "health": "Critical", "since": "2026-11-28T20:00:00Z", "reason": "refused", "seen": [
+                    { "from": "a probe of 192.0.2.1:80", "health": "Critical", "since": null, "reason": "refused" },
+                ] }],
+                "judge": "replica-1", "penalty": { "value": 2000, "at": "2026-11-28T20:00:00Z" },
                 "transitions": [{ "at": "2026-11-28T20:00:00Z", "from": "Passing", "to": "Critical", "reason": "refused" }],
             }],
             "excluded": [{ "name": "vm-2", "origin": "ServiceRegistration/vms", "reason": "address 127.0.0.1 is loopback" }],
@@ -129,6 +152,10 @@ mod tests {
             "after at most 3s",
             "Critical since 2026-11-28T20:00:00Z: callers do not get it",
             "check web: Critical since",
+            "a probe of 192.0.2.1:80: Critical: refused",
+            "judged by replica-1",
+            "a penalty of 2000 at",
+            "guard: off (DiscoveryPolicy/vms)",
             "Passing -> Critical: refused",
             "Kept out: vm-2",
         ] {

@@ -6,7 +6,8 @@
 //!                              ^-- verdicts, doubts, testimonies --> peers, by the exchange of `replicas`
 //! ```
 //!
-//! - [`runner`]: the task; [`admission`]: nothing is dialled that the catalog keeps out
+//! - [`runner`]: the task; [`admission`]: nothing is dialled that the catalog keeps out; [`confirmations`]: how many others
+//!   are asked
 //! - [`surroundings`]: what probes need of the controller: [`secrets`] that checks name, the health that [`aliases`] follow
 //! - [`peers`]: what is told to peers, and heard from them; [`wire`]: how that is written
 //! - [`metrics`]: what is counted
@@ -17,6 +18,7 @@
 
 pub mod admission;
 mod aliases;
+pub mod confirmations;
 pub mod metrics;
 pub mod peers;
 pub mod runner;

@@ -12,16 +12,17 @@ use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Origin};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
-use rollcall_health::checks::{Change, Course, Start, Step, TargetId};
+use rollcall_health::checks::{Account, Change, Course, Start, Step, TargetId};
 use rollcall_health::ledger::{Evidence, Witness};
 use rollcall_health::probe::Prober;
 use rollcall_health::{Checks, Lateness, Outcome, Plan};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{Instrument, info, warn};
 
 use super::admission::Admissions;
+use super::confirmations::Confirmations;
 use super::metrics::Metrics;
 use super::peers::Peers;
 use crate::evictions::{Decided, Evictions};
@@ -49,6 +50,13 @@ pub enum Order {
         /// What; `None` if it says nothing any more.
         evidence: Option<Evidence>,
     },
+    /// Somebody wants to know who says what of the endpoints of a registration.
+    Look {
+        /// The registration.
+        origin: Arc<Origin>,
+        /// Where to say it.
+        to: oneshot::Sender<Vec<Account>>,
+    },
     /// Every registration has been sent once.
     Synced(Source),
 }
@@ -60,6 +68,7 @@ pub struct Runner<P> {
     clock: Clock,
     metrics: Metrics,
     admissions: Admissions,
+    confirmations: Confirmations,
     prober: Arc<P>,
     replicas: Replicas,
     peers: Peers,
@@ -99,7 +108,8 @@ impl<P: Prober> Runner<P> {
             inbox,
             clock,
             metrics,
-            admissions: Admissions::new(snapshots),
+            admissions: Admissions::new(snapshots.clone()),
+            confirmations: Confirmations::new(snapshots),
             prober: Arc::new(prober),
             checks: Checks::of(peers.mine(), probes_max),
             replicas,
@@ -143,7 +153,10 @@ impl<P: Prober> Runner<P> {
                     }
                 }
                 arrival = self.peers.next() => self.peers.take_in(arrival, &mut self.checks, self.clock.now()),
-                () = self.admissions.changed() => self.checks.catalog_changed(self.now()),
+                () = self.admissions.changed() => {
+                    self.checks.catalog_changed(self.now());
+                    self.confirmations.tell(&mut self.checks);
+                }
                 () = tokio::time::sleep_until(Instant::now() + next.unwrap_or_default()), if next.is_some() => {}
             }
         }
@@ -177,6 +190,8 @@ impl<P: Prober> Runner<P> {
                     self.tell(change).await;
                 }
             }
+            // Who asked may have gone.
+            Order::Look { origin, to } => _ = to.send(self.checks.accounts(&origin)),
             Order::Synced(source) => self.inbox.send(Message::Synced(source)).await,
         }
     }

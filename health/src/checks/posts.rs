@@ -51,7 +51,7 @@ impl Posts {
         self.0.get_mut(at).map(|(_, post)| post)
     }
 
-    fn names(&self) -> impl Iterator<Item = &Name> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
         self.0.iter().map(|(name, _)| name)
     }
 
@@ -335,7 +335,7 @@ impl Checks {
         ids.filter(of).copied().collect()
     }
 
-    fn post(&self, origin: &Arc<Origin>, endpoint: &Name) -> Option<&Post> {
+    pub(super) fn post(&self, origin: &Arc<Origin>, endpoint: &Name) -> Option<&Post> {
         self.registrations.get(origin)?.posts.get(endpoint)
     }
 

@@ -1,5 +1,7 @@
 //! Tests: all checks of a process.
 
+mod others;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 

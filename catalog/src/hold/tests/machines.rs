@@ -1,6 +1,7 @@
 //! Tests: the history of registered machines: guard, damping, `deregisterAfter`, maintenance, staleness.
 
 use super::*;
+use crate::evict::TimeToEvict;
 use crate::input::Verdict;
 use crate::model::{Attributes, Health, Name};
 use crate::policy::{Damping, Policy};
@@ -317,4 +318,20 @@ fn a_stale_service_says_since_when_and_keeps_saying_so() {
     at(&mut catalog, 60, [heard(60), verdict(1, Health::Passing, 0)]);
     assert_eq!(since(&catalog), None);
     assert_eq!(catalog.snapshot().get(&key()).expect("the service").version, fresh);
+}
+
+#[test]
+fn who_asks_nobody_waits_for_nobody() {
+    let confirmation = Some(crate::policy::Confirmation { replicas: 0 });
+    let statement = Statement { confirmation, ..Statement::default() };
+    let mut catalog = passing(&[]);
+    let Input::Contribution(machines) = machines(&MACHINES) else { panic!("a contribution") };
+    let second = Duration::from_secs(1);
+    let time_to_evict = Some(TimeToEvict { detection: second, confirmation: second, lateness: Duration::ZERO });
+    at(&mut catalog, 1, [Input::Contribution(Contribution { time_to_evict, ..machines })]);
+    let total =
+        |catalog: &Catalog| catalog.snapshot().get(&key()).and_then(|of| of.time_to_evict()).map(|time| time.total());
+    assert_eq!(total(&catalog), Some(2 * second));
+    at(&mut catalog, 2, [Input::Policy(PolicyKey::new("shop", "quick"), Some(Arc::new(statement)))]);
+    assert_eq!(total(&catalog), Some(second));
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use rollcall_catalog::input::CheckVerdict;
 use rollcall_catalog::model::Health;
-use rollcall_catalog::policy::{Policy, WhenStale};
+use rollcall_catalog::policy::{Policy, Section};
 use rollcall_catalog::service::{Excluded, Member, Registered, Service};
+use rollcall_health::checks::Account;
+use rollcall_health::ledger::{Evidence, Vantage, Witness};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::answer::Answer;
 use super::super::ask::Ask;
@@ -16,15 +18,21 @@ use super::super::problem::Problem;
 use super::history::Transition;
 use super::services::ServiceTold;
 use super::told::{Told, duration, moment, word};
+use super::vantage::Accounts;
 use super::{Desk, key, no_service};
+use crate::policy::words;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Story<'a> {
     #[serde(flatten)]
     service: ServiceTold<'a>,
+    /// By section: what it says, and which object it is from.
     policy: Value,
     held: usize,
+    damped: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_since: Option<String>,
     registrations: Vec<RegistrationTold<'a>>,
     endpoints: Vec<EndpointStory<'a>>,
     /// Endpoints that were kept out.
@@ -43,6 +51,15 @@ struct EndpointStory<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     conditions: Value,
+    /// Kept callable although it left: too many went at once.
+    held: bool,
+    /// Kept out whatever its checks say: it fell too often.
+    damped: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    penalty: Option<PenaltyTold>,
+    /// The replica whose word on it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge: Option<&'a str>,
     checks: Vec<CheckTold<'a>>,
     transitions: Vec<TransitionTold>,
 }
@@ -54,6 +71,23 @@ struct CheckTold<'a> {
     health: Health,
     since: Option<String>,
     reason: &'a str,
+    seen: Vec<SeenTold<'a>>,
+}
+
+/// What a check says from one vantage point.
+#[derive(Serialize)]
+struct SeenTold<'a> {
+    from: String,
+    #[serde(serialize_with = "word")]
+    health: Health,
+    since: Option<String>,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct PenaltyTold {
+    value: u32,
+    at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -90,14 +124,19 @@ struct TransitionTold {
 }
 
 /// Answers with the story.
-pub(super) fn answer(desk: &Arc<Desk>, ask: Ask) -> Result<Answer, Problem> {
+pub(super) async fn answer(desk: Arc<Desk>, ask: Ask) -> Result<Answer, Problem> {
     ask.query.only(&[])?;
-    let (key, snapshot) = (key(&ask), desk.snapshot()?);
-    let service = snapshot.get(&key).ok_or_else(|| no_service(&key))?;
-    let wanted = ask.name("endpoint");
+    let key = key(&ask);
+    let service = desk.snapshot()?.get(&key).cloned().ok_or_else(|| no_service(&key))?;
+    let accounts = desk.lookout.look(&service).await;
+    told(&desk, &service, &accounts, ask.name("endpoint"))
+}
+
+fn told(desk: &Desk, service: &Service, accounts: &Accounts, wanted: &str) -> Result<Answer, Problem> {
+    let key = &service.key;
     let named = |name: &str| wanted.is_empty() || name == wanted;
     let members = service.endpoints.iter().filter(|member| named(&member.endpoint.name));
-    let mut endpoints: Vec<_> = members.map(|member| EndpointStory::new(service, member, desk)).collect();
+    let mut endpoints: Vec<_> = members.map(|member| EndpointStory::new(service, member, desk, accounts)).collect();
     endpoints.sort_by(|a, b| (a.told.name, &a.told.origin).cmp(&(b.told.name, &b.told.origin)));
     let gone = desk.histories.gone(service).into_iter().filter(|gone| named(&gone.name)).map(|gone| GoneTold {
         name: gone.name.to_string(),
@@ -109,6 +148,8 @@ pub(super) fn answer(desk: &Arc<Desk>, ask: Ask) -> Result<Answer, Problem> {
         service: ServiceTold::new(service),
         policy: policy(&service.policy),
         held: service.held,
+        damped: service.damped,
+        stale_since: service.stale.and_then(|since_s| moment(since_s.saturating_mul(1000))),
         registrations: service.registrations.iter().map(RegistrationTold::new).collect(),
         endpoints,
         excluded: excluded.collect(),
@@ -121,31 +162,21 @@ pub(super) fn answer(desk: &Arc<Desk>, ask: Ask) -> Result<Answer, Problem> {
     Ok(Answer::json(&story))
 }
 
-/// What is in force, in the words of the policy's fields.
+/// Every section, those of the cluster's default included.
 fn policy(policy: &Policy) -> Value {
-    let guard = policy.removal.map(|guard| {
-        json!({
-            "percent": guard.percent_max,
-            "endpointsMin": guard.endpoints_min,
-            "window": duration(guard.window),
-            "hold": duration(guard.hold),
-        })
-    });
-    let staleness = policy.staleness.map(|staleness| {
-        let then = match staleness.then {
-            WhenStale::Serve => "serve",
-            WhenStale::Refuse => "refuse",
-        };
-        json!({ "after": duration(staleness.after), "then": then })
-    });
-    json!({ "guard": guard, "staleness": staleness })
+    let section = |section: Section| {
+        let from = policy.source(section).map(|name| format!("DiscoveryPolicy/{name}"));
+        (section.to_string(), json!({ "from": from, "says": words::says(policy, section) }))
+    };
+    Section::ALL.into_iter().map(section).collect::<Map<_, _>>().into()
 }
 
 // === impl EndpointStory ===
 
 impl<'a> EndpointStory<'a> {
-    fn new(service: &Service, member: &'a Member, desk: &Desk) -> Self {
-        let conditions = member.conditions;
+    fn new(service: &Service, member: &'a Member, desk: &Desk, accounts: &'a Accounts) -> Self {
+        let (conditions, treatment) = (member.conditions, member.treatment.unwrap_or_default());
+        let account = accounts.of(member);
         Self {
             told: Told::new(service, member),
             id: format!("{:016x}", member.id.0),
@@ -154,7 +185,11 @@ impl<'a> EndpointStory<'a> {
             conditions: json!({
                 "ready": conditions.ready, "serving": conditions.serving, "terminating": conditions.terminating,
             }),
-            checks: member.checks.iter().map(CheckTold::new).collect(),
+            held: treatment.held,
+            damped: treatment.damped,
+            penalty: treatment.penalty.map(|said| PenaltyTold { value: said.value, at: moment(said.at_ms) }),
+            judge: account.map(|account| &*account.judge),
+            checks: member.checks.iter().map(|check| CheckTold::new(check, account)).collect(),
             transitions: desk.histories.of(&service.key, member.id).iter().map(TransitionTold::new).collect(),
         }
     }
@@ -163,8 +198,29 @@ impl<'a> EndpointStory<'a> {
 // === impl CheckTold ===
 
 impl<'a> CheckTold<'a> {
-    fn new(check: &'a CheckVerdict) -> Self {
-        Self { name: &check.name, health: check.health, since: moment(check.since_ms), reason: &check.reason }
+    fn new(check: &'a CheckVerdict, account: Option<&'a Account>) -> Self {
+        let said = account.into_iter().flat_map(|account| &account.said);
+        let seen = said.filter(|(witness, _)| witness.name == check.name).map(SeenTold::new);
+        Self {
+            name: &check.name,
+            health: check.health,
+            since: moment(check.since_ms),
+            reason: &check.reason,
+            seen: seen.collect(),
+        }
+    }
+}
+
+// === impl SeenTold ===
+
+impl<'a> SeenTold<'a> {
+    fn new((witness, evidence): &'a (Witness, Evidence)) -> Self {
+        let from = match &witness.vantage {
+            Vantage::Address(address) => format!("a probe of {address}"),
+            Vantage::Instance => "the instance itself".to_owned(),
+            Vantage::Peer(name) => name.to_string(),
+        };
+        Self { from, health: evidence.health, since: moment(evidence.since_ms), reason: &evidence.reason }
     }
 }
 

@@ -9,6 +9,7 @@
 //!
 //! - [`endpoints`], [`resolve`], [`explain`], [`services`]: the questions
 //! - [`filter`]: which endpoints; [`told`]: what is told of one
+//! - [`vantage`]: from where endpoints are looked at
 //! - [`encoded`]: answers as bytes; [`wait`]: long polls; [`follow`]: keeps both and the history in step with the catalog
 //! - [`history`]: transitions, pure; [`openapi`]: the document
 
@@ -24,20 +25,24 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod told;
+mod vantage;
 mod wait;
 
 use std::sync::Arc;
 
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::model::ServiceKey;
+use tokio::sync::mpsc;
 
 use super::ask::Ask;
 use super::problem::Problem;
 use super::routes::{Admits, Route, Routes};
+use crate::checks::runner::Order;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 use encoded::Encoder;
 use history::Histories;
+use vantage::Lookout;
 use wait::Waiting;
 
 /// What the questions are answered from. Clones are the same.
@@ -50,14 +55,15 @@ struct Desk {
     encoder: Encoder,
     waiting: Waiting,
     histories: Histories,
+    lookout: Lookout,
 }
 
 const LIST: Admits = Admits::Right { verb: "list", resource: "catalogentries", of: "" };
 const READ: Admits = Admits::Right { verb: "get", resource: "catalogentries", of: "service" };
 
-/// Follows the catalog, and adds the questions to the table.
-pub fn start(routes: Routes, snapshots: Snapshots, clock: Clock) -> Routes {
-    let questions = Questions::new(snapshots.clone());
+/// Follows the catalog, and adds the questions to the table. `orders` is the way to the checks.
+pub fn start(routes: Routes, snapshots: Snapshots, orders: mpsc::Sender<Order>, clock: Clock) -> Routes {
+    let questions = Questions::new(snapshots, Lookout::new(orders));
     tokio::spawn(follow::run(Arc::clone(&questions.0), clock));
     questions.routes(routes)
 }
@@ -65,15 +71,19 @@ pub fn start(routes: Routes, snapshots: Snapshots, clock: Clock) -> Routes {
 // === impl Questions ===
 
 impl Questions {
-    fn new(snapshots: Snapshots) -> Self {
+    fn new(snapshots: Snapshots, lookout: Lookout) -> Self {
         let (encoder, waiting, histories) = Default::default();
-        Self(Arc::new(Desk { snapshots, encoder, waiting, histories }))
+        Self(Arc::new(Desk { snapshots, encoder, waiting, histories, lookout }))
     }
 
     fn routes(&self, routes: Routes) -> Routes {
         let desk = |answer: fn(&Arc<Desk>, Ask) -> Result<super::Answer, Problem>| {
             let desk = Arc::clone(&self.0);
             move |ask| std::future::ready(answer(&desk, ask))
+        };
+        let explains = || {
+            let desk = Arc::clone(&self.0);
+            move |ask| explain::answer(Arc::clone(&desk), ask)
         };
         let waits = Arc::clone(&self.0);
         routes
@@ -89,12 +99,9 @@ impl Questions {
             .with(
                 Route::get("/v1/namespaces/{namespace}/services/{service}/resolve", desk(resolve::answer)).admits(READ),
             )
+            .with(Route::get("/v1/namespaces/{namespace}/services/{service}/explain", explains()).admits(READ))
             .with(
-                Route::get("/v1/namespaces/{namespace}/services/{service}/explain", desk(explain::answer)).admits(READ),
-            )
-            .with(
-                Route::get("/v1/namespaces/{namespace}/services/{service}/explain/{endpoint}", desk(explain::answer))
-                    .admits(READ),
+                Route::get("/v1/namespaces/{namespace}/services/{service}/explain/{endpoint}", explains()).admits(READ),
             )
     }
 }

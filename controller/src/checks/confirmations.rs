@@ -1,0 +1,43 @@
+//! How many others are asked before an endpoint turns Critical: as the policy of its service says.
+
+use std::sync::Arc;
+
+use rollcall_catalog::Snapshot;
+use rollcall_catalog::service::Service;
+use rollcall_catalog::snapshot::{Changes, Revision};
+use rollcall_health::Checks;
+
+use crate::writer::Snapshots;
+
+/// Hands the checks what policies say, as services change.
+#[derive(Debug)]
+pub struct Confirmations {
+    snapshots: Snapshots,
+    seen: Option<Revision>,
+}
+
+// === impl Confirmations ===
+
+impl Confirmations {
+    /// By what `snapshots` publishes.
+    pub fn new(snapshots: Snapshots) -> Self {
+        Self { snapshots, seen: None }
+    }
+
+    /// Tells the checks about the services that have changed since the last call. A registration that is checked before it
+    /// is published asks as many as without a policy.
+    pub fn tell(&mut self, checks: &mut Checks) {
+        let Some(snapshot) = self.snapshots.borrow().clone() else { return };
+        let changes =
+            self.seen.replace(snapshot.revision()).map_or(Changes::Resync, |seen| snapshot.changes_since(seen));
+        match changes {
+            Changes::Services(keys) => keys.iter().filter_map(|key| snapshot.get(key)).for_each(|of| say(of, checks)),
+            Changes::Resync => Snapshot::services(&snapshot).for_each(|of| say(of, checks)),
+        }
+    }
+}
+
+fn say(service: &Arc<Service>, checks: &mut Checks) {
+    let others = service.policy.confirmation.replicas;
+    service.registrations.iter().for_each(|registered| checks.ask_others(&registered.origin, others));
+}
