@@ -4,8 +4,9 @@
 //!  checks --Decided--> task --handed to the streams? EndpointSlices written?--> histograms, and a warning where it took longer
 //! ```
 //!
-//! - [`pending`]: what was decided and is not everywhere yet; [`metrics`]: what is counted
+//! - [`pending`]: what was decided and is not everywhere yet; [`metrics`]: what is counted; [`event`]: tells of one that was late
 
+pub mod event;
 pub mod metrics;
 pub mod pending;
 
@@ -23,8 +24,9 @@ use tracing::warn;
 
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
+use event::Teller;
 use metrics::Metrics;
-use pending::{Measured, Pending};
+use pending::{Measured, Pending, Whereabouts};
 
 /// From a verdict to the answer in DNS and on the stream, generously.
 pub const SERVE: Duration = Duration::from_millis(100);
@@ -66,8 +68,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 static LATE: LogRate = LogRate::new(5, Duration::from_secs(10));
 
-/// Starts measuring: by what `snapshots` has, and what of it was `handed` to the streams.
+/// Starts measuring: by what `snapshots` has, and what of it was `handed` to the streams. `teller` says what was late.
 pub fn start(
+    teller: Teller,
     snapshots: Snapshots,
     handed: watch::Receiver<Revision>,
     clock: Clock,
@@ -76,7 +79,7 @@ pub fn start(
     let metrics = Metrics::default();
     metrics.register(registry);
     let (sender, news) = mpsc::channel(QUEUE);
-    tokio::spawn(run(news, snapshots, handed, clock, metrics));
+    tokio::spawn(run(news, snapshots, handed, clock, (metrics, teller)));
     Evictions(Some(sender))
 }
 
@@ -106,7 +109,7 @@ async fn run(
     snapshots: Snapshots,
     mut handed: watch::Receiver<Revision>,
     clock: Clock,
-    metrics: Metrics,
+    (metrics, teller): (Metrics, Teller),
 ) {
     let mut pending = Pending::default();
     loop {
@@ -129,41 +132,48 @@ async fn run(
         let handed = *handed.borrow_and_update();
         let snapshot = snapshots.borrow().clone().filter(|snapshot| snapshot.revision() <= handed);
         let Some(snapshot) = snapshot.filter(|_| !pending.is_empty()) else { continue };
-        for measured in pending.served(clock.monotonic_ms(), |decided| is_out(&snapshot, decided)) {
+        for measured in pending.served(clock.monotonic_ms(), |decided| whereabouts(&snapshot, decided)) {
             metrics.served(&measured);
-            judge(&snapshot, &measured, &metrics);
+            if let Some(computed) = late(&snapshot, &measured) {
+                metrics.late();
+                tell(&teller, measured, computed, &clock);
+            }
         }
     }
 }
 
-/// Whether callers do not get it any more.
-fn is_out(snapshot: &Snapshot, decided: &Decided) -> bool {
-    let Some(service) = snapshot.get(&decided.service) else { return true };
+/// Whether callers still get it.
+fn whereabouts(snapshot: &Snapshot, decided: &Decided) -> Whereabouts {
+    let Some(service) = snapshot.get(&decided.service) else { return Whereabouts::Out };
     let mut same = service
         .endpoints
         .iter()
         .filter(|member| member.origin == decided.origin && member.endpoint.name == decided.endpoint);
-    !same.any(|member| service.gives(member))
+    match same.find(|member| service.gives(member)) {
+        None => Whereabouts::Out,
+        Some(member) if member.treatment.is_some_and(|treatment| treatment.held) => Whereabouts::Held,
+        Some(_) => Whereabouts::In,
+    }
 }
 
-/// Says where it took longer than was computed.
-fn judge(snapshot: &Snapshot, measured: &Measured, metrics: &Metrics) {
+/// What was computed, where it took longer than that.
+fn late(snapshot: &Snapshot, measured: &Measured) -> Option<Duration> {
     let decided = &measured.decided;
-    let Some(service) = snapshot.get(&decided.service) else { return };
+    let service = snapshot.get(&decided.service)?;
     let registered = service.registrations.iter().find(|registered| registered.origin == decided.origin);
-    let Some(computed) = registered.and_then(|registered| registered.time_to_evict) else { return };
-    let computed = computed.total() + SERVE;
-    if measured.took <= computed {
-        return;
-    }
-    metrics.late();
-    if let Some(unsaid) = LATE.permit() {
-        let Origin { namespace, name, .. } = &*decided.origin;
-        warn!(
-            unsaid, %namespace, registration = %name, endpoint = %decided.endpoint,
-            took_ms = measured.took.as_millis(), computed_ms = computed.as_millis(),
-            "an eviction took longer than its registration's timeToEvict says; look at rollcall_checks_lateness_seconds and \
-             rollcall_evictions_seconds for the stage"
-        );
-    }
+    let computed = registered?.time_to_evict?.total() + SERVE;
+    (measured.took > computed).then_some(computed)
+}
+
+/// Says that one was late: as often as the log has room, each time by an Event as well.
+fn tell(teller: &Teller, measured: Measured, computed: Duration, clock: &Clock) {
+    let Some(unsaid) = LATE.permit() else { return };
+    let Origin { namespace, name, .. } = &*measured.decided.origin;
+    warn!(
+        unsaid, %namespace, registration = %name, endpoint = %measured.decided.endpoint,
+        took_ms = measured.took.as_millis(), computed_ms = computed.as_millis(),
+        "an eviction took longer than its registration's timeToEvict says; look at rollcall_checks_lateness_seconds and \
+         rollcall_evictions_seconds for the stage"
+    );
+    tokio::spawn(event::tell(teller.clone(), measured, computed, clock.timestamp()));
 }

@@ -28,9 +28,20 @@ pub struct Measured {
     pub took: Duration,
 }
 
+/// Whether callers still get an endpoint that was found dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// Nobody gets it.
+    Out,
+    /// The news is not everywhere yet.
+    In,
+    /// A guard keeps it on purpose: that takes as long as it takes.
+    Held,
+}
+
 /// Evictions that wait at most; further ones are not measured.
 const WAITING_MAX: usize = 4096;
-/// What is not out after this long is held by a policy, or came back.
+/// What is not out after this long came back.
 const HELD_MS: u64 = 60_000;
 
 // === impl Pending ===
@@ -43,17 +54,25 @@ impl Pending {
         }
     }
 
-    /// Those that are out by now, and were not before.
-    pub fn served(&mut self, now_ms: u64, is_out: impl Fn(&Decided) -> bool) -> Vec<Measured> {
+    /// Those that are out by now, and were not before. What is held is let go of.
+    pub fn served(&mut self, now_ms: u64, whereabouts: impl Fn(&Decided) -> Whereabouts) -> Vec<Measured> {
         let mut measured = Vec::new();
-        for wait in self.0.iter_mut().filter(|wait| !wait.served) {
-            if is_out(&wait.decided) {
-                wait.served = true;
-                let since = |ms: u64| Duration::from_millis(now_ms.saturating_sub(ms));
-                let (served, took) = (since(wait.decided.decided_ms), since(wait.decided.alive_ms));
-                measured.push(Measured { decided: wait.decided.clone(), served, took });
+        self.0.retain_mut(|wait| {
+            if wait.served {
+                return true;
             }
-        }
+            match whereabouts(&wait.decided) {
+                Whereabouts::Held => return false,
+                Whereabouts::In => {}
+                Whereabouts::Out => {
+                    wait.served = true;
+                    let since = |ms: u64| Duration::from_millis(now_ms.saturating_sub(ms));
+                    let (served, took) = (since(wait.decided.decided_ms), since(wait.decided.alive_ms));
+                    measured.push(Measured { decided: wait.decided.clone(), served, took });
+                }
+            }
+            true
+        });
         self.drop_done();
         measured
     }
@@ -69,7 +88,7 @@ impl Pending {
         took
     }
 
-    /// Lets go of what will not come: another replica writes, or a policy holds the endpoint.
+    /// Lets go of what will not come: another replica writes, or the endpoint came back.
     pub fn forget(&mut self, now_ms: u64) {
         self.0.retain(|wait| now_ms.saturating_sub(wait.decided.decided_ms) < HELD_MS);
     }
@@ -107,18 +126,30 @@ mod tests {
         let mut pending = Pending::default();
         pending.decided(decided("vm-1", 10_000));
         pending.decided(decided("vm-2", 10_000));
-        assert!(pending.served(10_020, |_| false).is_empty());
-        let out = pending.served(10_040, |decided| &*decided.endpoint == "vm-1");
+        assert!(pending.served(10_020, |_| Whereabouts::In).is_empty());
+        let out = |decided: &Decided| match &*decided.endpoint {
+            "vm-1" => Whereabouts::Out,
+            _ => Whereabouts::In,
+        };
+        let out = pending.served(10_040, out);
         assert_eq!(out.len(), 1);
         assert_eq!((out[0].served.as_millis(), out[0].took.as_millis()), (40, 2_040));
         assert!(pending.written(&service_key("orders"), 10_050).is_empty());
         assert_eq!(pending.written(&service_key("payments"), 10_100), [Duration::from_millis(100); 2]);
-        assert_eq!(pending.served(10_200, |_| true).len(), 1, "the other one");
+        assert_eq!(pending.served(10_200, |_| Whereabouts::Out).len(), 1, "the other one");
         assert!(pending.is_empty());
     }
 
     #[test]
-    fn what_is_held_is_let_go_of() {
+    fn what_a_guard_holds_is_not_measured() {
+        let mut pending = Pending::default();
+        pending.decided(decided("vm-1", 10_000));
+        assert!(pending.served(10_040, |_| Whereabouts::Held).is_empty());
+        assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn what_came_back_is_let_go_of() {
         let mut pending = Pending::default();
         pending.decided(decided("vm-1", 10_000));
         pending.forget(10_000 + HELD_MS - 1);

@@ -17,6 +17,9 @@ pub mod names;
 pub mod object_key;
 pub mod trouble;
 
+/// Who tells Events: `reportingController` of every one.
+pub const REPORTING_CONTROLLER: &str = "rollcall.dev/controller";
+
 pub use names::Names;
 pub use object_key::ObjectKey;
 pub(crate) use object_key::created;

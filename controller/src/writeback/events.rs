@@ -16,10 +16,7 @@ use rollcall_crds::{EndpointStatus, Health, ServiceRegistrationStatus};
 
 use super::limits;
 use super::observed::{SeenRegistration, Told};
-use crate::kubernetes::ObjectKey;
-
-/// Who tells it: `reportingController` of every Event.
-pub const REPORTING_CONTROLLER: &str = "rollcall.dev/controller";
+use crate::kubernetes::{ObjectKey, REPORTING_CONTROLLER};
 
 /// An Event without its surroundings.
 struct Tale {
