@@ -12,6 +12,7 @@ use rollcall_authority::files::Pair;
 use rollcall_authority::flags::TlsArgs;
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
+use rollcall_catalog::policy::Staleness;
 use rollcall_xds::server::BetweenReplicas;
 use rollcall_xds::tls::Acceptor;
 
@@ -192,6 +193,11 @@ impl Args {
             address: reachable.then(|| SocketAddr::new(ip, self.grpc_listen.port())),
             certificates: acceptor.map(Acceptor::certificates).cloned(),
         }
+    }
+
+    /// The bound of services that no DiscoveryPolicy is for.
+    pub fn staleness(&self) -> Option<Staleness> {
+        self.default_policy.policy().staleness
     }
 
     /// The name of this replica: as given, or the host's name, which is the pod's in a cluster, with the process id.

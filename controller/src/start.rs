@@ -20,9 +20,10 @@ use crate::access;
 use crate::agents;
 use crate::api::{self, Routes, questions};
 use crate::args::Args;
-use crate::beats;
-use crate::checks;
+use crate::beats::{self, Hearing};
+use crate::checks::{self, runner::Order};
 use crate::cluster_domain;
+use crate::evictions::event::Teller;
 use crate::evictions::{self, Evictions};
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
@@ -75,7 +76,8 @@ pub async fn serve(
     let (inbox, snapshots, propagation) =
         writer::start(args.sources.catalog(), &args.service_metrics, clock, &mut registry);
     inbox.send(given(&args)).await;
-    let evictions = evictions::start(snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
+    let teller = Teller { client: client.clone(), identity: args.identity() };
+    let evictions = evictions::start(teller, snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
     let checked = (evictions.clone(), replicas.clone(), &readiness);
     let orders = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, checked, &mut registry);
     let hearing = beats::start(orders.clone(), &replicas, clock, &mut registry);
@@ -83,8 +85,8 @@ pub async fn serve(
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
-    let (hears, published) = (hearing.clone(), snapshots.clone());
-    let to = Receivers { inbox, orders, hearing: hears, agents: watched, observations, snapshots: published };
+    let (ears, published, looks, staleness) = (hearing.clone(), snapshots.clone(), orders.clone(), args.staleness());
+    let to = Receivers { inbox, orders, hearing: ears, agents: watched, observations, snapshots: published, staleness };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
@@ -93,8 +95,7 @@ pub async fn serve(
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
-    let routes =
-        questions::start(Routes::default().with(beats::request::route(hearing, clock)), snapshots.clone(), clock);
+    let routes = routes(hearing, snapshots.clone(), looks, clock);
     let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
@@ -160,6 +161,12 @@ fn certificates(args: &Args, stream: Option<&Acceptor>, readiness: &Readiness) -
         Some(files) => Some(rollcall_authority::of_files(files, readiness.gate("api-certificate"), Clock::wall_s)),
         None => stream.map(Acceptor::certificates).cloned(),
     }
+}
+
+/// Of the API port.
+fn routes(hearing: Hearing, snapshots: Snapshots, looks: mpsc::Sender<Order>, clock: Clock) -> Routes {
+    let beats = Routes::default().with(beats::request::route(hearing, clock));
+    questions::start(beats, snapshots, looks, clock)
 }
 
 /// What is shown to operators beside readiness and metrics.

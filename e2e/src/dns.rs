@@ -29,6 +29,8 @@ pub struct Answer {
     pub authority: Vec<Record>,
     /// The additional section, without OPT.
     pub additional: Vec<Record>,
+    /// The codes of its extended errors (RFC 8914).
+    pub extended_errors: Vec<u16>,
 }
 
 /// A resource record.
@@ -128,7 +130,29 @@ fn parse(text: &str) -> Result<Answer> {
         answer: records(&message["answerRRs"]),
         authority: records(&message["authorityRRs"]),
         additional: records(&message["additionalRRs"]),
+        extended_errors: extended_errors(&message["additionalRRs"]),
     })
+}
+
+/// Of the options of OPT (RFC 6891 §6.1.2) those of code 15: two bytes of code, and a text.
+fn extended_errors(additional: &Value) -> Vec<u16> {
+    let opt = additional.as_array().into_iter().flatten().find(|record| record["TYPE"] == 41);
+    let hex = opt.and_then(|opt| opt["RDATAHEX"].as_str()).unwrap_or_default();
+    let mut rest: Vec<u8> = (0..hex.len() / 2).filter_map(|at| hex.get(2 * at..2 * at + 2)).filter_map(byte).collect();
+    let mut codes = Vec::new();
+    while let [code_high, code_low, high, low, data @ ..] = &*rest {
+        let (option, length) = (u16::from_be_bytes([*code_high, *code_low]), u16::from_be_bytes([*high, *low]));
+        let (data, after) = data.split_at(usize::from(length).min(data.len()));
+        if let (15, [high, low, ..]) = (option, data) {
+            codes.push(u16::from_be_bytes([*high, *low]));
+        }
+        rest = after.to_vec();
+    }
+    codes
+}
+
+fn byte(hex: &str) -> Option<u8> {
+    u8::from_str_radix(hex, 16).ok()
 }
 
 fn records(section: &Value) -> Vec<Record> {
@@ -156,11 +180,12 @@ mod tests {
             r#"{} {"RCODE": 0, "TC": 0, "AA": 1, "answerRRs": [
                 {"NAME": "a.test.", "TYPE": 1, "TYPEname": "A", "CLASS": 1, "TTL": 5, "rdataA": "192.0.2.7"},
                 {"NAME": "a.test.", "TYPE": 1, "TYPEname": "A", "CLASS": 1, "TTL": 5, "rdataA": "192.0.2.5"}],
-                "additionalRRs": [{"NAME": ".", "TYPE": 41, "TYPEname": "OPT"}]}"#,
+                "additionalRRs": [{"NAME": ".", "TYPE": 41, "TYPEname": "OPT", "RDATAHEX": "000A0002ABCD000F000800037374616C6521"}]}"#,
         )
         .unwrap();
         assert_eq!(answer.data("A"), ["192.0.2.5", "192.0.2.7"]);
         assert!(answer.authoritative && !answer.truncated && answer.additional.is_empty());
+        assert_eq!(answer.extended_errors, [3], "beside a cookie");
         assert_eq!(answer.answer[0].ttl_s, 5);
     }
 }

@@ -4,8 +4,10 @@
 //! - [`watches`]: starts the watches of each kind: one for the cluster, or one for each namespace
 //! - [`services`], [`endpoint_slices`], [`pods`], [`nodes`], [`service_cidrs`], [`registrations`], [`policies`],
 //!   [`catalog_entries`], [`leases`]: what each becomes
+//! - [`contacts`]: when each was last answered
 
 pub mod catalog_entries;
+mod contacts;
 pub mod endpoint_slices;
 pub mod flags;
 pub mod leases;
@@ -18,23 +20,23 @@ pub mod services;
 pub mod watches;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kube::Client;
 use prometheus_client::registry::Registry;
 use rollcall_admin::Readiness;
-use rollcall_catalog::Input;
+use rollcall_catalog::policy::Staleness;
 
 use crate::agents::Watched;
 use crate::beats::Hearing;
 use crate::checks::runner::Order;
-use crate::kubernetes::freshness::{Freshness, Source};
+use crate::kubernetes::freshness::Source;
 use crate::kubernetes::metrics::Metrics;
 use crate::resolve;
 use crate::time::clock::Clock;
 use crate::writeback::observed::Observations;
-use crate::writer::{Inbox, Message, Snapshots};
+use crate::writer::{Inbox, Snapshots};
 use catalog_entries::CatalogEntries;
+use contacts::Contacts;
 use endpoint_slices::EndpointSlices;
 use flags::SourceArgs;
 use leases::Leases;
@@ -61,6 +63,8 @@ pub struct Receivers {
     pub observations: Observations,
     /// Published first: what only the write-back needs is watched after it.
     pub snapshots: Snapshots,
+    /// Beside them: the bound of services that no DiscoveryPolicy is for.
+    pub staleness: Option<Staleness>,
 }
 
 /// Starts the watches that the flags ask for.
@@ -72,9 +76,9 @@ pub fn start(
     to: Receivers,
     registry: &mut Registry,
 ) {
-    let Receivers { inbox, orders, hearing, agents, observations, snapshots } = to;
+    let Receivers { inbox, orders, hearing, agents, observations, snapshots, staleness } = to;
     let wanted = args.catalog();
-    let mut watches = Watches::new(client, readiness.clone(), clock, args.namespaces());
+    let mut watches = Watches::new(client.clone(), readiness.clone(), clock, args.namespaces());
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
     watches.of_namespaces(Source::EndpointSlices, || EndpointSlices::new(inbox.clone(), observations.clone()));
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
@@ -98,19 +102,7 @@ pub fn start(
         watches.of_namespaces_behind(&snapshots, Source::Leases, leases::SELECTOR, leases);
     }
     let started = watches.into_freshness();
-    tokio::spawn(tell_contacts(started.clone(), inbox.clone()));
+    let told = Contacts { sources: started.clone(), client, clock, inbox, snapshots, default: staleness };
+    tokio::spawn(told.tell());
     Metrics(started).register(registry);
-}
-
-/// Between two words to the catalog about when its sources were last answered.
-const CONTACT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Tells the catalog when each source was last answered, for the services whose policy says what is too old.
-async fn tell_contacts(sources: Vec<Arc<Freshness>>, inbox: Inbox) {
-    loop {
-        tokio::time::sleep(CONTACT_INTERVAL).await;
-        for source in &sources {
-            inbox.send(Message::Say(Input::Contact(source.id.clone(), source.contact_ms()))).await;
-        }
-    }
 }
