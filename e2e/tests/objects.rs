@@ -17,6 +17,7 @@ fn a_bad_object_harms_only_itself() -> Result<()> {
         step("everything is there and written", || shop.await_written("203.0.113.10"))?;
         step("every refused object is refused with the sentence of its first line", || refused(shop))?;
         step("every example applies", || examples(shop))?;
+        step("every object in the documentation is taken", || documented(shop))?;
         step("addresses that nobody may register are kept out, and no other", || addresses_kept_out(shop))?;
         step("a port that the Service does not have", || unknown_port(shop))?;
         step("of two registrations of one address the older one counts", || two_claim_one(shop))?;
@@ -27,7 +28,7 @@ fn a_bad_object_harms_only_itself() -> Result<()> {
 }
 
 fn refused(shop: &Shop) -> Result<()> {
-    let files = files(&layout::root().join("crds/tests/refused"))?;
+    let files = files(&layout::root().join("crds/tests/refused"), "yaml")?;
     ensure!(files.len() > 20, "only {} files in crds/tests/refused", files.len());
     for file in &files {
         let text = std::fs::read_to_string(file)?;
@@ -46,7 +47,7 @@ fn refused(shop: &Shop) -> Result<()> {
 }
 
 fn examples(shop: &Shop) -> Result<()> {
-    for file in files(&layout::root().join("manifests/examples"))? {
+    for file in files(&layout::root().join("manifests/examples"), "yaml")? {
         let path = file.to_str().context("a path that is not UTF-8")?;
         // Into a namespace of its own, but for the one that brings its own.
         let namespace = if path.ends_with("shop.yaml") { "shop" } else { "default" };
@@ -60,6 +61,26 @@ fn examples(shop: &Shop) -> Result<()> {
             ["ledger-db", "reports", "search"].into_iter().filter(|name| !names.contains(name)).collect();
         if missing.is_empty() { Ok(Some(())) } else { bail!("no CatalogEntry {missing:?}, only {names:?}") }
     })
+}
+
+/// What people copy from the pages, as the API server sees it.
+fn documented(shop: &Shop) -> Result<()> {
+    let mut objects = 0;
+    for page in files(&layout::root().join("docs"), "md")? {
+        let text = std::fs::read_to_string(&page)?;
+        let blocks = text.split("\n```yaml\n").skip(1).filter_map(|rest| rest.split_once("\n```"));
+        for (block, _) in blocks.filter(|(block, _)| block.starts_with("apiVersion:")) {
+            let file = shop.folder().join("documented.yaml");
+            std::fs::write(&file, block)?;
+            let path = file.to_str().context("a path that is not UTF-8")?;
+            let taken = shop.kubectl.run(&["apply", "--dry-run=server", "--namespace", "shop", "-f", path]);
+            taken.with_context(|| format!("{}:\n{block}", page.display()))?;
+            objects += 1;
+        }
+    }
+    ensure!(objects >= 12, "only {objects} objects in the documentation");
+    println!("    {objects} objects");
+    Ok(())
 }
 
 /// Registers `endpoints` for the Service that has nothing else than one steady endpoint.
@@ -253,14 +274,14 @@ fn undecodable(shop: &mut Shop) -> Result<()> {
     install::crds(&shop.kubectl)
 }
 
-/// All YAML files below a folder, sorted.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// All files of a kind, such as yaml, below a folder, sorted.
+fn files(folder: &Path, kind: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
-            files.extend(self::files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.extend(self::files(&path, kind)?);
+        } else if path.extension().is_some_and(|extension| extension == kind) {
             files.push(path);
         }
     }
