@@ -6,7 +6,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/rollcall/v1/beats.proto",
         "proto/rollcall/v1/catalog.proto",
         "proto/rollcall/v1/replicas.proto",
+        "proto/envoy/service/cluster/v3/cluster.proto",
         "proto/envoy/service/discovery/v3/discovery.proto",
+        "proto/envoy/service/endpoint/v3/endpoint.proto",
+        "proto/envoy/service/listener/v3/listener.proto",
+        "proto/envoy/service/route/v3/route.proto",
     ];
     let descriptors = protox::compile(protos, ["proto"])?;
     tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;

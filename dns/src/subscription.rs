@@ -192,6 +192,8 @@ fn kind(ty: ResourceType) -> Option<ResourceKind> {
         ResourceType::Zone => Some(ResourceKind::Zone),
         ResourceType::Cluster
         | ResourceType::Endpoints
+        | ResourceType::Listener
+        | ResourceType::Route
         | ResourceType::Replica
         | ResourceType::Verdicts
         | ResourceType::Doubt

@@ -15,9 +15,48 @@ pub mod rollcall {
     }
 }
 
-/// `envoy.service.discovery.v3`, the delta half, with resources as shared bytes.
+/// Envoy's packages, as far as they are the transport protocol.
 #[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all, clippy::use_self)]
 #[allow(clippy::disallowed_methods, clippy::or_fun_call, clippy::semicolon_if_nothing_returned, clippy::unwrap_used)]
-pub mod discovery {
-    tonic::include_proto!("envoy.service.discovery.v3");
+pub mod envoy {
+    /// `envoy.service`.
+    pub mod service {
+        /// `envoy.service.discovery.v3`, with resources as shared bytes.
+        pub mod discovery {
+            /// Messages, and the aggregated service.
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.discovery.v3");
+            }
+        }
+        /// `envoy.service.cluster.v3`: CDS alone.
+        pub mod cluster {
+            /// The service.
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.cluster.v3");
+            }
+        }
+        /// `envoy.service.endpoint.v3`: EDS alone.
+        pub mod endpoint {
+            /// The service.
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.endpoint.v3");
+            }
+        }
+        /// `envoy.service.listener.v3`: LDS alone.
+        pub mod listener {
+            /// The service.
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.listener.v3");
+            }
+        }
+        /// `envoy.service.route.v3`: RDS alone.
+        pub mod route {
+            /// The service.
+            pub mod v3 {
+                tonic::include_proto!("envoy.service.route.v3");
+            }
+        }
+    }
 }
+
+pub use self::envoy::service::discovery::v3 as discovery;

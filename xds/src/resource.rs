@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{WireType, decode_key, decode_varint},
+};
 
 use crate::proto::discovery;
 
@@ -28,6 +31,9 @@ pub struct Resource {
     /// An encoded `envoy.service.discovery.v3.Resource`: version, name and the content as `google.protobuf.Any`.
     pub wire: Bytes,
 }
+
+/// Field `resource` of `envoy.service.discovery.v3.Resource`.
+const WRAPPER_RESOURCE: u32 = 2;
 
 // === impl Resource ===
 
@@ -65,6 +71,24 @@ impl Resource {
             metadata,
         };
         Self { name, version, wire: wire.encode_to_vec().into() }
+    }
+
+    /// The content as an encoded `google.protobuf.Any`, without name and version around it: a part of [`Self::wire`], not a
+    /// copy.
+    pub fn any(&self) -> Bytes {
+        let mut rest = self.wire.clone();
+        while let Ok((field, WireType::LengthDelimited)) = decode_key(&mut rest) {
+            let Ok(len) = decode_varint(&mut rest) else { break };
+            let Ok(len) = usize::try_from(len) else { break };
+            if len > rest.len() {
+                break;
+            }
+            let value = rest.split_to(len);
+            if field == WRAPPER_RESOURCE {
+                return value;
+            }
+        }
+        Bytes::new()
     }
 
     /// The encoded body: a part of [`Self::wire`], not a copy.

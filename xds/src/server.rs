@@ -1,5 +1,5 @@
-//! gRPC around [`crate::delta`]: the aggregated discovery service, incremental variant. The state-of-the-world method is
-//! answered UNIMPLEMENTED, with what to use instead, until it is built.
+//! gRPC around [`crate::delta`] and [`crate::sotw`]: the aggregated discovery service, and those of single types, in both
+//! variants.
 //!
 //! # Nothing before the first sync
 //! The catalog arrives through a `watch` of `Option<Arc<Snapshot>>`. `None` means "not synced": a stream is then not
@@ -25,12 +25,9 @@ use tower_layer::{Identity, Stack};
 
 use crate::{
     cache::Snapshot,
-    delta,
-    proto::discovery::{
-        DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node,
-        aggregated_discovery_service_server::{AggregatedDiscoveryService, AggregatedDiscoveryServiceServer},
-    },
-    stream,
+    proto::discovery::Node,
+    resource::ResourceType,
+    stream::{self, Front, Serves, Variant},
     view::Views,
 };
 
@@ -38,6 +35,7 @@ mod arriving;
 mod budget;
 mod call;
 mod guard;
+mod methods;
 mod metrics;
 #[cfg(test)]
 mod tests;
@@ -78,6 +76,9 @@ pub struct BetweenReplicas {
     /// Whether the metadata of a call proves that a replica calls. Asked of each call that has [`REPLICA_KEY`].
     pub proves: Arc<dyn Fn(&str) -> bool + Send + Sync>,
 }
+
+/// What a stream tells its client.
+type Responses<F> = BoxStream<'static, Result<<F as Front>::Response, Status>>;
 
 /// The key of the metadata in which a replica proves that it is one.
 pub const REPLICA_KEY: &str = "rollcall-replica";
@@ -159,14 +160,9 @@ impl Server {
         Self { replicas: Some(replicas), ..self }
     }
 
-    /// The tonic service, to add to a router.
-    pub fn into_service(self) -> AggregatedDiscoveryServiceServer<Self> {
-        AggregatedDiscoveryServiceServer::new(self).max_decoding_message_size(Self::REQUEST_BYTES_MAX)
-    }
-
-    /// A router with this service alone, on the transport of [`Self::transport`] and behind a [`GuardLayer`].
+    /// A router with these services alone, on the transport of [`Self::transport`] and behind a [`GuardLayer`].
     pub fn into_router(self) -> Router<Stack<GuardLayer, Identity>> {
-        Self::transport().layer(self.guard()).add_service(self.into_service())
+        methods::add(Self::transport().layer(self.guard()), self)
     }
 
     /// What holds calls to their bounds, for a transport that carries this service.
@@ -193,9 +189,9 @@ impl Server {
     }
 
     /// What a call is to be given: as a replica, if it says that it is one and proves it.
-    fn given(&self, metadata: &tonic::metadata::MetadataMap) -> Result<(Snapshots, Views, delta::Serves), Status> {
+    fn given(&self, metadata: &tonic::metadata::MetadataMap) -> Result<(Snapshots, Views, Serves), Status> {
         let Some(proof) = metadata.get(REPLICA_KEY) else {
-            return Ok((self.snapshots.clone(), self.views.clone(), delta::Serves::Catalog));
+            return Ok((self.snapshots.clone(), self.views.clone(), Serves::Catalog));
         };
         let replicas =
             self.replicas.as_ref().filter(|replicas| proof.to_str().is_ok_and(|proof| (replicas.proves)(proof)));
@@ -203,7 +199,7 @@ impl Server {
             let words = "the caller is no replica that this one knows; that is right in a moment if one of the two just started";
             Status::unauthenticated(words)
         })?;
-        Ok((replicas.snapshots.clone(), Views::plain(), delta::Serves::Replicas))
+        Ok((replicas.snapshots.clone(), Views::plain(), Serves::Replicas))
     }
 
     /// The first of these snapshots. Waits for it, but neither forever nor beyond a drain.
@@ -219,16 +215,14 @@ impl Server {
         let snapshot = synced.ok().and_then(Result::ok).and_then(|snapshot| snapshot.clone());
         snapshot.ok_or_else(|| Status::unavailable("the catalog has not synced yet; try another replica, or again"))
     }
-}
 
-#[tonic::async_trait]
-impl AggregatedDiscoveryService for Server {
-    type DeltaAggregatedResourcesStream = BoxStream<'static, Result<DeltaDiscoveryResponse, Status>>;
-
-    async fn delta_aggregated_resources(
+    /// Accepts a stream of that variant, of all types or of one.
+    async fn open<F: Front>(
         &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        variant: Variant,
+        only: Option<ResourceType>,
+        request: Request<Streaming<F::Request>>,
+    ) -> Result<Response<Responses<F>>, Status> {
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
             self.metrics.refused();
             let limit = self.limits.streams_max;
@@ -237,13 +231,15 @@ impl AggregatedDiscoveryService for Server {
             )));
         };
         let (snapshots, views, serves) = self.given(request.metadata()).inspect_err(|_| self.metrics.refused())?;
+        let serves = only.map_or(serves, Serves::Only);
         let snapshot = self.synced(snapshots.clone()).await.inspect_err(|_| self.metrics.refused())?;
         let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| self.budget.nobody());
         let call = Call {
-            session: delta::Session::of(self.limits.stream, serves),
+            front: F::of(self.limits.stream, serves),
+            how: (variant, serves),
             requests: request.into_inner(),
             snapshots,
-            view: views.of(&Node::default(), snapshot),
+            view: call::view(&views, &Node::default(), (variant, serves), snapshot),
             views,
             draining: self.draining.subscribe(),
             open: Metrics::open(&self.metrics),

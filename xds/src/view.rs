@@ -4,14 +4,14 @@
 //! Snapshot, the same for everybody --Lens, by scope and zone--> View --Resources--> session
 //! ```
 //!
-//! Without a lens a view is the snapshot itself. With one, each resource is looked at when a stream asks for it, once for
-//! all streams of the same scope and zone: they share its bytes.
+//! Without a lens a view is the snapshot itself. With one, what looks different to some is looked at when a stream asks for
+//! it, once for all streams of the same scope and zone: they share its bytes. What exists by name alone, such as the
+//! Listener of a gRPC target, is made then, and costs nothing before.
 
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     cache::{Changes, Snapshot},
-    proto::discovery::Node,
     resource::{Resource, ResourceType},
 };
 
@@ -21,7 +21,11 @@ mod lens;
 mod tests;
 
 use self::eyes::{AllEyes, Eyes};
-pub use self::lens::{Lens, Scope, Viewer};
+pub use self::lens::{Client, Lens, Scope, Viewer};
+
+/// What names are about, whatever their type and form: a service, as a hash. When a resource about it changes, the names
+/// that follow it are looked at again.
+pub type Subject = u64;
 
 /// Resources at one revision, as one client sees them. A session asks nothing else: whether they were made ahead, for
 /// everybody, or on demand, for those who see alike, is not its concern.
@@ -37,6 +41,22 @@ pub trait Resources {
 
     /// What may differ from `revision`, an earlier state of the same view; a key may occur more than once.
     fn changes_since(&self, revision: u64) -> Changes<'_>;
+
+    /// What a resource that changes is about, if others may follow it.
+    fn subject(&self, _ty: ResourceType, _name: &str) -> Option<Subject> {
+        None
+    }
+
+    /// What a name follows that is made on demand: it may look different when something about that has changed, and is not
+    /// among the changes itself.
+    fn follows(&self, _ty: ResourceType, _name: &str) -> Option<Subject> {
+        None
+    }
+
+    /// Why there is no resource of that name, in words for who asked for it.
+    fn why_absent(&self, _ty: ResourceType, name: &str) -> String {
+        format!("there is no {name}")
+    }
 }
 
 /// What streams see: a view for each.
@@ -64,9 +84,9 @@ impl Views {
         Self(Some(Arc::new((lens, AllEyes::default()))))
     }
 
-    /// The view of a client that says this of itself.
-    pub fn of(&self, node: &Node, snapshot: Arc<Snapshot>) -> View {
-        let eyes = self.0.as_deref().map(|(lens, all)| Eyes::of(all, lens, lens.viewer(node)));
+    /// The view of a client.
+    pub fn of(&self, client: &Client<'_>, snapshot: Arc<Snapshot>) -> View {
+        let eyes = self.0.as_deref().map(|(lens, all)| Eyes::of(all, lens, lens.viewer(client)));
         View { snapshot, eyes }
     }
 }
@@ -91,10 +111,11 @@ impl Resources for View {
     }
 
     fn get(&self, ty: ResourceType, name: &str) -> Option<Cow<'_, Resource>> {
-        let resource = self.snapshot.get(ty, name)?;
-        match &self.eyes {
-            None => Some(Cow::Borrowed(resource)),
-            Some(eyes) => eyes.see(ty, resource, &self.snapshot).map(Cow::Owned),
+        let resource = self.snapshot.get(ty, name);
+        let Some(eyes) = &self.eyes else { return resource.map(Cow::Borrowed) };
+        match resource {
+            Some(resource) => eyes.see(ty, resource, &self.snapshot),
+            None => eyes.make(ty, name, &self.snapshot).map(Cow::Owned),
         }
     }
 
@@ -106,6 +127,21 @@ impl Resources for View {
 
     fn changes_since(&self, revision: u64) -> Changes<'_> {
         self.snapshot.changes_since(revision)
+    }
+
+    fn subject(&self, ty: ResourceType, name: &str) -> Option<Subject> {
+        self.eyes.as_ref()?.lens().subject(ty, name)
+    }
+
+    fn follows(&self, ty: ResourceType, name: &str) -> Option<Subject> {
+        self.eyes.as_ref()?.lens().follows(ty, name)
+    }
+
+    fn why_absent(&self, ty: ResourceType, name: &str) -> String {
+        match &self.eyes {
+            Some(eyes) => eyes.why_absent(ty, name, &self.snapshot),
+            None => format!("there is no {name}"),
+        }
     }
 }
 

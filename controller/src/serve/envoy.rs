@@ -5,19 +5,22 @@
 //!
 //! - [`cluster`]: the Cluster, and which protocol is spoken to it
 //! - [`Assignment`]: the endpoints of a port, kept in parts
+//! - [`parts`]: an assignment made out of another
 //! - `endpoint`, `metadata`: one of them
 
 mod assignment;
 mod cluster;
 mod endpoint;
 pub(in crate::serve) mod metadata;
+pub mod parts;
 
 use rollcall_catalog::input::ServiceKind;
 use rollcall_catalog::model::{Port, Protocol};
 use rollcall_catalog::service::Service;
 
 pub use self::assignment::Assignment;
-pub use self::cluster::cluster;
+pub use self::cluster::{cluster, from_elsewhere};
+use super::lens::name;
 
 /// The ports of a service that have a Cluster. An alias has no endpoints to send to, and Envoy's clusters speak TCP.
 pub fn ports(service: &Service) -> impl Iterator<Item = &Port> {
@@ -27,10 +30,5 @@ pub fn ports(service: &Service) -> impl Iterator<Item = &Port> {
 
 /// `NAME.NAMESPACE:PORT`, by the port's name, or by its number where it has none.
 pub fn cluster_name(service: &Service, port: &Port) -> String {
-    let (name, namespace) = (&service.key.name, &service.key.namespace);
-    if port.name.is_empty() {
-        format!("{name}.{namespace}:{}", port.number)
-    } else {
-        format!("{name}.{namespace}:{}", port.name)
-    }
+    name::plain(&service.key.name, &service.key.namespace, (&port.name, port.number.into()))
 }

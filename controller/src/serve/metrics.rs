@@ -61,12 +61,12 @@ impl Metrics {
         let streams = &self.streams;
         page.counters(
             "rollcall_xds_unserved_requests",
-            "Requests for types that are not served, such as listeners. 0 with gRPC and Envoy set up as documented.",
+            "Requests for types that are not served, such as secrets. 0 with gRPC and Envoy set up as documented.",
             [([], streams.unserved())],
         )?;
         page.counters(
             "rollcall_xds_refused_requests",
-            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as the state-of-the-world variant (unimplemented), no room for its answer beside others that are not read (unread). 0 is normal.",
+            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as polling (unimplemented), no room for its answer beside others that are not read (unread). 0 is normal.",
             Refusal::ALL.map(|reason| ([("reason", reason.as_str())], streams.refused_requests(reason))),
         )?;
         page.gauge(

@@ -9,11 +9,13 @@
 //! - [`stale`]: what is said of a service that is stale
 //! - [`rollcall`]: Rollcall's own types, for DNS servers
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
+//! - [`lens`]: what exists by name alone, and what looks different to some: gRPC targets, near and far, one's own part
 //! - [`start`]: the stream's listener; [`metrics`]: what is measured
 //! - [`explain`]: one service as JSON, for people
 
 pub mod envoy;
 pub mod explain;
+pub mod lens;
 pub mod metrics;
 pub mod publisher;
 pub mod rollcall;

@@ -54,7 +54,7 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, snapshot: &Snapshot) {
+    pub(super) fn publish(&mut self, snapshot: &Snapshot) {
         let _span = tracing::info_span!("publish", revision = snapshot.revision().0).entered();
         let changes = self.revision.map_or(Changes::Resync, |seen| snapshot.changes_since(seen));
         self.revision = Some(snapshot.revision());

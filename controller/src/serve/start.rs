@@ -9,9 +9,11 @@ use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Readiness};
 use rollcall_xds::server::{self, BetweenReplicas, Limits, Server};
 use rollcall_xds::tls::{self, Acceptor, Bounds, Incoming};
+use rollcall_xds::view::Views;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::lens::Lens;
 use super::metrics::Metrics;
 use super::publisher::Publisher;
 use crate::agents;
@@ -55,6 +57,7 @@ pub fn start(
     let streams = Arc::<server::Metrics>::default();
     Metrics { streams: Arc::clone(&streams), connections: Arc::clone(&connections) }.register(registry);
     let server = Server::new(published, Limits { streams_max, ..Limits::default() }, streams);
+    let server = server.seen_through(Views::through(Arc::new(Lens::new(&cluster_domain))));
     let server = between.into_iter().fold(server, Server::between);
     let (_, wanted) = connections_wanted(streams_max);
     let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };

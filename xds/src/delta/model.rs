@@ -13,7 +13,7 @@ use crate::{
         Resource,
         ResourceType::{self, Cluster, EndpointBucket, Endpoints, Service},
     },
-    stream::Limits,
+    stream::{Front, Limits},
 };
 
 mod client;
@@ -21,7 +21,7 @@ mod client;
 use self::client::Client;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Write(ResourceType, &'static str, &'static str),
     Remove(ResourceType, &'static str),
     Publish,
@@ -38,7 +38,7 @@ enum Step {
     Reconnect,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let ty = || select(vec![Cluster, Endpoints, EndpointBucket, Service]);
     let name = || select(vec!["a", "b"]);
     let names = || vec(select(vec!["a", "b", "unknown", "*"]), 0..3);
@@ -55,23 +55,25 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct World {
+pub(crate) struct World {
     cache: Cache,
     session: Session,
     wire: VecDeque<DeltaDiscoveryResponse>,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl World {
     /// A ring of eight keys, so that it is left behind at times.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (cache, session) = (Cache::with_ring(8), Session::new(Limits::default()));
         Self { cache, session, wire: VecDeque::new(), client: Client::default() }
     }
 
-    fn apply(&mut self, step: Step) {
+    pub(crate) fn apply(&mut self, step: Step) {
         match step {
-            Step::Write(ty, name, body) => _ = self.cache.upsert(ty, Resource::from_body(ty, name, body.as_bytes())),
+            Step::Write(ty, name, body) => {
+                _ = self.cache.upsert(ty, Resource::from_body(ty, name, format!("{name}{body}").into_bytes()));
+            }
             Step::Remove(ty, name) => _ = self.cache.remove(ty, name),
             Step::Publish => _ = self.cache.publish(),
             Step::Subscribe(ty, names) => {
@@ -116,7 +118,7 @@ impl World {
     }
 
     /// Lets everything arrive. Returns how many resources that took.
-    fn rest(&mut self) -> usize {
+    pub(crate) fn rest(&mut self) -> usize {
         self.cache.publish();
         let mut resources = 0;
         while self.send() || !self.wire.is_empty() {

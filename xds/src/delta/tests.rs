@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::{Heard, Session};
+use super::Session;
 use crate::{
     cache::Cache,
     proto::discovery::{DeltaDiscoveryRequest, Node, Resource as Wrapper, Status},
     resource::{Resource, ResourceType, Version},
-    stream::{Limits, SessionError},
+    stream::{Front, Heard, Limits, SessionError},
 };
 
 mod limits;

@@ -6,15 +6,16 @@ use std::{
 };
 
 /// A resource type that this server knows.
-///
-/// LDS and RDS (`Listener`, `Route`) will stand between [`Endpoints`](Self::Endpoints) and
-/// [`EndpointBucket`](Self::EndpointBucket) in the push order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceType {
     /// CDS: `envoy.config.cluster.v3.Cluster`.
     Cluster,
     /// EDS: `envoy.config.endpoint.v3.ClusterLoadAssignment`, named as its Cluster.
     Endpoints,
+    /// LDS: `envoy.config.listener.v3.Listener`.
+    Listener,
+    /// RDS: `envoy.config.route.v3.RouteConfiguration`.
+    Route,
     /// `rollcall.v1.Service`.
     Service,
     /// `rollcall.v1.EndpointBucket`.
@@ -41,9 +42,11 @@ pub struct PerType<T>([T; ResourceType::ALL.len()]);
 
 impl ResourceType {
     /// Every type, in declaration order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Cluster,
         Self::Endpoints,
+        Self::Listener,
+        Self::Route,
         Self::Service,
         Self::EndpointBucket,
         Self::Zone,
@@ -62,6 +65,8 @@ impl ResourceType {
         match self {
             Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
             Self::Service => "type.googleapis.com/rollcall.v1.Service",
             Self::EndpointBucket => "type.googleapis.com/rollcall.v1.EndpointBucket",
             Self::Zone => "type.googleapis.com/rollcall.v1.Zone",
@@ -71,6 +76,12 @@ impl ResourceType {
             Self::Testimony => "type.googleapis.com/rollcall.v1.Testimony",
             Self::Beats => "type.googleapis.com/rollcall.v1.OverheardBeats",
         }
+    }
+
+    /// Whether a response of the state-of-the-world variant bears all resources of the type, so that what is missing is no
+    /// more (xDS protocol, "Deleting Resources").
+    pub const fn is_told_whole(self) -> bool {
+        matches!(self, Self::Cluster | Self::Listener)
     }
 
     /// The type of a type URL, if it is one of ours.
@@ -83,6 +94,8 @@ impl ResourceType {
         match self {
             Self::Cluster => "cluster",
             Self::Endpoints => "endpoints",
+            Self::Listener => "listener",
+            Self::Route => "route",
             Self::Service => "service",
             Self::EndpointBucket => "endpoint_bucket",
             Self::Zone => "zone",

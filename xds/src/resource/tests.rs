@@ -44,7 +44,7 @@ fn type_urls_read_back_and_are_known_once() {
     for ty in ResourceType::ALL {
         assert_eq!(ResourceType::from_type_url(ty.type_url()), Some(ty));
     }
-    assert_eq!(ResourceType::from_type_url("type.googleapis.com/envoy.config.listener.v3.Listener"), None);
+    assert_eq!(ResourceType::from_type_url("type.googleapis.com/envoy.config.listener.v3.Nothing"), None);
 }
 
 #[test]

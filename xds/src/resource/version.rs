@@ -20,6 +20,12 @@ impl Version {
         Self(xxh3_64(body).max(1))
     }
 
+    /// The version of several together, in their order.
+    pub(crate) fn of_all(versions: impl Iterator<Item = Self>) -> Self {
+        let bytes: Vec<_> = versions.flat_map(|version| version.0.to_be_bytes()).collect();
+        Self::of(&bytes)
+    }
+
     /// Reads what [`Display`](fmt::Display) wrote.
     pub fn parse(text: &str) -> Option<Self> {
         let canonical = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

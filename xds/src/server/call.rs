@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use futures::stream;
-use prost::Message;
+use prost::Message as _;
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, watch},
@@ -17,16 +17,18 @@ use super::{
     metrics::{Nack, Open, Refusal},
 };
 use crate::{
-    delta::{Heard, Session},
-    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
+    cache::Snapshot,
+    proto::discovery::Node,
     resource::ResourceType,
-    view::{View, Views},
+    stream::{Front, Heard, Serves, Variant},
+    view::{Client, View, Views},
 };
 
 /// One stream: its session between the two halves of the call. Polled by the transport when it can write, so there is
 /// neither a task nor a buffer per stream.
-pub(super) struct Call<R> {
-    pub(super) session: Session,
+pub(super) struct Call<F, R> {
+    pub(super) front: F,
+    pub(super) how: (Variant, Serves),
     pub(super) requests: R,
     pub(super) snapshots: Snapshots,
     pub(super) views: Views,
@@ -41,14 +43,12 @@ pub(super) struct Call<R> {
 
 // === impl Call ===
 
-impl<R> Call<R>
+impl<F: Front, R> Call<F, R>
 where
-    R: futures::Stream<Item = Result<DeltaDiscoveryRequest, Status>> + Send + Unpin + 'static,
+    R: futures::Stream<Item = Result<F::Request, Status>> + Send + Unpin + 'static,
 {
     /// Responses until the client leaves, the server drains, or the client asks for something it may not.
-    pub(super) fn into_responses(
-        self,
-    ) -> impl futures::Stream<Item = Result<DeltaDiscoveryResponse, Status>> + Send + 'static {
+    pub(super) fn into_responses(self) -> impl futures::Stream<Item = Result<F::Response, Status>> + Send + 'static {
         stream::unfold(Some(self), |this| async move {
             let mut this = this?;
             match this.next().await? {
@@ -58,9 +58,9 @@ where
         })
     }
 
-    async fn next(&mut self) -> Option<Result<DeltaDiscoveryResponse, Status>> {
+    async fn next(&mut self) -> Option<Result<F::Response, Status>> {
         loop {
-            let response = self.session.next_response(&self.view);
+            let response = self.front.next_response(&self.view);
             if let Err(status) = self.claim() {
                 return Some(Err(status));
             }
@@ -84,8 +84,8 @@ where
 
     /// Sends a response as soon as there is room for it. Who does not read, and so answers nothing, keeps the room of its own
     /// address. That the transport asks for more says nothing: it does so before it has sent what it has.
-    async fn leave(&mut self, response: DeltaDiscoveryResponse) -> Option<Result<DeltaDiscoveryResponse, Status>> {
-        let ty = ResourceType::from_type_url(&response.type_url);
+    async fn leave(&mut self, response: F::Response) -> Option<Result<F::Response, Status>> {
+        let ty = ResourceType::from_type_url(F::content(&response).type_url);
         let room = Arc::clone(self.claim.peer()).room_to_leave(response.encoded_len());
         let room = select! {
             biased;
@@ -101,25 +101,35 @@ where
             )))));
         };
         self.leaving.push((ty, room));
-        self.open.0.push(&response);
+        self.open.0.push(F::content(&response));
         Some(Ok(response))
     }
 
-    fn on_request(&mut self, request: Result<DeltaDiscoveryRequest, Status>) -> Result<(), Status> {
+    fn on_request(&mut self, request: Result<F::Request, Status>) -> Result<(), Status> {
         let request = request?;
-        self.has_read(ResourceType::from_type_url(&request.type_url));
-        if let Some(node) = request.node.as_ref().filter(|_| self.session.is_new()) {
-            self.view = self.views.of(node, Arc::clone(self.view.snapshot()));
+        let (type_url, names) = F::asks_for(&request);
+        let ty = self.type_of(type_url);
+        self.has_read(ty);
+        if let Some(node) = F::node(&request).filter(|_| self.front.is_new()) {
+            self.view = view(&self.views, node, self.how, Arc::clone(self.view.snapshot()));
         }
-        let heard = self.session.on_request(&request, &self.view);
+        let heard = self.front.on_request(&request, &self.view);
         let heard = heard.map_err(|error| self.ended(Status::new(error.code(), error.to_string())))?;
         self.claim()?;
-        match ResourceType::from_type_url(&request.type_url) {
-            _ if heard == Heard::Unserved => self.unserved(&request),
+        match ty {
+            _ if heard == Heard::Unserved => self.unserved(type_url, names),
             Some(ty) => self.heard(ty, heard),
             None => {}
         }
         Ok(())
+    }
+
+    /// On a stream of one type it need not be said.
+    fn type_of(&self, type_url: &str) -> Option<ResourceType> {
+        match self.how.1 {
+            Serves::Only(ty) => Some(ty),
+            Serves::Catalog | Serves::Replicas => ResourceType::from_type_url(type_url),
+        }
     }
 
     /// The client has answered all that it was sent of a type.
@@ -132,7 +142,7 @@ where
 
     /// Counts what is held for the client's sake; the stream ends when that is too much.
     fn claim(&mut self) -> Result<(), Status> {
-        self.claim.set(self.session.asked_bytes()).map_err(|status| {
+        self.claim.set(self.front.asked_bytes()).map_err(|status| {
             self.open.0.refused_request(Refusal::Memory);
             self.ended(status)
         })
@@ -160,35 +170,39 @@ where
                     let message = excerpt(&rejection.message);
                     tracing::warn!(?node, %ty, %nonce, code, ?message, unsaid, "rejected");
                 }
-                metrics.nack(ty, Nack { node_id: self.session.node_id().to_owned(), message: rejection.message });
+                metrics.nack(ty, Nack { node_id: self.front.node_id().to_owned(), message: rejection.message });
             }
         }
     }
 
-    fn unserved(&self, request: &DeltaDiscoveryRequest) {
+    fn unserved(&self, type_url: &str, names: usize) {
         let metrics = &self.open.0;
         metrics.unserved_request();
         if let Some(unsaid) = metrics.rates.unserved.admit() {
-            let (node, type_url) = (self.node(), excerpt(&request.type_url));
-            let names = request.resource_names_subscribe.len();
+            let (node, type_url) = (self.node(), excerpt(type_url));
             tracing::warn!(?node, ?type_url, names, unsaid, "client asks for a resource type that is not served here");
         }
     }
 
     /// For the log, where foreign words are written as Debug does: in quotes, with line breaks and the like escaped.
     fn node(&self) -> &str {
-        excerpt(self.session.node_id())
+        excerpt(self.front.node_id())
     }
 
     fn on_snapshot(&mut self) {
         let Some(snapshot) = self.snapshots.borrow_and_update().clone() else { return };
         self.view.turn_to(snapshot);
-        let before = *self.session.coalesced();
-        self.session.on_snapshot(&self.view);
-        for (ty, coalesced) in self.session.coalesced().iter() {
+        let before = *self.front.coalesced();
+        self.front.on_snapshot(&self.view);
+        for (ty, coalesced) in self.front.coalesced().iter() {
             self.open.0.types()[ty].coalesced.fetch_add(coalesced - before[ty], Relaxed);
         }
     }
+}
+
+/// What a client sees that says this of itself.
+pub(super) fn view(views: &Views, node: &Node, (variant, serves): (Variant, Serves), snapshot: Arc<Snapshot>) -> View {
+    views.of(&Client { node, variant, serves }, snapshot)
 }
 
 /// The beginning of what somebody else wrote.

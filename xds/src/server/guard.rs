@@ -34,15 +34,13 @@ pub struct Guard<S> {
     layer: GuardLayer,
 }
 
-/// Why the state-of-the-world variant is refused, and what to do.
-const USE_DELTA: &str = "the state-of-the-world variant is not served here; use the incremental one: in Envoy \
-                         `api_type: DELTA_GRPC` in dynamic_resources.ads_config. Proxyless gRPC clients speak only the \
-                         former and cannot be served yet";
+/// Why polling is refused, and what to do.
+const USE_STREAMS: &str =
+    "resources are not given to those who poll; use a stream: in Envoy `api_type: GRPC` or `DELTA_GRPC`";
 
-/// Why single types are refused, and what to do.
-const USE_AGGREGATED: &str = "resource types are not served one by one here; use the aggregated stream: in Envoy \
-                              `dynamic_resources.ads_config` with `api_type: DELTA_GRPC`, and `ads: {}` for clusters and \
-                              their endpoints";
+/// Why other types are refused, and what to do.
+const NO_SUCH_TYPE: &str = "this discovery service is not served here; clusters, endpoints, listeners and routes are, and the \
+                            aggregated stream: in Envoy `dynamic_resources.ads_config`";
 
 // === impl GuardLayer ===
 
@@ -99,12 +97,18 @@ where
 /// Why a method of Envoy's API is refused. What else is not served, the transport refuses.
 fn refusal(path: &str) -> Option<&'static str> {
     let (service, method) = path.strip_prefix("/envoy.service.")?.split_once('/')?;
-    let aggregated = service == "discovery.v3.AggregatedDiscoveryService";
-    match method {
-        "StreamAggregatedResources" if aggregated => Some(USE_DELTA),
-        _ if aggregated => None,
-        _ if service.ends_with("DiscoveryService") => Some(USE_AGGREGATED),
-        _ => None,
+    let served = [
+        "discovery.v3.Aggregated",
+        "cluster.v3.Cluster",
+        "endpoint.v3.Endpoint",
+        "listener.v3.Listener",
+        "route.v3.Route",
+    ];
+    let family = service.strip_suffix("DiscoveryService")?;
+    match served.contains(&family) {
+        true if method.starts_with("Fetch") => Some(USE_STREAMS),
+        true => None,
+        false => Some(NO_SUCH_TYPE),
     }
 }
 
@@ -114,13 +118,14 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_refused_in_words_that_help() {
-        let aggregated = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
-        assert_eq!(refusal(&format!("{aggregated}/StreamAggregatedResources")), Some(USE_DELTA));
-        assert_eq!(refusal(&format!("{aggregated}/DeltaAggregatedResources")), None);
-        for single in
-            ["cluster.v3.ClusterDiscoveryService/StreamClusters", "listener.v3.ListenerDiscoveryService/Delta"]
-        {
-            assert_eq!(refusal(&format!("/envoy.service.{single}")), Some(USE_AGGREGATED));
+        for (path, words) in [
+            ("discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources", None),
+            ("discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", None),
+            ("cluster.v3.ClusterDiscoveryService/StreamClusters", None),
+            ("cluster.v3.ClusterDiscoveryService/FetchClusters", Some(USE_STREAMS)),
+            ("secret.v3.SecretDiscoveryService/StreamSecrets", Some(NO_SUCH_TYPE)),
+        ] {
+            assert_eq!(refusal(&format!("/envoy.service.{path}")), words, "{path}");
         }
         assert_eq!(refusal("/grpc.health.v1.Health/Check"), None);
     }

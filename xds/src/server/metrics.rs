@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use crate::{
-    proto::discovery::DeltaDiscoveryResponse,
     rate::Rate,
     resource::{PerType, ResourceType},
+    stream::{Content, RESPONSE_BYTES_MAX},
 };
 
 /// What the server did, as counters to export. All but [`streams_open`](Self::streams_open) only grow.
@@ -35,7 +35,7 @@ pub enum Refusal {
     Late,
     /// Names that do not exist and answers that are not read take more memory than there is for one address, or for all.
     Memory,
-    /// A method that is not served, such as the state-of-the-world variant.
+    /// A method that is not served, such as polling.
     Unimplemented,
     /// There was no room for its answer: others' were not read.
     Unread,
@@ -180,15 +180,14 @@ impl Metrics {
         *self.last_nacks[ty].lock().unwrap_or_else(PoisonError::into_inner) = Some(nack);
     }
 
-    pub(super) fn push(&self, response: &DeltaDiscoveryResponse) {
-        let Some(ty) = ResourceType::from_type_url(&response.type_url) else { return };
+    pub(super) fn push(&self, content: Content<'_>) {
+        let Some(ty) = ResourceType::from_type_url(content.type_url) else { return };
         let counters = &self.types[ty];
-        let bytes: usize = response.resources.iter().map(bytes::Bytes::len).sum();
         counters.pushes.fetch_add(1, Relaxed);
-        counters.resources.fetch_add(response.resources.len() as u64, Relaxed);
-        counters.bytes.fetch_add(bytes as u64, Relaxed);
-        counters.removed.fetch_add(response.removed_resources.len() as u64, Relaxed);
-        counters.oversized.fetch_add(u64::from(bytes > crate::stream::RESPONSE_BYTES_MAX), Relaxed);
+        counters.resources.fetch_add(content.resources as u64, Relaxed);
+        counters.bytes.fetch_add(content.bytes as u64, Relaxed);
+        counters.removed.fetch_add(content.removed as u64, Relaxed);
+        counters.oversized.fetch_add(u64::from(content.bytes > RESPONSE_BYTES_MAX), Relaxed);
     }
 }
 

@@ -3,7 +3,11 @@
 use prost::Message;
 
 use super::*;
-use crate::resource::{ResourceType, Version};
+use crate::{
+    delta,
+    proto::discovery::DeltaDiscoveryRequest,
+    resource::{ResourceType, Version},
+};
 
 /// The longest name of a namespace or a Service.
 fn label(n: usize) -> String {

@@ -6,6 +6,16 @@ pub enum SessionError {
     /// ADS carries all types on one stream, so each request must name its own.
     #[error("the request has no type_url; on an aggregated stream every request names its resource type")]
     NoType,
+    /// A stream of one type is asked for another.
+    #[error(
+        "this method serves {own}, and was asked for {said}; use the method of that type, or the aggregated stream"
+    )]
+    OtherType {
+        /// What was asked for.
+        said: String,
+        /// What the stream is for.
+        own: &'static str,
+    },
     /// A type URL or resource name is longer than any that exists.
     #[error("{what} {text:?}… has {bytes} bytes, the limit is {limit}")]
     TooLong {
@@ -62,7 +72,7 @@ impl SessionError {
     /// The gRPC status of a stream that ends with this error.
     pub fn code(&self) -> tonic::Code {
         match self {
-            Self::NoType | Self::TooLong { .. } => tonic::Code::InvalidArgument,
+            Self::NoType | Self::OtherType { .. } | Self::TooLong { .. } => tonic::Code::InvalidArgument,
             Self::RequestTooLarge { .. }
             | Self::TooManyNames { .. }
             | Self::TooManyBytes { .. }

@@ -3,21 +3,22 @@
 use crate::resource::{
     PerType,
     ResourceType::{
-        self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, Replica, Service, Testimony, Verdicts, Zone,
+        self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, Listener, Replica, Route, Service, Testimony, Verdicts,
+        Zone,
     },
 };
 
 /// Additions and changes go out in this order: clusters, their endpoints (xDS protocol, "Eventual consistency
-/// considerations"; EDS ahead of CDS makes an ACK storm, envoy #12818), then what refers to them. Of Rollcall's types the
+/// considerations"; EDS ahead of CDS makes an ACK storm, envoy #12818), then listeners and routes, which refer to them. Of Rollcall's types the
 /// parts come before the whole: buckets, services, zone. What replicas tell each other is on streams of its own: verdicts
 /// that callers wait for go first.
-const PUSHES: [ResourceType; 10] =
-    [Cluster, Endpoints, EndpointBucket, Service, Zone, Verdicts, Doubt, Testimony, Replica, Beats];
+const PUSHES: [ResourceType; 12] =
+    [Cluster, Endpoints, Listener, Route, EndpointBucket, Service, Zone, Verdicts, Doubt, Testimony, Replica, Beats];
 
 /// Removals go out after all additions, and what refers to others goes first. Clusters and endpoints are last of all (xDS
 /// protocol: stale CDS and EDS "can then be removed").
-const REMOVALS: [ResourceType; 10] =
-    [Zone, Service, EndpointBucket, Cluster, Endpoints, Doubt, Testimony, Verdicts, Replica, Beats];
+const REMOVALS: [ResourceType; 12] =
+    [Zone, Service, EndpointBucket, Listener, Route, Cluster, Endpoints, Doubt, Testimony, Verdicts, Replica, Beats];
 
 /// What one type on one stream has to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub(crate) fn next(due: &PerType<Due>) -> Option<Turn> {
 /// 15 s. A Zone says "the rest is complete" (catalog.proto).
 const fn pushed_after(ty: ResourceType) -> &'static [ResourceType] {
     match ty {
-        Cluster | Endpoints | EndpointBucket | Verdicts | Doubt | Testimony | Replica | Beats => &[],
+        Cluster | Endpoints | Listener | Route | EndpointBucket | Verdicts | Doubt | Testimony | Replica | Beats => &[],
         Service => &[EndpointBucket],
         Zone => &[EndpointBucket, Service],
     }
@@ -64,9 +65,11 @@ const fn pushed_after(ty: ResourceType) -> &'static [ResourceType] {
 /// Removals of a type wait until a stream has been sent all additions of these, which may refer to it no longer.
 const fn removed_after(ty: ResourceType) -> &'static [ResourceType] {
     match ty {
-        Endpoints => &[Cluster],
+        Route => &[Listener],
+        Cluster => &[Listener, Route],
+        Endpoints => &[Cluster, Listener, Route],
         EndpointBucket => &[Service],
-        Cluster | Service | Zone | Verdicts | Doubt | Testimony | Replica | Beats => &[],
+        Listener | Service | Zone | Verdicts | Doubt | Testimony | Replica | Beats => &[],
     }
 }
 

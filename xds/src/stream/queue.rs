@@ -69,6 +69,10 @@ impl Queue {
         Some((name, bytes))
     }
 
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     pub(crate) fn retain(&mut self, kept: impl Fn(&str) -> bool) {
         let asked_bytes = &mut self.asked_bytes;
         self.names.retain(|name, why| {

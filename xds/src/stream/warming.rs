@@ -3,9 +3,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use crate::resource::ResourceType;
+use super::session::endpoints_of;
+use crate::{name, resource::ResourceType};
 
-/// Clusters sent whose Endpoints have not been sent after them. Bounded by the clusters that the client holds.
+/// The Endpoints of clusters sent that have not been sent after them, by their own names. Bounded by the clusters that the client holds.
 #[derive(Debug, Default)]
 pub(crate) struct Warming(HashSet<Arc<str>>);
 
@@ -16,11 +17,13 @@ impl Warming {
     pub(crate) fn sent(&mut self, ty: ResourceType, sent: &[Arc<str>], removed: &[Arc<str>]) {
         match ty {
             ResourceType::Cluster => {
-                removed.iter().for_each(|name| _ = self.0.remove(name));
-                self.0.extend(sent.iter().cloned());
+                removed.iter().for_each(|cluster| _ = self.0.remove(&*name::endpoints_of(cluster)));
+                self.0.extend(sent.iter().map(endpoints_of));
             }
             ResourceType::Endpoints => sent.iter().for_each(|name| _ = self.0.remove(name)),
-            ResourceType::Service
+            ResourceType::Listener
+            | ResourceType::Route
+            | ResourceType::Service
             | ResourceType::EndpointBucket
             | ResourceType::Zone
             | ResourceType::Replica
@@ -36,7 +39,7 @@ impl Warming {
         self.0.contains(name)
     }
 
-    /// Forgets the clusters that the client no longer listens to.
+    /// Keeps those alone whose cluster the client still listens to.
     pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
         self.0.retain(|name| wanted(name));
     }

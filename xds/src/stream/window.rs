@@ -7,6 +7,7 @@ use super::Nonce;
 pub(crate) struct Window {
     /// The last response, until it is answered. Answers come in order, so one for the last is one for all.
     unanswered: Option<Nonce>,
+    last: Nonce,
     /// The client subscribed to more meanwhile: it reads, and is answered without waiting.
     lifted: bool,
 }
@@ -24,12 +25,17 @@ impl Window {
         self.unanswered.is_none()
     }
 
+    /// The last response, answered or not; zero when there was none.
+    pub(crate) fn last_sent(&self) -> Nonce {
+        self.last
+    }
+
     pub(crate) fn lift(&mut self) {
         self.lifted = true;
     }
 
     pub(crate) fn sent(&mut self, nonce: Nonce) {
-        *self = Self { unanswered: Some(nonce), lifted: false };
+        *self = Self { unanswered: Some(nonce), last: nonce, lifted: false };
     }
 
     pub(crate) fn answered(&mut self, nonce: Nonce) {

@@ -1,6 +1,7 @@
 //! What those who see alike have seen: made on demand, once, for all of them.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
@@ -48,19 +49,57 @@ impl Eyes {
         new
     }
 
+    pub(super) fn lens(&self) -> &dyn Lens {
+        &*self.lens
+    }
+
+    pub(super) fn why_absent(&self, ty: ResourceType, name: &str, snapshot: &Snapshot) -> String {
+        self.lens.why_absent(&self.viewer, ty, name, snapshot)
+    }
+
     /// How a resource of `snapshot` looks.
-    pub(super) fn see(&self, ty: ResourceType, resource: &Resource, snapshot: &Snapshot) -> Option<Resource> {
-        let key = (ty, Arc::clone(&resource.name));
-        if let Some((version, seen)) = self.lock().resources.get(&key)
-            && *version == resource.version
+    pub(super) fn see<'a>(
+        &self,
+        ty: ResourceType,
+        resource: &'a Resource,
+        snapshot: &Snapshot,
+    ) -> Option<Cow<'a, Resource>> {
+        if !self.lens.shows(&self.viewer, ty, &resource.name) {
+            return None;
+        }
+        if !self.lens.alters(&self.viewer, ty) {
+            return Some(Cow::Borrowed(resource));
+        }
+        let look = || Some(self.lens.see(&self.viewer, ty, resource));
+        self.once((ty, Arc::clone(&resource.name)), resource.version, snapshot, look).map(Cow::Owned)
+    }
+
+    /// A resource that is not in `snapshot`, if one of that name can be made.
+    pub(super) fn make(&self, ty: ResourceType, name: &str, snapshot: &Snapshot) -> Option<Resource> {
+        let basis = self.lens.basis(ty, name, snapshot).filter(|_| self.lens.shows(&self.viewer, ty, name))?;
+        let make = || self.lens.make(&self.viewer, ty, name, basis);
+        self.once((ty, name.into()), basis.version, snapshot, make)
+    }
+
+    /// Makes it, if it was not yet made of that version. Without the lock: whoever makes it at the same time makes the same
+    /// bytes, and one of the two stays.
+    fn once(
+        &self,
+        key: Key,
+        version: Version,
+        snapshot: &Snapshot,
+        make: impl FnOnce() -> Option<Resource>,
+    ) -> Option<Resource> {
+        if let Some((known, seen)) = self.lock().resources.get(&key)
+            && *known == version
         {
             return seen.clone();
         }
-        // Without the lock: whoever looks at the same time makes the same bytes, and one of the two stays.
-        let looks = self.lens.see(&self.viewer, ty, resource);
+        let looks = make();
         let mut seen = self.lock();
-        seen.resources.insert(key, (resource.version, looks.clone()));
+        seen.resources.insert(key, (version, looks.clone()));
         if seen.resources.len() > seen.sweep_at.max(SWEEP_MIN) {
+            // What is made on demand goes with it, and is made again when it is asked for: names without end cannot stay.
             seen.resources.retain(|(ty, name), _| snapshot.get(*ty, name).is_some());
             seen.sweep_at = 2 * seen.resources.len();
         }

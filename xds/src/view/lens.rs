@@ -2,18 +2,34 @@
 
 use std::{fmt, sync::Arc};
 
+use super::Subject;
 use crate::{
+    asking::{Serves, Variant},
+    cache::Snapshot,
     proto::discovery::Node,
     resource::{Resource, ResourceType},
 };
+
+/// A client, as far as it is known when its first request comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// What it says of itself.
+    pub node: &'a Node,
+    /// How it asks.
+    pub variant: Variant,
+    /// What for.
+    pub serves: Serves,
+}
 
 /// Who looks. Clients that are alike see the same, and share its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Viewer {
     /// What it may see, or wants to.
     pub scope: Scope,
-    /// Where it is, for those who are given what is near first.
-    pub zone: Option<Arc<str>>,
+    /// Where it is, for those who are given what is near first: region and zone.
+    pub locality: Option<(Arc<str>, Arc<str>)>,
+    /// What else makes a difference, in the words of the lens.
+    pub manner: Option<Arc<str>>,
 }
 
 /// A part of the catalog.
@@ -28,9 +44,41 @@ pub enum Scope {
 
 /// How resources look to a viewer. Pure: the same viewer and the same resource always give the same bytes.
 pub trait Lens: fmt::Debug + Send + Sync {
-    /// Who a client is, by what it says of itself in its first request.
-    fn viewer(&self, node: &Node) -> Viewer;
+    /// Who a client is.
+    fn viewer(&self, client: &Client<'_>) -> Viewer;
 
-    /// The resource as `viewer` sees it, under the same name; `None` when it is hidden from it.
-    fn see(&self, viewer: &Viewer, ty: ResourceType, resource: &Resource) -> Option<Resource>;
+    /// Whether `viewer` is shown a resource. Asked often.
+    fn shows(&self, viewer: &Viewer, ty: ResourceType, name: &str) -> bool;
+
+    /// Whether resources of a type may look different to `viewer` than they are. Asked often.
+    fn alters(&self, viewer: &Viewer, ty: ResourceType) -> bool;
+
+    /// A resource as `viewer` sees it, under the same name.
+    fn see(&self, viewer: &Viewer, ty: ResourceType, resource: &Resource) -> Resource;
+
+    /// What a resource that exists by name alone is made of, if that is there.
+    fn basis<'a>(&self, _ty: ResourceType, _name: &str, _snapshot: &'a Snapshot) -> Option<&'a Resource> {
+        None
+    }
+
+    /// The resource of that name, as `viewer` sees it: a function of the name and what it is made of.
+    fn make(&self, _viewer: &Viewer, _ty: ResourceType, _name: &str, _basis: &Resource) -> Option<Resource> {
+        None
+    }
+
+    /// See [`Resources::subject`](super::Resources::subject).
+    fn subject(&self, _ty: ResourceType, _name: &str) -> Option<Subject> {
+        None
+    }
+
+    /// See [`Resources::follows`](super::Resources::follows).
+    fn follows(&self, _ty: ResourceType, _name: &str) -> Option<Subject> {
+        None
+    }
+
+    /// See [`Resources::why_absent`](super::Resources::why_absent). What is hidden from `viewer` must read as if it were not
+    /// there, or as forbidden whether it is there or not.
+    fn why_absent(&self, _viewer: &Viewer, _ty: ResourceType, name: &str, _snapshot: &Snapshot) -> String {
+        format!("there is no {name}")
+    }
 }

@@ -4,19 +4,16 @@ use envoy_types::pb::{
     envoy::{
         config::{cluster::v3::Cluster, core::v3::Node, endpoint::v3::ClusterLoadAssignment},
         service::discovery::v3::{
-            DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest,
+            DeltaDiscoveryRequest, DeltaDiscoveryResponse,
             aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
         },
     },
     google::{protobuf::Duration, rpc::Status},
 };
 use prost::Message;
-use rollcall_xds::{
-    resource::{
-        Resource,
-        ResourceType::{self, Cluster as Cds, Endpoints as Eds},
-    },
-    server::Refusal,
+use rollcall_xds::resource::{
+    Resource,
+    ResourceType::{self, Cluster as Cds, Endpoints as Eds},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -135,20 +132,5 @@ async fn a_malformed_request_ends_the_stream_with_the_reason() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("no type_url"), "{status}");
     assert_eq!(replica.metrics.streams_failed(), 1);
-    replica.stop().await;
-}
-
-#[tokio::test]
-async fn the_state_of_the_world_variant_is_not_implemented_and_says_so() {
-    let (mut cache, sender) = catalog();
-    sender.send_replace(Some(cache.publish()));
-    let replica = Replica::start(sender.subscribe()).await;
-    let mut client = AggregatedDiscoveryServiceClient::connect(replica.uri()).await.expect("the server is up");
-    let requests = tokio_stream::once(DiscoveryRequest::default());
-    let status = soon(client.stream_aggregated_resources(requests)).await.expect_err("refused");
-    assert_eq!(status.code(), Code::Unimplemented);
-    assert!(status.message().contains("DELTA_GRPC"), "{status}");
-    assert_eq!(replica.metrics.refused_requests(Refusal::Unimplemented), 1);
-    drop(client);
     replica.stop().await;
 }

@@ -12,12 +12,14 @@ use rollcall_xds::{
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 mod authority;
+mod conformance;
 mod connections;
 mod envoy;
 mod failover;
 mod hostile;
 mod raw;
 mod reconnect;
+mod sotw;
 mod tls;
 
 /// Longer than anything here takes on a loaded machine: for a test that would hang otherwise.

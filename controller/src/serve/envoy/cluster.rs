@@ -55,6 +55,19 @@ pub fn cluster(name: &str, app_protocol: Option<&str>) -> Resource {
     Resource::new(ResourceType::Cluster, name, &message)
 }
 
+/// The same cluster under another name, with the endpoints of that name, which come from elsewhere if `source` says so.
+pub fn from_elsewhere(cluster: &Resource, name: &str, source: Option<ConfigSource>) -> Option<Resource> {
+    let mut message = Cluster::decode(cluster.body()).ok()?;
+    let endpoints = rollcall_xds::name::endpoints_of(name);
+    if let Some(eds) = &mut message.eds_cluster_config {
+        // Without a name of their own, they bear the cluster's.
+        eds.service_name = if endpoints == name { String::new() } else { endpoints.into_owned() };
+        eds.eds_config = source.or_else(|| eds.eds_config.take());
+    }
+    message.name = name.to_owned();
+    Some(Resource::new(ResourceType::Cluster, name, &message))
+}
+
 fn http2_only() -> (String, Any) {
     let protocol = ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default());
     let explicit = ExplicitHttpConfig { protocol_config: Some(protocol) };

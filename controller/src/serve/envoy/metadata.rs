@@ -6,7 +6,7 @@ use prost::Message;
 use rollcall_catalog::model::Attributes;
 
 /// Where it stands in Envoy's metadata: `{tags: ["canary"], metadata: {version: "1.2"}}`.
-const KEY: &str = "dev.rollcall";
+pub(in crate::serve) const KEY: &str = "dev.rollcall";
 
 /// `envoy.config.core.v3.Metadata`, with maps in order: equal content must be equal bytes on every replica.
 #[derive(Clone, PartialEq, Message)]

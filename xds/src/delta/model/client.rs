@@ -11,27 +11,27 @@ use crate::{
 
 /// A client as the protocol describes it. It drops what it asks for again, which it may.
 #[derive(Default)]
-pub(super) struct Client {
-    pub(super) types: BTreeMap<ResourceType, Interest>,
+pub(crate) struct Client {
+    pub(crate) types: BTreeMap<ResourceType, Interest>,
     /// Versions it refused: type, name, version.
-    pub(super) refused: BTreeSet<(ResourceType, String, String)>,
+    pub(crate) refused: BTreeSet<(ResourceType, String, String)>,
     /// When a cluster or its endpoints last came on this stream.
-    pub(super) seen: BTreeMap<(ResourceType, String), usize>,
+    pub(crate) seen: BTreeMap<(ResourceType, String), usize>,
     clock: usize,
 }
 
 #[derive(Default)]
-pub(super) struct Interest {
+pub(crate) struct Interest {
     asked: bool,
     wildcard: bool,
     names: BTreeSet<String>,
-    pub(super) holds: BTreeMap<String, String>,
+    pub(crate) holds: BTreeMap<String, String>,
 }
 
 // === impl Client ===
 
 impl Client {
-    pub(super) fn subscribe(&mut self, ty: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
+    pub(crate) fn subscribe(&mut self, ty: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
         let interest = self.types.entry(ty).or_default();
         let again = interest.wildcard;
         interest.wildcard |= names.contains(&"*") || (!interest.asked && names.is_empty());
@@ -50,7 +50,7 @@ impl Client {
         request(ty, names, &[])
     }
 
-    pub(super) fn unsubscribe(&mut self, ty: ResourceType, names: &[&str]) -> Option<DeltaDiscoveryRequest> {
+    pub(crate) fn unsubscribe(&mut self, ty: ResourceType, names: &[&str]) -> Option<DeltaDiscoveryRequest> {
         let interest = self.types.get_mut(&ty).filter(|interest| interest.asked)?;
         for name in names {
             match *name {
@@ -69,7 +69,7 @@ impl Client {
         Some(request(ty, &[], names))
     }
 
-    pub(super) fn read(&mut self, response: &DeltaDiscoveryResponse, accept: bool) -> DeltaDiscoveryRequest {
+    pub(crate) fn read(&mut self, response: &DeltaDiscoveryResponse, accept: bool) -> DeltaDiscoveryRequest {
         let ty = ResourceType::from_type_url(&response.type_url).expect("served");
         let interest = self.types.entry(ty).or_default();
         for wire in &response.resources {
@@ -88,7 +88,7 @@ impl Client {
         DeltaDiscoveryRequest { type_url, response_nonce, error_detail, ..DeltaDiscoveryRequest::default() }
     }
 
-    pub(super) fn reconnect(&mut self) -> Vec<DeltaDiscoveryRequest> {
+    pub(crate) fn reconnect(&mut self) -> Vec<DeltaDiscoveryRequest> {
         self.seen.clear();
         let mut requests = Vec::new();
         for (ty, interest) in &mut self.types {
@@ -107,7 +107,7 @@ impl Client {
 // === impl Interest ===
 
 impl Interest {
-    pub(super) fn wants(&self, name: &str) -> bool {
+    pub(crate) fn wants(&self, name: &str) -> bool {
         self.wildcard || self.names.contains(name)
     }
 }

@@ -1,6 +1,6 @@
 //! The names that a stream is subscribed to.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -62,6 +62,18 @@ impl Names {
     /// Whether it was there.
     pub(super) fn unsubscribe(&mut self, name: &str) -> bool {
         self.existing.remove(name) || self.remove_absent(name)
+    }
+
+    /// Forgets the names that are not among these; hands over those that exist.
+    pub(super) fn retain(&mut self, kept: &HashSet<Cow<'_, str>>) -> Vec<Arc<str>> {
+        if let Some(absent) = &mut self.absent {
+            let kept: HashSet<_> = kept.iter().map(|name| hash(name)).collect();
+            absent.retain(|hash| kept.contains(hash));
+            if absent.is_empty() {
+                self.absent = None;
+            }
+        }
+        self.existing.extract_if(|name| !kept.contains(&**name)).collect()
     }
 
     /// Notes how the resource of that name is now.

@@ -1,34 +1,52 @@
-//! Everything of one type on one delta stream.
+//! Everything of one type on one stream, in either variant.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use bytes::Bytes;
-
-use super::Heard;
+use super::{
+    Heard, Nonce, Rejection,
+    ask::{Ask, WILDCARD},
+    order::Due,
+    queue::{Queue, Why},
+    window::Window,
+};
 use crate::{
-    proto::discovery::DeltaDiscoveryRequest,
+    name,
     resource::{Resource, ResourceType, Version},
-    stream::{
-        Nonce, RESPONSE_BYTES_MAX, Rejection,
-        order::Due,
-        queue::{Queue, Why},
-        window::Window,
-    },
     view::Resources,
 };
 
 mod names;
+mod push;
+mod world;
 
 use self::names::Names;
+pub(super) use self::push::Push;
+
+/// How a type is told on a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// What is new and what goes.
+    #[default]
+    Changes,
+    /// All there is, each time: what is not among it is no more.
+    Whole,
+    /// What is new, and as errors what is not there.
+    PartsAndErrors,
+    /// What is new. The protocol has no words for what goes.
+    Parts,
+}
 
 /// Everything of one type on one stream.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
     pub(super) last_rejection: Option<Rejection>,
+    telling: Telling,
     wildcard: bool,
+    /// The wildcard is there because nothing was ever named.
+    legacy: bool,
     /// Subscribed by name, whether it exists or not.
     names: Names,
     /// What the client holds, as far as it was sent or said so.
@@ -47,77 +65,76 @@ pub(super) struct Subscription {
     removals_held: u8,
 }
 
-/// What goes into one response.
-#[derive(Debug, Default)]
-pub(super) struct Push {
-    pub(super) resources: Vec<Bytes>,
-    pub(super) sent: Vec<Arc<str>>,
-    pub(super) removed: Vec<Arc<str>>,
-    /// What of `removed` was asked for, and may be nobody else's names; as in [`Queue::asked_bytes`].
-    pub(super) asked_bytes: usize,
-}
-
-const WILDCARD: &str = "*";
-
-/// Bytes that a resource or name takes beside its own, at most: tag and length.
-const FRAME_BYTES: usize = 6;
-
 /// A removal is not held back for more responses than this when other types never come to rest.
 const REMOVALS_HELD_MAX: u8 = 8;
 
 // === impl Subscription ===
 
 impl Subscription {
-    /// The first request of a type on a stream. Without any name it is a wildcard (xDS protocol, the legacy form). The
-    /// versions it brings are what the client holds of what it subscribes to: equal ones are not sent again, missing ones
-    /// are reported as removed.
-    pub(super) fn open(ty: ResourceType, request: &DeltaDiscoveryRequest, resources: &impl Resources) -> Self {
-        let mut sub = Self::default();
-        let subscribe = &request.resource_names_subscribe;
-        sub.wildcard = subscribe.is_empty() || subscribe.iter().any(|name| name == WILDCARD);
-        named(subscribe).for_each(|name| sub.names.subscribe(name, resources.get(ty, name).as_deref()));
-        for (name, version) in &request.initial_resource_versions {
-            if sub.wants(name) {
-                sub.bring(ty, name, Version::parse(version), resources);
+    /// The first request of a type on a stream. Without any name it is a wildcard (xDS protocol, the legacy form), but not
+    /// for what is told in parts: there it names nothing. The versions it brings are what the client holds of what it
+    /// subscribes to: equal ones are not sent again, missing ones are reported as removed.
+    pub(super) fn open(ty: ResourceType, telling: Telling, ask: &Ask<'_>, resources: &impl Resources) -> Self {
+        let in_parts = matches!(telling, Telling::Parts | Telling::PartsAndErrors);
+        let legacy = ask.subscribe.is_empty() && !in_parts;
+        let mut sub = Self { telling, wildcard: legacy || ask.stars(), legacy, ..Self::default() };
+        ask.named().for_each(|name| sub.names.subscribe(&name, resources.get(ty, &name).as_deref()));
+        for (name, version) in ask.known.into_iter().flatten() {
+            let name = name::normal(name);
+            if sub.wants(&name) {
+                sub.bring(ty, &name, Version::parse(version), resources);
             }
         }
         sub.compare(ty, resources, Why::Changed);
-        for name in named(subscribe) {
-            let now = resources.get(ty, name);
-            if now.is_none() || sub.upserts.contains(name) {
-                sub.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
+        for name in ask.named() {
+            let now = resources.get(ty, &name);
+            if now.is_none() || sub.upserts.contains(&name) {
+                sub.touch(&intern(&name, now.as_deref()), now.as_deref(), Why::Asked);
             }
         }
         sub.empty = sub.wildcard && sub.held.is_empty();
         sub
     }
 
-    /// A later request. What is in both lists stays subscribed.
-    pub(super) fn update(&mut self, ty: ResourceType, request: &DeltaDiscoveryRequest, resources: &impl Resources) {
-        for name in &request.resource_names_unsubscribe {
+    /// A later request that says what to add and what to drop. What is in both lists stays subscribed.
+    pub(super) fn update(&mut self, ty: ResourceType, ask: &Ask<'_>, resources: &impl Resources) {
+        for name in ask.unsubscribe {
             match name.as_str() {
                 WILDCARD => self.unsubscribe_wildcard(),
-                name => self.unsubscribe(ty, name, resources),
+                name => self.unsubscribe(ty, &name::normal(name), resources),
             }
         }
-        if request.resource_names_subscribe.is_empty() {
+        if ask.subscribe.is_empty() {
             return;
         }
+        ask.named().for_each(|name| self.subscribe(ty, &name, resources));
         self.window.lift();
-        for name in named(&request.resource_names_subscribe) {
-            let now = resources.get(ty, name);
-            self.names.subscribe(name, now.as_deref());
-            self.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
+        if ask.stars() {
+            self.subscribe_wildcard(ty, resources);
         }
-        if request.resource_names_subscribe.iter().any(|name| name == WILDCARD) {
-            let why = if self.wildcard { Why::Asked } else { Why::Changed };
-            self.wildcard = true;
-            self.compare(ty, resources, why);
-            for name in std::mem::take(&mut self.stray) {
-                self.touch(&name, resources.get(ty, &name).as_deref(), Why::Asked);
-            }
-            self.empty |= self.held.is_empty();
+    }
+
+    fn subscribe(&mut self, ty: ResourceType, name: &str, resources: &impl Resources) {
+        let now = resources.get(ty, name);
+        self.window.lift();
+        self.names.subscribe(name, now.as_deref());
+        self.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
+    }
+
+    fn subscribe_wildcard(&mut self, ty: ResourceType, resources: &impl Resources) {
+        let why = if self.wildcard { Why::Asked } else { Why::Changed };
+        self.window.lift();
+        self.wildcard = true;
+        self.compare(ty, resources, why);
+        for name in std::mem::take(&mut self.stray) {
+            self.touch(&name, resources.get(ty, &name).as_deref(), Why::Asked);
         }
+        self.empty |= self.held.is_empty();
+    }
+
+    /// The response that was sent last.
+    pub(super) fn last_sent(&self) -> Nonce {
+        self.window.last_sent()
     }
 
     pub(super) fn hear(&mut self, heard: &Heard) {
@@ -125,6 +142,10 @@ impl Subscription {
             Heard::Ack(nonce) => *nonce,
             Heard::Nack(rejection) => {
                 self.last_rejection = Some(rejection.clone());
+                if self.telling == Telling::Whole {
+                    // It comes again with the next change, whatever that is, and may then be taken, and be new.
+                    self.held.values_mut().for_each(|version| *version = Version::FOREIGN);
+                }
                 rejection.nonce
             }
             Heard::Nothing | Heard::Unserved => return,
@@ -178,6 +199,7 @@ impl Subscription {
         let held = self.held.get(name);
         match now {
             Some(now) if why == Why::Asked || held != Some(&now.version) => self.upserts.insert(now.name.clone(), why),
+            None if self.telling == Telling::Parts => _ = self.held.remove(name),
             None if why == Why::Asked || held.is_some() => self.removals.insert(name.clone(), why),
             Some(_) | None => {}
         }
@@ -193,47 +215,6 @@ impl Subscription {
             removal: open && !self.removals.is_empty(),
             overdue: self.removals_held >= REMOVALS_HELD_MAX,
         }
-    }
-
-    /// Takes what fits into one response, and counts it as held from now on: a client that rejects it is not sent the same
-    /// again, and says on its next stream what it really holds.
-    pub(super) fn take(
-        &mut self,
-        ty: ResourceType,
-        resources: &impl Resources,
-        with_removals: bool,
-        nonce: Nonce,
-    ) -> Push {
-        let mut push = Push::default();
-        let mut room = Some(RESPONSE_BYTES_MAX);
-        while let Some(next) = self.upserts.first() {
-            let Some(resource) = resources.get(ty, next) else {
-                self.upserts.pop_first(); // cannot be: `touch` saw the same snapshot
-                continue;
-            };
-            room = take_room(room, resource.wire.len(), push.resources.is_empty());
-            if room.is_none() {
-                break;
-            }
-            self.upserts.pop_first();
-            self.held.insert(resource.name.clone(), resource.version);
-            push.resources.push(resource.wire.clone());
-            push.sent.push(resource.name.clone());
-        }
-        while let Some(next) = self.removals.first().filter(|_| with_removals) {
-            room = take_room(room, next.len(), push.resources.is_empty() && push.removed.is_empty());
-            if room.is_none() {
-                break;
-            }
-            let Some((name, asked_bytes)) = self.removals.pop_first() else { break };
-            push.asked_bytes += asked_bytes;
-            self.held.remove(&name);
-            push.removed.push(name);
-        }
-        self.empty = false;
-        self.window.sent(nonce);
-        self.removals_held = if with_removals || self.removals.is_empty() { 0 } else { self.removals_held + 1 };
-        push
     }
 
     /// A resource that the client says it holds. If there is none of that name it is to be told so.
@@ -266,6 +247,11 @@ impl Subscription {
             self.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
             return;
         }
+        self.drop_name(name);
+    }
+
+    /// Forgets that the client has it.
+    fn drop_name(&mut self, name: &str) {
         self.upserts.remove(name);
         self.removals.remove(name);
         if let Some((name, _)) = self.held.remove_entry(name).filter(|_| !self.window.is_settled()) {
@@ -274,17 +260,7 @@ impl Subscription {
     }
 }
 
-fn named(names: &[String]) -> impl Iterator<Item = &str> {
-    names.iter().map(String::as_str).filter(|name| *name != WILDCARD)
-}
-
 /// The catalog's own copy of a name, if it has one.
 fn intern(name: &str, now: Option<&Resource>) -> Arc<str> {
     now.map_or_else(|| Arc::from(name), |resource| resource.name.clone())
-}
-
-/// The room left after another `bytes`, if they fit; the first always do.
-fn take_room(room: Option<usize>, bytes: usize, first: bool) -> Option<usize> {
-    let left = room?.checked_sub(bytes + FRAME_BYTES);
-    if first { left.or(Some(0)) } else { left }
 }

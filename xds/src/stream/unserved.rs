@@ -1,12 +1,11 @@
 //! Types that are asked for and not served.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::Heard;
-use crate::{
-    proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
-    stream::{Limits, SessionError},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
+
+use super::{Heard, Limits, SessionError, ask::Ask};
 
 /// Types that a client asks for and this server does not serve.
 ///
@@ -17,7 +16,7 @@ pub(super) struct Unserved {
     /// Every type asked for so far.
     types: BTreeSet<Box<str>>,
     /// Answers due: names by type.
-    answers: BTreeMap<Box<str>, BTreeSet<String>>,
+    answers: BTreeMap<Box<str>, BTreeSet<Arc<str>>>,
     /// Bytes of those names and types.
     bytes: usize,
 }
@@ -33,23 +32,20 @@ impl Unserved {
         self.bytes
     }
 
-    pub(super) fn on_request(
-        &mut self,
-        request: &DeltaDiscoveryRequest,
-        limits: &Limits,
-    ) -> Result<Heard, SessionError> {
-        let (type_url, subscribe) = (&request.type_url, &request.resource_names_subscribe);
-        let first = self.types.insert(type_url.as_str().into());
+    pub(super) fn on_ask(&mut self, ask: &Ask<'_>, limits: &Limits) -> Result<Heard, SessionError> {
+        let (type_url, subscribe) = (ask.type_url, ask.subscribe);
+        let first = self.types.insert(type_url.into());
         self.bytes += if first { type_url.len() + NAME_BYTES } else { 0 };
         if self.types.len() > limits.unserved_types_max {
-            return Err(SessionError::TooManyTypes { type_url: type_url.clone(), limit: limits.unserved_types_max });
+            let (type_url, limit) = (type_url.to_owned(), limits.unserved_types_max);
+            return Err(SessionError::TooManyTypes { type_url, limit });
         }
-        if !first && subscribe.is_empty() {
+        if !first && (subscribe.is_empty() || ask.repeats_itself()) {
             return Ok(Heard::Nothing); // an ACK, or an unsubscription
         }
-        let answer = self.answers.entry(type_url.as_str().into()).or_default();
+        let answer = self.answers.entry(type_url.into()).or_default();
         for name in subscribe.iter().filter(|name| *name != "*") {
-            if answer.insert(name.clone()) {
+            if answer.insert(name.as_str().into()) {
                 self.bytes += name.len() + NAME_BYTES;
             }
         }
@@ -57,12 +53,11 @@ impl Unserved {
         Ok(Heard::Unserved)
     }
 
-    /// A response that lacks its nonce, and the memory that its names take.
-    pub(super) fn next_response(&mut self) -> Option<(DeltaDiscoveryResponse, usize)> {
+    /// The type of the next answer, the names that do not exist, and the memory that they take.
+    pub(super) fn next_answer(&mut self) -> Option<(Box<str>, Vec<Arc<str>>, usize)> {
         let (type_url, names) = self.answers.pop_first()?;
         let bytes = names.iter().map(|name| name.len() + NAME_BYTES).sum::<usize>();
         self.bytes -= bytes;
-        let removed_resources = names.into_iter().collect();
-        Some((DeltaDiscoveryResponse { type_url: type_url.into(), removed_resources, ..Default::default() }, bytes))
+        Some((type_url, names.into_iter().collect(), bytes))
     }
 }

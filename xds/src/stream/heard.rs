@@ -1,9 +1,7 @@
 //! What a request says about earlier responses.
 
-use crate::{
-    proto::discovery::DeltaDiscoveryRequest,
-    stream::{Nonce, Rejection},
-};
+use super::{Nonce, Rejection};
+use crate::proto::discovery::Status;
 
 /// What a request said about earlier responses, beside its subscriptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +19,9 @@ pub enum Heard {
 // === impl Heard ===
 
 impl Heard {
-    /// Reads the answer in `request`, on a stream whose last response was `last`.
-    pub(super) fn of(request: &DeltaDiscoveryRequest, last: Nonce) -> Self {
-        match (Nonce::read(&request.response_nonce, last), &request.error_detail) {
+    /// An answer to the response of that nonce, if that is one of this stream.
+    pub(super) fn of(nonce: Option<Nonce>, error: Option<&Status>) -> Self {
+        match (nonce, error) {
             (None, _) => Self::Nothing,
             (Some(nonce), None) => Self::Ack(nonce),
             (Some(nonce), Some(error)) => {
