@@ -35,6 +35,8 @@ pub mod accepted {
     pub const FAMILY_MISMATCH: &str = "FamilyMismatch";
     /// A value, such as a protocol or a kind of check, that this version of Rollcall does not know.
     pub const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
+    /// This version of Rollcall cannot read the object: it was written under another schema.
+    pub const UNREADABLE: &str = "Unreadable";
     /// The DNS name of an endpoint has no address, or none yet.
     pub const UNRESOLVED: &str = "Unresolved";
     /// An endpoint has been Critical for longer than `deregisterAfter`.

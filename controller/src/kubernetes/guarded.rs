@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// An object as the API server sent it: decoded, or its metadata and the reason why it could not be.
@@ -17,12 +18,20 @@ pub enum Guarded<K> {
     /// An object of the expected shape.
     Good(Box<K>),
     /// An object of another shape, such as one that a newer API server wrote.
-    Bad(Box<ObjectMeta>, String),
+    Bad(Box<Bad>),
 }
 
-#[derive(Deserialize)]
-struct MetadataOnly {
-    metadata: ObjectMeta,
+/// What is known of an object that could not be decoded.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Bad {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its status, as it was sent; `null` without one.
+    #[serde(default)]
+    pub status: Value,
+    /// Why it could not.
+    #[serde(skip)]
+    pub words: String,
 }
 
 // === impl Guarded ===
@@ -33,8 +42,8 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         match serde_json::from_str(text.get()) {
             Ok(object) => Ok(Self::Good(Box::new(object))),
             Err(error) => {
-                let MetadataOnly { metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
-                Ok(Self::Bad(Box::new(metadata), error.to_string()))
+                let bad: Bad = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
+                Ok(Self::Bad(Box::new(Bad { words: error.to_string(), ..bad })))
             }
         }
     }
@@ -63,14 +72,14 @@ impl<K: Resource> Resource for Guarded<K> {
     fn meta(&self) -> &ObjectMeta {
         match self {
             Self::Good(object) => object.meta(),
-            Self::Bad(metadata, _) => metadata,
+            Self::Bad(bad) => &bad.metadata,
         }
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         match self {
             Self::Good(object) => object.meta_mut(),
-            Self::Bad(metadata, _) => metadata,
+            Self::Bad(bad) => &mut bad.metadata,
         }
     }
 }
@@ -92,7 +101,7 @@ mod tests {
         );
         let list: ObjectList<Guarded<Service>> = serde_json::from_str(&list).expect("a list");
         assert!(
-            matches!(&list.items[0], Guarded::Bad(metadata, error) if metadata.name.as_deref() == Some("odd") && error.contains("expected"))
+            matches!(&list.items[0], Guarded::Bad(bad) if bad.metadata.name.as_deref() == Some("odd") && bad.words.contains("expected"))
         );
         assert!(matches!(&list.items[1], Guarded::Good(_)));
     }

@@ -22,7 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::ObjectKey;
 use super::freshness::Freshness;
-use super::guarded::Guarded;
+use super::guarded::{Bad, Guarded};
 use super::trouble::{Trouble, is_not_served};
 use crate::time::backoff::Backoff;
 
@@ -33,8 +33,8 @@ pub trait Handler<K>: Send {
     /// An object is gone.
     fn delete(&mut self, key: &ObjectKey) -> impl Future<Output = ()> + Send;
     /// An object is there and cannot be decoded; what was known of it before stays.
-    fn unreadable(&mut self, key: &ObjectKey) -> impl Future<Output = ()> + Send {
-        let _ = key;
+    fn unreadable(&mut self, bad: Box<Bad>) -> impl Future<Output = ()> + Send {
+        let _ = bad;
         std::future::ready(())
     }
     /// The first complete list has been handed over, of the last namespace if there are several.
@@ -326,10 +326,11 @@ where
     async fn apply(&mut self, key: &ObjectKey, object: Guarded<K>) {
         match object {
             Guarded::Good(object) => self.handler.apply(*object).await,
-            Guarded::Bad(_, error) => {
+            Guarded::Bad(bad) => {
+                let error = &bad.words;
                 self.freshness.undecodable.fetch_add(1, Relaxed);
                 warn!(source = %self.freshness.id.kind, namespace = %key.namespace, name = %key.name, %error, "object cannot be decoded; its last good version stays in use");
-                self.handler.unreadable(key).await;
+                self.handler.unreadable(bad).await;
             }
         }
     }

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use crate::kubernetes::ObjectKey;
+use crate::kubernetes::guarded::Bad;
 use crate::kubernetes::informer::Handler;
 use crate::time::clock::Clock;
 use expand::Unresolved;
@@ -46,7 +47,7 @@ pub struct Front(mpsc::Sender<Event>);
 enum Event {
     Apply(Box<ServiceRegistration>),
     Delete(ObjectKey),
-    Unreadable(ObjectKey),
+    Unreadable(Box<Bad>),
     Synced,
 }
 
@@ -88,8 +89,8 @@ impl Handler<ServiceRegistration> for Front {
         let _ = self.0.send(Event::Delete(gone.clone())).await;
     }
 
-    async fn unreadable(&mut self, key: &ObjectKey) {
-        let _ = self.0.send(Event::Unreadable(key.clone())).await;
+    async fn unreadable(&mut self, bad: Box<Bad>) {
+        let _ = self.0.send(Event::Unreadable(bad)).await;
     }
 
     async fn synced(&mut self) {
@@ -128,7 +129,7 @@ impl<H: Handler<ServiceRegistration> + Resolved> Task<H> {
                 self.forget(&gone);
                 self.inner.delete(&gone).await;
             }
-            Event::Unreadable(key) => self.inner.unreadable(&key).await,
+            Event::Unreadable(bad) => self.inner.unreadable(bad).await,
             Event::Synced => self.inner.synced().await,
         }
     }

@@ -10,6 +10,7 @@ use crate::beats::Hearing;
 use crate::checks::runner::Order;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
+use crate::kubernetes::guarded::Bad;
 use crate::kubernetes::informer::Handler;
 use crate::registration::{Reader, Reading};
 use crate::resolve::Resolved;
@@ -55,8 +56,8 @@ impl Handler<ServiceRegistration> for Registrations {
         }
     }
 
-    async fn unreadable(&mut self, key: &ObjectKey) {
-        self.observations.send(Seen::Unreadable(key.clone())).await;
+    async fn unreadable(&mut self, bad: Box<Bad>) {
+        self.observations.send(Seen::unreadable(&bad)).await;
     }
 
     async fn synced(&mut self) {

@@ -26,6 +26,7 @@ use super::{entries, limits, policies, slices, status};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::denial::Denial;
 use crate::kubernetes::denial_notices::DenialNotices;
+use crate::kubernetes::guarded::Guarded;
 use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 
@@ -157,8 +158,11 @@ impl Applier {
         match work {
             Work::Slices { create, change, delete } => self.slices(create, change, delete, &mut done).await,
             Work::Status(key, version, status, events) => {
-                let written = self.status::<ServiceRegistration>("status", &key, version, &status).await;
-                let written = written.map(|written| Seen::registration(&written));
+                let written = self.status::<Guarded<ServiceRegistration>>("status", &key, version, &status).await;
+                let written = written.map(|written| match written {
+                    Guarded::Good(written) => Seen::registration(&written),
+                    Guarded::Bad(bad) => Seen::unreadable(&bad),
+                });
                 if done.take(&key.name, status::version(&status), written) {
                     self.publish(if done.failures.is_empty() { events } else { Vec::new() }).await;
                 }

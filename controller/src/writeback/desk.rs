@@ -342,7 +342,11 @@ impl Desk {
                 self.setbacks.stands(&Target::Policy(key.clone()));
                 self.observed.policies.remove(&key);
             }
-            Seen::Unreadable(key) => self.observed.put_unreadable(key),
+            Seen::Unreadable(key, seen) => {
+                if self.observed.put_unreadable(key.clone(), *seen) {
+                    self.queue.add(Target::Status(key), now_ms);
+                }
+            }
             Seen::Synced(source) => {
                 self.unseen.remove(&source);
             }

@@ -1,6 +1,7 @@
 //! What stands in the API: versions of our slices and entries, and the status of registrations.
 
 mod registration;
+mod unreadable;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,9 +15,11 @@ use rollcall_crds::{CatalogEntry, DiscoveryPolicy, ServiceRegistration};
 use tokio::sync::mpsc;
 
 pub use self::registration::{SeenEndpoint, SeenRegistration, Told};
+pub use self::unreadable::Unreadable;
 use super::{entries, owned, policies, slices};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
+use crate::kubernetes::guarded::Bad;
 
 /// What the watches tell the write-back.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub enum Seen {
     /// A registration is gone.
     RegistrationGone(ObjectKey),
     /// A registration is there and cannot be decoded.
-    Unreadable(ObjectKey),
+    Unreadable(ObjectKey, Box<Unreadable>),
     /// A policy.
     Policy(ObjectKey, SeenPolicy),
     /// A policy is gone.
@@ -101,7 +104,7 @@ pub struct Observed {
     registrations: HashMap<ObjectKey, SeenRegistration>,
     by_service: HashMap<ServiceKey, BTreeSet<ObjectKey>>,
     /// Registrations that are there and cannot be decoded.
-    unreadable: BTreeSet<ObjectKey>,
+    unreadable: BTreeMap<ObjectKey, Unreadable>,
 }
 
 /// Messages that wait at most.
@@ -125,6 +128,11 @@ impl Seen {
     pub fn entry(entry: &CatalogEntry) -> Self {
         let ObjectKey { namespace, name } = ObjectKey::of(&entry.metadata);
         Self::Entry(ServiceKey { namespace, name }, SeenEntry::of(entry))
+    }
+
+    /// A registration that cannot be decoded.
+    pub fn unreadable(bad: &Bad) -> Self {
+        Self::Unreadable(ObjectKey::of(&bad.metadata), Box::new(Unreadable::of(bad)))
     }
 
     /// A registration.
@@ -284,14 +292,19 @@ impl Observed {
         Some(gone.service)
     }
 
-    /// A registration is there and cannot be decoded.
-    pub fn put_unreadable(&mut self, key: ObjectKey) {
-        self.unreadable.insert(key);
+    /// A registration is there and cannot be decoded; whether that is news.
+    pub fn put_unreadable(&mut self, key: ObjectKey, seen: Unreadable) -> bool {
+        self.unreadable.insert(key, seen.clone()) != Some(seen)
+    }
+
+    /// What stands of a registration that cannot be decoded.
+    pub fn unreadable(&self, key: &ObjectKey) -> Option<&Unreadable> {
+        self.unreadable.get(key)
     }
 
     /// Whether a registration in this namespace is there and cannot be decoded.
     pub fn has_unreadable(&self, namespace: &str) -> bool {
-        self.unreadable.iter().any(|key| &*key.namespace == namespace)
+        self.unreadable.keys().any(|key| &*key.namespace == namespace)
     }
 
     /// A registration.
@@ -301,7 +314,8 @@ impl Observed {
 
     /// Every registration's key.
     pub fn registrations(&self) -> impl Iterator<Item = &ObjectKey> {
-        self.registrations.keys()
+        let readable = self.registrations.keys().filter(|key| !self.unreadable.contains_key(key));
+        readable.chain(self.unreadable.keys())
     }
 
     /// The registrations that join a service.

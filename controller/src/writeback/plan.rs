@@ -193,6 +193,14 @@ impl Planner<'_> {
 
     fn status(&self, target: &Target, key: &ObjectKey, now: Timestamp) -> Plan {
         let mut plan = Plan::default();
+        if let Some(seen) = self.observed.unreadable(key) {
+            let Some(desired) = seen.status(now) else { return plan };
+            if !self.holds(&mut plan.held_until_ms, target, &key.name, status::version(&desired), false) {
+                let version = seen.resource_version.clone();
+                plan.work = Some(Work::Status(key.clone(), version, Box::new(desired), Vec::new()));
+            }
+            return plan;
+        }
         let Some(seen) = self.observed.registration(key) else { return plan };
         let Some(service) = self.service(&seen.service) else { return plan };
         let registered = service.registrations.iter().find(|registered| registered.origin.name == key.name);

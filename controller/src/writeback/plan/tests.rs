@@ -4,10 +4,21 @@ use std::sync::Arc;
 
 use rollcall_catalog::input::{Contribution, Input, OriginKind};
 use rollcall_catalog::model::HealthSource;
+use serde_json::json;
 
 use super::*;
+use crate::kubernetes::guarded::Bad;
 use crate::testing::*;
-use crate::writeback::observed::{Seen, SeenEntry};
+use crate::writeback::observed::{Seen, SeenEntry, Unreadable};
+
+/// A registration `odd` that cannot be decoded.
+fn put_unreadable(observed: &mut Observed) {
+    let bad = json!({ "metadata": { "name": "odd", "namespace": "shop", "resourceVersion": "7" } });
+    let bad = Bad { words: "no".into(), ..serde_json::from_value(bad).expect("metadata") };
+    let Seen::Unreadable(key, seen) = Seen::unreadable(&bad) else { panic!("it is unreadable") };
+    assert!(observed.put_unreadable(key.clone(), Unreadable::clone(&seen)), "it is news");
+    assert!(!observed.put_unreadable(key, *seen), "once");
+}
 
 fn many(count: usize) -> Input {
     registered("payments", (0..count).map(|n| vm(&format!("vm-{n}"), &format!("198.51.100.{n}"))).collect())
@@ -69,7 +80,7 @@ fn slices_of_a_registration_that_is_gone_are_deleted_unless_one_cannot_be_read()
     let mut observed = Observed::default();
     write(&mut observed, &snapshot([cluster_ip("payments"), many(3)]));
     let gone = snapshot([cluster_ip("payments"), many(3), Input::Gone(origin(OriginKind::ServiceRegistration, "vms"))]);
-    observed.put_unreadable(ObjectKey { namespace: "shop".into(), name: "odd".into() });
+    put_unreadable(&mut observed);
     assert_eq!(write(&mut observed, &gone), (vec![], vec![]), "it may be the one that cannot be read");
     observed.remove_registration(&ObjectKey { namespace: "shop".into(), name: "odd".into() });
     assert_eq!(write(&mut observed, &gone).1.len(), 1);
@@ -79,7 +90,7 @@ fn slices_of_a_registration_that_is_gone_are_deleted_unless_one_cannot_be_read()
 fn endpoints_of_a_registration_that_cannot_be_read_stay_where_another_one_is_written() {
     let mut observed = Observed::default();
     write(&mut observed, &snapshot([cluster_ip("payments"), many(2)]));
-    observed.put_unreadable(ObjectKey { namespace: "shop".into(), name: "odd".into() });
+    put_unreadable(&mut observed);
     let one = snapshot([cluster_ip("payments"), registered("payments", vec![vm("vm-1", "198.51.100.1")])]);
     write(&mut observed, &one);
     assert_eq!(standing(&observed).len(), 2, "198.51.100.0 may be of the one that cannot be read");
@@ -90,7 +101,7 @@ fn endpoints_of_a_registration_that_cannot_be_read_stay_where_another_one_is_wri
 fn slices_that_are_held_do_not_keep_what_has_its_place_elsewhere() {
     let mut observed = Observed::default();
     write(&mut observed, &snapshot([cluster_ip("payments"), many(64)]));
-    observed.put_unreadable(ObjectKey { namespace: "shop".into(), name: "odd".into() });
+    put_unreadable(&mut observed);
     write(&mut observed, &snapshot([cluster_ip("payments"), many(65)]));
     let standing = standing(&observed);
     assert_eq!(standing.len(), 65, "each once: no stale copy in the slices before the new cut");
@@ -158,4 +169,19 @@ fn a_status_does_not_carry_a_generation_that_the_catalog_has_not_got() {
     observed.remove_registration(&key);
     object.metadata.generation = Some(2);
     assert!(planned(&object, &mut observed));
+}
+
+#[test]
+fn a_registration_that_cannot_be_read_says_so_although_it_was_never_published() {
+    let mut observed = Observed::default();
+    put_unreadable(&mut observed);
+    let snapshot = snapshot([cluster_ip("payments")]);
+    let setbacks = Setbacks::default();
+    let planner = Planner { observed: &observed, setbacks: &setbacks, snapshot: &snapshot, now_ms: 0 };
+    let key = ObjectKey { namespace: "shop".into(), name: "odd".into() };
+    let plan = planner.plan(&Target::Status(key.clone()), Timestamp::UNIX_EPOCH);
+    let Some(Work::Status(of, version, status, _)) = plan.work else { panic!("{plan:?}") };
+    assert_eq!((of, &*version), (key.clone(), "7"), "over the version that cannot be read");
+    assert!(status.conditions.iter().all(|said| said.status == "False"), "{status:?}");
+    assert!(observed.registrations().any(|known| *known == key), "who leads next plans it, too");
 }
