@@ -22,7 +22,7 @@ pub mod holders;
 pub mod label;
 pub mod lookup;
 pub mod model;
-pub mod node;
+pub(crate) mod node;
 pub mod reading;
 pub mod record;
 pub mod rng;
@@ -116,6 +116,16 @@ impl Zone {
         let apexes = self.apexes.load();
         let root = hickory_proto::rr::Name::root();
         Some(apexes.as_ref()?.primary().soa(root, self.serial(), self.settings.ttl))
+    }
+
+    /// The zones, once the catalog has been seen.
+    pub(crate) fn apexes(&self) -> arc_swap::Guard<Option<Arc<Apexes>>> {
+        self.apexes.load()
+    }
+
+    /// TTL of every record and of negative answers, in seconds.
+    pub(crate) fn ttl(&self) -> u32 {
+        self.settings.ttl
     }
 
     /// Whether a Service of a namespace has an endpoint at an address.

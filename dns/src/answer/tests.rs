@@ -1,5 +1,6 @@
 //! The specification at the wire: bytes in, hickory's parser out.
 
+mod fast;
 mod forwarded;
 mod hostile;
 mod large;

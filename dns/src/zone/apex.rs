@@ -17,6 +17,31 @@ pub struct Apex {
     name_server: Name,
     host_master: Name,
     reading: Reading,
+    wire: Wire,
+}
+
+/// What the name of a zone is on the wire, for answers that are put together from bytes.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    /// The zone's name in lower case, without the root.
+    pub origin: Box<[u8]>,
+    /// Its labels.
+    pub labels: usize,
+    /// The domain that the name server and the host master are below, in the same form.
+    pub servers: Box<[u8]>,
+    /// How that and the zone's name stand to each other.
+    pub kinship: Kinship,
+}
+
+/// How two names stand to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinship {
+    /// They are one.
+    Same,
+    /// They share no last label.
+    None,
+    /// Anything else.
+    Some,
 }
 
 // === impl Apex ===
@@ -33,12 +58,19 @@ impl Apex {
         let below = |labels: &[&str]| prepend(labels, &origin).ok_or_else(bad);
         // The names of CoreDNS, which users' checks know.
         let (name_server, host_master) = (below(&["ns", "dns"])?, below(&["hostmaster"])?);
-        Ok(Self { origin, name_server, host_master, reading })
+        let wire = Wire::new(&origin, &origin);
+        Ok(Self { origin, name_server, host_master, reading, wire })
     }
 
     /// Another zone with the same name server.
     pub fn beside(&self, origin: Name, reading: Reading) -> Self {
-        Self { origin, reading, ..self.clone() }
+        let servers = self.host_master.base_name();
+        Self { wire: Wire::new(&origin, &servers), origin, reading, ..self.clone() }
+    }
+
+    /// Its name as bytes.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// The zone's name, in lower case.
@@ -67,6 +99,27 @@ impl Apex {
     pub fn ns(&self, owner: Name, ttl: u32) -> Record {
         Record::from_rdata(owner, ttl, RData::NS(NS(self.name_server.clone())))
     }
+}
+
+// === impl Wire ===
+
+impl Wire {
+    fn new(origin: &Name, servers: &Name) -> Self {
+        let kinship = if origin == servers {
+            Kinship::Same
+        } else if origin.iter().next_back() == servers.iter().next_back() {
+            Kinship::Some
+        } else {
+            Kinship::None
+        };
+        Self { origin: wire(origin), labels: origin.iter().len(), servers: wire(servers), kinship }
+    }
+}
+
+/// A name on the wire, without the root.
+fn wire(name: &Name) -> Box<[u8]> {
+    // A label has at most 63 bytes (RFC 1035 §2.3.4).
+    name.iter().flat_map(|label| [&[label.len() as u8], label].concat()).collect()
 }
 
 /// `labels` before `base`; `None` when that is longer than a name may be (RFC 1035 §2.3.4).

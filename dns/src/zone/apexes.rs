@@ -46,6 +46,16 @@ impl Apexes {
         self.all.iter().find(|apex| apex.origin().zone_of(name))
     }
 
+    /// The same for a name on the wire in lower case, without the root, of which each label begins at one of `starts`.
+    pub(crate) fn of_wire(&self, name: &[u8], starts: &[u8]) -> Option<&Apex> {
+        let ends_in = |apex: &&Apex| {
+            let wire = apex.wire();
+            let first = starts.len().checked_sub(wire.labels).and_then(|at| starts.get(at));
+            first.is_some_and(|first| name.get(usize::from(*first)..) == Some(&*wire.origin))
+        };
+        self.all.iter().find(ends_in)
+    }
+
     /// What a service is called below an apex, or below the primary one where services have no names; `None` when that
     /// is longer than a name may be.
     pub fn service_name(&self, apex: &Apex, service: &Record) -> Option<Name> {

@@ -51,11 +51,12 @@ pub fn after(holders: Option<Holders>, steps: Vec<(Role, Arc<str>, Step)>) -> Op
 
 /// Whether one of the services is in a namespace.
 pub fn has_namespace(holders: &Holders, role: Role, namespace: &str) -> bool {
-    let of = |key: &str| key.split_once('/').map_or(key, |(namespace, _)| namespace).to_owned();
+    let of = |key: &str| key.split_once('/').is_some_and(|(own, _)| own == namespace);
     // Keys are sorted by bytes, and so are their namespaces with the slash behind them.
-    let begin = format!("{namespace}/");
-    let place = holders.partition_point(|(own_role, key)| (own_role, &**key) < (&role, begin.as_str()));
-    holders.get(place).is_some_and(|(own_role, key)| *own_role == role && of(key) == namespace)
+    let begin = || namespace.bytes().chain([b'/']);
+    let place =
+        holders.partition_point(|(own_role, key)| own_role.cmp(&role).then_with(|| key.bytes().cmp(begin())).is_lt());
+    holders.get(place).is_some_and(|(own_role, key)| *own_role == role && of(key))
 }
 
 #[cfg(test)]

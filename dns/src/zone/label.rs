@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::model::Addresses;
 
 /// Longest label (RFC 1035 §2.3.4).
-const LABEL_BYTES_MAX: usize = 63;
+pub const LABEL_BYTES_MAX: usize = 63;
 
 /// The label of an endpoint and whether it is its hostname.
 ///

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, PTR, SRV, TXT};
@@ -128,8 +129,8 @@ impl Asking<'_> {
             Node::NameServer => self.name_server(owner),
             Node::Version => self.version(owner),
             Node::Service(service) => self.service(apex, owner, &service),
-            Node::Instances(service, label) => self.instances(apex, owner, &service, &label),
-            Node::Port(service, protocol, name) => self.ports(apex, owner, &service, Wanted::Named(protocol, &name)),
+            Node::Instances(service, places) => self.instances(apex, owner, &service, places),
+            Node::Port(service, place) => self.ports(apex, owner, &service, Wanted::at(&service, place)),
             Node::Pod(address) => self.some_of(owner, self.of_type(&[address])),
             Node::Address(address, holders) => self.pointers(owner, address, &holders),
         }
@@ -193,8 +194,8 @@ impl Asking<'_> {
         }
     }
 
-    fn instances(&mut self, apex: &Apex, owner: &Name, service: &Service, label: &str) {
-        let endpoints = service.labelled(label.as_bytes());
+    fn instances(&mut self, apex: &Apex, owner: &Name, service: &Service, places: Range<usize>) {
+        let Some(endpoints) = service.instances().get(places) else { return };
         match self.rtype {
             RecordType::A | RecordType::AAAA => {
                 let addresses = self.addresses(endpoints);
@@ -238,7 +239,7 @@ impl Asking<'_> {
             }
             Kind::Headless => {
                 let places = match wanted {
-                    Wanted::Named(protocol, name) => service.places_of(protocol, name),
+                    Wanted::Named(place, ..) => service.places_of(place),
                     Wanted::All => None,
                 };
                 let all = service.instances();
@@ -371,17 +372,22 @@ impl Asking<'_> {
 enum Wanted<'a> {
     /// Whatever they are called, and those without a name.
     All,
-    /// One.
-    Named(Protocol, &'a str),
+    /// One: its place among the service's, and what it is called.
+    Named(usize, Protocol, &'a str),
 }
 
 // === impl Wanted ===
 
-impl Wanted<'_> {
+impl<'a> Wanted<'a> {
+    /// The one at a place, which is one.
+    fn at(service: &'a Service, place: usize) -> Self {
+        service.port_at(place).map_or(Self::All, |(protocol, name)| Self::Named(place, protocol, name))
+    }
+
     fn includes(self, port: &Port) -> bool {
         match self {
             Self::All => true,
-            Self::Named(protocol, name) => port.protocol == protocol && *port.name == *name,
+            Self::Named(_, protocol, name) => port.protocol == protocol && *port.name == *name,
         }
     }
 }

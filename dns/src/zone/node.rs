@@ -1,6 +1,7 @@
 //! Which name of a zone a query means.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
@@ -9,12 +10,11 @@ use super::Zone;
 use super::apex::Apex;
 use super::apexes::Apexes;
 use super::holders::Holders;
-use super::model::Protocol;
 use super::record::Record;
 
 /// A name, as far as the zone knows it.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// It does not exist, nor does anything below it (RFC 8020).
     Missing,
     /// It exists without data of its own, because of the names below it (RFC 4592 §2.2.2).
@@ -31,10 +31,10 @@ pub(super) enum Node {
     Stale,
     /// That of a service that is a name elsewhere.
     External(Arc<Record>),
-    /// At least one endpoint of a service, by its label.
-    Instances(Arc<Record>, Box<str>),
-    /// A named port of a service.
-    Port(Arc<Record>, Protocol, Box<str>),
+    /// At least one endpoint of a service, by their places among its instances: those with one label.
+    Instances(Arc<Record>, Range<usize>),
+    /// A named port of a service, by its place among them.
+    Port(Arc<Record>, usize),
     /// A pod's name by its address.
     Pod(IpAddr),
     /// An address, and the services that it leads back to.
@@ -52,6 +52,11 @@ impl Zone {
         // `Name::num_labels` leaves out a first label `*`.
         let below = name.iter().len().saturating_sub(apex.origin().iter().len());
         let labels: Vec<&[u8]> = name.iter().take(below).collect();
-        Some((apex, apex.reading().node(self, &labels)))
+        Some((apex, self.node_below(apex, &labels)))
+    }
+
+    /// What a name is; `labels` are those below the apex, in lower case.
+    pub(crate) fn node_below(&self, apex: &Apex, labels: &[&[u8]]) -> Node {
+        apex.reading().node(self, labels)
     }
 }

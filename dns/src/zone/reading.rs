@@ -56,7 +56,7 @@ impl Reading {
     }
 
     /// Whether other servers may know what this one does not.
-    pub(super) fn is_shared(self) -> bool {
+    pub(crate) fn is_shared(self) -> bool {
         match self {
             Self::Cluster => false,
             Self::Reverse(_) => true,

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::holders::Role;
@@ -100,9 +101,14 @@ impl Record {
 
     /// The endpoints with this label: several, when they share a hostname.
     pub fn labelled(&self, label: &[u8]) -> &[Arc<Endpoint>] {
+        &self.instances[self.places_labelled(label)]
+    }
+
+    /// Their places in [`Self::instances`].
+    pub fn places_labelled(&self, label: &[u8]) -> Range<usize> {
         let start = self.instances.partition_point(|endpoint| endpoint.label.as_bytes() < label);
         let len = self.instances[start..].partition_point(|endpoint| endpoint.label.as_bytes() == label);
-        &self.instances[start..start + len]
+        start..start + len
     }
 
     /// The places of the endpoints with a name of their own at an address, one for each label.
@@ -126,19 +132,20 @@ impl Record {
         self.ports.iter().any(|port| port.protocol == protocol)
     }
 
-    /// Whether there is a port of this protocol and name.
-    pub fn has_port(&self, protocol: Protocol, name: &str) -> bool {
-        self.port(protocol, name).is_some()
+    /// The place of a port of this protocol and name among the distinct ones.
+    pub fn port(&self, protocol: Protocol, name: &str) -> Option<usize> {
+        self.ports.binary_search_by(|port| (port.protocol, &*port.name).cmp(&(protocol, name))).ok()
     }
 
-    /// The places of the endpoints that have a port of this protocol and name; `None` when all may.
-    pub fn places_of(&self, protocol: Protocol, name: &str) -> Option<&[u32]> {
-        self.port(protocol, name)?.of.as_deref()
+    /// Protocol and name of the port at a place.
+    pub fn port_at(&self, place: usize) -> Option<(Protocol, &str)> {
+        let port = self.ports.get(place)?;
+        Some((port.protocol, &port.name))
     }
 
-    fn port(&self, protocol: Protocol, name: &str) -> Option<&PortName> {
-        let place = self.ports.binary_search_by(|port| (port.protocol, &*port.name).cmp(&(protocol, name))).ok()?;
-        self.ports.get(place)
+    /// The places of the endpoints that have the port at a place; `None` when all may.
+    pub fn places_of(&self, place: usize) -> Option<&[u32]> {
+        self.ports.get(place)?.of.as_deref()
     }
 
     /// How many owner names it stands for.

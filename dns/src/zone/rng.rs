@@ -56,14 +56,42 @@ impl Rng {
         places
     }
 
+    /// As [`Self::places`], and the same numbers in the same order, into the beginning of `places`: how many. `None`, and
+    /// nothing drawn, when there is no room.
+    pub fn fill(&mut self, places: &mut [u16], len: usize, max: usize) -> Option<usize> {
+        let last = u16::try_from(len).ok()?;
+        if len <= max.saturating_mul(4) {
+            let all = places.get_mut(..len)?;
+            all.iter_mut().zip(0..last).for_each(|(place, n)| *place = n);
+            return Some(self.shuffle(all, max));
+        }
+        let some = places.get_mut(..max)?;
+        let mut count = 0;
+        while count < max {
+            // Below `len`, which is one.
+            let place = self.below(len) as u16;
+            if !some[..count].contains(&place) {
+                some[count] = place;
+                count += 1;
+            }
+        }
+        Some(max)
+    }
+
     /// A random choice of at most `max` items in random order, every subset and order as likely as any other.
     pub fn choose<T>(&mut self, items: &mut Vec<T>, max: usize) {
+        let chosen = self.shuffle(items, max);
+        items.truncate(chosen);
+    }
+
+    /// The same at the beginning of `items`: how many.
+    fn shuffle<T>(&mut self, items: &mut [T], max: usize) -> usize {
         let chosen = max.min(items.len());
         for i in 0..chosen {
             let j = i + self.below(items.len() - i);
             items.swap(i, j);
         }
-        items.truncate(chosen);
+        chosen
     }
 }
 
@@ -97,6 +125,19 @@ mod tests {
         assert_eq!(seen.len(), 500);
         assert_eq!(rng.choose_from(&items[..3], 10).len(), 3);
         assert_eq!(rng.choose_from(&items, 400).len(), 400);
+    }
+
+    #[test]
+    fn places_are_the_same_with_and_without_an_allocation() {
+        for (len, max) in [(0, 5), (1, 5), (5, 5), (20, 5), (21, 5), (500, 78), (312, 78), (3, 0), (0, 0)] {
+            let (mut a, mut b, mut room) = (Rng::with_seed(9), Rng::with_seed(9), [0; 320]);
+            let count = a.fill(&mut room, len, max).unwrap();
+            let filled: Vec<_> = room[..count].iter().map(|place| usize::from(*place)).collect();
+            assert_eq!(filled, b.places(len, max), "{len} {max}");
+            assert_eq!(a.next(), b.next());
+        }
+        assert_eq!(Rng::with_seed(9).fill(&mut [0; 3], 4, 9), None);
+        assert_eq!(Rng::with_seed(9).fill(&mut [0; 3], 70_000, 3), None);
     }
 
     #[test]

@@ -92,10 +92,8 @@ impl Zone {
         if let Some(protocol) = Protocol::from_label(label) {
             return if record.has_protocol(protocol) { Node::Empty } else { Node::Missing };
         }
-        match record.labelled(label).first() {
-            Some(endpoint) => Node::Instances(Arc::clone(&record), endpoint.label.clone()),
-            None => Node::Missing,
-        }
+        let places = record.places_labelled(label);
+        if places.is_empty() { Node::Missing } else { Node::Instances(record, places) }
     }
 
     fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {
@@ -105,7 +103,7 @@ impl Zone {
                 return Some(Node::Stale);
             }
             let name = std::str::from_utf8(port.strip_prefix(b"_")?).ok()?;
-            record.has_port(protocol, name).then(|| Node::Port(record, protocol, name.into()))
+            record.port(protocol, name).map(|port| Node::Port(record, port))
         };
         found().unwrap_or(Node::Missing)
     }

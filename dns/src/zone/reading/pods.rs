@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::zone::label::LABEL_BYTES_MAX;
+
 /// Whether pods have names by their address, as CoreDNS' option `pods` has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PodNames {
@@ -25,11 +27,21 @@ pub enum PodNames {
 /// The address that a label in lower case spells, as CoreDNS reads it: three single dashes are the dots of IPv4, all
 /// others colons.
 pub(super) fn address(label: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(label).ok()?;
-    if text.matches('-').count() == 3 && !text.contains("--") {
-        return text.replace('-', ".").parse::<Ipv4Addr>().ok().map(IpAddr::V4);
+    let is_v4 = label.iter().filter(|byte| **byte == b'-').count() == 3 && !label.windows(2).any(|pair| pair == b"--");
+    let mut room = [0; LABEL_BYTES_MAX];
+    let spelled = room.get_mut(..label.len())?;
+    for (place, byte) in spelled.iter_mut().zip(label) {
+        *place = match byte {
+            b'-' if is_v4 => b'.',
+            b'-' => b':',
+            other => *other,
+        };
     }
-    text.replace('-', ":").parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+    let text = std::str::from_utf8(spelled).ok()?;
+    if is_v4 {
+        return text.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
+    }
+    text.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
 }
 
 // === impl PodNames ===

@@ -1,0 +1,210 @@
+//! Queries of the common kinds without the library: read in place, looked up by their labels, answered by copying bytes.
+//! No allocation, no lock.
+//!
+//! - [`asked`]: the question as it lies in the query
+//! - [`write`]: header, records and OPT
+//!
+//! What is answered here is what the other way would answer, byte for byte; a test holds them together. Whatever is not
+//! common takes the other way: names in mixed case where more than a pointer to the question would be written, chains of
+//! CNAMEs, several endpoints of one name, options of EDNS.
+
+mod asked;
+mod write;
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use super::edns::Edns;
+use super::encode::RECORD_BYTES_MIN;
+use super::{Outside, Summary, Transport};
+use crate::zone::apex::{Apex, Kinship};
+use crate::zone::apexes::Apexes;
+use crate::zone::holders::{Holders, Role};
+use crate::zone::model::{Kind, Protocol};
+use crate::zone::node::Node;
+use crate::zone::reading::Reading;
+use crate::zone::record::Record;
+use crate::zone::{Rng, Zone};
+use asked::{Asked, NO_LABELS};
+use write::Writer;
+
+/// Room for a random choice: from so many, larger sets over TCP take the other way.
+const PLACES: usize = 320;
+
+const A: u16 = 1;
+const NS: u16 = 2;
+const SOA: u16 = 6;
+const PTR: u16 = 12;
+const TXT: u16 = 16;
+const AAAA: u16 = 28;
+const SRV: u16 = 33;
+const OPT: u16 = 41;
+/// From here on types are about servers, or about all types (RFC 6895 §3.1).
+const META_TYPES_BEGIN: u16 = 249;
+const META_TYPES_END: u16 = 255;
+
+/// Answers a query of the common kind into `out`, which is empty; `None`, and nothing written, when it takes the other way.
+pub(super) fn answer(
+    query: &[u8],
+    transport: Transport,
+    zone: &Zone,
+    outside: Outside,
+    rng: &mut Rng,
+    out: &mut Vec<u8>,
+) -> Option<Summary> {
+    let asked = Asked::read(query)?;
+    if asked.rtype == OPT || (META_TYPES_BEGIN..=META_TYPES_END).contains(&asked.rtype) {
+        return None;
+    }
+    let apexes = zone.apexes();
+    let apexes = apexes.as_deref()?;
+    let apex = apexes.of_wire(asked.name(), asked.starts())?;
+    let mut room = NO_LABELS;
+    let below = asked.starts().len() - apex.wire().labels;
+    let node = zone.node_below(apex, asked.labels(below, &mut room));
+    if apex.reading().is_shared() && outside == Outside::Forwarded && !matches!(node, Node::Address(..)) {
+        return None; // another server may know more
+    }
+    let limit = Edns::limit(asked.edns.as_ref(), transport);
+    let most = usize::from(limit) / RECORD_BYTES_MIN + 1;
+    let mut answering = Answering { zone, apexes, apex, below, most, rng, writer: Writer::new(&asked, limit, out) };
+    let code = answering.node(&asked, &node);
+    let Some(rcode) = code else {
+        out.clear();
+        return None;
+    };
+    let truncated = answering.writer.finish(&asked, rcode, outside == Outside::Forwarded);
+    Some(Summary { rtype: Some(RecordType::from(asked.rtype)), rcode, truncated })
+}
+
+struct Answering<'a> {
+    zone: &'a Zone,
+    apexes: &'a Apexes,
+    apex: &'a Apex,
+    /// Labels of the name below the apex.
+    below: usize,
+    most: usize,
+    rng: &'a mut Rng,
+    writer: Writer<'a>,
+}
+
+// === impl Answering ===
+
+impl Answering<'_> {
+    /// Writes what a node has for the question; the code, or `None` for the other way. Randomness is drawn only by what is
+    /// sure to be answered here.
+    fn node(&mut self, asked: &Asked<'_>, node: &Node) -> Option<ResponseCode> {
+        let found = match (node, asked.rtype) {
+            (Node::Missing, _) => return self.negative(asked, ResponseCode::NXDomain),
+            (Node::External(_) | Node::NameServer, _) => return None,
+            (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..), TXT | SRV) => return None,
+            (Node::Service(record), A | AAAA) => self.service(asked, record)?,
+            (Node::Service(record), SRV) => self.ports(asked, record, None)?,
+            (Node::Port(record, place), SRV) => self.ports(asked, record, Some(record.port_at(*place)?))?,
+            (Node::Instances(record, places), A | AAAA) => match record.instances().get(places.clone())? {
+                [endpoint] => endpoint.addresses.iter().any(|address| self.address(asked, address)),
+                _ => return None,
+            },
+            (Node::Pod(address), A | AAAA) => self.address(asked, *address),
+            (Node::Address(address, holders), PTR) => self.pointer(asked, *address, holders)?,
+            (
+                Node::Empty
+                | Node::Apex
+                | Node::Version
+                | Node::Service(_)
+                | Node::Instances(..)
+                | Node::Port(..)
+                | Node::Pod(_)
+                | Node::Address(..),
+                _,
+            ) => false,
+        };
+        if found { Some(ResponseCode::NoError) } else { self.negative(asked, ResponseCode::NoError) }
+    }
+
+    /// One address, if it is of the family that is asked for.
+    fn address(&mut self, asked: &Asked<'_>, address: IpAddr) -> bool {
+        let wanted = asked.rtype == if address.is_ipv4() { A } else { AAAA };
+        if wanted {
+            self.writer.address(asked, address, self.zone.ttl());
+        }
+        wanted
+    }
+
+    fn service(&mut self, asked: &Asked<'_>, record: &Record) -> Option<bool> {
+        let mut places = [0; PLACES];
+        let (ttl, v4, v6) = (self.zone.ttl(), record.v4(), record.v6());
+        let len = if asked.rtype == A { v4.len() } else { v6.len() };
+        let count = self.rng.fill(&mut places, len, self.most)?;
+        for place in places[..count].iter().map(|place| usize::from(*place)) {
+            let address = if asked.rtype == A { IpAddr::V4(v4[place]) } else { IpAddr::V6(v6[place]) };
+            if !self.writer.address(asked, address, ttl) {
+                break;
+            }
+        }
+        Some(count > 0)
+    }
+
+    /// The ports of a service with virtual addresses, at its own name.
+    fn ports(&mut self, asked: &Asked<'_>, record: &Record, wanted: Option<(Protocol, &str)>) -> Option<bool> {
+        let Kind::ClusterIp { addresses, ports } = record.kind() else { return None };
+        // The name is written: spelled in another case it would not be the question's.
+        if self.apex.reading() != Reading::Cluster || asked.spelled(0) != asked.name() {
+            return None;
+        }
+        let own = if wanted.is_some() { 2 } else { 0 };
+        let (mut numbers, mut len) = ([0_u16; PLACES], 0);
+        for port in ports.iter() {
+            let is_wanted = wanted.is_none_or(|(protocol, name)| port.protocol == protocol && *port.name == *name);
+            if is_wanted {
+                *numbers.get_mut(len)? = port.number;
+                len += 1;
+            }
+        }
+        let (mut places, ttl) = ([0; PLACES], self.zone.ttl());
+        let count = self.rng.fill(&mut places, len, self.most.min(len))?;
+        for place in &places[..count] {
+            self.writer.service_port(asked, own, numbers[usize::from(*place)], ttl);
+        }
+        if count > 0 {
+            addresses.iter().for_each(|address| self.writer.additional(asked, own, *address, ttl));
+        }
+        Some(count > 0)
+    }
+
+    /// The one name that an address leads back to.
+    fn pointer(&mut self, asked: &Asked<'_>, address: IpAddr, holders: &Holders) -> Option<bool> {
+        let [(role, key)] = &**holders else { return None };
+        let primary = self.apexes.primary();
+        let apart = self.apex.wire().kinship == Kinship::None && self.apex.wire().servers == primary.wire().origin;
+        if !apart || primary.reading() != Reading::Cluster {
+            return None;
+        }
+        let record = self.zone.service(key)?;
+        let label = match (role, record.places_at(address)) {
+            (Role::Virtual, _) => None,
+            (Role::Endpoint, [place]) => Some(&*record.instances().get(*place as usize)?.label),
+            (Role::Endpoint, _) => return None,
+        };
+        self.writer.pointer(asked, label, key, &primary.wire().origin, self.zone.ttl())
+    }
+
+    /// Nothing but the zone's SOA (RFC 2308 §2).
+    fn negative(&mut self, asked: &Asked<'_>, code: ResponseCode) -> Option<ResponseCode> {
+        let wire = self.apex.wire();
+        if asked.spelled(self.below) != &*wire.origin {
+            return None;
+        }
+        // A name that ends like the name server's would be pointed to.
+        let before = self.below.checked_sub(1).map_or(&[][..], |label| asked.spelled(label));
+        if wire.kinship == Kinship::Same
+            && [b"\x03dns".as_slice(), b"\x0ahostmaster"].iter().any(|own| before.starts_with(own))
+        {
+            return None;
+        }
+        let (ttl, serial) = (self.zone.ttl(), self.zone.serial());
+        self.writer.soa(asked.pointer(self.below), wire, ttl, serial).map(|()| code)
+    }
+}

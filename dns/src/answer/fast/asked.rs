@@ -1,0 +1,130 @@
+//! A query of the common kind, read in place.
+
+use crate::answer::edns::{Edns, OPT_TYPE};
+use crate::answer::wire::HEADER_BYTES;
+
+/// More labels take the other way: an address of IPv6 has 34.
+const LABELS_MAX: usize = 36;
+/// Longest name, without the root (RFC 1035 §2.3.4).
+const NAME_BYTES_MAX: usize = 254;
+/// An OPT record without options.
+const OPT_BYTES: usize = 11;
+const CLASS_IN: [u8; 2] = [0, 1];
+
+/// One question of class IN, and at most an OPT record without options of the one version that there is.
+pub(super) struct Asked<'q> {
+    /// Header and question.
+    pub(super) bytes: &'q [u8],
+    /// QTYPE.
+    pub(super) rtype: u16,
+    /// OPT.
+    pub(super) edns: Option<Edns>,
+    /// The name in lower case, without the root, as far as `name_bytes`.
+    lower: [u8; NAME_BYTES_MAX],
+    name_bytes: usize,
+    /// Where in it each label begins, as far as `labels`.
+    starts: [u8; LABELS_MAX],
+    labels: usize,
+}
+
+/// Labels of a name; unused ones are empty.
+pub(super) type Labels<'a> = [&'a [u8]; LABELS_MAX];
+
+/// None.
+pub(super) const NO_LABELS: Labels<'static> = [&[]; LABELS_MAX];
+
+// === impl Asked ===
+
+impl<'q> Asked<'q> {
+    /// Reads a query; `None` when it is not of the common kind, whatever else it is.
+    pub(super) fn read(query: &'q [u8]) -> Option<Self> {
+        let [_, _, flags, _, questions @ .., additional] = *query.first_chunk::<HEADER_BYTES>()?;
+        // A query of opcode QUERY, with one question, no records, and at most one additional one.
+        if flags & 0xf8 != 0 || questions != [0, 1, 0, 0, 0, 0, 0] || additional > 1 {
+            return None;
+        }
+        let mut asked = Self {
+            bytes: query,
+            rtype: 0,
+            edns: None,
+            lower: [0; NAME_BYTES_MAX],
+            name_bytes: 0,
+            starts: [0; LABELS_MAX],
+            labels: 0,
+        };
+        asked.read_name(query)?;
+        let end = HEADER_BYTES + asked.name_bytes + 1 + 4;
+        let (question, rest) = query.split_at_checked(end)?;
+        let [.., type_0, type_1, class_0, class_1] = *question else { return None };
+        asked.bytes = question;
+        asked.rtype = u16::from_be_bytes([type_0, type_1]);
+        match (additional, rest) {
+            (0, []) => {}
+            (1, rest) => asked.edns = Some(opt(rest.try_into().ok()?)?),
+            _ => return None,
+        }
+        ([class_0, class_1] == CLASS_IN && asked.labels > 0).then_some(asked)
+    }
+
+    fn read_name(&mut self, query: &[u8]) -> Option<()> {
+        let mut at = HEADER_BYTES;
+        loop {
+            let len = *query.get(at)?;
+            if len == 0 {
+                return Some(());
+            }
+            let (begin, end) = (self.name_bytes, self.name_bytes + 1 + usize::from(len));
+            // No pointers, nor anything else that is no length.
+            if len > 63 || end > NAME_BYTES_MAX {
+                return None;
+            }
+            let label = query.get(at + 1..at + 1 + usize::from(len))?;
+            *self.starts.get_mut(self.labels)? = begin as u8;
+            self.lower[begin] = len;
+            self.lower[begin + 1..end].copy_from_slice(label);
+            self.lower[begin + 1..end].make_ascii_lowercase();
+            self.name_bytes = end;
+            self.labels += 1;
+            at += 1 + usize::from(len);
+        }
+    }
+
+    /// The name in lower case, without the root.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.lower[..self.name_bytes]
+    }
+
+    /// Where each label of it begins.
+    pub(super) fn starts(&self) -> &[u8] {
+        &self.starts[..self.labels]
+    }
+
+    /// The name from a label on, as it was sent.
+    pub(super) fn spelled(&self, label: usize) -> &[u8] {
+        let begin = self.starts().get(label).map_or(self.name_bytes, |start| usize::from(*start));
+        &self.bytes[HEADER_BYTES + begin..HEADER_BYTES + self.name_bytes]
+    }
+
+    /// A pointer to a label of the name in the message.
+    pub(super) fn pointer(&self, label: usize) -> [u8; 2] {
+        // 12 and at most 254: within the reach of pointers.
+        (0xc000 + HEADER_BYTES as u16 + u16::from(self.starts[label])).to_be_bytes()
+    }
+
+    /// The first `count` labels, in lower case.
+    pub(super) fn labels<'a>(&'a self, count: usize, room: &'a mut Labels<'a>) -> &'a [&'a [u8]] {
+        for (place, start) in room.iter_mut().zip(&self.starts[..count]) {
+            let start = usize::from(*start);
+            *place = &self.lower[start + 1..start + 1 + usize::from(self.lower[start])];
+        }
+        &room[..count]
+    }
+}
+
+/// What an OPT record without options says, of version 0.
+fn opt(record: &[u8; OPT_BYTES]) -> Option<Edns> {
+    let [root, type_0, type_1, payload_0, payload_1, _, version, flags, _, len_0, len_1] = *record;
+    let common = root == 0 && [type_0, type_1] == OPT_TYPE.to_be_bytes() && version == 0 && [len_0, len_1] == [0, 0];
+    let payload = u16::from_be_bytes([payload_0, payload_1]);
+    common.then_some(Edns { version, payload, dnssec_ok: flags & 0x80 != 0, error: None })
+}

@@ -1,0 +1,196 @@
+//! Writing answers as bytes.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::ResponseCode;
+
+use super::asked::Asked;
+use super::{A, AAAA, PTR, SOA, SRV};
+use crate::answer::edns::UDP_PAYLOAD_MAX;
+use crate::answer::wire::HEADER_BYTES;
+use crate::zone::apex::{Kinship, Wire};
+
+/// Longest name on the wire (RFC 1035 §2.3.4).
+const NAME_BYTES_MAX: usize = 255;
+/// An OPT record without options.
+const OPT_BYTES: usize = 11;
+/// A pointer to the question's name.
+const TO_QUESTION: [u8; 2] = [0xc0, HEADER_BYTES as u8];
+/// SOA: refresh, retry and expire, in seconds, as [`Apex::soa`](crate::zone::apex::Apex::soa) has them.
+const SOA_TIMES: [u32; 3] = [7200, 1800, 86400];
+const NAME_SERVER: &[u8] = b"\x02ns\x03dns";
+const HOST_MASTER: &[u8] = b"\x0ahostmaster";
+
+/// Writes records behind header and question, whole, as long as they fit.
+pub(super) struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    /// For all but OPT.
+    limit: usize,
+    answers: u16,
+    authorities: u16,
+    additionals: u16,
+    /// An answer did not fit.
+    truncated: bool,
+    /// An additional record did not fit.
+    full: bool,
+}
+
+// === impl Writer ===
+
+impl<'a> Writer<'a> {
+    /// Begins an answer of at most `limit` bytes with the question; the header follows at the end.
+    pub(super) fn new(asked: &Asked<'_>, limit: u16, out: &'a mut Vec<u8>) -> Self {
+        let opt = if asked.edns.is_some() { OPT_BYTES } else { 0 };
+        out.extend_from_slice(asked.bytes);
+        let limit = usize::from(limit) - opt;
+        Self { out, limit, answers: 0, authorities: 0, additionals: 0, truncated: false, full: false }
+    }
+
+    /// An address at the question's name. Whether it fits.
+    pub(super) fn address(&mut self, asked: &Asked<'_>, address: IpAddr, ttl: u32) -> bool {
+        debug_assert!([A, AAAA].contains(&asked.rtype));
+        self.answer(|out| put_address(out, TO_QUESTION, address, ttl))
+    }
+
+    /// An address at the name that begins at a label of the question's.
+    pub(super) fn additional(&mut self, asked: &Asked<'_>, label: usize, address: IpAddr, ttl: u32) {
+        if self.truncated || self.full {
+            return;
+        }
+        let fits = self.whole(|out| put_address(out, asked.pointer(label), address, ttl));
+        self.additionals += u16::from(fits);
+        self.full = !fits;
+    }
+
+    /// A port at the name that begins at a label of the question's, which is in lower case.
+    pub(super) fn service_port(&mut self, asked: &Asked<'_>, label: usize, port: u16, ttl: u32) {
+        let target = asked.spelled(label);
+        self.answer(|out| {
+            put_fixed(out, TO_QUESTION, SRV, ttl, 6 + target.len() + 1);
+            // Priority and weight: one target, nothing to weigh.
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&port.to_be_bytes());
+            out.extend_from_slice(target);
+            out.push(0);
+        });
+    }
+
+    /// The name of a service `NAMESPACE/NAME` below a domain, or of its endpoint with this label. `None`, and nothing
+    /// written, when that is longer than a name may be.
+    pub(super) fn pointer(
+        &mut self,
+        _asked: &Asked<'_>,
+        label: Option<&str>,
+        key: &str,
+        domain: &[u8],
+        ttl: u32,
+    ) -> Option<bool> {
+        let (namespace, name) = key.split_once('/')?;
+        let bytes = |label: &str| 1 + label.len();
+        let len = label.map_or(0, bytes) + bytes(name) + bytes(namespace) + 4 + domain.len() + 1;
+        if len > NAME_BYTES_MAX {
+            return None;
+        }
+        self.answer(|out| {
+            put_fixed(out, TO_QUESTION, PTR, ttl, len);
+            for label in label.into_iter().chain([name, namespace, "svc"]) {
+                out.push(label.len() as u8); // at most 63
+                out.extend_from_slice(label.as_bytes());
+            }
+            out.extend_from_slice(domain);
+            out.push(0);
+        });
+        Some(true)
+    }
+
+    /// The SOA of a negative answer, for a zone whose name lies where `owner` points to. `None` where its names need the
+    /// other way.
+    pub(super) fn soa(&mut self, owner: [u8; 2], wire: &Wire, ttl: u32, serial: u32) -> Option<()> {
+        let begin = self.out.len();
+        let servers = begin + 12 + NAME_SERVER.len();
+        let names = match wire.kinship {
+            Kinship::Same => NAME_SERVER.len() + 2,
+            Kinship::None => NAME_SERVER.len() + wire.servers.len() + 1,
+            Kinship::Some => return None,
+        };
+        // A message is shorter than the reach of pointers here: the question and no other record lie before.
+        let servers = (0xc000 | servers as u16).to_be_bytes();
+        let fits = self.whole(|out| {
+            put_fixed(out, owner, SOA, ttl, names + HOST_MASTER.len() + 2 + 20);
+            out.extend_from_slice(NAME_SERVER);
+            match wire.kinship {
+                Kinship::Same => out.extend_from_slice(&owner),
+                Kinship::None | Kinship::Some => {
+                    out.extend_from_slice(&wire.servers);
+                    out.push(0);
+                }
+            }
+            out.extend_from_slice(HOST_MASTER);
+            out.extend_from_slice(if wire.kinship == Kinship::Same { &owner } else { &servers });
+            out.extend_from_slice(&serial.to_be_bytes());
+            SOA_TIMES.iter().chain([&ttl]).for_each(|seconds| out.extend_from_slice(&seconds.to_be_bytes()));
+        });
+        self.authorities += u16::from(fits);
+        self.truncated |= !fits;
+        Some(())
+    }
+
+    /// Adds OPT and the header. Whether TC is set.
+    pub(super) fn finish(self, asked: &Asked<'_>, rcode: ResponseCode, recursion_available: bool) -> bool {
+        let mut additionals = self.additionals;
+        if let Some(edns) = &asked.edns {
+            let [payload_0, payload_1] = UDP_PAYLOAD_MAX.to_be_bytes();
+            let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
+            self.out.extend_from_slice(&[0, 0, 41, payload_0, payload_1, 0, 0, dnssec_ok, 0, 0, 0]);
+            additionals += 1;
+        }
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        // The id stays; of the flags RD does. AA is set: all of it is the catalog's.
+        self.out[2] = 0x84 | bit(self.truncated, 0x02) | self.out[2] & 0x01;
+        self.out[3] = bit(recursion_available, 0x80) | rcode.low();
+        for (place, count) in
+            self.out[6..HEADER_BYTES].chunks_exact_mut(2).zip([self.answers, self.authorities, additionals])
+        {
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+        self.truncated
+    }
+
+    fn answer(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let fits = !self.truncated && self.whole(put);
+        self.answers += u16::from(fits);
+        self.truncated |= !fits;
+        fits
+    }
+
+    /// Writes all that `put` does, or nothing of it.
+    fn whole(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let before = self.out.len();
+        put(self.out);
+        let fits = self.out.len() <= self.limit;
+        if !fits {
+            self.out.truncate(before);
+        }
+        fits
+    }
+}
+
+/// A record up to its data, of `len` bytes, which are fewer than 65,536.
+fn put_fixed(out: &mut Vec<u8>, owner: [u8; 2], rtype: u16, ttl: u32, len: usize) {
+    let ([o0, o1], [r0, r1], [t0, t1, t2, t3], [l0, l1]) =
+        (owner, rtype.to_be_bytes(), ttl.to_be_bytes(), (len as u16).to_be_bytes());
+    out.extend_from_slice(&[o0, o1, r0, r1, 0, 1, t0, t1, t2, t3, l0, l1]);
+}
+
+fn put_address(out: &mut Vec<u8>, owner: [u8; 2], address: IpAddr, ttl: u32) {
+    match address {
+        IpAddr::V4(address) => {
+            put_fixed(out, owner, A, ttl, 4);
+            out.extend_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            put_fixed(out, owner, AAAA, ttl, 16);
+            out.extend_from_slice(&address.octets());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The fast way gives the bytes of the other one.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::answer::{fast, slowly};
+use crate::zone::Rng;
+use crate::zone::apex::Apex;
+use crate::zone::apexes::Apexes;
+use crate::zone::reading::Reading;
+
+static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
+    let many = (0..40_u16).map(|n| endpoint(n.into(), "", &format!("10.2.0.{n}"), &[("http", 80)])).collect();
+    let mut writer = ZoneWriter::new(Settings { ttl: 30, ..Settings::default() });
+    let many_ports: Vec<_> = (1..60_u16).map(|n| (format!("p{n}"), n)).collect();
+    let many_ports: Vec<_> = many_ports.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+    let changes = [
+        service("shop/db", headless()),
+        bucket("shop/db", 1, 0, many),
+        service("shop/web", cluster_ip(&["10.96.0.1", "10.96.0.2", "fd00:96::1"], &many_ports)),
+        service("dns/ns", cluster_ip(&["10.96.0.3"], &[])),
+    ];
+    writer.apply(changes, 8);
+    let mut apexes = Apexes::of_cluster("k8s.example.").unwrap();
+    apexes.add(Apex::new("old.k8s.example.", Reading::Cluster).unwrap());
+    apexes.add(apexes.primary().beside(Name::from_ascii("other.example.").unwrap(), Reading::Cluster));
+    apexes.add(apexes.primary().beside(Name::from_ascii("elsewhere.test.").unwrap(), Reading::Cluster));
+    writer.serve(apexes, 8);
+    [zone(), zone_with(PodNames::Verified), Arc::clone(writer.zone())]
+});
+
+/// Both ways, from the same randomness; the fast one only where it answers.
+fn both(zone: &Zone, query: &[u8], transport: Transport, outside: Outside) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    let summary = fast::answer(query, transport, zone, outside, &mut Rng::with_seed(3), &mut fast);
+    assert!(summary.is_some() || fast.is_empty(), "nothing is left for the other way");
+    match (slowly(query, transport, zone, outside, &mut Rng::with_seed(3), &mut slow), summary) {
+        (Outcome::Answered(other), Some(summary)) => {
+            assert_eq!(other, summary);
+            (Some(fast), Some(slow))
+        }
+        (Outcome::Answered(_), None) => (None, Some(slow)),
+        (other, None) => (None, matches!(other, Outcome::Answered(_)).then_some(slow)),
+        (other, Some(_)) => panic!("{other:?}, but the fast way answers {fast:02x?}"),
+    }
+}
+
+fn name() -> impl Strategy<Value = String> {
+    let label = prop::sample::select(vec![
+        "web",
+        "db",
+        "shop",
+        "svc",
+        "pod",
+        "db-0",
+        "db-5",
+        "10-1-0-3",
+        "10-2-0-7",
+        "fd00--3",
+        "_http",
+        "_pg",
+        "_tcp",
+        "_udp",
+        "ns",
+        "dns",
+        "dns-version",
+        "hostmaster",
+        "early",
+        "empty",
+        "away",
+        "inside",
+        "x",
+        "*",
+        "WEB",
+        "Shop",
+        "_p7",
+        "e-0",
+        "1",
+        "10",
+        "96",
+        "0",
+    ]);
+    let start = prop_oneof![
+        Just(Vec::new()),
+        prop::sample::select(vec![
+            "web.shop.svc",
+            "db.shop.svc",
+            "_http._tcp.web.shop.svc",
+            "_p7._tcp.web.shop.svc",
+            "_pg._tcp.db.shop.svc",
+            "db-0.db.shop.svc",
+            "10-2-0-7.db.shop.svc",
+            "shop.svc",
+            "svc",
+            "10-1-0-2.shop.pod",
+            "1.0.96.10",
+            "2.0.1.10",
+            "7.0.2.10",
+            "3.0.2.10",
+            "early.shop.svc",
+            "ns.dns",
+            "ns.dns.svc",
+        ])
+        .prop_map(|name| vec![name]),
+    ];
+    let domain = prop::sample::select(vec![
+        "cluster.local.",
+        "in-addr.arpa.",
+        "k8s.example.",
+        "old.k8s.example.",
+        "other.example.",
+        "elsewhere.test.",
+        "example.",
+        "CLUSTER.local.",
+        "cluster.Local.",
+        "ip6.arpa.",
+    ]);
+    (prop::collection::vec(label, 0..3), start, domain).prop_map(|(before, start, domain)| {
+        before.into_iter().chain(start).chain([domain]).collect::<Vec<_>>().join(".")
+    })
+}
+
+fn rtype() -> impl Strategy<Value = RecordType> {
+    prop_oneof![
+        6 => prop::sample::select(vec![RecordType::A, RecordType::AAAA, RecordType::SRV, RecordType::PTR]),
+        1 => prop::sample::select(vec![RecordType::TXT, RecordType::NS, RecordType::SOA, RecordType::ANY, RecordType::CNAME, RecordType::AXFR]),
+        1 => any::<u16>().prop_map(RecordType::from),
+    ]
+}
+
+fn asked() -> impl Strategy<Value = Vec<u8>> {
+    let payload = prop::option::of(prop_oneof![Just(1232_u16), 0..600_u16, any::<u16>()]);
+    (name(), rtype(), payload, any::<bool>(), any::<[u8; 4]>()).prop_map(|(name, rtype, payload, dnssec_ok, header)| {
+        let mut message = query(&name, rtype);
+        if let Some(payload) = payload {
+            let mut edns = hickory_proto::op::Edns::new();
+            edns.set_max_payload(payload);
+            edns.set_dnssec_ok(dnssec_ok);
+            message.set_edns(edns);
+        }
+        let mut bytes = message.to_vec().unwrap();
+        bytes[..2].copy_from_slice(&header[..2]);
+        bytes[2] = header[2] & 0x07;
+        bytes[3] = header[3];
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_answered_the_fast_way_is_the_answer_of_the_other_one(
+        query in asked(), zone in 0..3_usize, tcp in any::<bool>(), forwarded in any::<bool>(), damage in prop::option::of((12..60_usize, any::<u8>())),
+    ) {
+        let mut query = query;
+        if let Some((at, byte)) = damage && let Some(place) = query.get_mut(at) {
+            *place = byte;
+        }
+        let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+        let outside = if forwarded { Outside::Forwarded } else { Outside::Refused };
+        if let (Some(fast), slow) = both(&ZONES[zone], &query, transport, outside) {
+            prop_assert_eq!(Some(fast), slow);
+        }
+    }
+}
+
+#[test]
+fn the_common_kinds_take_the_fast_way() {
+    for (name, rtype) in [
+        ("web.shop.svc.cluster.local.", RecordType::A),
+        ("WEB.shop.svc.cluster.LOCAL.", RecordType::AAAA),
+        ("db.shop.svc.cluster.local.", RecordType::A),
+        ("db-0.db.shop.svc.cluster.local.", RecordType::A),
+        ("db-0.db.shop.svc.cluster.local.", RecordType::AAAA),
+        ("web.shop.svc.cluster.local.", RecordType::MX),
+        ("nobody.shop.svc.cluster.local.", RecordType::A),
+        ("www.example.com.shop.svc.cluster.local.", RecordType::A),
+        ("www.example.com.svc.cluster.local.", RecordType::AAAA),
+        ("_http._tcp.web.shop.svc.cluster.local.", RecordType::SRV),
+        ("1.0.96.10.in-addr.arpa.", RecordType::PTR),
+        ("2.0.1.10.in-addr.arpa.", RecordType::PTR),
+        ("9.9.9.9.in-addr.arpa.", RecordType::PTR),
+    ] {
+        let query = query(name, rtype).to_vec().unwrap();
+        let (fast, slow) = both(&ZONES[0], &query, Transport::Udp, Outside::Refused);
+        assert!(fast.is_some(), "{name} {rtype}");
+        assert_eq!(fast, slow, "{name} {rtype}");
+    }
+}
