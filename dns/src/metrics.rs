@@ -1,7 +1,9 @@
 //! What operators see: names begin with `rollcall_dns_`.
 
+mod durations;
 mod forward;
 mod labels;
+mod tally;
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -17,10 +19,12 @@ use rollcall_admin::{Readiness, Telemetry, build_info, process};
 
 use crate::answer::{Summary, Transport};
 use crate::zone::writer::Size;
+use durations::Durations;
 use labels::{Code, DropLabels, QueryLabels, ResourceLabels, TransportLabels, Type};
 
 pub use forward::{FailureReason, Forward};
 pub use labels::{DropReason, ResourceKind};
+pub use tally::Tally;
 
 /// All metrics of the server.
 #[derive(Debug)]
@@ -28,9 +32,9 @@ pub struct Metrics {
     queries: Family<QueryLabels, Counter>,
     /// The counters of `queries` by transport, type and code: counting takes neither a lock nor a hash.
     by_labels: Box<[OnceLock<Counter>]>,
-    answers: Family<TransportLabels, Histogram, fn() -> Histogram>,
+    answers: Family<TransportLabels, Durations>,
     /// The histograms of `answers` by transport.
-    durations: [Histogram; Transport::ALL.len()],
+    durations: [Durations; Transport::ALL.len()],
     truncated: Family<TransportLabels, Counter>,
     dropped: Family<DropLabels, Counter>,
     /// TCP connections that are open.
@@ -52,7 +56,7 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let answers = Family::<TransportLabels, Histogram, fn() -> Histogram>::new_with_constructor(answer_histogram);
+        let answers = Family::<TransportLabels, Durations>::default();
         let cells = Transport::ALL.len() * Type::COUNT * Code::COUNT;
         Self {
             queries: Family::default(),
@@ -95,7 +99,7 @@ impl Metrics {
         let help = "Queries answered from the catalog, by transport, type and response code. NXDOMAIN is normal: resolvers try search \
                     domains one after the other. SERVFAIL is not, but before the catalog is there";
         to.register("queries", help, self.queries.clone());
-        let help = "Time from a query's arrival at a worker to its encoded answer; microseconds";
+        let help = "Time from a query's arrival at a worker to its encoded answer, the mean of those taken at once; microseconds";
         to.register_with_unit("answer", help, Unit::Seconds, self.answers.clone());
         to.register(
             "truncated_answers",
@@ -144,12 +148,24 @@ impl Metrics {
 
     /// A query was answered.
     pub fn answered(&self, transport: Transport, summary: Summary, took: Duration) {
-        let labels = QueryLabels { transport, r#type: Type::of(summary.rtype), rcode: Code::of(summary.rcode) };
-        self.by_labels[labels.index()].get_or_init(|| self.queries.get_or_create_owned(&labels)).inc();
-        self.durations[transport as usize].observe(took.as_secs_f64());
-        if summary.truncated {
-            self.truncated.get_or_create(&TransportLabels { transport }).inc();
+        let mut one = Tally::default();
+        if one.add(transport, summary) {
+            self.told(transport, &mut one, took);
         }
+    }
+
+    /// What a worker has answered since it last told, all over one transport, and how long it took for them together.
+    /// `tally` is empty afterwards.
+    pub fn told(&self, transport: Transport, tally: &mut Tally, took: Duration) {
+        for (labels, count) in tally.kinds() {
+            let counter = self.by_labels[labels.index()].get_or_init(|| self.queries.get_or_create_owned(&labels));
+            counter.inc_by(count.into());
+        }
+        self.durations[transport as usize].observe(took, tally.answers());
+        if tally.truncated() > 0 {
+            self.truncated.get_or_create(&TransportLabels { transport }).inc_by(tally.truncated().into());
+        }
+        *tally = Tally::default();
     }
 
     /// Something was dropped.
@@ -185,11 +201,6 @@ impl Metrics {
         self.endpoints.set(count(size.endpoints));
         self.names.set(count(size.names));
     }
-}
-
-/// 1 µs to 65 ms.
-fn answer_histogram() -> Histogram {
-    Histogram::new((0..9).map(|n| 1e-6 * f64::from(1_u32 << (2 * n))))
 }
 
 /// What became of one update.

@@ -82,6 +82,7 @@ fn udp(addr: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_reuse_port(true)?;
     // The system may allow less; a smaller buffer only drops more in a burst.
     drop(socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES));
+    super::batch::tell_addresses(&socket, addr)?;
     socket.bind(&addr.into())?;
     UdpSocket::from_std(socket.into())
 }

@@ -1,30 +1,29 @@
 //! The UDP front: one socket for each worker, one task for each socket. Answers from the catalog need no task and no
-//! queue; a question for another server has a task of its own while it waits.
+//! queue, and a system call has many of them; a question for another server has a task of its own while it waits.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::{Batch, Family, Peer, send_one};
 use super::{Reply, Responder};
 use crate::answer::{Foreign, Transport};
 use crate::forward::Forwarder;
-use crate::metrics::{DropReason, Metrics};
+use crate::metrics::DropReason;
 
-/// Longer queries are cut, and then malformed. None that a resolver makes comes near.
-const QUERY_BYTES_MAX: usize = 4096;
-/// Queries answered before other tasks have their turn.
-const BATCH: usize = 64;
 /// Batches answered after `shutdown`: more than a receive buffer holds.
 const LAST_BATCHES: usize = 64;
 
 /// Answers until `shutdown`, then what has arrived by then.
 pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: CancellationToken) {
-    let mut worker =
-        Worker { socket: Arc::new(socket), responder, query: vec![0; QUERY_BYTES_MAX], answer: Vec::new() };
+    let family = match socket.local_addr() {
+        Ok(address) => Family::of(address),
+        Err(error) => return tracing::error!(%error, "a UDP socket has no address"),
+    };
+    let mut worker = Worker { socket: Arc::new(socket), family, responder };
     while let Some(ready) = shutdown.run_until_cancelled(worker.socket.readable()).await {
         match ready {
             Ok(()) => worker.batch(),
@@ -42,9 +41,8 @@ pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: Cancellati
 
 struct Worker {
     socket: Arc<UdpSocket>,
+    family: Family,
     responder: Responder,
-    query: Vec<u8>,
-    answer: Vec<u8>,
 }
 
 // === impl Worker ===
@@ -52,41 +50,120 @@ struct Worker {
 impl Worker {
     /// Answers what is there, up to a batch.
     fn batch(&mut self) {
-        for _ in 0..BATCH {
-            match self.socket.try_recv_from(&mut self.query) {
-                Ok((len, from)) => self.reply(len, from),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+        Batch::of_thread(|batch| {
+            let count = match batch.receive(&self.socket, self.family) {
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 // An ICMP error for an answer sent before; the next datagram is not concerned.
-                Err(error) => tracing::trace!(%error, "datagram lost"),
+                Err(error) => return tracing::trace!(%error, "datagram lost"),
+            };
+            let begin = Instant::now();
+            for at in 0..count {
+                self.reply(batch, at);
             }
-        }
+            self.responder.tell(Transport::Udp, begin.elapsed());
+            for _ in 0..batch.send(&self.socket) {
+                self.responder.metrics.dropped(Transport::Udp, DropReason::NotSent);
+            }
+        });
     }
 
-    fn reply(&mut self, len: usize, from: SocketAddr) {
+    fn reply(&mut self, batch: &mut Batch, at: usize) {
+        let Some((peer, query, answer)) = batch.query(at) else { return };
         // Port 0 cannot be answered: such a source is forged.
-        if from.port() == 0 {
+        if peer.from.port() == 0 {
             return self.responder.metrics.dropped(Transport::Udp, DropReason::Source);
         }
-        match self.responder.respond(&self.query[..len], Transport::Udp, &mut self.answer) {
-            Reply::Answer => send(&self.socket, &self.answer, from, &self.responder.metrics),
-            Reply::Forward(forwarder, foreign) => self.forward(forwarder, foreign, from),
+        match self.responder.reply(query, Transport::Udp, answer) {
+            Reply::Answer => batch.is_for(peer),
+            Reply::Forward(forwarder, foreign) => {
+                if let Some(refusal) = self.forward(forwarder, foreign, peer) {
+                    *answer = refusal;
+                    batch.is_for(peer);
+                }
+            }
             Reply::None => {}
         }
     }
 
-    fn forward(&self, forwarder: Forwarder, foreign: Box<Foreign>, from: SocketAddr) {
+    /// Has others asked; the answer when it is known at once.
+    fn forward(&self, forwarder: Forwarder, foreign: Box<Foreign>, peer: Peer) -> Option<Vec<u8>> {
         let (socket, metrics) = (Arc::clone(&self.socket), Arc::clone(&self.responder.metrics));
-        match forwarder.begin(foreign, Transport::Udp, from.ip()) {
-            Ok(forwarding) => forwarder.spawn(async move { send(&socket, &forwarding.finish().await, from, &metrics) }),
-            Err(answer) => send(&socket, &answer, from, &metrics),
+        match forwarder.begin(foreign, Transport::Udp, peer.from.ip()) {
+            Ok(forwarding) => {
+                forwarder.spawn(async move {
+                    if let Err(error) = send_one(&socket, &forwarding.finish().await, peer) {
+                        tracing::trace!(%error, to = %peer.from, "answer not sent");
+                        metrics.dropped(Transport::Udp, DropReason::NotSent);
+                    }
+                });
+                None
+            }
+            Err(answer) => Some(answer),
         }
     }
 }
 
-/// A full send buffer drops the answer, as the network might: the resolver asks again. Waiting would hold up all others.
-fn send(socket: &UdpSocket, answer: &[u8], to: SocketAddr, metrics: &Metrics) {
-    if let Err(error) = socket.try_send_to(answer, to) {
-        tracing::trace!(%error, %to, "answer not sent");
-        metrics.dropped(Transport::Udp, DropReason::NotSent);
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::net::SocketAddr;
+
+    use super::super::bind::bind;
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::zone::{Settings, ZoneWriter};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A query of this id for the SOA of the cluster's domain.
+    fn query(id: u16) -> Vec<u8> {
+        [&id.to_be_bytes()[..], b"\x01\0\0\x01\0\0\0\0\0\0\x07cluster\x05local\0\0\x06\0\x01"].concat()
+    }
+
+    /// Asks the server at `asked`, which listens at `listen`, from a socket that takes datagrams from there alone.
+    async fn all_are_answered(listen: &str, asked: &str, from: &str) {
+        let mut writer = ZoneWriter::new(Settings::default());
+        writer.sync("cluster.local", 1).unwrap();
+        let mut bound = bind(listen.parse().unwrap(), 1).unwrap();
+        let responder = Responder::new(Arc::clone(writer.zone()), Arc::new(Metrics::default()));
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(bound.udp.remove(0), responder, stop.clone()));
+        let socket = UdpSocket::bind(from).await.unwrap();
+        socket.connect(SocketAddr::new(asked.parse().unwrap(), bound.addr.port())).await.unwrap();
+        let mut waiting: BTreeSet<u16> = (0..300).collect();
+        // Datagrams may be lost: what was not answered is asked again.
+        while !waiting.is_empty() {
+            for id in waiting.iter().take(100) {
+                socket.send(&query(*id)).await.unwrap();
+            }
+            let mut answer = [0; 512];
+            let mut patience = PATIENCE;
+            while let Ok(len) = tokio::time::timeout(patience, socket.recv(&mut answer)).await {
+                let id = u16::from_be_bytes([answer[0], answer[1]]);
+                assert!(len.unwrap() > 40 && answer[3] & 0x0f == 0, "{id}: {answer:02x?}");
+                waiting.remove(&id);
+                patience = Duration::from_millis(200);
+                if waiting.is_empty() {
+                    break;
+                }
+            }
+            assert_ne!(patience, PATIENCE, "no answer from {asked}");
+        }
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn bursts_are_answered() {
+        all_are_answered("127.0.0.1:0", "127.0.0.1", "127.0.0.1:0").await;
+    }
+
+    #[tokio::test]
+    async fn who_listens_on_all_addresses_answers_from_the_one_that_was_asked() {
+        all_are_answered("0.0.0.0:0", "127.0.0.2", "127.0.0.1:0").await;
+        if std::net::UdpSocket::bind("[::1]:0").is_ok() {
+            all_are_answered("[::]:0", "::1", "[::1]:0").await;
+        }
     }
 }

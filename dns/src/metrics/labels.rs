@@ -93,6 +93,13 @@ const CODES: [(Option<ResponseCode>, &str); 8] = [
 // === impl QueryLabels ===
 
 impl QueryLabels {
+    /// The labels with this [`Self::index`].
+    pub(super) fn at(index: usize) -> Self {
+        let (rest, rcode) = (index / Code::COUNT, Code((index % Code::COUNT) as u8));
+        let transport = Transport::ALL[rest / Type::COUNT % Transport::ALL.len()];
+        Self { transport, r#type: Type((rest % Type::COUNT) as u8), rcode }
+    }
+
     pub(super) fn index(&self) -> usize {
         (self.transport as usize * Type::COUNT + usize::from(self.r#type.0)) * Code::COUNT + usize::from(self.rcode.0)
     }

@@ -1,0 +1,240 @@
+//! Datagrams, many in one system call: queries in, answers out, each from the address that it was asked at.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsRawFd, RawFd};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
+};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Datagrams that are taken or sent at once.
+pub(super) const BATCH: usize = 64;
+/// Longer queries are cut, and then malformed. None that a resolver makes comes near.
+const QUERY_BYTES_MAX: usize = 2048;
+
+/// Where a query came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    /// Who asks.
+    pub(super) from: SocketAddr,
+    /// The address that was asked, on sockets that have several.
+    at: Option<IpAddr>,
+}
+
+/// Which kind of socket: the system leaves lengths behind in the headers, so that each kind has its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Family {
+    /// IPv4; whether it is bound to all addresses.
+    V4(bool),
+    /// IPv6.
+    V6(bool),
+}
+
+type Headers = MultiHeaders<SockaddrStorage>;
+
+/// What a thread has for queries and answers under way. It is used within one turn of a task alone.
+pub(super) struct Batch {
+    queries: Box<[u8]>,
+    /// Of each query that came: its length and where from.
+    came: Vec<(usize, Option<Peer>)>,
+    /// Beside each other: answers and for whom, as far as `ready`.
+    answers: Vec<Vec<u8>>,
+    receivers: Vec<Peer>,
+    receive: [Option<Headers>; 4],
+    send: [Option<Headers>; 3],
+}
+
+thread_local! {
+    static OF_THREAD: RefCell<Batch> = RefCell::new(Batch::new());
+}
+
+// === impl Batch ===
+
+impl Batch {
+    fn new() -> Self {
+        Self {
+            queries: vec![0; BATCH * QUERY_BYTES_MAX].into(),
+            came: Vec::with_capacity(BATCH),
+            answers: (0..BATCH).map(|_| Vec::new()).collect(),
+            receivers: Vec::with_capacity(BATCH),
+            receive: [const { None }; 4],
+            send: [const { None }; 3],
+        }
+    }
+
+    /// That of this thread, for the time of a call that does not come back here.
+    pub(super) fn of_thread<T>(work: impl FnOnce(&mut Self) -> T) -> T {
+        OF_THREAD.with_borrow_mut(work)
+    }
+
+    /// Takes what has come, at most [`BATCH`]: how many.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, family: Family) -> io::Result<usize> {
+        self.came.clear();
+        self.receivers.clear();
+        let headers = self.receive[family.place()].get_or_insert_with(|| family.headers(family.is_wildcard()));
+        let mut room = self.queries.chunks_exact_mut(QUERY_BYTES_MAX);
+        let mut slices: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(room.next().unwrap_or_default())]);
+        let came = &mut self.came;
+        socket.try_io(Interest::READABLE, || {
+            let all = recvmmsg(socket.as_raw_fd(), headers, &mut slices, MsgFlags::empty(), None)?;
+            came.extend(all.map(|message| (message.bytes, peer(&message))));
+            Ok(came.len())
+        })
+    }
+
+    /// A query that has come, and where its answer is to be written.
+    pub(super) fn query(&mut self, at: usize) -> Option<(Peer, &[u8], &mut Vec<u8>)> {
+        let (len, peer) = *self.came.get(at)?;
+        let begin = at * QUERY_BYTES_MAX;
+        let query = self.queries.get(begin..begin + len.min(QUERY_BYTES_MAX))?;
+        Some((peer?, query, self.answers.get_mut(self.receivers.len())?))
+    }
+
+    /// The answer that was written last is to be sent.
+    pub(super) fn is_for(&mut self, peer: Peer) {
+        self.receivers.push(peer);
+    }
+
+    /// Sends all answers: how many were lost. A full send buffer drops them, as the network might: resolvers ask again.
+    /// Waiting would hold up all others.
+    pub(super) fn send(&mut self, socket: &UdpSocket) -> usize {
+        let (mut sent, mut lost) = (0, 0);
+        while sent + lost < self.receivers.len() {
+            let begin = sent + lost;
+            let at = self.receivers[begin].at;
+            let same = self.receivers[begin..].iter().take_while(|peer| peer.at == at).count();
+            match socket.try_io(Interest::WRITABLE, || Ok(self.send_some(socket.as_raw_fd(), begin..begin + same)?)) {
+                Ok(count) if count > 0 => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => lost = self.receivers.len() - sent,
+                // The first one cannot be sent; the others are not concerned.
+                Ok(_) | Err(_) => lost += 1,
+            }
+        }
+        lost
+    }
+
+    /// Sends answers that leave from one address, in this order, as far as the system takes them.
+    fn send_some(&mut self, socket: RawFd, which: std::ops::Range<usize>) -> nix::Result<usize> {
+        let peers = &self.receivers[which.clone()];
+        let at = peers.first().and_then(|peer| peer.at);
+        let (place, family) = match at {
+            None => (0, Family::V4(false)),
+            Some(IpAddr::V4(_)) => (1, Family::V4(true)),
+            Some(IpAddr::V6(_)) => (2, Family::V6(true)),
+        };
+        let headers = self.send[place].get_or_insert_with(|| family.headers(at.is_some()));
+        let mut to: [Option<SockaddrStorage>; BATCH] = [None; BATCH];
+        to.iter_mut().zip(peers).for_each(|(place, peer)| *place = Some(storage(peer.from)));
+        let answers = &self.answers[which];
+        let slices: [_; BATCH] = std::array::from_fn(|n| [IoSlice::new(answers.get(n).map_or(&[][..], Vec::as_slice))]);
+        let (slices, to) = (&slices[..answers.len()], &to[..answers.len()]);
+        let sent = with_source(at, |source| {
+            sendmmsg(socket, headers, slices, to, source, MsgFlags::empty()).map(Iterator::count)
+        })?;
+        Ok(sent)
+    }
+}
+
+/// Sends one answer that others were asked for.
+pub(super) fn send_one(socket: &UdpSocket, answer: &[u8], peer: Peer) -> io::Result<()> {
+    let (fd, to, slices) = (socket.as_raw_fd(), storage(peer.from), [IoSlice::new(answer)]);
+    socket.try_io(Interest::WRITABLE, || {
+        with_source(peer.at, |source| sendmsg(fd, &slices, source, MsgFlags::empty(), Some(&to)))?;
+        Ok(())
+    })
+}
+
+/// Runs `send` with what tells the system from which address to send.
+fn with_source<T>(at: Option<IpAddr>, send: impl FnOnce(&[ControlMessage<'_>]) -> nix::Result<T>) -> nix::Result<T> {
+    match at {
+        None => send(&[]),
+        Some(IpAddr::V4(address)) => {
+            let address = in_addr { s_addr: u32::from(address).to_be() };
+            let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: in_addr { s_addr: 0 } };
+            send(&[ControlMessage::Ipv4PacketInfo(&info)])
+        }
+        Some(IpAddr::V6(address)) => {
+            let info = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
+            send(&[ControlMessage::Ipv6PacketInfo(&info)])
+        }
+    }
+}
+
+fn peer(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<Peer> {
+    let address = message.address.as_ref()?;
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4(SocketAddrV4::new(v4.ip(), v4.port())));
+    let v6 = || {
+        let v6 = address.as_sockaddr_in6()?;
+        Some(SocketAddr::V6(SocketAddrV6::new(v6.ip(), v6.port(), v6.flowinfo(), v6.scope_id())))
+    };
+    let told = message.cmsgs().ok().and_then(|mut told| told.find_map(|message| asked_at(&message)));
+    Some(Peer { from: v4.or_else(v6)?, at: told })
+}
+
+fn asked_at(message: &ControlMessageOwned) -> Option<IpAddr> {
+    match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into())
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into()),
+        _ => None,
+    }
+}
+
+fn storage(address: SocketAddr) -> SockaddrStorage {
+    match address {
+        SocketAddr::V4(address) => address.into(),
+        SocketAddr::V6(address) => address.into(),
+    }
+}
+
+// === impl Family ===
+
+impl Family {
+    /// Of a socket that is bound to an address.
+    pub(super) fn of(address: SocketAddr) -> Self {
+        let wildcard = address.ip().is_unspecified();
+        if address.is_ipv4() { Self::V4(wildcard) } else { Self::V6(wildcard) }
+    }
+
+    fn is_wildcard(self) -> bool {
+        match self {
+            Self::V4(wildcard) | Self::V6(wildcard) => wildcard,
+        }
+    }
+
+    fn place(self) -> usize {
+        match self {
+            Self::V4(wildcard) => usize::from(wildcard),
+            Self::V6(wildcard) => 2 + usize::from(wildcard),
+        }
+    }
+
+    /// Room for a batch, with or without that for the address on this side.
+    fn headers(self, with_address: bool) -> Headers {
+        let room = || match self {
+            Self::V4(_) => cmsg_space!(in_pktinfo),
+            Self::V6(_) => cmsg_space!(in6_pktinfo),
+        };
+        Headers::preallocate(BATCH, with_address.then(room))
+    }
+}
+
+/// Has a socket that is bound to all addresses tell at which one it was asked.
+pub(super) fn tell_addresses(socket: &impl std::os::fd::AsFd, address: SocketAddr) -> io::Result<()> {
+    use nix::sys::socket::setsockopt;
+    use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
+    let told = match Family::of(address) {
+        Family::V4(true) => setsockopt(socket, Ipv4PacketInfo, &true),
+        Family::V6(true) => setsockopt(socket, Ipv6RecvPacketInfo, &true),
+        Family::V4(false) | Family::V6(false) => Ok(()),
+    };
+    told.map_err(|error: Errno| error.into())
+}
