@@ -98,7 +98,13 @@ impl Answering<'_> {
     fn node(&mut self, asked: &Asked<'_>, node: &Node) -> Option<ResponseCode> {
         let found = match (node, asked.rtype) {
             (Node::Missing, _) => return self.negative(asked, ResponseCode::NXDomain),
-            (Node::External(_) | Node::NameServer, _) => return None,
+            // An answer that is too old says so.
+            (Node::Service(record) | Node::Instances(record, _) | Node::Port(record, _), _)
+                if record.staleness().is_some() =>
+            {
+                return None;
+            }
+            (Node::External(_) | Node::NameServer | Node::Stale, _) => return None,
             (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..), TXT | SRV) => return None,
             (Node::Service(record), A | AAAA) => self.service(asked, record)?,
             (Node::Service(record), SRV) => self.ports(asked, record, None)?,

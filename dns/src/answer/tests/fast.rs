@@ -9,7 +9,10 @@ use crate::answer::{fast, slowly};
 use crate::zone::Rng;
 use crate::zone::apex::Apex;
 use crate::zone::apexes::Apexes;
+use crate::zone::model::{Staleness, WhenStale};
 use crate::zone::reading::Reading;
+
+const STALE: Staleness = Staleness { after_s: 1, then: WhenStale::Serve, at_source: true };
 
 static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
     let many = (0..40_u16).map(|n| endpoint(n.into(), "", &format!("10.2.0.{n}"), &[("http", 80)])).collect();
@@ -21,6 +24,7 @@ static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
         bucket("shop/db", 1, 0, many),
         service("shop/web", cluster_ip(&["10.96.0.1", "10.96.0.2", "fd00:96::1"], &many_ports)),
         service("dns/ns", cluster_ip(&["10.96.0.3"], &[])),
+        service("shop/stale", Service { staleness: Some(STALE), ..cluster_ip(&["10.96.0.4"], &[("http", 80)]) }),
     ];
     writer.apply(changes, 8);
     let mut apexes = Apexes::of_cluster("k8s.example.").unwrap();
@@ -86,6 +90,7 @@ fn name() -> impl Strategy<Value = String> {
         Just(Vec::new()),
         prop::sample::select(vec![
             "web.shop.svc",
+            "stale.shop.svc",
             "db.shop.svc",
             "_http._tcp.web.shop.svc",
             "_p7._tcp.web.shop.svc",
