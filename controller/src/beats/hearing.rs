@@ -8,7 +8,7 @@ use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
 use rollcall_health::beat::beats::Unknown;
 use rollcall_health::beat::hearsay::Overheard;
-use rollcall_health::beat::{Beating, Beats, Change, Due, Heard, Heartbeat, Said};
+use rollcall_health::beat::{Beating, Beats, Change, Due, Heard, Heartbeat, Said, Silence};
 use rollcall_health::ledger::Evidence;
 use rollcall_health::owner;
 use tokio::sync::Notify;
@@ -39,7 +39,7 @@ struct Shared {
 struct State {
     beats: Beats,
     /// What was not told yet, of each endpoint the latest: bounded by what is registered.
-    untold: BTreeMap<(Arc<Origin>, Name), Evidence>,
+    untold: BTreeMap<(Arc<Origin>, Name), (Evidence, Option<Silence>)>,
 }
 
 /// Why a beat is refused.
@@ -245,7 +245,7 @@ impl Hearing {
         loop {
             let untold = std::mem::take(&mut self.state().untold);
             if !untold.is_empty() {
-                let change = |((origin, endpoint), evidence)| Change { origin, endpoint, evidence };
+                let change = |((origin, endpoint), (evidence, silence))| Change { origin, endpoint, evidence, silence };
                 return untold.into_iter().map(change).collect();
             }
             self.0.news.notified().await;
@@ -256,8 +256,8 @@ impl Hearing {
         |origin, endpoint| self.0.roster.is_mine(&owner::work(origin, endpoint))
     }
 
-    fn untold(&self, state: &mut State, Change { origin, endpoint, evidence }: Change) {
-        state.untold.insert((origin, endpoint), evidence);
+    fn untold(&self, state: &mut State, Change { origin, endpoint, evidence, silence }: Change) {
+        state.untold.insert((origin, endpoint), (evidence, silence));
         self.0.news.notify_one();
     }
 

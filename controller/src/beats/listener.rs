@@ -36,8 +36,9 @@ pub async fn follow(hearing: Hearing) {
 /// Tells the checks what beats come to. Apart from the time, which must not wait for anybody.
 pub async fn tell(hearing: Hearing, orders: mpsc::Sender<Order>) {
     loop {
-        for beat::Change { origin, endpoint, evidence } in hearing.news().await {
-            let evidence = Order::Evidence { origin, endpoint, witness: beat::witness(), evidence: Some(evidence) };
+        for beat::Change { origin, endpoint, evidence, silence } in hearing.news().await {
+            let (witness, evidence) = (beat::witness(), Some(evidence));
+            let evidence = Order::Evidence { origin, endpoint, witness, evidence, silence };
             if orders.send(evidence).await.is_err() {
                 return;
             }

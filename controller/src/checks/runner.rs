@@ -12,6 +12,7 @@ use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Origin};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
+use rollcall_health::beat::Silence;
 use rollcall_health::checks::{Account, Change, Course, Start, Step, TargetId};
 use rollcall_health::ledger::{Evidence, Witness};
 use rollcall_health::probe::Prober;
@@ -49,6 +50,8 @@ pub enum Order {
         witness: Witness,
         /// What; `None` if it says nothing any more.
         evidence: Option<Evidence>,
+        /// If it is that the endpoint fell silent.
+        silence: Option<Silence>,
     },
     /// Somebody wants to know who says what of the endpoints of a registration.
     Look {
@@ -185,9 +188,9 @@ impl<P: Prober> Runner<P> {
                 self.admissions.forget(&origin);
                 self.inbox.send(Message::Say(Input::Gone(origin))).await;
             }
-            Order::Evidence { origin, endpoint, witness, evidence } => {
+            Order::Evidence { origin, endpoint, witness, evidence, silence } => {
                 if let Some(change) = self.checks.evidence(&origin, &endpoint, witness, evidence, self.now()) {
-                    self.tell(change).await;
+                    self.tell_of(change, silence).await;
                 }
             }
             // Who asked may have gone.
@@ -243,21 +246,27 @@ impl<P: Prober> Runner<P> {
         }
     }
 
-    async fn tell(&self, Change { origin, endpoint, verdict, before, own }: Change) {
+    async fn tell(&self, change: Change) {
+        self.tell_of(change, None).await;
+    }
+
+    async fn tell_of(&self, change: Change, silence: Option<Silence>) {
+        let Change { origin, endpoint, verdict, before, own } = change;
         if let Some(verdict) = verdict.as_ref().filter(|verdict| own && verdict.health != before) {
             self.metrics.transition(before, verdict.health);
             info!(namespace = %origin.namespace, registration = %origin.name, %endpoint, health = %verdict.health, reason = %verdict.reason, "verdict");
         }
         if own && verdict.as_ref().is_some_and(|verdict| verdict.health == Health::Critical) && before.is_callable() {
-            self.measure(&origin, &endpoint);
+            self.measure(&origin, &endpoint, silence);
         }
         self.inbox.send(Message::Say(Input::Verdict(origin, endpoint, verdict))).await;
     }
 
-    fn measure(&self, origin: &Arc<Origin>, endpoint: &Name) {
-        let Some(Course { service, alive_ms, failed_ms }) = self.checks.course(origin, endpoint) else { return };
+    fn measure(&self, origin: &Arc<Origin>, endpoint: &Name, silence: Option<Silence>) {
+        let course = self.checks.course(origin, endpoint, silence);
+        let Some(Course { service, alive_ms, failed_ms, longest }) = course else { return };
         let (origin, endpoint, decided_ms) = (Arc::clone(origin), Name::clone(endpoint), self.now().mono_ms);
-        self.evictions.decided(Decided { origin, service, endpoint, alive_ms, failed_ms, decided_ms });
+        self.evictions.decided(Decided { origin, service, endpoint, alive_ms, failed_ms, decided_ms, longest });
     }
 }
 

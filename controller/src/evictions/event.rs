@@ -59,7 +59,7 @@ async fn write(
 fn event(registration: &ServiceRegistration, late: &Measured, computed: Duration, now: Timestamp) -> Event {
     let (name, endpoint) = (registration.name_any(), &late.decided.endpoint);
     let note = format!(
-        "endpoint {endpoint}: it took {:.1} s until callers did not get it any more; timeToEvict says {:.1} s. \
+        "endpoint {endpoint}: it took {:.1} s until callers did not get it any more; {:.1} s are computed. \
          rollcall_evictions_seconds has the stage, and probes that begin late are in rollcall_checks_lateness_seconds",
         late.took.as_secs_f64(),
         computed.as_secs_f64(),
@@ -109,6 +109,7 @@ mod tests {
             alive_ms: 0,
             failed_ms: 4_000,
             decided_ms: 5_000,
+            longest: None,
         };
         let late = Measured { decided, served: Duration::from_millis(20), took: Duration::from_millis(5_020) };
         let spec = json!({ "service": "payments", "ports": [{ "port": 80 }], "endpoints": [] });

@@ -45,9 +45,9 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register_with_unit(
             "rollcall_evictions",
-            "Time that evictions of checked endpoints took, by stage: from the last sign of life to the first failure (detected), \
-             from there to the verdict (decided), and from the verdict to the streams (served) and to the EndpointSlices \
-             (written, by the leader alone). The first two are as the check's interval, timeout and thresholds say, the \
+            "Time that evictions of endpoints with checks or a heartbeat took, by stage: from the last sign of life to the first \
+             failure, or to the silence that convicts (detected), from there to the verdict (decided), and from the verdict to the streams (served) and to the EndpointSlices \
+             (written, by the leader alone). The first two are as the check or the heartbeat is defined, the \
              others milliseconds when all is well",
             Unit::Seconds,
             self.seconds.clone(),

@@ -48,6 +48,9 @@ pub struct Decided {
     pub failed_ms: u64,
     /// When that was decided.
     pub decided_ms: u64,
+    /// How long that may take at the longest, where it is not what the registration says: another witness is the quicker one, but
+    /// this one saw it.
+    pub longest: Option<Duration>,
 }
 
 /// Where evictions are told. Nobody waits for it: what does not fit is not measured.
@@ -161,7 +164,7 @@ fn late(snapshot: &Snapshot, measured: &Measured) -> Option<Duration> {
     let decided = &measured.decided;
     let service = snapshot.get(&decided.service)?;
     let registered = service.registrations.iter().find(|registered| registered.origin == decided.origin);
-    let computed = registered?.time_to_evict?.total() + SERVE;
+    let computed = decided.longest.map_or_else(|| registered?.time_to_evict.map(|terms| terms.total()), Some)? + SERVE;
     (measured.took > computed).then_some(computed)
 }
 

@@ -118,6 +118,7 @@ mod tests {
             alive_ms: decided_ms - 2_000,
             failed_ms: decided_ms - 500,
             decided_ms,
+            longest: None,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::{Addresses, Name};
@@ -88,6 +89,19 @@ pub struct Change {
     pub endpoint: Name,
     /// For the ledger.
     pub evidence: Evidence,
+    /// If it is that an instance fell silent that was heard before.
+    pub silence: Option<Silence>,
+}
+
+/// How an instance came to be silent for too long, by the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// When it was heard last.
+    pub heard_ms: u64,
+    /// When its silence convicted it.
+    pub convicted_ms: u64,
+    /// How long that may take at the longest, until it is decided.
+    pub longest: Duration,
 }
 
 /// Who hears a beat.
@@ -234,8 +248,9 @@ impl Beats {
             match dazed_until_ms {
                 Some(until_ms) => self.arm_at(id, until_ms),
                 None => {
+                    let silence = entry.silence(awake_ms, now);
                     let evidence = entry.instance.silent(&entry.heartbeat, awake_ms, now);
-                    changes.extend(evidence.map(|evidence| entry.change(evidence)));
+                    changes.extend(evidence.map(|evidence| Change { silence, ..entry.change(evidence) }));
                     self.arm(id);
                 }
             }
@@ -337,7 +352,15 @@ impl Beats {
 
 impl Entry {
     pub(super) fn change(&self, evidence: Evidence) -> Change {
-        Change { origin: Arc::clone(&self.origin), endpoint: Name::clone(&self.endpoint), evidence }
+        Change { origin: Arc::clone(&self.origin), endpoint: Name::clone(&self.endpoint), evidence, silence: None }
+    }
+
+    /// Its silence up to now, if it was heard here; time in which this process slept is left out, since it could hear nobody.
+    fn silence(&self, awake_ms: u64, now: Now) -> Option<Silence> {
+        let silent_ms = awake_ms.saturating_sub(self.instance.heard_ms());
+        let heard_ms = now.mono_ms.saturating_sub(silent_ms);
+        let longest = self.heartbeat.time_to_evict().total();
+        (self.instance.life() == Life::Heard).then_some(Silence { heard_ms, convicted_ms: now.mono_ms, longest })
     }
 }
 

@@ -28,7 +28,7 @@ use rollcall_catalog::model::Name;
 
 use crate::ledger::{Vantage, Witness};
 
-pub use beats::{Beating, Beats, Change, Heard};
+pub use beats::{Beating, Beats, Change, Heard, Silence};
 pub use definition::{Detector, Heartbeat, Phi};
 pub use instance::{Due, NOTE_MAX, Said, Status};
 

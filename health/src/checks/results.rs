@@ -8,6 +8,7 @@ use rollcall_catalog::time::Now;
 
 use super::turns::millis_up;
 use super::{Change, Checks, Course, Stage, TargetId, health};
+use crate::beat::Silence;
 use crate::ledger::{Evidence, Subject, Witness};
 use crate::outcome::Outcome;
 use crate::schedule;
@@ -39,15 +40,20 @@ impl Checks {
         self.say(&origin, &endpoint, witness, Some(evidence), news, now)
     }
 
-    /// How an endpoint came to fail, by the check that saw it first; `None` where no check of ours both saw it live and fail.
-    pub fn course(&self, origin: &Arc<Origin>, endpoint: &Name) -> Option<Course> {
+    /// How an endpoint came to fail: by its `silence`, or else by the check that saw it first; `None` where no check of ours
+    /// both saw it live and fail.
+    pub fn course(&self, origin: &Arc<Origin>, endpoint: &Name, silence: Option<Silence>) -> Option<Course> {
         let registration = self.registrations.get(origin)?;
+        if let Some(Silence { heard_ms, convicted_ms, longest }) = silence {
+            let service = registration.service.clone();
+            return Some(Course { service, alive_ms: heard_ms, failed_ms: convicted_ms, longest: Some(longest) });
+        }
         let targets = registration.targets.iter().filter_map(|id| self.targets.get(id));
         let failing =
             targets.filter(|target| target.target.endpoint == *endpoint && target.state.health() == Health::Critical);
         let (alive_ms, failed_ms) =
             failing.filter_map(|target| target.state.failed_since()).min_by_key(|(_, failed)| *failed)?;
-        Some(Course { service: registration.service.clone(), alive_ms, failed_ms })
+        Some(Course { service: registration.service.clone(), alive_ms, failed_ms, longest: None })
     }
 
     /// Notes what a witness says; with `news` it may be that this replica covers the endpoint from now on.

@@ -62,6 +62,8 @@ pub struct Course {
     pub alive_ms: u64,
     /// When the first of the failures in a row came.
     pub failed_ms: u64,
+    /// How long it may take at the longest until it is decided, where that is not what the registration's checks come to.
+    pub longest: Option<Duration>,
 }
 
 /// What a new plan changed.

@@ -85,6 +85,26 @@ fn silence_convicts_those_who_are_silent_and_nobody_else() {
 }
 
 #[test]
+fn a_silence_tells_when_it_began_and_what_was_never_heard_here_tells_none() {
+    let mut rig = Rig::new(vec![beating("vm-1", 1, false), beating("vm-2", 2, true)]);
+    rig.pass(1_000);
+    rig.beat("vm-1");
+    let heard_ms = rig.now.mono_ms;
+    let mut convicted = Vec::new();
+    while rig.now.mono_ms < heard_ms + 5_000 {
+        rig.now.mono_ms += TICK_MS;
+        convicted.extend(rig.beats.tick(rig.now));
+    }
+    let silence =
+        |endpoint: &str| convicted.iter().find(|change| &*change.endpoint == endpoint).map(|change| change.silence);
+    assert_eq!(silence("vm-2"), Some(None), "when it was alive is not known");
+    let Some(Some(silence)) = silence("vm-1") else { panic!("{convicted:?}") };
+    let took_ms = SILENCE_MS..=SILENCE_MS + 2 * TICK_MS;
+    assert!(silence.heard_ms == heard_ms && took_ms.contains(&(silence.convicted_ms - heard_ms)), "{silence:?}");
+    assert!(silence.longest.as_millis() as u64 >= SILENCE_MS, "{silence:?}");
+}
+
+#[test]
 fn what_is_not_to_beat_is_refused() {
     let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
     let other = Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", "other"));
