@@ -10,7 +10,7 @@ use rollcall_e2e::process::Program;
 use rollcall_e2e::{Process, clock, http};
 use serde_json::{Value, json};
 use support::shop::{DIRECT, PAYMENTS, With, outside_address, unchecked};
-use support::{BOUND, Shop, page, step};
+use support::{BOUND, Shop, step};
 
 /// Who may beat for the registrations of this test, and for no other.
 const RIGHTS: &str = "
@@ -125,11 +125,6 @@ fn lives_and_dies(shop: &Shop, token: &str, address: &str) -> Result<()> {
     println!("    killed hard: {stations}; 3.4 s are computed until it is decided");
     let said = await_health(shop, "beating", "vm-9", "Critical")?;
     ensure!(said["reason"].as_str().is_some_and(|why| why.starts_with("no heartbeat for 3")), "{said}");
-    clock::wait_until("its eviction to be measured", BOUND, || {
-        let counted = |http| page::metric(http, "rollcall_evictions_seconds_count", "served");
-        let counted = shop.rollcall.controllers.iter().map(|replica| counted(replica.http));
-        Ok((counted.sum::<Result<f64>>()? >= 2.0).then_some(()))
-    })?;
     let entry = shop.api.entry(DIRECT)?;
     ensure!(entry["timeToEvict"].is_string(), "no time to evict: {entry}");
     Ok(())
