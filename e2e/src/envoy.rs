@@ -1,4 +1,4 @@
-//! A real Envoy, whose clusters come from Rollcall by delta ADS.
+//! A real Envoy, whose clusters come from Rollcall: by delta ADS unless told otherwise.
 
 mod bootstrap;
 
@@ -7,13 +7,40 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Process, Program};
 use crate::{http, kubeconfig, net, tools};
 
 /// How long Envoy may take until it serves.
 const READY_BOUND: Duration = Duration::from_secs(60);
+
+/// How an Envoy asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The protocol.
+    pub protocol: Transfer,
+    /// On which streams.
+    pub streams: Streams,
+}
+
+/// What an answer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// What changed.
+    Delta,
+    /// All that was asked for.
+    StateOfTheWorld,
+}
+
+/// On how many streams resources come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// One for all types. Clusters come by CDS, as a wildcard.
+    Aggregated,
+    /// One for clusters, by the service of that type, and one for each cluster's endpoints.
+    Single,
+}
 
 /// A route of Envoy's listener: requests whose path starts with `prefix` go to `cluster`.
 #[derive(Clone, Debug)]
@@ -48,14 +75,34 @@ pub struct Host {
     pub zone: String,
 }
 
+// === impl Variant ===
+
+impl Default for Variant {
+    fn default() -> Self {
+        Self { protocol: Transfer::Delta, streams: Streams::Aggregated }
+    }
+}
+
 // === impl Envoy ===
 
 impl Envoy {
     /// Starts an Envoy that subscribes to the catalogs at these addresses, and waits until it has its first clusters.
     pub fn start(node: &str, catalogs: &[SocketAddr], routes: &[Route], folder: &Path) -> Result<Self> {
+        Self::start_as(Variant::default(), &json!({"id": node}), catalogs, routes, folder)
+    }
+
+    /// The same for an Envoy that asks in this way and says this of itself; `node` has its `id`.
+    pub fn start_as(
+        variant: Variant,
+        node: &Value,
+        catalogs: &[SocketAddr],
+        routes: &[Route],
+        folder: &Path,
+    ) -> Result<Self> {
         let (admin, listener) = (net::free_loopback()?, net::free_loopback()?);
+        let bootstrap = bootstrap::bootstrap(variant, node, catalogs, routes, admin, listener);
+        let node = node["id"].as_str().context("a node without an id")?;
         let config = folder.join(format!("{node}.json"));
-        let bootstrap = bootstrap::bootstrap(node, catalogs, routes, admin, listener);
         kubeconfig::write_private(&config, &format!("{bootstrap:#}\n"))?;
         let program = Program::new(node, tools::envoy()?, folder)
             .args(["--config-path", &config.display().to_string(), "--concurrency", "1"])

@@ -7,6 +7,8 @@
 //! install        CRDs, RBAC, and a kubeconfig for each ServiceAccount
 //! rollcall       controllers and DNS servers
 //! envoy, dns     clients: what do callers see?
+//! xds_client     gRPC clients in five languages, and the servers that they call
+//! relay          a TCP relay that can be pointed elsewhere
 //! backend        HTTP servers to register, that fail on request
 //! node           a cluster with real nodes instead: images run as pods
 //! kubectl, http, net, process, clock   what the above stand on
@@ -29,8 +31,10 @@ pub mod layout;
 pub mod net;
 pub mod node;
 pub mod process;
+pub mod relay;
 pub mod rollcall;
 pub mod tools;
+pub mod xds_client;
 
 pub use control_plane::{Component, ControlPlane};
 pub use kubectl::Kubectl;

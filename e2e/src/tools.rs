@@ -11,6 +11,7 @@ mod kdig;
 mod node;
 mod operator_crds;
 mod prometheus;
+mod xds_clients;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,9 @@ pub use kdig::kdig;
 pub use node::{NodeTools, node, workload};
 pub use operator_crds::operator_crds;
 pub use prometheus::promcheck;
+pub use xds_clients::{
+    go_control_plane, xds_client_java, xds_client_node, xds_client_python, xds_client_rust, xds_clients_go,
+};
 
 use crate::{clock, layout};
 
@@ -39,6 +43,18 @@ pub fn all() -> Result<()> {
     operator_crds()?;
     promcheck()?;
     workload()?;
+    xds_clients()
+}
+
+/// The servers that xDS clients call, and those of the clients that can be had here: the table of clients says which
+/// cannot, and why.
+fn xds_clients() -> Result<()> {
+    xds_clients_go()?;
+    for client in [xds_client_python, xds_client_node, xds_client_java, xds_client_rust] {
+        if let Err(error) = client() {
+            say(&format!("{error:#}"));
+        }
+    }
     Ok(())
 }
 

@@ -1,33 +1,49 @@
-//! Envoy's bootstrap: delta ADS towards Rollcall, an admin listener, and an HTTP listener that routes by path.
+//! Envoy's bootstrap: how it asks Rollcall, an admin listener, and an HTTP listener that routes by path.
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::Route;
+use super::{Route, Streams, Transfer, Variant};
 
 /// The cluster through which Envoy reaches the catalogs.
 const CATALOG: &str = "rollcall";
 
 pub(super) fn bootstrap(
-    node: &str,
+    variant: Variant,
+    node: &Value,
     catalogs: &[SocketAddr],
     routes: &[Route],
     admin: SocketAddr,
     listener: SocketAddr,
 ) -> Value {
+    let mut node = node.clone();
+    node["cluster"] = json!("rollcall-e2e");
+    let source = catalog_source(variant.protocol);
+    let dynamic = match variant.streams {
+        Streams::Aggregated => {
+            json!({"ads_config": source, "cds_config": {"ads": {}, "resource_api_version": "V3"}})
+        }
+        // Where the endpoints are to be asked for, each cluster says by itself.
+        Streams::Single => json!({"cds_config": {"api_config_source": source, "resource_api_version": "V3"}}),
+    };
     json!({
-        "node": {"id": node, "cluster": "rollcall-e2e"},
+        "node": node,
         "admin": {"address": socket(admin)},
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": CATALOG}}],
-            },
-            "cds_config": {"ads": {}, "resource_api_version": "V3"},
-        },
+        "dynamic_resources": dynamic,
         "static_resources": {"clusters": [catalog_cluster(catalogs)], "listeners": [http_listener(listener, routes)]},
+    })
+}
+
+fn catalog_source(protocol: Transfer) -> Value {
+    let api_type = match protocol {
+        Transfer::Delta => "DELTA_GRPC",
+        Transfer::StateOfTheWorld => "GRPC",
+    };
+    json!({
+        "api_type": api_type,
+        "transport_api_version": "V3",
+        "grpc_services": [{"envoy_grpc": {"cluster_name": CATALOG}}],
     })
 }
 

@@ -1,0 +1,146 @@
+//! A TCP relay that can be pointed elsewhere: what a Service in front of replicas is to their clients.
+
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result};
+
+use crate::net;
+
+/// A relay with threads of its own. It ends when dropped.
+#[derive(Debug)]
+pub struct Relay {
+    address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// `None` when it is about to end.
+    to: Option<SocketAddr>,
+    /// Both ends of each connection.
+    open: Vec<TcpStream>,
+}
+
+// === impl Relay ===
+
+impl Relay {
+    /// Starts a relay to that address.
+    pub fn start(to: SocketAddr) -> Result<Self> {
+        let address = net::free_loopback()?;
+        let socket = TcpListener::bind(address).context("opening a relay")?;
+        let shared = Arc::new(Mutex::new(Shared { to: Some(to), open: Vec::new() }));
+        let of_thread = Arc::clone(&shared);
+        let listener = std::thread::spawn(move || accept(&socket, &of_thread));
+        Ok(Self { address, shared, listener: Some(listener) })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leads new connections to that address, and cuts those that are open.
+    pub fn move_to(&self, to: SocketAddr) {
+        lock(&self.shared).lead(Some(to));
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        lock(&self.shared).lead(None);
+        // The thread looks when it has one more connection.
+        drop(TcpStream::connect(self.address));
+        if let Some(listener) = self.listener.take() {
+            let _ = listener.join();
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn lead(&mut self, to: Option<SocketAddr>) {
+        self.to = to;
+        for stream in self.open.drain(..) {
+            // It may have ended by itself.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn accept(listener: &TcpListener, shared: &Mutex<Shared>) {
+    for client in listener.incoming() {
+        let Some(to) = lock(shared).to else { return };
+        // Whoever is refused comes again, as they would without a relay.
+        if let Ok(client) = client {
+            let _ = connect(client, to, shared);
+        }
+    }
+}
+
+fn connect(client: TcpStream, to: SocketAddr, shared: &Mutex<Shared>) -> std::io::Result<()> {
+    let server = TcpStream::connect(to)?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let mut shared = lock(shared);
+    if shared.to != Some(to) {
+        return Ok(());
+    }
+    shared.open.extend([client.try_clone()?, server.try_clone()?]);
+    let (from_client, from_server) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || carry(from_client, server));
+    std::thread::spawn(move || carry(from_server, client));
+    Ok(())
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream) {
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn server(says: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming().flatten().take(1) {
+                let mut stream = stream;
+                stream.write_all(says).unwrap();
+                held.push(stream);
+            }
+            std::thread::park();
+        });
+        address
+    }
+
+    #[test]
+    fn moving_cuts_what_is_open_and_leads_what_comes_elsewhere() {
+        let relay = Relay::start(server(b"1")).unwrap();
+        let read_one = |client: &mut TcpStream| {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            byte
+        };
+        let mut first = TcpStream::connect(relay.address()).unwrap();
+        assert_eq!(read_one(&mut first), *b"1");
+        relay.move_to(server(b"2"));
+        assert_eq!(first.read(&mut [0]).unwrap(), 0, "the old connection has ended");
+        let mut second = TcpStream::connect(relay.address()).unwrap();
+        assert_eq!(read_one(&mut second), *b"2");
+    }
+}

@@ -1,0 +1,112 @@
+//! Programs that call services as gRPC clients and Envoys in many languages do: `e2e/clients` has them, and the contract
+//! that they share.
+
+mod family;
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::process::{Process, Program};
+use crate::tools;
+
+pub use family::{Family, Seat};
+
+/// How long a caller pauses between two calls of one target, in milliseconds.
+const PAUSE_MS: u32 = 150;
+
+/// One call as its caller saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Call {
+    /// The name that the target was given.
+    pub target: String,
+    /// When it began, in milliseconds of unix time.
+    pub at: u64,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+    /// The server that answered.
+    pub backend: Option<String>,
+    /// What the caller was told instead.
+    pub error: Option<String>,
+}
+
+/// A program that calls targets all the time. It ends when dropped.
+#[derive(Debug)]
+pub struct Caller {
+    process: Process,
+    /// How much of its output has been read.
+    read: u64,
+    calls: Vec<Call>,
+}
+
+/// A gRPC and HTTP server that answers with its name. On SIGTERM it ends gracefully.
+#[derive(Debug)]
+pub struct Server {
+    /// Its process.
+    pub process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Starts a client of `family` as `name`, that calls these (name, target) and gets what it needs from the catalog there.
+    pub fn start(
+        family: Family,
+        name: &str,
+        catalog: SocketAddr,
+        seat: Seat<'_>,
+        targets: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self> {
+        let bootstrap = folder.join(format!("{name}.bootstrap.json"));
+        let text = format!("{:#}\n", family.bootstrap(name, catalog, seat));
+        std::fs::write(&bootstrap, text).with_context(|| format!("writing {}", bootstrap.display()))?;
+        let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP", bootstrap.display().to_string());
+        Self::run(program, targets)
+    }
+
+    /// Starts a caller of plain HTTP: what stands behind an Envoy.
+    pub fn start_http(name: &str, targets: &[(String, String)], folder: &Path) -> Result<Self> {
+        Self::run(Program::new(name, tools::xds_clients_go()?, folder).args(["http"]), targets)
+    }
+
+    fn run(program: Program, targets: &[(String, String)]) -> Result<Self> {
+        let words = targets.iter().map(|(name, target)| format!("{name}={target}"));
+        let process = program.args([PAUSE_MS.to_string()]).args(words).start()?;
+        Ok(Self { process, read: 0, calls: Vec::new() })
+    }
+
+    /// All calls so far that have ended, in the order of their ends.
+    pub fn calls(&mut self) -> Result<&[Call]> {
+        self.process.check()?;
+        let log = PathBuf::from(self.process.log());
+        let mut file = File::open(&log).with_context(|| format!("opening {}", log.display()))?;
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 && line.last() == Some(&b'\n') {
+            self.read += line.len() as u64;
+            // A library may say things of its own.
+            self.calls.extend(serde_json::from_slice::<Call>(&line).ok());
+            line.clear();
+        }
+        Ok(&self.calls)
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Starts a server.
+    pub fn start(name: &str, address: SocketAddr, folder: &Path) -> Result<Self> {
+        let program = Program::new(name, tools::xds_clients_go()?, folder);
+        let process = program.args(["serve", name, &address.to_string()]).start()?;
+        Ok(Self { process, address })
+    }
+}
