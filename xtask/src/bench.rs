@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// Only the core, which needs no control plane.
     #[arg(long)]
     core: bool,
+    /// Only the stream's server beside go-control-plane, which is built from its Go module.
+    #[arg(long, conflicts_with = "core")]
+    xds: bool,
     /// Services of the end-to-end bench, each of ten endpoints; can be repeated. 1,000 and 10,000 if not given.
     #[arg(long, value_name = "N")]
     services: Vec<usize>,
@@ -24,6 +27,10 @@ pub(crate) struct Options {
 pub(crate) fn bench(options: &Options) -> Result<()> {
     let results = layout::target().join("bench");
     std::fs::create_dir_all(&results).with_context(|| format!("making {}", results.display()))?;
+    if options.xds {
+        println!("{}", paint("The stream's server beside go-control-plane (some minutes)", Paint::Bold));
+        return run(&["run", "--release", "--quiet", "--package", "rollcall-bench-xds"]);
+    }
     println!("{}", paint("The core: apply, merge, snapshot, memory", Paint::Bold));
     measure(&["core"])?;
     measure(&["checks", "beats"])?;

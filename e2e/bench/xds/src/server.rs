@@ -1,0 +1,88 @@
+//! A server as a process: how it is steered, and what it costs.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// A server under measurement. It ends when dropped.
+pub(crate) struct Server {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    pub(crate) address: SocketAddr,
+}
+
+/// Which one.
+#[derive(Clone, Debug)]
+pub(crate) struct Kind {
+    /// As in the table.
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) argument: &'static str,
+}
+
+// === impl Server ===
+
+impl Server {
+    pub(crate) fn start(kind: &Kind) -> Result<Self> {
+        let mut command = Command::new(&kind.program);
+        command.arg(kind.argument).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("starting {}", kind.program.display()))?;
+        let orders = child.stdin.take();
+        let mut answers = BufReader::new(child.stdout.take().context("no output")?);
+        let mut line = String::new();
+        answers.read_line(&mut line)?;
+        let address = line.trim().parse().with_context(|| format!("{} said {line:?}, not its address", kind.name))?;
+        Ok(Self { child, orders, answers, address })
+    }
+
+    /// Gives an order and waits until it is done. Says what it came to.
+    pub(crate) fn order(&mut self, order: &str) -> Result<usize> {
+        self.begin(order)?;
+        self.ended()
+    }
+
+    /// Gives an order.
+    pub(crate) fn begin(&mut self, order: &str) -> Result<()> {
+        writeln!(self.orders.as_mut().context("no orders any more")?, "{order}").context("giving an order")
+    }
+
+    /// Waits until the order is done.
+    pub(crate) fn ended(&mut self) -> Result<usize> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        let done = line.strip_prefix("ok ").and_then(|done| done.trim().parse().ok());
+        ensure!(done.is_some(), "the server said {line:?}: its own output says why");
+        Ok(done.unwrap_or(0))
+    }
+
+    /// CPU time so far, in seconds.
+    pub(crate) fn cpu_s(&self) -> Result<f64> {
+        const TICKS_PER_SECOND: f64 = 100.0; // USER_HZ, on Linux always
+        let stat = std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("stat"))?;
+        let after_name = stat.rsplit_once(')').context("no name in stat")?.1;
+        let ticks: Vec<f64> =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse().ok()).collect();
+        Ok(ticks.iter().sum::<f64>() / TICKS_PER_SECOND)
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.orders = None;
+        // It may have ended with its input.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
