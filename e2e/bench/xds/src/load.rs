@@ -43,6 +43,9 @@ pub(crate) struct Stream {
 
 pub(crate) type Shared = Rc<RefCell<Seen>>;
 
+/// Until a client that was not taken comes again.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How long a server may take for what is waited for.
 const BOUND: Duration = Duration::from_secs(120);
 
@@ -52,9 +55,14 @@ pub(crate) fn open(server: SocketAddr, count: usize, of: impl Fn(usize) -> Strea
     for index in 0..count {
         let (stream, seen) = (of(index), Rc::clone(&seen));
         tokio::task::spawn_local(async move {
-            let why = match run(server, index, &stream, &seen).await {
-                Ok(()) => "the server ended it".to_owned(),
-                Err(error) => error.to_string(),
+            let mut answered = false;
+            let why = loop {
+                match run(server, index, &stream, &seen, &mut answered).await {
+                    // The queue of connections that wait to be accepted is short, and all come at once.
+                    Err(_) if !answered => pause(AGAIN).await,
+                    Err(error) => break error.to_string(),
+                    Ok(()) => break "the server ended it".to_owned(),
+                }
             };
             seen.borrow_mut().ended.push(why);
         });
@@ -84,7 +92,7 @@ pub(crate) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-async fn run(server: SocketAddr, index: usize, stream: &Stream, seen: &Shared) -> io::Result<()> {
+async fn run(server: SocketAddr, index: usize, stream: &Stream, seen: &Shared, answered: &mut bool) -> io::Result<()> {
     let mut connection = connect(server, index).await?;
     let mut out = wire::opening();
     wire::push_message(&wire::subscribe(&format!("node-{index}"), &stream.names, &stream.known), &mut out);
@@ -99,9 +107,11 @@ async fn run(server: SocketAddr, index: usize, stream: &Stream, seen: &Shared) -
         let received = clock_ns();
         out.clear();
         seen.borrow_mut().bytes += count as u64;
-        let before = reader.messages;
         let open = reader.take(&buffer[..count], &mut out, |message, out| note(message, received, stream, seen, out));
-        seen.borrow_mut().answered += usize::from(before == 0 && reader.messages > 0);
+        if !*answered && reader.messages > 0 {
+            *answered = true;
+            seen.borrow_mut().answered += 1;
+        }
         if !out.is_empty() {
             connection.write_all(&out).await?;
         }

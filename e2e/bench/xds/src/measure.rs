@@ -36,7 +36,7 @@ pub(crate) fn all(kind: &Kind) -> Result<Figures> {
         match alone(step, kind) {
             Ok(measured) => figures.extend(names.iter().copied().zip(measured.into_iter().map(Some))),
             Err(error) => {
-                eprintln!("  {}: {error:#}", kind.name);
+                eprintln!("  {}, {}: {error:#}", kind.name, names[0]);
                 figures.extend(names.iter().map(|name| (*name, None)));
             }
         }

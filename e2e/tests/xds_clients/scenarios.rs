@@ -1,0 +1,211 @@
+//! What every client lives through, in this order.
+
+use anyhow::{Context as _, Result};
+use rollcall_e2e::clock;
+use rollcall_e2e::xds_client::Family;
+
+use super::crowd::{Cell, Expect, Losses, Member};
+use super::stage::{At, HERE, Stage, THERE};
+use crate::support::BOUND;
+
+/// A column of the table.
+#[derive(Clone, Copy)]
+pub(crate) struct Scenario {
+    /// Its heading.
+    pub(crate) title: &'static str,
+    /// What happens, and what a cell says.
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&mut Stage) -> Result<Vec<Cell>>,
+}
+
+pub(crate) const ALL: [Scenario; 10] = [
+    Scenario { title: "first answers", about: "The client starts and calls a service of two endpoints.", run: first },
+    Scenario {
+        title: "endpoints change",
+        about: "One of two endpoints goes while another comes; the one that went still listens. No call fails.",
+        run: change,
+    },
+    Scenario {
+        title: "to zero and back",
+        about: "All endpoints are taken out, then given back. grpc-java 1.85 keeps the last when there are none.",
+        run: zero,
+    },
+    Scenario {
+        title: "drained",
+        about: "An endpoint is put into maintenance and, once no client calls it any more, ends gracefully. No call fails.",
+        run: drain,
+    },
+    Scenario {
+        title: "weights",
+        about: "Two zones, neither of them the client's, of weights 1 and 3: the share of the second. tonic-xds 0.1 does \
+                not weigh.",
+        run: weights,
+    },
+    Scenario {
+        title: "zone failover",
+        about: "The endpoint in the client's zone goes, and another zone answers; it returns, and its zone alone answers again. No call \
+                fails. tonic-xds 0.1 calls all zones.",
+        run: zones,
+    },
+    Scenario {
+        title: "deleted, returned",
+        about: "The service is deleted, then registered again. tonic-xds 0.1 keeps the last endpoints of what is \
+                deleted; grpc-js 1.14 does not notice that it is back until its channel is opened anew.",
+        run: deleted,
+    },
+    Scenario {
+        title: "not born yet",
+        about: "The service, which the client has asked for from the start, is registered for the first time.",
+        run: unborn,
+    },
+    Scenario {
+        title: "server restarts",
+        about: "The replica that all clients are connected to is killed and started again under traffic; then an endpoint comes. \
+                No call fails.",
+        run: restart,
+    },
+    Scenario {
+        title: "other replica",
+        about: "The connection is cut and leads to another replica, and an endpoint goes. No call fails.",
+        run: replicas,
+    },
+];
+
+fn first(stage: &mut Stage) -> Result<Vec<Cell>> {
+    Ok(stage.crowd.await_each("first", None, &Expect::of("first", &["a", "b"]), Losses::Some))
+}
+
+fn change(stage: &mut Stage) -> Result<Vec<Cell>> {
+    stage.crowd.await_each("change", None, &Expect::of("change", &["a", "b"]), Losses::Some);
+    let since = stage.crowd.release("change");
+    stage.register("change", &[At::usual("b"), At::usual("c")])?;
+    Ok(stage.crowd.await_each("change", Some(since), &Expect::of("change", &["b", "c"]), Losses::None))
+}
+
+fn zero(stage: &mut Stage) -> Result<Vec<Cell>> {
+    stage.crowd.await_each("zero", None, &Expect::of("zero", &["a", "b"]), Losses::Some);
+    let since = stage.crowd.release("zero");
+    stage.register("zero", &[At::usual("a").out(), At::usual("b").out()])?;
+    let gone = stage.crowd.await_each("zero", Some(since), &Expect::Fails, Losses::Some);
+    let since = stage.crowd.release("zero");
+    stage.register("zero", &[At::usual("a"), At::usual("b")])?;
+    let back = stage.crowd.await_each("zero", Some(since), &Expect::of("zero", &["a", "b"]), Losses::Some);
+    Ok(both(gone, back))
+}
+
+fn drain(stage: &mut Stage) -> Result<Vec<Cell>> {
+    stage.crowd.await_each("drain", None, &Expect::of("drain", &["a", "b"]), Losses::Some);
+    let since = stage.crowd.release("drain");
+    stage.register("drain", &[At::usual("a").out(), At::usual("b")])?;
+    let alone = Expect::of("drain", &["b"]);
+    let drained = stage.crowd.await_each("drain", Some(since), &alone, Losses::None);
+    let server = stage.servers.get("drain-a").context("no server drain-a")?;
+    server.process.terminate();
+    let ended = clock::unix_ms();
+    let after = stage.crowd.await_each("drain", Some(ended), &alone, Losses::None);
+    let server = stage.servers.get_mut("drain-a").context("no server drain-a")?;
+    let gracefully = server.process.join(BOUND)?;
+    anyhow::ensure!(gracefully, "the server did not end");
+    // The first says how long it took; the second may only object.
+    Ok(drained.into_iter().zip(after).map(|(said, after)| said.unless(after)).collect())
+}
+
+fn weights(stage: &mut Stage) -> Result<Vec<Cell>> {
+    /// Calls until a share can be told.
+    const ENOUGH: usize = 80;
+    stage.crowd.await_each("weights", None, &Expect::of("weights", &["a", "b"]), Losses::Some);
+    let has_enough = |answers: &[Option<Vec<String>>]| answers.iter().flatten().all(|calls| calls.len() >= ENOUGH);
+    let answers = clock::wait_until("calls enough to tell a share", BOUND, || {
+        let answers = stage.crowd.answers("weights", 0);
+        Ok(has_enough(&answers).then_some(answers))
+    })?;
+    let share = |(calls, member): (Option<Vec<String>>, &Member)| {
+        let Some(calls) = calls else { return Cell::Absent };
+        let second = calls.iter().filter(|backend| *backend == "weights-b").count();
+        let percent = 100 * second / calls.len().max(1);
+        let said = format!("{percent} %");
+        if member.family == Some(Family::TonicXds) {
+            return Cell::Fine(said);
+        }
+        // Three quarters; by chance no more than these bounds away.
+        if (55..=92).contains(&percent) { Cell::Fine(said) } else { Cell::Wrong(said) }
+    };
+    Ok(answers.into_iter().zip(&stage.crowd.members).map(share).collect())
+}
+
+fn zones(stage: &mut Stage) -> Result<Vec<Cell>> {
+    let near = At { zone: Some(HERE), ..At::usual("near") };
+    let far = At { zone: Some(THERE), ..At::usual("far") };
+    let begun = stage.crowd.await_each("zones", None, &Expect::of("zones", &["near"]), Losses::Some);
+    let since = stage.crowd.release("zones");
+    stage.register("zones", &[near.out(), far])?;
+    let away = stage.crowd.await_each("zones", Some(since), &Expect::of("zones", &["far"]), Losses::None);
+    let since = stage.crowd.release("zones");
+    stage.register("zones", &[near, far])?;
+    let back = stage.crowd.await_each("zones", Some(since), &Expect::of("zones", &["near"]), Losses::None);
+    let both = both(away, back);
+    Ok(both.into_iter().zip(begun).map(|(said, begun)| said.unless(begun)).collect())
+}
+
+fn deleted(stage: &mut Stage) -> Result<Vec<Cell>> {
+    let there = Expect::of("deleted", &["a"]);
+    stage.crowd.await_each("deleted", None, &there, Losses::Some);
+    let since = stage.crowd.release("deleted");
+    stage.deregister("deleted")?;
+    let gone = stage.crowd.await_each("deleted", Some(since), &Expect::Fails, Losses::Some);
+    let since = stage.crowd.release("deleted");
+    stage.register("deleted", &[At::usual("a")])?;
+    Ok(both(gone, stage.crowd.await_each("deleted", Some(since), &there.back(), Losses::Some)))
+}
+
+fn unborn(stage: &mut Stage) -> Result<Vec<Cell>> {
+    let nothing = stage.crowd.await_each("unborn", None, &Expect::Fails, Losses::Some);
+    let since = stage.crowd.release("unborn");
+    stage.register("unborn", &[At::usual("a")])?;
+    let born = stage.crowd.await_each("unborn", Some(since), &Expect::of("unborn", &["a"]), Losses::Some);
+    Ok(born.into_iter().zip(nothing).map(|(said, nothing)| said.unless(nothing)).collect())
+}
+
+fn restart(stage: &mut Stage) -> Result<Vec<Cell>> {
+    stage.crowd.await_each("steady", None, &Expect::of("steady", &["a", "b"]), Losses::Some);
+    let since = stage.crowd.release("steady");
+    let controller = &mut stage.rollcall.controllers[0];
+    controller.process.kill()?;
+    controller.start_again()?;
+    controller.wait_ready()?;
+    stage.register("steady", &[At::usual("a"), At::usual("b"), At::usual("c")])?;
+    Ok(stage.crowd.await_each("steady", Some(since), &Expect::of("steady", &["a", "b", "c"]), Losses::None))
+}
+
+fn replicas(stage: &mut Stage) -> Result<Vec<Cell>> {
+    let since = stage.crowd.release("steady");
+    stage.relay.move_to(stage.rollcall.controllers[1].grpc);
+    stage.register("steady", &[At::usual("b"), At::usual("c")])?;
+    Ok(stage.crowd.await_each("steady", Some(since), &Expect::of("steady", &["b", "c"]), Losses::None))
+}
+
+fn both(first: Vec<Cell>, second: Vec<Cell>) -> Vec<Cell> {
+    first.into_iter().zip(second).map(|(first, second)| first.and(second)).collect()
+}
+
+// === impl Cell ===
+
+impl Cell {
+    /// Both, unless one of them is wrong.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Fine(one), Self::Fine(other)) => Self::Fine(format!("{one}; {other}")),
+            (one @ (Self::Wrong(_) | Self::Absent), _) => one,
+            (Self::Fine(_), other @ (Self::Wrong(_) | Self::Absent)) => other,
+        }
+    }
+
+    /// This, unless the other is wrong.
+    fn unless(self, other: Self) -> Self {
+        match (self, other) {
+            (one @ Self::Fine(_), Self::Fine(_)) => one,
+            (one @ (Self::Wrong(_) | Self::Absent), _) => one,
+            (Self::Fine(_), other @ (Self::Wrong(_) | Self::Absent)) => other,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Where it happens: a control plane, two replicas behind a relay, servers, registrations, and all clients.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context as _, Result, ensure};
+use rollcall_e2e::install::{self, Installation};
+use rollcall_e2e::layout::Scratch;
+use rollcall_e2e::relay::Relay;
+use rollcall_e2e::rollcall::{Binaries, Profile, Rollcall};
+use rollcall_e2e::xds_client::Server;
+use rollcall_e2e::{ControlPlane, Kubectl, net};
+use serde_json::{Value, json};
+
+use super::crowd::Crowd;
+use crate::support::shop::outside_address;
+
+/// The namespace of all services here.
+pub(crate) const NAMESPACE: &str = "xds";
+
+/// Every service that clients call, from the first moment on; and its servers. `unborn` is registered later.
+pub(crate) const SERVICES: [(&str, &[&str]); 9] = [
+    ("first", &["a", "b"]),
+    ("change", &["a", "b", "c"]),
+    ("zero", &["a", "b"]),
+    ("drain", &["a", "b"]),
+    ("weights", &["a", "b"]),
+    ("zones", &["near", "far"]),
+    ("deleted", &["a"]),
+    ("unborn", &["a"]),
+    ("steady", &["a", "b", "c"]),
+];
+
+/// The zone of all clients, and one of other endpoints.
+pub(crate) const HERE: &str = "here-a";
+pub(crate) const THERE: &str = "there-b";
+
+/// Everything. Fields are dropped from the top down: clients first, the control plane last.
+pub(crate) struct Stage {
+    pub(crate) crowd: Crowd,
+    pub(crate) relay: Relay,
+    pub(crate) rollcall: Rollcall,
+    pub(crate) servers: BTreeMap<String, Server>,
+    kubectl: Kubectl,
+    _installation: Installation,
+    plane: ControlPlane,
+    scratch: Scratch,
+}
+
+/// An endpoint of a registration: its server by name, and what differs from the usual.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) server: &'static str,
+    pub(crate) zone: Option<&'static str>,
+    pub(crate) weight: u16,
+    pub(crate) out: bool,
+}
+
+// === impl Stage ===
+
+impl Stage {
+    pub(crate) fn open() -> Result<Self> {
+        let binaries = Binaries::build(Profile::Dev)?;
+        let scratch = Scratch::new("xds_clients")?;
+        let folder = scratch.path().to_path_buf();
+        let plane = ControlPlane::start(&folder)?;
+        let kubectl = plane.kubectl().clone();
+        let installation = install::install(&kubectl, &folder)?;
+        let mut servers = BTreeMap::new();
+        let ip = outside_address(0, IpAddr::is_ipv4)?;
+        for (service, names) in SERVICES {
+            for name in names {
+                let name = format!("{service}-{name}");
+                let server = Server::start(&name, SocketAddr::new(ip, net::free_port()?), &folder)?;
+                servers.insert(name, server);
+            }
+        }
+        let rollcall = Rollcall::start(&binaries, &installation, 2, &folder)?;
+        let relay = Relay::start(rollcall.controllers[0].grpc)?;
+        let crowd = Crowd::default();
+        let mut stage = Self { crowd, relay, rollcall, servers, kubectl, _installation: installation, plane, scratch };
+        stage.stock()?;
+        stage.crowd = Crowd::start(stage.relay.address(), &folder)?;
+        Ok(stage)
+    }
+
+    /// The registrations as they are at first.
+    fn stock(&self) -> Result<()> {
+        let mut objects =
+            vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}).to_string()];
+        let first = |service: &str| match service {
+            "change" | "steady" => vec![At::usual("a"), At::usual("b")],
+            "weights" => vec![
+                At { zone: Some("there-1"), ..At::usual("a") },
+                At { zone: Some("there-2"), weight: 3, ..At::usual("b") },
+            ],
+            "zones" => {
+                vec![At { zone: Some(HERE), ..At::usual("near") }, At { zone: Some(THERE), ..At::usual("far") }]
+            }
+            "deleted" => vec![At::usual("a")],
+            _ => vec![At::usual("a"), At::usual("b")],
+        };
+        for (service, _) in SERVICES.iter().filter(|(service, _)| *service != "unborn") {
+            objects.push(self.registration(service, &first(service))?.to_string());
+        }
+        self.kubectl.apply(&objects.join("\n---\n")).map(drop)
+    }
+
+    /// Registers a service with these endpoints alone.
+    pub(crate) fn register(&self, service: &str, endpoints: &[At]) -> Result<()> {
+        self.kubectl.apply(&self.registration(service, endpoints)?.to_string()).map(drop)
+    }
+
+    /// Removes a service.
+    pub(crate) fn deregister(&self, service: &str) -> Result<()> {
+        self.kubectl.delete(&["serviceregistration", service, "--namespace", NAMESPACE])
+    }
+
+    fn registration(&self, service: &str, endpoints: &[At]) -> Result<Value> {
+        let endpoint = |at: &At| -> Result<Value> {
+            let name = format!("{service}-{}", at.server);
+            let server = self.servers.get(&name).with_context(|| format!("no server {name}"))?;
+            let mut endpoint = json!({
+                "name": at.server,
+                "addresses": [server.address.ip()],
+                "ports": [{"name": "grpc", "port": server.address.port()}],
+                "weight": at.weight,
+            });
+            if let Some(zone) = at.zone {
+                endpoint["zone"] = json!(zone);
+            }
+            if at.out {
+                endpoint["maintenance"] = json!({"reason": "a test"});
+            }
+            Ok(endpoint)
+        };
+        let endpoints = endpoints.iter().map(endpoint).collect::<Result<Vec<_>>>()?;
+        Ok(json!({
+            "apiVersion": "rollcall.dev/v1alpha1",
+            "kind": "ServiceRegistration",
+            "metadata": {"name": service, "namespace": NAMESPACE},
+            "spec": {"service": service, "ports": [{"name": "grpc", "port": 8080}], "endpoints": endpoints},
+        }))
+    }
+
+    /// Ends everything. Returns where the logs are, which stay only after a failure.
+    pub(crate) fn close(self) -> Result<String> {
+        let Self { crowd, relay, mut rollcall, servers, plane, scratch, .. } = self;
+        let failed = crowd.failed();
+        drop((crowd, relay));
+        let killed = rollcall.stop()?;
+        ensure!(killed.is_empty(), "did not end on SIGTERM and had to be killed: {killed:?}");
+        drop((servers, plane));
+        let logs = format!("--- all logs: {}", scratch.path().display());
+        if !failed {
+            scratch.remove()?;
+        }
+        Ok(logs)
+    }
+}
+
+// === impl At ===
+
+impl At {
+    /// A server without anything special.
+    pub(crate) fn usual(server: &'static str) -> Self {
+        Self { server, zone: None, weight: 1, out: false }
+    }
+
+    /// The same, taken out.
+    pub(crate) fn out(self) -> Self {
+        Self { out: true, ..self }
+    }
+}
