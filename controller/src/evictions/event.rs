@@ -59,7 +59,7 @@ async fn write(
 fn event(registration: &ServiceRegistration, late: &Measured, computed: Duration, now: Timestamp) -> Event {
     let (name, endpoint) = (registration.name_any(), &late.decided.endpoint);
     let note = format!(
-        "endpoint {endpoint}: it took {:.1} s until callers did not get it any more; {:.1} s are computed. \
+        "endpoint {endpoint}: it took {:.1} s until callers did not get it any more; timeToEvict says {:.1} s. \
          rollcall_evictions_seconds has the stage, and probes that begin late are in rollcall_checks_lateness_seconds",
         late.took.as_secs_f64(),
         computed.as_secs_f64(),
