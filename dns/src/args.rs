@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use hickory_proto::rr::Name;
 use rollcall_admin::logs::Format;
 use rollcall_admin::{DebugAccess, Filter, traces};
 
@@ -72,6 +73,17 @@ pub struct Args {
     /// namespace, as in kubeadm's Corefile; or verified, those of endpoints of the namespace's Services.
     #[arg(long, env = "ROLLCALL_POD_NAMES", value_name = "MODE", default_value_t = PodNames::Off)]
     pub pod_names: PodNames,
+
+    /// Domain in which services have names by the forms of Consul, such as db.service.rollcall or canary.web.service.shop.ns.rollcall.
+    /// Repeat it for more, such as `rollcall,consul`; `none` for none.
+    #[arg(long, env = "ROLLCALL_REGISTRY_DOMAIN", value_name = "DOMAIN", default_value = "rollcall")]
+    #[arg(value_delimiter = ',', value_parser = registry_domain)]
+    pub registry_domain: Vec<Name>,
+
+    /// Namespace of names below --registry-domain that say none.
+    #[arg(long, env = "ROLLCALL_REGISTRY_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
+    #[arg(value_parser = namespace)]
+    pub registry_namespace: String,
 
     /// Server that is asked for names outside of the cluster: an address, or a resolv.conf that names some.
     ///
@@ -151,6 +163,23 @@ fn catalog_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// The root stands for no domain: it is none that can be served.
+fn registry_domain(text: &str) -> Result<Name, String> {
+    if text == "none" {
+        return Ok(Name::root());
+    }
+    let name = Name::from_ascii(text.trim_end_matches('.')).ok().filter(|name| !name.is_root());
+    let name = name.filter(|name| name.iter().all(|label| std::str::from_utf8(label).is_ok_and(is_hostname_label)));
+    let mut name = name.ok_or_else(|| "give a domain such as rollcall or consul, or none".to_owned())?.to_lowercase();
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let known = is_hostname_label(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    known.then(|| text.to_owned()).ok_or_else(|| "give the name of a namespace, such as default".to_owned())
+}
+
 fn service_key(text: &str) -> Result<String, String> {
     let labels = text.split_once('/').filter(|(a, b)| is_hostname_label(a) && is_hostname_label(b));
     labels
@@ -205,6 +234,7 @@ mod tests {
             parse(&["--catalog", "https://fd00::a:18000", "--catalog", "https://[fd00::b]:18000"]).unwrap();
         assert_eq!(args_of_a_pod.catalog, ["https://[fd00::a]:18000", "https://[fd00::b]:18000"]);
         assert_eq!((args.ttl, args.lame_duck, args.listen.len()), (5, Duration::from_secs(5), 1));
+        assert_eq!(args.registry_domain, [Name::from_ascii("rollcall.").unwrap()]);
         let args =
             parse(&["--catalog", "http://a:1", "--listen", "127.0.0.1:53,[::1]:53", "--lame-duck", "250ms"]).unwrap();
         assert_eq!((args.listen.len(), args.lame_duck), (2, Duration::from_millis(250)));
@@ -282,6 +312,14 @@ mod tests {
             (&["--catalog", "http://a:1", "--tcp-connections", "0"], ["--tcp-connections", "1..=65536"]),
             (&["--catalog", "http://a:1", "--catalog-service", "a"], ["--catalog-service", "give NAMESPACE/NAME"]),
             (&["--catalog", "http://a:1", "--pod-names", "on"], ["--pod-names", "use off, insecure or verified"]),
+            (
+                &["--catalog", "http://a:1", "--registry-domain", "a_b"],
+                ["--registry-domain", "rollcall or consul, or none"],
+            ),
+            (
+                &["--catalog", "http://a:1", "--registry-namespace", "A"],
+                ["--registry-namespace", "name of a namespace"],
+            ),
             (&["--catalog", "http://a:1", "--log-format", "xml"], ["--log-format", "use text or json"]),
             (&["--catalog", "http://a:1", "--lame-duck", "1h"], ["--lame-duck", "up to 5m"]),
             (&["--catalog", "http://a:1", "--forward", "dns.example.com"], ["--forward", "give the IP address"]),

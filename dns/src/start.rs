@@ -25,7 +25,7 @@ use crate::front::{Responder, tcp, udp};
 use crate::metrics::Metrics;
 use crate::subscription::whereabouts::Whereabouts;
 use crate::subscription::{Subscriber, TYPES};
-use crate::zone::{Settings, Zone, ZoneWriter};
+use crate::zone::{Registry, Settings, Zone, ZoneWriter};
 
 /// A server with its addresses taken, as far as they can be had, which does not answer yet.
 #[derive(Debug)]
@@ -74,7 +74,8 @@ impl Prepared {
         seats.tell(&readiness.gate("descriptors"));
         let metrics = Arc::<Metrics>::default();
         let name_servers = advertise::addresses(&self.args.advertise, &dns, &self.args.catalog).await;
-        let settings = Settings { ttl: self.args.ttl, name_servers, pod_names: self.args.pod_names };
+        let registry = Registry { domains: self.args.registry_domain, namespace: self.args.registry_namespace.into() };
+        let settings = Settings { ttl: self.args.ttl, name_servers, pod_names: self.args.pod_names, registry };
         let writer = ZoneWriter::new(settings);
         let zone = Arc::clone(writer.zone());
         let (forwarder, keeper) = forward(self.args.forward, seats.forwards(), &dns, &readiness, &metrics).unzip();

@@ -55,6 +55,17 @@ pub struct Settings {
     pub name_servers: Vec<IpAddr>,
     /// Whether pods have names by their address.
     pub pod_names: PodNames,
+    /// Names by the forms of a registry.
+    pub registry: Registry,
+}
+
+/// Domains in which services have names by the forms of a registry.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    /// Fully qualified, in lower case; each has the same names.
+    pub domains: Vec<hickory_proto::rr::Name>,
+    /// Of names that say none.
+    pub namespace: Arc<str>,
 }
 
 /// The readers' face of the index. [`ZoneWriter`] makes and changes it.

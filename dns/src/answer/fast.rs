@@ -104,7 +104,7 @@ impl Answering<'_> {
             {
                 return None;
             }
-            (Node::External(_) | Node::NameServer | Node::Stale, _) => return None,
+            (Node::External(_) | Node::NameServer | Node::Stale | Node::Tagged(..), _) => return None,
             (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..), TXT | SRV) => return None,
             (Node::Service(record), A | AAAA) => self.service(asked, record)?,
             (Node::Service(record), SRV) => self.ports(asked, record, None)?,

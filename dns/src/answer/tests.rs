@@ -5,6 +5,7 @@ mod forwarded;
 mod hostile;
 mod large;
 mod pods;
+mod registry;
 mod specification;
 mod stale;
 mod wire;
@@ -28,7 +29,12 @@ fn zone() -> Arc<Zone> {
 }
 
 fn zone_with(pod_names: PodNames) -> Arc<Zone> {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, name_servers: vec!["10.96.0.10".parse().unwrap()], pod_names });
+    let mut writer = ZoneWriter::new(Settings {
+        ttl: 5,
+        name_servers: vec!["10.96.0.10".parse().unwrap()],
+        pod_names,
+        ..Settings::default()
+    });
     let web = cluster_ip(&["10.96.0.1", "fd00:96::1"], &[("http", 80), ("metrics", 9090)]);
     let changes = [
         service("shop/web", web),

@@ -29,6 +29,18 @@ impl Apexes {
         Ok(apexes)
     }
 
+    /// Domains of registries. None takes the name of another zone.
+    pub fn add_registry(&mut self, domains: &[Name]) {
+        // The root stands for none.
+        for domain in domains.iter().filter(|domain| !domain.is_root()) {
+            if self.all.iter().any(|apex| apex.origin() == domain) {
+                tracing::warn!(%domain, "the domain of a registry is another zone's already, and has its names");
+            } else {
+                self.add(self.primary.beside(domain.clone(), Reading::Registry));
+            }
+        }
+    }
+
     /// One more, in place of the one of that name, if there is one.
     pub fn add(&mut self, apex: Apex) {
         self.all.retain(|other| other.origin() != apex.origin());

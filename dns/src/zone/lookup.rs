@@ -1,5 +1,7 @@
 //! A question in, records out.
 
+mod tagged;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -108,6 +110,7 @@ impl Asking<'_> {
         if let Node::Service(service)
         | Node::External(service)
         | Node::Instances(service, _)
+        | Node::Tagged(service, _)
         | Node::Port(service, ..) = &node
         {
             self.found.stale = self.found.stale.max(self.zone.stale(service));
@@ -131,6 +134,7 @@ impl Asking<'_> {
             Node::Service(service) => self.service(apex, owner, &service),
             Node::Instances(service, places) => self.instances(apex, owner, &service, places),
             Node::Port(service, place) => self.ports(apex, owner, &service, Wanted::at(&service, place)),
+            Node::Tagged(service, places) => self.tagged(apex, owner, &service, &places),
             Node::Pod(address) => self.some_of(owner, self.of_type(&[address])),
             Node::Address(address, holders) => self.pointers(owner, address, &holders),
         }

@@ -33,6 +33,8 @@ pub(crate) enum Node {
     External(Arc<Record>),
     /// At least one endpoint of a service, by their places among its instances: those with one label.
     Instances(Arc<Record>, Range<usize>),
+    /// Endpoints of a service with a tag, by their places among its instances.
+    Tagged(Arc<Record>, Box<[u32]>),
     /// A named port of a service, by its place among them.
     Port(Arc<Record>, usize),
     /// A pod's name by its address.

@@ -2,12 +2,14 @@
 //!
 //! - [`cluster`]: a cluster's own names, as the Kubernetes DNS specification 1.1.0 has them; [`pods`]: those of pods
 //! - [`reverse`]: names from addresses
+//! - [`registry`]: those of a registry, by the forms of Consul
 //!
-//! A further reading, such as that of names across clusters or of a registry, is a file here and a variant of
+//! A further reading, such as that of names across clusters, is a file here and a variant of
 //! [`Reading`]; its apexes are added where the catalog's domain is taken over.
 
 pub mod cluster;
 pub mod pods;
+pub mod registry;
 pub mod reverse;
 
 use hickory_proto::rr::Name;
@@ -24,6 +26,8 @@ pub enum Reading {
     Cluster,
     /// Addresses of one family.
     Reverse(Family),
+    /// `SERVICE.service` and what is around it.
+    Registry,
 }
 
 /// A family of addresses, each with a reverse tree.
@@ -43,6 +47,7 @@ impl Reading {
         match self {
             Self::Cluster => zone.cluster_node(labels),
             Self::Reverse(family) => zone.reverse_node(family, labels),
+            Self::Registry => zone.registry_node(labels),
         }
     }
 
@@ -51,14 +56,14 @@ impl Reading {
     pub(super) fn service_name(self, apex: &Apex, service: &Record) -> Option<Name> {
         match self {
             Self::Cluster => cluster::service_name(apex, service),
-            Self::Reverse(_) => None,
+            Self::Reverse(_) | Self::Registry => None,
         }
     }
 
     /// Whether other servers may know what this one does not.
     pub(crate) fn is_shared(self) -> bool {
         match self {
-            Self::Cluster => false,
+            Self::Cluster | Self::Registry => false,
             Self::Reverse(_) => true,
         }
     }

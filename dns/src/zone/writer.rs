@@ -104,7 +104,8 @@ impl ZoneWriter {
 
     /// The whole catalog has been seen, and this is the cluster's domain. Answers begin, or change to that domain.
     pub fn sync(&mut self, domain: &str, unix_time: u32) -> Result<(), DomainError> {
-        let apexes = Apexes::of_cluster(domain)?;
+        let mut apexes = Apexes::of_cluster(domain)?;
+        apexes.add_registry(&self.zone.settings.registry.domains);
         let origin = apexes.primary().origin();
         if self.zone.apexes.load().as_ref().is_none_or(|known| known.primary().origin() != origin) {
             self.serve(apexes, unix_time);

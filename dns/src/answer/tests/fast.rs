@@ -31,6 +31,7 @@ static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
     apexes.add(Apex::new("old.k8s.example.", Reading::Cluster).unwrap());
     apexes.add(apexes.primary().beside(Name::from_ascii("other.example.").unwrap(), Reading::Cluster));
     apexes.add(apexes.primary().beside(Name::from_ascii("elsewhere.test.").unwrap(), Reading::Cluster));
+    apexes.add_registry(&[Name::from_ascii("consul.").unwrap()]);
     writer.serve(apexes, 8);
     [zone(), zone_with(PodNames::Verified), Arc::clone(writer.zone())]
 });
@@ -120,6 +121,9 @@ fn name() -> impl Strategy<Value = String> {
         "old.k8s.example.",
         "other.example.",
         "elsewhere.test.",
+        "consul.",
+        "service.consul.",
+        "service.shop.ns.consul.",
         "example.",
         "CLUSTER.local.",
         "cluster.Local.",

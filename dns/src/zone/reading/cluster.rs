@@ -68,12 +68,12 @@ impl Zone {
         }
     }
 
-    fn namespace_node(&self, namespace: &[u8]) -> Node {
+    pub(super) fn namespace_node(&self, namespace: &[u8]) -> Node {
         let known = std::str::from_utf8(namespace).is_ok_and(|name| self.namespaces.get(name).is_some());
         if known { Node::Empty } else { Node::Missing }
     }
 
-    fn service_node(&self, namespace: &[u8], service: &[u8]) -> Node {
+    pub(super) fn service_node(&self, namespace: &[u8], service: &[u8]) -> Node {
         match self.record(namespace, service) {
             Some(record) if self.refuses(&record) => Node::Stale,
             Some(record) => match record.kind() {

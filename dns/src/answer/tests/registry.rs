@@ -1,0 +1,127 @@
+//! Names of a registry, by the forms of Consul.
+
+use RecordType::{A, AAAA, MX, SRV, TXT};
+
+use super::*;
+use crate::zone::Registry;
+
+/// Two domains of registries beside the cluster's, and endpoints with tags.
+fn registry() -> Arc<Zone> {
+    let domains = ["rollcall.", "consul."].map(|name| Name::from_ascii(name).unwrap()).to_vec();
+    let registry = Registry { domains, namespace: "shop".into() };
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, registry, ..Settings::default() });
+    let tagged = |tags: &[&str], endpoint: Endpoint| {
+        let texts: Vec<Box<str>> = tags.iter().map(|tag| format!("tag={tag}").into()).collect();
+        Endpoint { texts: texts.into(), ..endpoint }
+    };
+    let changes = [
+        service("shop/db", headless()),
+        bucket(
+            "shop/db",
+            1,
+            0,
+            vec![
+                weighted(10, tagged(&["primary", "V1.2"], endpoint(1, "db-0", "10.1.0.2", &[("pg", 5432)]))),
+                weighted(3, tagged(&["replica"], endpoint(2, "", "10.1.0.3", &[("pg", 5433)]))),
+                not_ready(tagged(&["broken"], endpoint(3, "db-3", "10.1.0.4", &[("pg", 5434)]))),
+            ],
+        ),
+        service("shop/web", cluster_ip(&["10.96.0.1", "fd00:96::1"], &[("http", 80)])),
+        service("other/api", cluster_ip(&["10.96.0.2"], &[])),
+        service("shop/away", external("api.example.com")),
+    ];
+    writer.apply(changes, 7);
+    writer.sync("cluster.local", 7).unwrap();
+    Arc::clone(writer.zone())
+}
+
+#[test]
+fn services_are_found_by_name_namespace_and_tag_in_each_domain() {
+    let zone = registry();
+    for domain in ["rollcall.", "consul.", "CONSUL."] {
+        for (name, addresses) in [
+            ("db.service", &["10.1.0.2", "10.1.0.3"][..]),
+            ("DB.service", &["10.1.0.2", "10.1.0.3"]),
+            ("db.service.shop.ns", &["10.1.0.2", "10.1.0.3"]),
+            ("primary.db.service", &["10.1.0.2"]),
+            ("v1.2.db.service", &["10.1.0.2"]),
+            ("replica.db.service.shop.ns", &["10.1.0.3"]),
+            ("web.service", &["10.96.0.1"]),
+            ("api.service.other.ns", &["10.96.0.2"]),
+            ("0a010203.addr", &["10.1.2.3"]),
+        ] {
+            let name = format!("{name}.{domain}");
+            let mut expected = vec!["NOERROR".to_owned()];
+            expected.extend(addresses.iter().map(|address| format!("an {name} A {address}")));
+            assert_eq!(told(&zone, &name, A), expected, "{name}");
+        }
+    }
+    let name = "fd000000000000000000000000000001.addr.consul.";
+    assert_eq!(told(&zone, name, AAAA), ["NOERROR", &format!("an {name} AAAA fd00::1")]);
+    assert_eq!(told(&zone, "away.service.consul.", A), ["NOERROR", "an away.service.consul. CNAME api.example.com."]);
+}
+
+#[test]
+fn srv_leads_to_the_names_of_the_cluster_with_the_weights_of_the_catalog() {
+    let zone = registry();
+    let own = "db.shop.svc.cluster.local.";
+    let line =
+        |name: &str, weight: u16, port: u16, label: &str| format!("an {name} SRV 0 {weight} {port} {label}.{own}");
+    for name in ["db.service.consul.", "_db._tcp.service.consul.", "_db._udp.service.shop.ns.consul."] {
+        let expected = [
+            "NOERROR".to_owned(),
+            format!("ad 10-1-0-3.{own} A 10.1.0.3"),
+            format!("ad db-0.{own} A 10.1.0.2"),
+            line(name, 10, 5432, "db-0"),
+            line(name, 3, 5433, "10-1-0-3"),
+        ];
+        assert_eq!(told(&zone, name, SRV), expected);
+    }
+    let name = "_db._replica.service.consul.";
+    let expected = ["NOERROR".to_owned(), format!("ad 10-1-0-3.{own} A 10.1.0.3"), line(name, 3, 5433, "10-1-0-3")];
+    assert_eq!(told(&zone, name, SRV), expected);
+    let web = "web.service.consul.";
+    assert_eq!(told(&zone, web, SRV).last().unwrap(), &format!("an {web} SRV 0 0 80 web.shop.svc.cluster.local."));
+}
+
+#[test]
+fn what_is_not_there_is_told_from_what_has_other_data() {
+    let zone = registry();
+    for (name, rtype) in [
+        ("db.service", MX),
+        ("primary.db.service", TXT),
+        ("service", A),
+        ("addr", A),
+        ("ns", A),
+        ("shop.ns", A),
+        ("service.shop.ns", A),
+        ("0a010203.addr", AAAA),
+    ] {
+        assert_eq!(told(&zone, &format!("{name}.consul."), rtype), ["NOERROR", "ns consul. SOA"], "{name}");
+    }
+    for name in [
+        "nobody.service",
+        "broken.db.service",
+        "primary.web.service",
+        "db.service.other.ns",
+        "db.service.nowhere.ns",
+        "nowhere.ns",
+        "0a0102.addr",
+        "xyz01020.addr",
+        "n1.node",
+        "db",
+        "_db._canary.service",
+    ] {
+        assert_eq!(told(&zone, &format!("{name}.consul."), A), ["NXDOMAIN", "ns consul. SOA"], "{name}");
+    }
+}
+
+#[test]
+fn a_registry_does_not_take_the_name_of_the_cluster() {
+    let registry = Registry { domains: vec![Name::from_ascii("cluster.local.").unwrap()], namespace: "shop".into() };
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, registry, ..Settings::default() });
+    writer.apply([service("shop/web", cluster_ip(&["10.96.0.1"], &[]))], 7);
+    writer.sync("cluster.local", 7).unwrap();
+    let name = "web.shop.svc.cluster.local.";
+    assert_eq!(told(writer.zone(), name, A), ["NOERROR", &format!("an {name} A 10.96.0.1")]);
+}
