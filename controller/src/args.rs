@@ -48,6 +48,11 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_API_KEY_FILE", value_name = "PATH", requires = "api_cert_file")]
     pub api_key_file: Option<PathBuf>,
 
+    /// Where clients find the discovery stream, as /bootstrap/grpc and /bootstrap/envoy of the API port tell them. Default:
+    /// rollcall-controller.NAMESPACE.svc, at the port of --grpc-listen.
+    #[arg(long, env = "ROLLCALL_BOOTSTRAP_SERVER", value_name = "HOST:PORT")]
+    pub bootstrap_server: Option<String>,
+
     /// Connections to the API port at a time. For a further one, the client that has most gives up its oldest.
     #[arg(long, env = "ROLLCALL_API_CONNECTIONS_MAX", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(8..))]
     pub api_connections_max: u32,
@@ -165,6 +170,13 @@ impl Args {
             agents,
             between,
         }
+    }
+
+    /// What clients of the stream are told of it.
+    pub fn bootstrap(&self) -> api::bootstrap::Stream {
+        let usual = || format!("rollcall-controller.{}.svc:{}", self.namespace, self.grpc_listen.port());
+        let tls = self.tls.tls != rollcall_authority::flags::Mode::Off;
+        api::bootstrap::Stream { server: self.bootstrap_server.clone().unwrap_or_else(usual), tls }
     }
 
     /// The files of the API port's own certificate, if it has one.

@@ -29,7 +29,7 @@ use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership;
 use crate::replicas;
-use crate::serve::{self, explain};
+use crate::serve::{self, explain, streams};
 use crate::sources::{self, Receivers};
 use crate::time::clock::Clock;
 use crate::time::random;
@@ -95,7 +95,7 @@ pub async fn serve(
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
-    let routes = routes(hearing, snapshots.clone(), looks, clock);
+    let routes = routes(args.bootstrap(), hearing, (snapshots.clone(), looks), clock);
     let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
@@ -104,7 +104,7 @@ pub async fn serve(
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
-    let pages = pages(&telemetry, snapshots);
+    let pages = pages(&telemetry, snapshots, (args.identity(), serving.clients()));
     let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()));
     info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, "started");
 
@@ -164,14 +164,24 @@ fn certificates(args: &Args, stream: Option<&Acceptor>, readiness: &Readiness) -
 }
 
 /// Of the API port.
-fn routes(hearing: Hearing, snapshots: Snapshots, looks: mpsc::Sender<Order>, clock: Clock) -> Routes {
+fn routes(
+    stream: api::bootstrap::Stream,
+    hearing: Hearing,
+    (snapshots, looks): (Snapshots, mpsc::Sender<Order>),
+    clock: Clock,
+) -> Routes {
     let beats = Routes::default().with(beats::request::route(hearing, clock));
-    questions::start(beats, snapshots, looks, clock)
+    questions::start(api::bootstrap::routes(beats, stream), snapshots, looks, clock)
 }
 
 /// What is shown to operators beside readiness and metrics.
-fn pages(telemetry: &Telemetry, snapshots: Snapshots) -> rollcall_admin::Routes {
+fn pages(
+    telemetry: &Telemetry,
+    snapshots: Snapshots,
+    (replica, clients): (String, Arc<rollcall_xds::server::Clients>),
+) -> rollcall_admin::Routes {
     let pages = telemetry.on(rollcall_admin::Routes::default());
+    let pages = pages.with("/debug/streams", move |_| streams::page(&replica, &clients.list()));
     pages.with("/debug/catalog/", move |ask| explain::page(&snapshots, ask))
 }
 

@@ -34,6 +34,7 @@ use crate::{
 mod arriving;
 mod budget;
 mod call;
+mod clients;
 mod guard;
 mod methods;
 mod metrics;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use self::{
     budget::Memory,
+    clients::{Clients, Description, TypeDescription},
     guard::{Guard, GuardLayer},
     metrics::{Metrics, Nack, Refusal, TypeMetrics},
 };
@@ -90,6 +92,7 @@ pub struct Server {
     limits: Limits,
     metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
+    clients: Arc<Clients>,
     budget: Arc<Budget>,
     views: Views,
     replicas: Option<BetweenReplicas>,
@@ -145,13 +148,19 @@ impl Server {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
         let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
         let (views, replicas, draining) = (Views::plain(), None, watch::Sender::new(false));
-        Self { snapshots, limits, metrics, streams, budget, views, replicas, draining }
+        let clients = Arc::default();
+        Self { snapshots, limits, metrics, streams, clients, budget, views, replicas, draining }
     }
 
     /// With these views: not everybody sees everything, or not alike.
     #[must_use]
     pub fn seen_through(self, views: Views) -> Self {
         Self { views, ..self }
+    }
+
+    /// Who has a stream open.
+    pub fn clients(&self) -> Arc<Clients> {
+        Arc::clone(&self.clients)
     }
 
     /// And replicas are given what they tell each other.
@@ -243,6 +252,7 @@ impl Server {
             views,
             draining: self.draining.subscribe(),
             open: Metrics::open(&self.metrics),
+            entry: Clients::enter(&self.clients, peer.address(), variant),
             claim: Claim::new(peer),
             leaving: Vec::new(),
             _permit: permit,

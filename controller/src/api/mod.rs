@@ -10,11 +10,13 @@
 //! - [`routes`]: the table of what is answered, with the right that each asks for; [`path`]: how paths match
 //! - [`respond`]: one request on its way; [`ask`]: what a handler gets; [`answer`]: what it gives; [`query`]: parameters
 //! - [`mod@problem`]: refusals, as RFC 9457 words them
+//! - [`bootstrap`]: ready files for clients of the stream
 //! - [`questions`]: what is asked about the catalog
 //! - [`metrics`]: what is measured
 
 pub mod answer;
 pub mod ask;
+pub mod bootstrap;
 mod connection;
 mod listener;
 pub mod metrics;

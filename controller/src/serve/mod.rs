@@ -11,7 +11,7 @@
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
 //! - [`lens`]: what exists by name alone, and what looks different to some: gRPC targets, near and far, one's own part
 //! - [`start`]: the stream's listener; [`metrics`]: what is measured
-//! - [`explain`]: one service as JSON, for people
+//! - [`explain`]: one service as JSON, [`streams`]: who is served, for people
 
 pub mod envoy;
 pub mod explain;
@@ -22,5 +22,6 @@ pub mod rollcall;
 pub mod served;
 pub mod stale;
 pub mod start;
+pub mod streams;
 
 pub use start::start;

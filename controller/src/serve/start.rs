@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Readiness};
-use rollcall_xds::server::{self, BetweenReplicas, Limits, Server};
+use rollcall_xds::server::{self, BetweenReplicas, Clients, Limits, Server};
 use rollcall_xds::tls::{self, Acceptor, Bounds, Incoming};
 use rollcall_xds::view::Views;
 use tokio::task::JoinHandle;
@@ -74,6 +74,11 @@ pub fn connections_wanted(streams_max: usize) -> (Share, usize) {
 // === impl Serving ===
 
 impl Serving {
+    /// Who has a stream open.
+    pub fn clients(&self) -> Arc<Clients> {
+        self.server.clients()
+    }
+
     /// Ends every stream, and waits until the listener is done.
     pub async fn drained(self) {
         self.server.drain();

@@ -14,6 +14,7 @@ use tonic::Status;
 use super::{
     Snapshots,
     budget::{Claim, Room},
+    clients::Entry,
     metrics::{Nack, Open, Refusal},
 };
 use crate::{
@@ -36,6 +37,7 @@ pub(super) struct Call<F, R> {
     pub(super) draining: watch::Receiver<bool>,
     pub(super) open: Open,
     pub(super) claim: Claim,
+    pub(super) entry: Entry,
     /// Of responses by type (none where the type is not served), until they are known to be read.
     pub(super) leaving: Vec<(Option<ResourceType>, Room)>,
     pub(super) _permit: OwnedSemaphorePermit,
@@ -101,7 +103,9 @@ where
             )))));
         };
         self.leaving.push((ty, room));
-        self.open.0.push(F::content(&response));
+        let content = F::content(&response);
+        self.open.0.push(content);
+        self.entry.sent(ty, content.bytes, &self.front);
         Some(Ok(response))
     }
 
@@ -111,6 +115,7 @@ where
         let ty = self.type_of(type_url);
         self.has_read(ty);
         if let Some(node) = F::node(&request).filter(|_| self.front.is_new()) {
+            self.entry.meets(node);
             self.view = view(&self.views, node, self.how, Arc::clone(self.view.snapshot()));
         }
         let heard = self.front.on_request(&request, &self.view);
@@ -163,8 +168,12 @@ where
         metrics.types()[ty].requests.fetch_add(1, Relaxed);
         match heard {
             Heard::Nothing | Heard::Unserved => {}
-            Heard::Ack(_) => _ = metrics.types()[ty].acks.fetch_add(1, Relaxed),
+            Heard::Ack(_) => {
+                metrics.types()[ty].acks.fetch_add(1, Relaxed);
+                self.entry.answered(ty, None);
+            }
             Heard::Nack(rejection) => {
+                self.entry.answered(ty, Some(&rejection.message));
                 let (node, nonce, code) = (self.node(), rejection.nonce, rejection.code);
                 if let Some(unsaid) = metrics.rates.rejected.admit() {
                     let message = excerpt(&rejection.message);

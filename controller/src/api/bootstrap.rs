@@ -1,0 +1,181 @@
+//! Ready bootstrap files: `/bootstrap/grpc` for proxyless gRPC, `/bootstrap/envoy` for Envoy. They say where the stream is,
+//! which is no secret: everybody may have them.
+
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::ask::Ask;
+use super::problem::Problem;
+use super::routes::{Admits, Route, Routes};
+
+/// Where clients find the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// `HOST:PORT`, if the request says nothing else.
+    pub server: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+/// What a client says of itself, and where it has the authority's certificate.
+struct Wanted {
+    server: String,
+    id: String,
+    region: String,
+    zone: String,
+    ca: String,
+}
+
+/// Where the certificate is, if the request says nothing else.
+const CA: &str = "/etc/rollcall/ca.crt";
+
+/// Adds both to the table.
+pub fn routes(routes: Routes, stream: Stream) -> Routes {
+    let answer = |of: fn(&Stream, &Wanted) -> Value| {
+        let stream = stream.clone();
+        move |ask: Ask| {
+            let wanted = Wanted::read(&ask, &stream);
+            std::future::ready(wanted.map(|wanted| Answer::json(&of(&stream, &wanted))))
+        }
+    };
+    routes
+        .with(Route::get("/bootstrap/grpc", answer(grpc)).admits(Admits::Everybody))
+        .with(Route::get("/bootstrap/envoy", answer(envoy)).admits(Admits::Everybody))
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn read(ask: &Ask, stream: &Stream) -> Result<Self, Problem> {
+        ask.query.only(&["server", "id", "region", "zone", "ca"])?;
+        let one = |name, default: &str| Ok::<_, Problem>(ask.query.one(name)?.unwrap_or(default).to_owned());
+        let server = one("server", &stream.server)?;
+        if split(&server).is_none() {
+            return Err(Problem::bad_request(format!("server {server:?} is not of the form HOST:PORT")));
+        }
+        let (id, ca) = (one("id", "rollcall-client")?, one("ca", CA)?);
+        Ok(Self { server, id, region: one("region", "")?, zone: one("zone", "")?, ca })
+    }
+
+    fn node(&self) -> Value {
+        // grpc-js refuses a node without a locality, even if there is nothing in it.
+        json!({ "id": self.id, "locality": { "region": self.region, "zone": self.zone } })
+    }
+}
+
+fn grpc(stream: &Stream, wanted: &Wanted) -> Value {
+    let creds = if stream.tls {
+        json!({ "type": "tls", "config": { "ca_certificate_file": wanted.ca } })
+    } else {
+        json!({ "type": "insecure" })
+    };
+    let server = json!({ "server_uri": wanted.server, "channel_creds": [creds], "server_features": ["xds_v3"] });
+    json!({ "xds_servers": [server], "node": wanted.node() })
+}
+
+fn envoy(stream: &Stream, wanted: &Wanted) -> Value {
+    let (host, port) = split(&wanted.server).unwrap_or(("localhost", 0)); // read before
+    let address = json!({ "socket_address": { "address": host, "port_value": port } });
+    let mut node = wanted.node();
+    node["cluster"] = json!("rollcall-clients");
+    let mut cluster = json!({
+        "name": "rollcall",
+        "type": "STRICT_DNS",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {
+                    "http2_protocol_options": { "connection_keepalive": { "interval": "10s", "timeout": "5s" } },
+                },
+            },
+        },
+        "load_assignment": {
+            "cluster_name": "rollcall",
+            "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address } }] }],
+        },
+    });
+    if stream.tls {
+        cluster["transport_socket"] = transport_security(host, &wanted.ca);
+    }
+    json!({
+        "node": node,
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{ "envoy_grpc": { "cluster_name": "rollcall" } }],
+            },
+            "cds_config": { "ads": {}, "resource_api_version": "V3" },
+        },
+        "static_resources": { "clusters": [cluster] },
+    })
+}
+
+fn transport_security(host: &str, ca: &str) -> Value {
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": host,
+            "common_tls_context": {
+                "validation_context": {
+                    "trusted_ca": { "filename": ca },
+                    "match_typed_subject_alt_names": [{ "san_type": "DNS", "matcher": { "exact": host } }],
+                },
+            },
+        },
+    })
+}
+
+/// Host and port; an IPv6 address stands in brackets.
+fn split(server: &str) -> Option<(&str, u16)> {
+    let (host, port) = server.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    (!host.is_empty()).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(server: &str) -> Wanted {
+        let [id, region, zone, ca] = ["pod", "eu", "eu-1", "/ca.crt"].map(str::to_owned);
+        Wanted { server: server.to_owned(), id, region, zone, ca }
+    }
+
+    fn stream(tls: bool) -> Stream {
+        Stream { server: "rollcall.example:18000".to_owned(), tls }
+    }
+
+    #[test]
+    fn grpc_is_told_where_how_and_who_it_is() {
+        let file = grpc(&stream(false), &wanted("rollcall.example:18000"));
+        assert_eq!(file["xds_servers"][0]["server_uri"], "rollcall.example:18000");
+        assert_eq!(file["xds_servers"][0]["channel_creds"][0]["type"], "insecure");
+        assert_eq!(file["node"], json!({ "id": "pod", "locality": { "region": "eu", "zone": "eu-1" } }));
+        let secured = grpc(&stream(true), &wanted("rollcall.example:18000"));
+        let creds = &secured["xds_servers"][0]["channel_creds"][0];
+        assert_eq!((&creds["type"], &creds["config"]["ca_certificate_file"]), (&json!("tls"), &json!("/ca.crt")));
+    }
+
+    #[test]
+    fn envoy_checks_the_name_that_it_calls() {
+        let file = envoy(&stream(true), &wanted("rollcall.example:18000"));
+        let cluster = &file["static_resources"]["clusters"][0];
+        assert_eq!(cluster["transport_socket"]["typed_config"]["sni"], "rollcall.example");
+        let plain = envoy(&stream(false), &wanted("[::1]:18000"));
+        let cluster = &plain["static_resources"]["clusters"][0];
+        let address = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"];
+        assert_eq!(address["socket_address"], json!({ "address": "::1", "port_value": 18000 }));
+        assert_eq!(cluster.get("transport_socket"), None);
+    }
+
+    #[test]
+    fn a_server_is_a_host_and_a_port() {
+        assert_eq!(split("a.b:1"), Some(("a.b", 1)));
+        for odd in ["", "a", ":1", "a:", "a:0", "a:70000", "[]:1"] {
+            assert_eq!(split(odd), None, "{odd}");
+        }
+    }
+}
