@@ -69,6 +69,7 @@ impl Settings {
     pub fn new(agent: &Agent, agent_id: &str) -> Result<Self, ConfigError> {
         let mut config = Config::new(agent.controllers.clone(), agent.machine.clone());
         config.ca_file.clone_from(&agent.ca_file);
+        config.own.clone_from(&agent.own);
         config.server_name.clone_from(&agent.server_name);
         config.keepalive = KEEPALIVE;
         config.connect_timeout = CONNECT_TIMEOUT;

@@ -30,7 +30,7 @@ struct Content {
 }
 
 /// Between two looks. Volumes are changed by swapping a symbolic link, which no watch of a file sees.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// Until a pair that does not fit is read again: it may just be replaced.
 const SETTLE: Duration = Duration::from_millis(250);
 /// A Secret holds no more.
@@ -81,7 +81,7 @@ impl Pair {
     }
 }
 
-async fn read(path: &Path, flag: &str) -> Result<Vec<u8>, String> {
+pub(crate) async fn read(path: &Path, flag: &str) -> Result<Vec<u8>, String> {
     let mut content = Vec::new();
     let read = async {
         let file = File::open(path).await?;

@@ -20,6 +20,12 @@ pub struct TlsArgs {
     #[arg(long, env = "ROLLCALL_TLS_KEY_FILE", value_name = "PATH", required_if_eq("tls", "files"))]
     pub tls_key_file: Option<PathBuf>,
 
+    /// The authorities of client certificates, as PEM: the port of the stream and the API port ask clients for one that these
+    /// have signed. Its common name is the user, its organisations are the groups. Read again when it changes. Default: with
+    /// `--tls authority` its own, with `--tls files` none.
+    #[arg(long, env = "ROLLCALL_CLIENT_CA", value_name = "PATH")]
+    pub client_ca: Option<PathBuf>,
+
     /// With `--tls authority`: the Secret in --namespace that holds the authority. Must exist; may be empty.
     #[arg(long, env = "ROLLCALL_TLS_AUTHORITY_SECRET", default_value = "rollcall-authority", value_name = "NAME")]
     pub tls_authority_secret: String,
@@ -70,6 +76,11 @@ impl TlsArgs {
     /// # Errors
     /// When the lifetimes do not fit each other.
     pub fn check(&self) -> Result<(), String> {
+        if self.tls == Mode::Off && self.client_ca.is_some() {
+            return Err(
+                "--client-ca needs TLS, by which clients show certificates: set --tls to authority or files".to_owned()
+            );
+        }
         if self.tls == Mode::Authority && self.tls_ca_lifetime < self.tls_leaf_lifetime * LEAVES_PER_CA_MIN {
             return Err(format!(
                 "--tls-ca-lifetime {:?} is too short for --tls-leaf-lifetime {:?}; give at least {LEAVES_PER_CA_MIN} times as \
@@ -139,7 +150,8 @@ mod tests {
 
     #[test]
     fn flags_name_what_is_wrong() {
-        let cases: [(&[&str], &str); 7] = [
+        let cases: [(&[&str], &str); 8] = [
+            (&["--client-ca", "/ca.crt"], "--client-ca needs TLS"),
             (&["--tls", "on"], "off, authority, files"),
             (&["--tls", "files"], "--tls-cert-file"),
             (&["--tls", "authority"], "--tls-dns-name"),

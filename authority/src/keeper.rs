@@ -1,7 +1,9 @@
 //! Carries the plan out: reads the authority, does what is due, signs a leaf in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_xds::tls::Clients;
 use tracing::{info, warn};
 
 use crate::current::Current;
@@ -24,6 +26,8 @@ pub struct Keeper<S> {
     wall_s: fn() -> i64,
     random: fn() -> f64,
     leaf: Option<Leaf>,
+    /// Who may show certificates of this authority, and by which bundle.
+    clients: Option<(Arc<Clients>, String)>,
     /// Whose leaves are in use, as of the last look: in case the Secret is emptied.
     remembers: Vec<Retired>,
 }
@@ -47,7 +51,13 @@ impl<S: Store> Keeper<S> {
         wall_s: fn() -> i64,
         random: fn() -> f64,
     ) -> Self {
-        Self { store, settings, names, current, wall_s, random, leaf: None, remembers: Vec::new() }
+        Self { store, settings, names, current, wall_s, random, leaf: None, clients: None, remembers: Vec::new() }
+    }
+
+    /// It vouches for these clients too.
+    #[must_use]
+    pub fn vouching_for(self, clients: Option<Arc<Clients>>) -> Self {
+        Self { clients: clients.map(|clients| (clients, String::new())), ..self }
     }
 
     /// Keeps it for ever.
@@ -153,6 +163,7 @@ impl<S: Store> Keeper<S> {
     /// Signs a leaf if one is due. Only ever after a look: what signs is what signs now, and clients have its bundle.
     fn sign(&mut self, authority: &Authority, now_s: i64) -> Result<(), String> {
         self.current.authority(authority.signing.not_after_s);
+        self.vouch(authority)?;
         self.remembers = plan::outgoing(authority, now_s, self.settings);
         let good = |leaf: &Leaf| {
             // A clock that was set back leaves a leaf that is not valid yet.
@@ -167,6 +178,17 @@ impl<S: Store> Keeper<S> {
         let leaf = leaf.map_err(|error| error.to_string())?;
         self.current.replace(leaf.identity.clone());
         self.leaf = Some(leaf);
+        Ok(())
+    }
+
+    /// Has clients known by the bundle as it is now.
+    fn vouch(&mut self, authority: &Authority) -> Result<(), String> {
+        let Some((clients, known)) = &mut self.clients else { return Ok(()) };
+        let bundle = authority.bundle();
+        if *known != bundle {
+            clients.trust(bundle.as_bytes())?;
+            *known = bundle;
+        }
         Ok(())
     }
 

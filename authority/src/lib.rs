@@ -11,6 +11,7 @@
 //! - [`record`]: its form in the Secret; [`store`]: Secret and ConfigMap in the Kubernetes API
 //! - [`issue`]: makes authorities and leaves
 //! - [`keeper`]: carries the plan out; [`files`]: the other source
+//! - [`clients`]: the authorities of clients, where they are others
 //! - [`current`]: what both of them fill; [`metrics`]: what is measured; [`flags`]: what is set
 //!
 //! Why it is made like this: `docs/decisions/015-own-authority.md`.
@@ -24,6 +25,7 @@ use prometheus_client::registry::Registry;
 use rollcall_admin::{Gate, Readiness};
 use rollcall_xds::tls::{self, Acceptor, Certificates, Limits};
 
+use clients::ClientCa;
 use current::Current;
 use flags::{Mode, TlsArgs};
 use keeper::Keeper;
@@ -31,6 +33,7 @@ use metrics::Metrics;
 use plan::Settings;
 use store::Objects;
 
+pub mod clients;
 pub mod current;
 pub mod files;
 pub mod flags;
@@ -78,9 +81,14 @@ pub fn start(
         return Ok(None);
     }
     let Surroundings { client, namespace, wall_s, random, words } = surroundings;
-    let certificates = Arc::<Certificates>::default();
+    let clients = Arc::clone(&metrics.clients);
+    let certificates = Arc::new(Certificates::asking(Arc::clone(&clients)));
     let acceptor = Acceptor::new(Arc::clone(&certificates), handshakes, Limits::default())?;
     let current = Current::new(certificates, readiness.gate("certificate"), metrics);
+    if let Some(path) = &args.client_ca {
+        let file = ClientCa::new(path.clone(), Arc::clone(&clients), readiness.gate("client-ca"));
+        tokio::spawn(file.keep());
+    }
     if args.tls == Mode::Files {
         let file =
             |path: &Option<PathBuf>| path.clone().context("--tls files needs --tls-cert-file and --tls-key-file");
@@ -90,14 +98,18 @@ pub fn start(
         let objects =
             Objects::new(client, &namespace, &args.tls_authority_secret, &args.tls_authority_configmap, words);
         let settings = Settings::new(args.tls_ca_lifetime, args.tls_leaf_lifetime);
-        tokio::spawn(Keeper::new(objects, settings, args.tls_dns_names.clone(), current, wall_s, random).run());
+        let keeper = Keeper::new(objects, settings, args.tls_dns_names.clone(), current, wall_s, random);
+        let vouches_for = args.client_ca.is_none().then_some(clients);
+        tokio::spawn(keeper.vouching_for(vouches_for).run());
     }
     Ok(Some(acceptor))
 }
 
 /// Starts what keeps a certificate of its own for another listener, from files alone. What is wrong with them closes the gate.
-pub fn of_files(pair: files::Pair, gate: Gate, wall_s: fn() -> i64) -> Arc<Certificates> {
-    let certificates = Arc::<Certificates>::default();
+/// Clients are asked for the same certificates as at `stream`.
+pub fn of_files(pair: files::Pair, stream: Option<&Acceptor>, gate: Gate, wall_s: fn() -> i64) -> Arc<Certificates> {
+    let clients = stream.map(|stream| Arc::clone(stream.certificates().clients())).unwrap_or_default();
+    let certificates = Arc::new(Certificates::asking(clients));
     tokio::spawn(pair.keep(Current::new(Arc::clone(&certificates), gate, Arc::default()), wall_s));
     certificates
 }

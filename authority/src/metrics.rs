@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use prometheus_client::registry::Registry;
 use rollcall_admin::page::{self, Page, count};
+use rollcall_xds::tls::{Clients, Outcome};
 
 /// Counters and times that metrics read.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Metrics {
     pub authority_rotations: AtomicU64,
     /// Attempts to read, renew or write that failed.
     pub refresh_failures: AtomicU64,
+    /// What clients have shown.
+    pub clients: Arc<Clients>,
     leaf_expiry_s: AtomicI64,
     authority_expiry_s: AtomicI64,
 }
@@ -52,6 +55,11 @@ impl Metrics {
             "rollcall_tls_refresh_failures",
             "Attempts to read, renew or publish certificates that failed.",
             [([], count(&self.refresh_failures))],
+        )?;
+        page.counters(
+            "rollcall_tls_client_certificates",
+            "Certificates that clients have shown to the stream's port and the API port, by what came of them.",
+            Outcome::ALL.map(|outcome| ([("outcome", outcome.as_str())], self.clients.outcomes(outcome))),
         )
     }
 

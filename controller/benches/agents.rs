@@ -19,7 +19,7 @@ use rollcall_xds::proto::rollcall::v1::agent_report::Report;
 use rollcall_xds::proto::rollcall::v1::agents_client::AgentsClient;
 use rollcall_xds::proto::rollcall::v1::{AgentReport, Beats, Hello, Instance, InstancePort};
 use rollcall_xds::server::Server;
-use rollcall_xds::tls::{self, Bounds, Incoming};
+use rollcall_xds::tls::{self, Bounds, Incoming, Shown};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -39,7 +39,12 @@ const BEATING: Duration = Duration::from_secs(10);
 struct Everybody;
 
 impl Admission for Everybody {
-    fn identify<'a>(&'a self, _: &'a str, _: IpAddr) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
+    fn identify<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: &'a Shown,
+        _: IpAddr,
+    ) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
         let caller: Arc<dyn Caller> = Arc::new(self.clone());
         Box::pin(std::future::ready(Ok(caller)))
     }

@@ -158,7 +158,9 @@ fn look_around(args: &Args, readiness: &Readiness) {
 /// Those of the API port: its own from files, else the stream's.
 fn certificates(args: &Args, stream: Option<&Acceptor>, readiness: &Readiness) -> Option<Arc<Certificates>> {
     match args.api_files() {
-        Some(files) => Some(rollcall_authority::of_files(files, readiness.gate("api-certificate"), Clock::wall_s)),
+        Some(files) => {
+            Some(rollcall_authority::of_files(files, stream, readiness.gate("api-certificate"), Clock::wall_s))
+        }
         None => stream.map(Acceptor::certificates).cloned(),
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! - [`Identity`]: a certificate with its key, proved to belong together and to be valid now
 //! - [`Certificates`]: the identity that new connections are given; open ones go on with theirs
+//! - [`Clients`]: the authorities of clients, and what a client has [`Shown`]
 //! - [`Incoming`]: what tonic accepts, with TLS or without, as [`Connection`]s
 //! - `frames`: what passes over a connection beside requests, which is bounded
 //! - [`Metrics`]: connections that failed, by reason
@@ -23,6 +24,7 @@ use tokio_rustls::rustls::{
 };
 
 mod certificates;
+mod clients;
 mod connection;
 mod frames;
 mod handshakes;
@@ -36,12 +38,14 @@ mod words;
 
 pub use self::{
     certificates::Certificates,
-    connection::Connection,
+    clients::{Clients, Outcome, Shown},
+    connection::{Arrival, Connection},
     handshakes::{Acceptor, Limits},
     identity::{Identity, IdentityError, Validity, date},
     incoming::{Bounds, Incoming},
     metrics::{Failure, Metrics},
     pin::{Fingerprint, secret},
+    trust::Own,
 };
 pub(crate) use self::{
     io::Io,

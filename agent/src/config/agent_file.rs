@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rollcall_admin::Filter;
 use rollcall_admin::logs::Format;
+use rollcall_xds::tls::Own;
 
 use super::local::Scripts;
 use super::reader::Table;
@@ -24,6 +25,8 @@ pub struct Agent {
     pub server_name: Option<String>,
     /// The token of a ServiceAccount, read at each connect.
     pub token_file: Option<PathBuf>,
+    /// The certificate that is shown to controllers and its key, read at each connect.
+    pub own: Option<Own>,
     /// A directory of service files, or one file.
     pub services: Option<PathBuf>,
     /// Where `status` and `maintenance` reach the agent.
@@ -67,6 +70,7 @@ impl Default for Agent {
             ca_file: None,
             server_name: None,
             token_file: None,
+            own: None,
             services: None,
             socket: SOCKET.into(),
             state_file: STATE.into(),
@@ -100,10 +104,12 @@ pub(super) fn read(table: &mut Table<'_>, path: &Path) -> (Option<Agent>, Defaul
         table.wrong::<()>(line.max(1), "ca_file", "is missing; give the ca.crt of the controller's authority: kubectl get configmap rollcall-ca -n rollcall-system -o jsonpath='{.data.ca\\.crt}'");
         return (None, defaults);
     }
+    let own = own(table, folder);
     let rest = Agent {
         ca_file,
         server_name: table.text("server_name"),
         token_file: file(table, "token_file"),
+        own,
         services: file(table, "services"),
         socket: file(table, "socket").unwrap_or(default.socket),
         state_file: file(table, "state_file").unwrap_or(default.state_file),
@@ -118,6 +124,22 @@ pub(super) fn read(table: &mut Table<'_>, path: &Path) -> (Option<Agent>, Defaul
     };
     let both = machine.zip(controllers);
     (both.map(|(machine, controllers)| Agent { machine, controllers, ..rest }), defaults)
+}
+
+/// Both files or none.
+fn own(table: &mut Table<'_>, folder: &Path) -> Option<Own> {
+    let lines = [table.line_of("cert_file"), table.line_of("key_file")];
+    let files = ["cert_file", "key_file"].map(|key| table.text(key).map(|text| folder.join(text)));
+    match files {
+        [Some(certificate), Some(key)] => Some(Own { certificate, key }),
+        [None, None] => None,
+        [Some(_), None] => {
+            table.wrong(lines[0], "cert_file", "goes with key_file, which is missing; give the key of this certificate")
+        }
+        [None, Some(_)] => {
+            table.wrong(lines[1], "key_file", "goes with cert_file, which is missing; give the certificate of this key")
+        }
+    }
 }
 
 /// The host's name, up to its first dot, unless another is given.

@@ -12,6 +12,8 @@ machine = "vm-17"
 controllers = ["https://rollcall.example.net:18000"]
 ca_file = "ca.crt"
 token_file = "token"
+cert_file = "tls.crt"
+key_file = "tls.key"
 services = "services.d"
 namespace = "shop"
 addresses = ["192.0.2.17"]
@@ -72,6 +74,8 @@ interval = "30s"
     let config = files.load();
     assert_eq!(files.said(), Vec::<String>::new());
     assert_eq!(config.agent.ca_file, Some(files.0.path().join("ca.crt")), "beside the file that names it");
+    let own = config.agent.own.as_ref().map(|own| [own.certificate.clone(), own.key.clone()]);
+    assert_eq!(own, Some(["tls.crt", "tls.key"].map(|name| files.0.path().join(name))));
     assert_eq!(config.services.keys().collect::<Vec<_>>(), ["shop/payments", "store/cart"]);
     let service = &config.services["shop/payments"];
     let said = &service.instance;
@@ -172,6 +176,17 @@ fn an_agent_without_what_it_needs_cannot_start_and_says_why() {
     }
     let missing = Config::load(&PathBuf::from("/no/such/agent.toml"));
     assert!(missing.is_unusable && missing.problems[0].words.contains("cannot be read"));
+}
+
+#[test]
+fn a_certificate_goes_with_its_key() {
+    let agent = "controllers = [\"http://a:1\"]\nmachine = \"vm\"\n";
+    for (key, expected) in
+        [("cert_file", "agent.toml:3: cert_file: goes with key_file"), ("key_file", "give the certificate")]
+    {
+        let said = Files::new(&format!("{agent}{key} = \"x\"\n"), &[]).said();
+        assert!(said.len() == 1 && said[0].contains(expected), "{said:?}");
+    }
 }
 
 #[test]

@@ -103,7 +103,8 @@ impl Replica {
             (Arc::<Certificates>::default(), Readiness::default(), Arc::<Metrics>::default());
         let current = Current::new(certificates.clone(), readiness.gate("certificate"), metrics.clone());
         let keeper =
-            Keeper::new(store.clone(), SETTINGS, vec!["localhost".to_owned()], current, crate::testing::wall_s, || 0.5);
+            Keeper::new(store.clone(), SETTINGS, vec!["localhost".to_owned()], current, crate::testing::wall_s, || 0.5)
+                .vouching_for(Some(certificates.clients().clone()));
         Self { keeper, certificates, readiness, metrics }
     }
 
@@ -125,6 +126,7 @@ async fn replicas_agree_on_one_authority_and_write_it_once() {
     let by = one.look(START_S).await.expect("a leaf");
     assert_eq!(two.look(START_S).await.expect("a leaf"), by);
     assert_eq!(store.bundle(), by, "clients are told to trust it");
+    assert!(one.certificates.clients().ask(), "and may have certificates of it");
     assert_eq!(store.writes(), 2, "one Secret, one ConfigMap");
     assert!(one.readiness.is_ready());
     assert_eq!(one.metrics.leaf_expiry(), Some((START_S + 600) as f64));

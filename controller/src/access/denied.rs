@@ -7,8 +7,8 @@ use std::time::Duration;
 pub enum Denied {
     /// Nothing was shown.
     #[error(
-        "a bearer token is needed here: send `Authorization: Bearer TOKEN`; `kubectl create token NAME -n NAMESPACE` \
-         gives the token of a ServiceAccount"
+        "a bearer token or a client certificate is needed here: send `Authorization: Bearer TOKEN` (`kubectl create token \
+         NAME -n NAMESPACE` gives the token of a ServiceAccount), or show a certificate of an authority of clients (--client-ca)"
     )]
     NoCredential,
     /// What was shown is not known.
@@ -17,6 +17,9 @@ pub enum Denied {
          another cluster"
     )]
     Unknown(String),
+    /// A certificate that proves nothing.
+    #[error("the client certificate is not accepted: {0}")]
+    Certificate(String),
     /// A certificate that names nobody.
     #[error("the client certificate has no common name (CN), which would be the user; issue one that has")]
     Nameless,
@@ -57,7 +60,9 @@ impl Denied {
         match self {
             Self::Busy(_, after) => Some(*after),
             Self::Unavailable(_) => Some(Duration::from_secs(1)),
-            Self::NoCredential | Self::Unknown(_) | Self::Nameless | Self::Forbidden { .. } => None,
+            Self::NoCredential | Self::Unknown(_) | Self::Certificate(_) | Self::Nameless | Self::Forbidden { .. } => {
+                None
+            }
         }
     }
 }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use k8s_openapi::api::authentication::v1::UserInfo;
+use rollcall_xds::tls::date;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::denied::Denied;
 use super::memory::{Keys, Print};
 
 /// A user as the API server knows them. Cheap to clone.
@@ -36,14 +38,26 @@ impl Identity {
     }
 
     /// As the API server reads client certificates: the common name is the user, the organisations are the groups.
-    /// `None` when it has no common name, or cannot be read.
-    pub(super) fn of_certificate(der: &[u8], keys: &Keys) -> Option<Self> {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    /// It was good at the handshake, and may have expired since: `now_s` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// When it has no common name, cannot be read, or has expired.
+    pub(super) fn of_certificate(der: &[u8], keys: &Keys, now_s: i64) -> Result<Self, Denied> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Denied::Nameless)?;
+        let not_after_s = certificate.validity().not_after.timestamp();
+        if now_s > not_after_s {
+            return Err(Denied::Certificate(format!(
+                "it expired on {}; renew it, and connect again",
+                date(not_after_s)
+            )));
+        }
         let subject = certificate.subject();
-        let user = subject.iter_common_name().next()?.as_str().ok().filter(|name| !name.is_empty())?.to_owned();
+        let user =
+            subject.iter_common_name().next().and_then(|name| name.as_str().ok()).filter(|name| !name.is_empty());
+        let user = user.ok_or(Denied::Nameless)?.to_owned();
         let groups = subject.iter_organization().filter_map(|name| name.as_str().ok()).map(str::to_owned);
         let groups = groups.chain([AUTHENTICATED.to_owned()]).collect();
-        Some(Self::new(user, String::new(), groups, BTreeMap::new(), keys))
+        Ok(Self::new(user, String::new(), groups, BTreeMap::new(), keys))
     }
 
     fn new(user: String, uid: String, groups: Vec<String>, extra: BTreeMap<String, Vec<String>>, keys: &Keys) -> Self {

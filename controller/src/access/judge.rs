@@ -20,6 +20,7 @@ use super::review::{Absent, Reviewer};
 use super::right::Right;
 use super::token::{self, Claims};
 use crate::time::clock::Clock;
+use rollcall_xds::tls::Shown;
 
 #[cfg(test)]
 mod tests;
@@ -93,8 +94,23 @@ impl Access {
     pub async fn authenticate(&self, shown: Credential<'_>, peer: IpAddr) -> Result<Identity, Denied> {
         match shown {
             Credential::Token(token) => self.whose(token, peer).await,
-            Credential::Certificate(der) => Identity::of_certificate(der, &self.0.keys).ok_or(Denied::Nameless),
+            Credential::Certificate(der) => Identity::of_certificate(der, &self.0.keys, Clock::wall_s()),
         }
+    }
+
+    /// Who calls: by the value of an `Authorization` header (RFC 6750 §2.1) if there is one that gives a token, else by what
+    /// was shown in the handshake. Who shows both means the token.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`]; or when nothing was shown, or a certificate that proves nothing.
+    pub async fn caller(&self, authorization: Option<&str>, shown: &Shown, peer: IpAddr) -> Result<Identity, Denied> {
+        let credential = match (authorization.and_then(token::bearer), shown) {
+            (Some(token), _) => Credential::Token(token),
+            (None, Shown::Verified(certificate)) => Credential::Certificate(certificate),
+            (None, Shown::Refused(why)) => return Err(Denied::Certificate(why.to_string())),
+            (None, Shown::Nothing) => return Err(Denied::NoCredential),
+        };
+        self.authenticate(credential, peer).await
     }
 
     /// Whether they may do that.

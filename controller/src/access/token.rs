@@ -27,6 +27,12 @@ enum Audience {
     Several(Vec<String>),
 }
 
+/// The token of the value of an `Authorization` header (RFC 6750 §2.1).
+pub(super) fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+}
+
 // === impl Audience ===
 
 impl Default for Audience {

@@ -7,11 +7,17 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
+use rollcall_xds::tls::Shown;
 
 /// Says who an agent is.
 pub trait Admission: Send + Sync + 'static {
-    /// Who has this token, from this address. The words of a refusal say what to do.
-    fn identify<'a>(&'a self, token: &'a str, peer: IpAddr) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>>;
+    /// Who calls with this `Authorization` and this certificate, from this address. The words of a refusal say what to do.
+    fn identify<'a>(
+        &'a self,
+        authorization: Option<&'a str>,
+        shown: &'a Shown,
+        peer: IpAddr,
+    ) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>>;
 }
 
 /// Who an agent is.

@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
 use rollcall_health::beat;
+use rollcall_xds::tls::Shown;
 
 use super::admission::{Admission, Caller, Denial, Ears, Interval, Said, SaidHealth};
-use crate::access::{Access, Credential, Denied, Identity, Right};
+use crate::access::{Access, Denied, Identity, Right};
 use crate::beats::{Hearing, Refused};
 
 /// Somebody whom the API server knows.
@@ -21,15 +22,27 @@ struct Known {
 /// What RBAC has to allow: `create` of it, in the namespace, for the service's name.
 const RESOURCE: &str = "serviceregistrations/agent";
 
+/// Said to an agent that shows nothing.
+const NO_CREDENTIAL: &str = "no token and no certificate: give the agent the token of a ServiceAccount in token_file (kubectl create \
+                             token NAME), or a client certificate in cert_file and key_file";
+
 /// Who judges agents, and who hears them.
 pub fn others(access: &Access, hearing: &Hearing) -> (Arc<dyn Admission>, Arc<dyn Ears>) {
     (Arc::new(access.clone()), Arc::new(hearing.clone()))
 }
 
 impl Admission for Access {
-    fn identify<'a>(&'a self, token: &'a str, peer: IpAddr) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
+    fn identify<'a>(
+        &'a self,
+        authorization: Option<&'a str>,
+        shown: &'a Shown,
+        peer: IpAddr,
+    ) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
         Box::pin(async move {
-            let identity = self.authenticate(Credential::Token(token), peer).await?;
+            let identity = self.caller(authorization, shown, peer).await.map_err(|denied| match denied {
+                Denied::NoCredential => Denial::Refused(NO_CREDENTIAL.to_owned()),
+                denied => denied.into(),
+            })?;
             let known: Arc<dyn Caller> = Arc::new(Known { access: self.clone(), identity });
             Ok(known)
         })
@@ -53,9 +66,11 @@ impl Caller for Known {
 impl From<Denied> for Denial {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::NoCredential | Denied::Unknown(_) | Denied::Nameless | Denied::Forbidden { .. } => {
-                Self::Refused(denied.to_string())
-            }
+            Denied::NoCredential
+            | Denied::Unknown(_)
+            | Denied::Certificate(_)
+            | Denied::Nameless
+            | Denied::Forbidden { .. } => Self::Refused(denied.to_string()),
             Denied::Busy(..) | Denied::Unavailable(_) => Self::Unknown(denied.to_string()),
         }
     }

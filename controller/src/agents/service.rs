@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use rollcall_admin::LogRate;
 use rollcall_xds::proto::rollcall::v1::agents_server::{Agents, AgentsServer};
 use rollcall_xds::proto::rollcall::v1::{AgentReply, AgentReport};
+use rollcall_xds::tls::Shown;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -89,17 +90,11 @@ impl Service {
     }
 
     async fn identify(&self, request: &Request<Streaming<AgentReport>>) -> Result<Arc<dyn Caller>, Status> {
-        let token = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let token =
-            token.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim).filter(|token| !token.is_empty());
-        let Some(token) = token else {
-            return Err(Status::unauthenticated(
-                "no token: give the agent the token of a ServiceAccount in token_file (kubectl create token NAME)",
-            ));
-        };
+        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let shown = request.extensions().get::<Shown>().cloned().unwrap_or_default();
         // Without an address only in tests.
         let peer = request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        match self.0.admission.identify(token, peer).await {
+        match self.0.admission.identify(authorization, &shown, peer).await {
             Ok(caller) => Ok(caller),
             Err(Denial::Refused(words)) => Err(Status::unauthenticated(words)),
             Err(Denial::Unknown(words)) => Err(Status::unavailable(words)),

@@ -17,11 +17,13 @@ use tokio_util::task::TaskTracker;
 use super::connection::{self, Protocol};
 use super::metrics::Metrics;
 use super::respond::{Api, Peer};
+use rollcall_xds::tls::{Clients, Shown};
 
 /// The listener.
 pub(super) struct Listener {
     pub(super) tcp: TcpListener,
-    pub(super) tls: Option<TlsAcceptor>,
+    /// And who may show certificates there.
+    pub(super) tls: Option<(TlsAcceptor, Arc<Clients>)>,
     pub(super) connections_max: usize,
 }
 
@@ -80,7 +82,7 @@ impl Listener {
 async fn serve(
     stream: TcpStream,
     address: IpAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Arc<Clients>)>,
     (api, handshakes): (Arc<Api>, Arc<Semaphore>),
     stop: CancellationToken,
 ) {
@@ -88,8 +90,8 @@ async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY cannot be set");
     }
-    let Some(tls) = tls else {
-        let peer = Peer { address, certificate: None };
+    let Some((tls, clients)) = tls else {
+        let peer = Peer { address, shown: Shown::Nothing };
         let stream = Either::<TcpStream, tokio_rustls::server::TlsStream<TcpStream>>::Left(stream);
         return connection::serve(stream, Protocol::Http1, (api, peer), stop).await;
     };
@@ -108,8 +110,7 @@ async fn serve(
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    let certificate = session.peer_certificates().and_then(|chain| chain.first()).map(|own| Arc::from(&**own));
-    let peer = Peer { address, certificate };
+    let peer = Peer { address, shown: clients.shown(session) };
     connection::serve(Either::<TcpStream, _>::Right(stream), protocol, (api, peer), stop).await;
 }
 

@@ -79,8 +79,11 @@ pub fn start(
              --api-listen to a loopback address ({address} is none)"
         );
     }
-    let config = certificates.map(|certificates| certificates.server_config_for(&listener::PROTOCOLS)).transpose()?;
-    let tls = config.map(|config| TlsAcceptor::from(Arc::new(config)));
+    let tls = certificates.map(|certificates| {
+        let config = certificates.server_config_for(&listener::PROTOCOLS)?;
+        anyhow::Ok((TlsAcceptor::from(Arc::new(config)), Arc::clone(certificates.clients())))
+    });
+    let tls = tls.transpose()?;
     let metrics = Arc::new(metrics::Metrics::new(&routes));
     metrics.register(registry);
     let places = Semaphore::new(respond::REQUESTS_MAX);

@@ -135,7 +135,9 @@ impl Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let kind = match denied {
-            Denied::NoCredential | Denied::Unknown(_) | Denied::Nameless => Kind::Unauthenticated,
+            Denied::NoCredential | Denied::Unknown(_) | Denied::Certificate(_) | Denied::Nameless => {
+                Kind::Unauthenticated
+            }
             Denied::Forbidden { .. } => Kind::Forbidden,
             Denied::Busy(..) => Kind::TooManyRequests,
             Denied::Unavailable(_) => Kind::Unavailable,

@@ -9,6 +9,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use rollcall_xds::tls::Shown;
 use tokio::sync::Semaphore;
 
 use super::answer::Answer;
@@ -17,7 +18,7 @@ use super::metrics::Metrics;
 use super::problem::{Kind, Problem};
 use super::query::Query;
 use super::routes::{Admits, Found, Reply, Route, Routes};
-use crate::access::{Access, Credential, Denied, Identity, Right};
+use crate::access::{Access, Denied, Identity, Right};
 
 /// What answers requests, whatever connection they come by.
 #[derive(Debug)]
@@ -32,8 +33,8 @@ pub(super) struct Api {
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) address: IpAddr,
-    /// What the handshake has verified (DER).
-    pub(super) certificate: Option<Arc<[u8]>>,
+    /// In the handshake.
+    pub(super) shown: Shown,
 }
 
 /// Requests at a time, those that wait for a change included.
@@ -91,14 +92,9 @@ impl Api {
         Ok((route.handler())(Ask { names, query, headers: parts.headers, body, who, peer: peer.address }))
     }
 
-    /// A token goes before a certificate: who shows both means the token.
     async fn who(&self, headers: &HeaderMap, peer: &Peer) -> Result<Identity, Denied> {
-        let credential = match (bearer(headers), &peer.certificate) {
-            (Some(token), _) => Credential::Token(token),
-            (None, Some(certificate)) => Credential::Certificate(certificate),
-            (None, None) => return Err(Denied::NoCredential),
-        };
-        self.access.authenticate(credential, peer.address).await
+        let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.access.caller(authorization, &peer.shown, peer.address).await
     }
 }
 
@@ -120,10 +116,4 @@ async fn read(body: Incoming, route: &Route) -> Result<Bytes, Problem> {
             Err(Problem::new(Kind::RequestTimeout, detail))
         }
     }
-}
-
-/// RFC 6750 §2.1.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    Some(token.trim()).filter(|token| scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
 }

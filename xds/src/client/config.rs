@@ -11,7 +11,10 @@ use tokio::sync::watch;
 use tonic::transport::Endpoint;
 
 use super::dial::Dialer;
-use crate::{resource::ResourceType, tls::Fingerprint};
+use crate::{
+    resource::ResourceType,
+    tls::{Fingerprint, Own},
+};
 
 /// How to reach a catalog, and what to read of it.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Config {
     /// The authorities that may have signed the certificates of the servers, as PEM. Needed for `https` alone; read at
     /// each connect, so it may appear later and may change.
     pub ca_file: Option<PathBuf>,
+    /// What is shown to servers that `ca_file` vouches for and that ask for a certificate.
+    pub own: Option<Own>,
     /// The name that the certificates must be for in place of the host, where servers are reached by an address that
     /// nobody knew when the certificates were made.
     pub server_name: Option<String>,
@@ -111,6 +116,7 @@ impl Config {
             servers,
             further: watch::channel(Vec::new()).1,
             ca_file: None,
+            own: None,
             pins: None,
             credential: None,
             server_name: None,

@@ -86,7 +86,7 @@ impl Dialer {
                 Some(Tls::new(name, Trusted::Pins(pins.clone())).map_err(|reason| bad(&reason))?)
             }
             (Some("https"), Some(path), None) => {
-                let trust = Trusted::Bundle(Arc::new(Trust::new(path.clone())));
+                let trust = Trusted::Bundle(Arc::new(Trust::new(path.clone(), config.own.clone())));
                 Some(Tls::new(name, trust).map_err(|reason| bad(&reason))?)
             }
             (Some("https"), None, None) => return Err(ConfigError::NoBundle { server: server.into() }),

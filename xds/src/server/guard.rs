@@ -19,6 +19,7 @@ use super::{
     budget::{Budget, Peer},
     metrics::{Metrics, Refusal},
 };
+use crate::tls::Arrival;
 
 /// Puts a [`Guard`] around every service of a transport.
 #[derive(Clone, Debug)]
@@ -83,6 +84,10 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        if let Some(Arrival { tcp, shown }) = request.extensions_mut().remove() {
+            request.extensions_mut().insert(tcp);
+            request.extensions_mut().insert(shown);
+        }
         let peer = self.layer.peer(&request);
         if let Some(words) = refusal(request.uri().path()) {
             let status = self.layer.refuse(words, request.uri().path(), Some(peer.address()));

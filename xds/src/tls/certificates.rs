@@ -9,17 +9,28 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-use super::Identity;
+use super::{Clients, Identity, clients::Asking};
 
 /// The identity that new connections are given. Open connections go on with the one they began with.
 #[derive(Default)]
 pub struct Certificates {
     current: ArcSwapOption<Identity>,
+    clients: Arc<Clients>,
 }
 
 // === impl Certificates ===
 
 impl Certificates {
+    /// None yet, of a server that asks its clients for certificates of these authorities.
+    pub fn asking(clients: Arc<Clients>) -> Self {
+        Self { current: ArcSwapOption::empty(), clients }
+    }
+
+    /// Whose certificates clients may show.
+    pub fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+
     /// From now on, new connections get this one.
     pub fn set(&self, identity: Identity) {
         self.current.store(Some(Arc::new(identity)));
@@ -48,7 +59,7 @@ impl Certificates {
     pub fn server_config_for(self: &Arc<Self>, protocols: &[&[u8]]) -> Result<ServerConfig, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(super::provider())
             .with_protocol_versions(&super::VERSIONS)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(Asking::new(Arc::clone(&self.clients)))
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.session_storage = Arc::new(NoServerSessionStorage {});

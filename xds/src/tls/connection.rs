@@ -16,7 +16,7 @@ use tokio::{
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::{
-    Failure, Io, Metrics,
+    Failure, Io, Metrics, Shown,
     frames::{Frames, Stock},
 };
 
@@ -28,12 +28,24 @@ mod tests;
 #[derive(Debug)]
 pub struct Connection {
     io: Io,
+    shown: Shown,
     preface: Option<Preface>,
     received: Frames,
     sent: Frames,
     stock: Stock,
     metrics: Arc<Metrics>,
     _place: OwnedSemaphorePermit,
+}
+
+/// Who is at the other end of a connection: an extension of each of its requests, in whose place [`Guard`] puts its parts.
+///
+/// [`Guard`]: crate::server::Guard
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Its address.
+    pub tcp: TcpConnectInfo,
+    /// Its certificate.
+    pub shown: Shown,
 }
 
 /// What the client has yet to send. Only after it do HTTP/2's pings find out whether there is anybody at all.
@@ -52,11 +64,16 @@ const PREFACE_BYTES: usize = 24;
 
 impl Connection {
     /// Fails to be read when the client's preface has not come after `timeout`.
-    pub(super) fn new(io: Io, place: OwnedSemaphorePermit, timeout: Duration, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        (io, shown): (Io, Shown),
+        place: OwnedSemaphorePermit,
+        timeout: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let late = Box::pin(sleep(timeout));
         let preface = Preface { bytes_left: PREFACE_BYTES, late, timeout, metrics: Arc::clone(&metrics) };
         let (received, sent) = (Frames::after(PREFACE_BYTES as u32), Frames::after(0));
-        Self { io, preface: Some(preface), received, sent, stock: Stock::new(), metrics, _place: place }
+        Self { io, shown, preface: Some(preface), received, sent, stock: Stock::new(), metrics, _place: place }
     }
 
     fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -127,10 +144,10 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Arrival;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.io.tcp().connect_info()
+    fn connect_info(&self) -> Arrival {
+        Arrival { tcp: self.io.tcp().connect_info(), shown: self.shown.clone() }
     }
 }
 

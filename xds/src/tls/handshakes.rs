@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsStream, rustls};
 
-use super::{Certificates, Failure, Io, Metrics, incoming::Accepted};
+use super::{Certificates, Failure, Io, Metrics, Shown, incoming::Accepted};
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +47,7 @@ pub(super) struct Handshakes {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) io: Io,
+    pub(super) shown: Shown,
     pub(super) place: OwnedSemaphorePermit,
 }
 
@@ -73,7 +74,10 @@ impl Acceptor {
         let Accepted { tcp, peer, place } = accepted;
         let tls = TlsAcceptor::from(Arc::clone(&self.config)).accept(tcp);
         let (reason, error) = match timeout(self.limits.timeout, tls).await {
-            Ok(Ok(tls)) => return Some(Done { io: Io::Tls(Box::new(TlsStream::Server(tls))), place }),
+            Ok(Ok(tls)) => {
+                let shown = self.certificates.clients().shown(tls.get_ref().1);
+                return Some(Done { io: Io::Tls(Box::new(TlsStream::Server(tls))), shown, place });
+            }
             Ok(Err(error)) => (self.reason(&error), error.to_string()),
             Err(_) => (Failure::Timeout, format!("not done within {:?}", self.limits.timeout)),
         };

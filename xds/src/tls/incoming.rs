@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    Acceptor, Connection, Failure, Io, Metrics,
+    Acceptor, Connection, Failure, Io, Metrics, Shown,
     handshakes::{Done, Handshakes},
 };
 use crate::{rate::Rate, server};
@@ -112,14 +112,14 @@ impl Incoming {
         let Some(handshakes) = handshakes else {
             loop {
                 if let Some(Accepted { tcp, place, .. }) = door.admit(listener.accept().await).await {
-                    return door.connection(Io::Plain(tcp), place);
+                    return door.connection(Io::Plain(tcp), Shown::Nothing, place);
                 }
             }
         };
         loop {
             tokio::select! {
-                done = handshakes.next() => if let Some(Done { io, place }) = done {
-                    return door.connection(io, place);
+                done = handshakes.next() => if let Some(Done { io, shown, place }) = done {
+                    return door.connection(io, shown, place);
                 },
                 accepted = listener.accept(), if !handshakes.is_full() => {
                     if let Some(accepted) = door.admit(accepted).await {
@@ -161,8 +161,8 @@ impl Door {
         Some(Accepted { tcp, peer, place })
     }
 
-    fn connection(&self, io: Io, place: OwnedSemaphorePermit) -> Connection {
-        Connection::new(io, place, self.bounds.preface_timeout, Arc::clone(&self.metrics))
+    fn connection(&self, io: Io, shown: Shown, place: OwnedSemaphorePermit) -> Connection {
+        Connection::new((io, shown), place, self.bounds.preface_timeout, Arc::clone(&self.metrics))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -10,8 +10,11 @@ use tokio::{fs::File, io::AsyncReadExt};
 use tokio_rustls::rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    sign::SingleCertAndKey,
 };
+
+use super::Identity;
 
 #[cfg(test)]
 mod tests;
@@ -21,13 +24,31 @@ mod tests;
 #[derive(Debug)]
 pub(crate) struct Trust {
     path: PathBuf,
+    own: Option<Own>,
     known: Mutex<Known>,
 }
 
-#[derive(Debug, Default)]
+/// The files of the certificate that a client shows to servers that ask for one, and of its key, as PEM. Read at each connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The chain, the client's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What the files hold.
+#[derive(PartialEq, Eq)]
+struct Content {
+    bundle: Vec<u8>,
+    /// Certificate and key.
+    own: Option<[Vec<u8>; 2]>,
+}
+
+#[derive(Default)]
 struct Known {
     /// The last good content, and what came of it.
-    last: Option<(Vec<u8>, Arc<ClientConfig>)>,
+    last: Option<(Content, Arc<ClientConfig>)>,
     /// What is wrong with the file, so that a fault that lasts is not said at each connect.
     fault: Option<String>,
 }
@@ -39,8 +60,8 @@ const BUNDLE_BYTES_MAX: u64 = 1 << 20;
 
 impl Trust {
     /// Nothing is read yet: the file may come later.
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, known: Mutex::default() }
+    pub(crate) fn new(path: PathBuf, own: Option<Own>) -> Self {
+        Self { path, own, known: Mutex::default() }
     }
 
     /// For people.
@@ -53,19 +74,21 @@ impl Trust {
     /// # Errors
     /// When it has never been good, in words that name the remedy.
     pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        let read = self.read().await.map_err(|error| self.unread(&error));
+        let read = self.content().await;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match read.and_then(|pem| known.take_up(pem).map_err(|reason| self.unusable(&reason))) {
+        match read.and_then(|content| known.take_up(content, self)) {
             Ok(config) => Ok(config),
             Err(reason) => known.without(reason),
         }
     }
 
-    async fn read(&self) -> io::Result<Vec<u8>> {
-        let mut pem = Vec::new();
-        let file = File::open(&self.path).await?;
-        file.take(BUNDLE_BYTES_MAX).read_to_end(&mut pem).await?;
-        Ok(pem)
+    async fn content(&self) -> Result<Content, String> {
+        let bundle = read(&self.path).await.map_err(|error| self.unread(&error))?;
+        let own = match &self.own {
+            Some(Own { certificate, key }) => Some([own_file(certificate).await?, own_file(key).await?]),
+            None => None,
+        };
+        Ok(Content { bundle, own })
     }
 
     fn unread(&self, error: &io::Error) -> String {
@@ -79,21 +102,53 @@ impl Trust {
         }
     }
 
+    fn own(&self, [certificate, key]: &[Vec<u8>; 2]) -> Result<Identity, String> {
+        let now_s = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        Identity::from_pem(certificate, key, now_s).map_err(|error| {
+            let files = self.own.iter().map(|own| format!("{}, {}", own.certificate.display(), own.key.display()));
+            format!("the client certificate cannot be used ({}): {error}", files.collect::<String>())
+        })
+    }
+
     fn unusable(&self, reason: &str) -> String {
         let path = self.path();
         format!("the bundle {path} cannot be used: {reason}; give certificates of authorities as PEM, such as ca.crt")
     }
 }
 
+async fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut pem = Vec::new();
+    let file = File::open(path).await?;
+    file.take(BUNDLE_BYTES_MAX).read_to_end(&mut pem).await?;
+    Ok(pem)
+}
+
+async fn own_file(path: &Path) -> Result<Vec<u8>, String> {
+    read(path).await.map_err(|error| {
+        let path = path.display();
+        format!("the client certificate or key {path} cannot be read: {error}; put it there, readable for this process")
+    })
+}
+
 // === impl Known ===
 
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
 impl Known {
-    fn take_up(&mut self, pem: Vec<u8>) -> Result<Arc<ClientConfig>, String> {
+    fn take_up(&mut self, content: Content, of: &Trust) -> Result<Arc<ClientConfig>, String> {
         let config = match &self.last {
-            Some((known, config)) if *known == pem => Arc::clone(config),
-            _ => Arc::new(config(roots(&pem)?)?),
+            Some((known, config)) if *known == content => Arc::clone(config),
+            _ => {
+                let roots = roots(&content.bundle).map_err(|reason| of.unusable(&reason))?;
+                let own = content.own.as_ref().map(|pair| of.own(pair)).transpose()?;
+                Arc::new(config(roots, own).map_err(|reason| of.unusable(&reason))?)
+            }
         };
-        self.last = Some((pem, Arc::clone(&config)));
+        self.last = Some((content, Arc::clone(&config)));
         self.fault = None;
         Ok(config)
     }
@@ -103,7 +158,7 @@ impl Known {
         let Some((_, config)) = &self.last else { return Err(reason) };
         let config = Arc::clone(config);
         if self.is_new(&reason) {
-            tracing::warn!(reason, "going on with the bundle that was there before");
+            tracing::warn!(reason, "going on with the certificates that were there before");
             self.fault = Some(reason);
         }
         Ok(config)
@@ -115,7 +170,7 @@ impl Known {
 }
 
 /// A certificate that is in order but of no use as an authority is left out, as long as there is another.
-fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
+pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let mut problem = "it holds no PEM block CERTIFICATE".to_owned();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -128,12 +183,15 @@ fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
 }
 
 /// Sessions are not resumed: the certificate is looked at each time, by the bundle of that time.
-fn config(roots: RootCertStore) -> Result<ClientConfig, String> {
-    let mut config = ClientConfig::builder_with_provider(super::provider())
+fn config(roots: RootCertStore, own: Option<Identity>) -> Result<ClientConfig, String> {
+    let config = ClientConfig::builder_with_provider(super::provider())
         .with_protocol_versions(&super::VERSIONS)
         .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match own {
+        Some(own) => config.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((**own.certified()).clone()))),
+        None => config.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![super::ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)

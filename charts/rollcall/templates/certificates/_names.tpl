@@ -66,3 +66,23 @@ secret:
   - key: {{ ternary "ca.crt" $bundle.key $own }}
     path: ca.crt
 {{- end }}
+
+{{/* The volume of the authorities of client certificates; empty if none are named. */}}
+{{- define "rollcall.certificates.clientCa" -}}
+{{- $ca := .Values.certificates.clientCa }}
+{{- if $ca.secretName -}}
+secret:
+  secretName: {{ $ca.secretName }}
+  optional: true
+  items:
+  - key: {{ $ca.key }}
+    path: ca.crt
+{{- else if $ca.configMapName -}}
+configMap:
+  name: {{ $ca.configMapName }}
+  optional: true
+  items:
+  - key: {{ $ca.key }}
+    path: ca.crt
+{{- end }}
+{{- end }}

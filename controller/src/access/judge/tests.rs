@@ -140,6 +140,20 @@ async fn a_client_certificate_is_its_common_name_and_its_organisations() {
     let who = access.authenticate(Credential::Certificate(certificate.der()), PEER).await.expect("named");
     assert_eq!((who.user(), who.groups()), ("vm-1", &["machines".to_owned(), AUTHENTICATED.to_owned()][..]));
     assert_eq!(who.to_string(), "user vm-1");
+
+    let shown = Shown::Verified(std::sync::Arc::from(&**certificate.der()));
+    assert_eq!(access.caller(None, &shown, PEER).await.expect("known by it").user(), "vm-1");
+    assert_eq!(access.caller(Some("Bearer good"), &shown, PEER).await.expect("a token goes first").user(), AGENT);
+    let refused = Shown::Refused("it expired".into());
+    let said = access.caller(None, &refused, PEER).await.expect_err("refused").to_string();
+    assert_eq!(said, "the client certificate is not accepted: it expired");
+    access.caller(Some("Bearer good"), &refused, PEER).await.expect("a token stands by itself");
+    assert_eq!(access.caller(Some("Basic x"), &Shown::Nothing, PEER).await, Err(Denied::NoCredential));
+
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let certificate = params.self_signed(&key).expect("signed");
+    let said = access.authenticate(Credential::Certificate(certificate.der()), PEER).await.expect_err("too late");
+    assert!(said.to_string().contains("expired on Jan  1"), "it may run out on an open connection: {said}");
 }
 
 const AUTHENTICATED: &str = "system:authenticated";

@@ -10,6 +10,7 @@ use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
 use rollcall_fake_api::{FakeApi, Refusal as ApiRefusal};
 use rollcall_xds::proto::rollcall::v1 as wire;
+use rollcall_xds::tls::Shown;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,12 @@ struct Doorman {
 }
 
 impl Admission for Doorman {
-    fn identify<'a>(&'a self, _: &'a str, _: IpAddr) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
+    fn identify<'a>(
+        &'a self,
+        _: Option<&'a str>,
+        _: &'a Shown,
+        _: IpAddr,
+    ) -> BoxFuture<'a, Result<Arc<dyn Caller>, Denial>> {
         let caller: Arc<dyn Caller> = Arc::new(self.clone());
         Box::pin(std::future::ready(Ok(caller)))
     }

@@ -14,7 +14,7 @@ async fn connection(timeout: Duration, metrics: &Arc<Metrics>) -> (TcpStream, Co
     let client = TcpStream::connect(listener.local_addr().expect("is bound")).await.expect("a connection");
     let (server, _) = listener.accept().await.expect("a connection");
     let place = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a place");
-    (client, Connection::new(Io::Plain(server), place, timeout, metrics.clone()))
+    (client, Connection::new((Io::Plain(server), Shown::Nothing), place, timeout, metrics.clone()))
 }
 
 #[tokio::test]

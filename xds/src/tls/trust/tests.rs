@@ -24,7 +24,7 @@ fn authority() -> String {
 async fn a_bundle_is_taken_up_when_its_content_changed_and_only_then() {
     let file = File(std::env::temp_dir().join(format!("rollcall-trust-{}.crt", std::process::id())));
     let write = |pem: &str| std::fs::write(&file.0, pem).expect("the file can be written");
-    let trust = Trust::new(file.0.clone());
+    let trust = Trust::new(file.0.clone(), None);
     let said = trust.config().await.expect_err("no file");
     assert!(said.starts_with(&format!("no file {} yet", trust.path())), "{said}");
     let (one, two) = (authority(), authority());
@@ -40,7 +40,7 @@ async fn a_bundle_is_taken_up_when_its_content_changed_and_only_then() {
 async fn a_bundle_that_is_gone_or_broken_takes_nothing_from_what_was_known() {
     let file = File(std::env::temp_dir().join(format!("rollcall-trust-kept-{}.crt", std::process::id())));
     let write = |pem: &str| std::fs::write(&file.0, pem).expect("the file can be written");
-    let (trust, pem) = (Trust::new(file.0.clone()), authority());
+    let (trust, pem) = (Trust::new(file.0.clone(), None), authority());
     write("not PEM");
     let said = trust.config().await.expect_err("nothing is known");
     assert!(said.contains("cannot be used: it holds no PEM block CERTIFICATE"), "{said}");
@@ -58,13 +58,14 @@ async fn a_bundle_that_is_gone_or_broken_takes_nothing_from_what_was_known() {
 
 #[tokio::test]
 async fn a_fault_of_the_bundle_is_said_once() {
-    let mut known = Known::default();
+    let (mut known, trust) = (Known::default(), Trust::new("ca.crt".into(), None));
     known.without("gone".to_owned()).expect_err("nothing is known");
     let pem = authority().into_bytes();
-    known.take_up(pem.clone()).expect("a bundle");
+    let content = || Content { bundle: pem.clone(), own: None };
+    known.take_up(content(), &trust).expect("a bundle");
     assert!(known.is_new("gone"));
     known.without("gone".to_owned()).expect("what was known");
     assert!(!known.is_new("gone") && known.is_new("empty"));
-    known.take_up(pem).expect("a bundle");
+    known.take_up(content(), &trust).expect("a bundle");
     assert!(known.is_new("gone"), "it was good in between");
 }
