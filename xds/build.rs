@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/rollcall/v1/agents.proto",
         "proto/rollcall/v1/beats.proto",
         "proto/rollcall/v1/catalog.proto",
+        "proto/rollcall/v1/federation.proto",
         "proto/rollcall/v1/replicas.proto",
         "proto/envoy/service/cluster/v3/cluster.proto",
         "proto/envoy/service/discovery/v3/discovery.proto",

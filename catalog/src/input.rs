@@ -27,13 +27,16 @@ pub struct Origin {
     pub name: Name,
 }
 
-/// Kinds of origin, in order of precedence: own pods, then registrations. A Service contributes no endpoint.
+/// Kinds of origin, in order of precedence: own pods, then registrations, then other clusters. A Service contributes no
+/// endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OriginKind {
     /// An EndpointSlice of this cluster that Rollcall did not write.
     EndpointSlice,
     /// A ServiceRegistration.
     ServiceRegistration,
+    /// What another cluster exports, under the name of the service.
+    Import,
     /// The Service itself, where it says something that cannot be used.
     Service,
 }
@@ -279,6 +282,7 @@ impl fmt::Display for OriginKind {
         f.write_str(match self {
             Self::EndpointSlice => "EndpointSlice",
             Self::ServiceRegistration => "ServiceRegistration",
+            Self::Import => "Import",
             Self::Service => "Service",
         })
     }

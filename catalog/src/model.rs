@@ -114,6 +114,13 @@ pub enum HealthSource {
     Verdict,
     /// An operator has taken it out, with the reason given.
     Maintenance(Name),
+    /// The cluster that it is imported from has decided.
+    Imported {
+        /// As that cluster sees it.
+        health: Health,
+        /// When that cluster fell silent, in milliseconds since the epoch: what it said is kept, and called last.
+        suspect_since_ms: Option<i64>,
+    },
 }
 
 /// A pod as an EndpointSlice names it.

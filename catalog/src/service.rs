@@ -30,6 +30,8 @@ pub struct Service {
     pub excluded: Arc<[Excluded]>,
     /// The registrations that speak of it, in order of precedence.
     pub registrations: Arc<[Registered]>,
+    /// Another cluster exports it, and its endpoints are taken in.
+    pub imported: bool,
     /// The policy in force.
     pub policy: Arc<Policy>,
     /// Endpoints that are kept callable although they left: too many went at once (see [`Policy::removal`]).
@@ -192,10 +194,10 @@ impl Counts {
 // === impl Service ===
 
 impl Service {
-    /// Whether it exists: by a Kubernetes Service or by a registration. What exists through EndpointSlices alone is known
+    /// Whether it exists: by a Kubernetes Service, by a registration or by another cluster. What exists through EndpointSlices alone is known
     /// and explained, and callers are told nothing of it.
     pub fn exists(&self) -> bool {
-        self.facts.is_some() || !self.registrations.is_empty()
+        self.facts.is_some() || !self.registrations.is_empty() || self.imported
     }
 
     /// The bucket count of its endpoints.

@@ -29,6 +29,8 @@ pub enum SourceKind {
     Leases,
     /// Another cluster, by its link.
     Clusters,
+    /// What this cluster tells others.
+    ServiceExports,
     /// A registry elsewhere.
     Registries,
 }
@@ -49,7 +51,7 @@ impl SourceKind {
 
     /// Whether the catalog is made without it on an API server that does not serve it.
     pub fn is_optional(self) -> bool {
-        self == Self::ServiceCidrs || self == Self::Policies
+        matches!(self, Self::ServiceCidrs | Self::Policies | Self::Clusters | Self::ServiceExports)
     }
 
     /// Its resource name in the API.
@@ -65,6 +67,7 @@ impl SourceKind {
             Self::CatalogEntries => "catalogentries",
             Self::Leases => "leases",
             Self::Clusters => "clusterlinks",
+            Self::ServiceExports => "serviceexports",
             Self::Registries => "externalregistries",
         }
     }

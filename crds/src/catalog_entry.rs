@@ -200,6 +200,8 @@ pub enum OriginKind {
     EndpointSlice,
     /// A registration.
     ServiceRegistration,
+    /// Another cluster that this one is linked to.
+    Import,
     /// A word of a newer version.
     #[default]
     #[serde(other)]

@@ -5,6 +5,8 @@
 //! | [`ServiceRegistration`] | users: spec; Rollcall: status | [`registration`], [`check`], [`heartbeat`], [`status`] |
 //! | [`DiscoveryPolicy`] | users: spec; Rollcall: status | [`policy`] |
 //! | [`CatalogEntry`] | Rollcall | [`catalog_entry`] |
+//! | [`ClusterLink`] | users: spec; Rollcall: status | [`link`], [`link_status`] |
+//! | [`ServiceExport`] (of the Multi-Cluster Services API) | users: spec; Rollcall: status | [`service_export`] |
 //!
 //! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
 //! (`cargo xtask generate`, a test fails on drift), CEL rules included, so that the API server refuses a bad object with
@@ -31,9 +33,12 @@ pub mod conditions;
 pub mod duration;
 pub mod health;
 pub mod heartbeat;
+pub mod link;
+pub mod link_status;
 pub mod policy;
 pub mod registration;
 mod schema;
+pub mod service_export;
 pub mod status;
 pub mod time_to_evict;
 
@@ -50,6 +55,8 @@ pub use check::{CheckKind, CheckSpec, InitialStatus};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use heartbeat::{HeartbeatSpec, PhiSpec};
+pub use link::{ClusterLink, ClusterLinkSpec, ImportSpec, LinkLimits, ThenWhenSilent, WhenSilent};
+pub use link_status::{ClusterLinkStatus, LinkCounts, LinkState};
 pub use policy::{
     ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, DiscoveryPolicyStatus, GovernedService,
     GuardScope, GuardSpec, MachineMaintenance, PolicyInForce, PolicyTarget, StalenessSpec, WhenStale,
@@ -57,6 +64,7 @@ pub use policy::{
 pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };
+pub use service_export::{ServiceExport, ServiceExportSpec, ServiceExportStatus};
 pub use status::{CheckStatus, EndpointStatus, FlapStatus, ServiceRegistrationStatus};
 pub use time_to_evict::TimeToEvict;
 

@@ -5,14 +5,20 @@ use std::{env, fs};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use rollcall_crds::{CatalogEntry, DiscoveryPolicy, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, ClusterLink, DiscoveryPolicy, ServiceExport, ServiceRegistration};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds")
 }
 
-fn definitions() -> [CustomResourceDefinition; 3] {
-    [CatalogEntry::crd(), DiscoveryPolicy::crd(), ServiceRegistration::crd()]
+fn definitions() -> [CustomResourceDefinition; 5] {
+    [
+        CatalogEntry::crd(),
+        ClusterLink::crd(),
+        DiscoveryPolicy::crd(),
+        ServiceExport::definition(),
+        ServiceRegistration::crd(),
+    ]
 }
 
 /// What the file of a definition must hold.

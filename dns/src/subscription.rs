@@ -198,7 +198,10 @@ fn kind(ty: ResourceType) -> Option<ResourceKind> {
         | ResourceType::Verdicts
         | ResourceType::Doubt
         | ResourceType::Testimony
-        | ResourceType::Beats => None,
+        | ResourceType::Beats
+        | ResourceType::Exporter
+        | ResourceType::ExportedService
+        | ResourceType::ExportedBucket => None,
     }
 }
 

@@ -21,4 +21,6 @@ pub enum Serves {
     Only(ResourceType),
     /// What replicas tell each other.
     Replicas,
+    /// What clusters tell each other.
+    Clusters,
 }

@@ -16,9 +16,9 @@
 //! are not read are bounded for each stream, each address and all together ([`Memory`]); a request that has begun must come to
 //! its end in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use futures::stream::BoxStream;
+use futures::{future::BoxFuture, stream::BoxStream};
 use tokio::sync::{Semaphore, watch};
 use tonic::{Request, Response, Status, Streaming, transport::server::Router};
 use tower_layer::{Identity, Stack};
@@ -82,6 +82,22 @@ pub struct BetweenReplicas {
 /// What a stream tells its client.
 type Responses<F> = BoxStream<'static, Result<<F as Front>::Response, Status>>;
 
+/// Streams of other clusters, which are given what this one exports to them and nothing else.
+#[derive(Clone)]
+pub struct BetweenClusters(pub Arc<dyn Admits>);
+
+/// Says what another cluster is given.
+pub trait Admits: Send + Sync + 'static {
+    /// What whoever shows this token, from this address, may see. The stream ends when the sender of it is dropped.
+    ///
+    /// # Errors
+    /// When they may see nothing, in words for the one who made the link.
+    fn admit<'a>(&'a self, token: &'a str, peer: Option<IpAddr>) -> BoxFuture<'a, Result<Snapshots, Status>>;
+}
+
+/// The key of the metadata in which another cluster shows its token.
+pub const CLUSTER_KEY: &str = "rollcall-cluster";
+
 /// The key of the metadata in which a replica proves that it is one.
 pub const REPLICA_KEY: &str = "rollcall-replica";
 
@@ -96,6 +112,7 @@ pub struct Server {
     budget: Arc<Budget>,
     views: Views,
     replicas: Option<BetweenReplicas>,
+    clusters: Option<BetweenClusters>,
     draining: watch::Sender<bool>,
 }
 
@@ -104,6 +121,14 @@ pub struct Server {
 impl std::fmt::Debug for BetweenReplicas {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BetweenReplicas").finish_non_exhaustive()
+    }
+}
+
+// === impl BetweenClusters ===
+
+impl std::fmt::Debug for BetweenClusters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BetweenClusters").finish_non_exhaustive()
     }
 }
 
@@ -147,9 +172,8 @@ impl Server {
     pub fn new(snapshots: Snapshots, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
         let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
-        let (views, replicas, draining) = (Views::plain(), None, watch::Sender::new(false));
-        let clients = Arc::default();
-        Self { snapshots, limits, metrics, streams, clients, budget, views, replicas, draining }
+        let (views, draining, clients) = (Views::plain(), watch::Sender::new(false), Arc::default());
+        Self { snapshots, limits, metrics, streams, clients, budget, views, replicas: None, clusters: None, draining }
     }
 
     /// With these views: not everybody sees everything, or not alike.
@@ -167,6 +191,12 @@ impl Server {
     #[must_use]
     pub fn between(self, replicas: BetweenReplicas) -> Self {
         Self { replicas: Some(replicas), ..self }
+    }
+
+    /// And other clusters are given what is exported to them.
+    #[must_use]
+    pub fn exporting(self, clusters: BetweenClusters) -> Self {
+        Self { clusters: Some(clusters), ..self }
     }
 
     /// A router with these services alone, on the transport of [`Self::transport`] and behind a [`GuardLayer`].
@@ -197,8 +227,20 @@ impl Server {
         self.draining.send_replace(true);
     }
 
-    /// What a call is to be given: as a replica, if it says that it is one and proves it.
-    fn given(&self, metadata: &tonic::metadata::MetadataMap) -> Result<(Snapshots, Views, Serves), Status> {
+    /// What a call is to be given: as another cluster, or as a replica, if it says that it is one and proves it.
+    async fn given<T>(&self, request: &Request<T>) -> Result<(Snapshots, Views, Serves), Status> {
+        let metadata = request.metadata();
+        if let Some(token) = metadata.get(CLUSTER_KEY) {
+            let clusters = self.clusters.as_ref().ok_or_else(|| {
+                Status::failed_precondition(
+                    "this cluster exports nothing to others; give its controller --cluster-id (federation.enabled)",
+                )
+            })?;
+            let token = token.to_str().map_err(|_| Status::unauthenticated("the token has bytes that no token has"))?;
+            let peer = request.remote_addr().map(|peer| peer.ip());
+            let snapshots = clusters.0.admit(token, peer).await?;
+            return Ok((snapshots, Views::plain(), Serves::Clusters));
+        }
         let Some(proof) = metadata.get(REPLICA_KEY) else {
             return Ok((self.snapshots.clone(), self.views.clone(), Serves::Catalog));
         };
@@ -239,7 +281,7 @@ impl Server {
                 "{limit} streams are open, which is this replica's limit; connect to another replica"
             )));
         };
-        let (snapshots, views, serves) = self.given(request.metadata()).inspect_err(|_| self.metrics.refused())?;
+        let (snapshots, views, serves) = self.given(&request).await.inspect_err(|_| self.metrics.refused())?;
         let serves = only.map_or(serves, Serves::Only);
         let snapshot = self.synced(snapshots.clone()).await.inspect_err(|_| self.metrics.refused())?;
         let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| self.budget.nobody());

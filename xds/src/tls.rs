@@ -50,7 +50,7 @@ pub use self::{
 pub(crate) use self::{
     io::Io,
     pin::pinned,
-    trust::Trust,
+    trust::{Trust, given},
     words::{SPEAKS_TLS, handshake_failed},
 };
 

@@ -60,7 +60,7 @@ fn sources(origin: &Origin) -> [SourceId; 2] {
     let kind = match (&origin.place, origin.kind) {
         (Place::Here, OriginKind::EndpointSlice) => SourceKind::EndpointSlices,
         (Place::Here, OriginKind::Service) => SourceKind::Services,
-        (Place::Here, OriginKind::ServiceRegistration) => SourceKind::ServiceRegistrations,
+        (Place::Here, OriginKind::ServiceRegistration | OriginKind::Import) => SourceKind::ServiceRegistrations,
         (Place::Cluster(_), _) => SourceKind::Clusters,
         (Place::Registry(_), _) => SourceKind::Registries,
     };

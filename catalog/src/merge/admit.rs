@@ -16,7 +16,7 @@ impl<L: Lookup> Context<'_, L> {
             // The slices of a Service that is gone go too, only later; until then nobody is given their endpoints.
             (OriginKind::EndpointSlice | OriginKind::Service, None) => Err(Why::NoService),
             (OriginKind::EndpointSlice | OriginKind::Service, Some(_)) => Ok(Arc::clone(endpoint)),
-            (OriginKind::ServiceRegistration, facts) => {
+            (OriginKind::ServiceRegistration | OriginKind::Import, facts) => {
                 for ip in endpoint.addresses.iter() {
                     self.lookup.guard().check(&self.key.namespace, ip).map_err(|refusal| Why::Refused(ip, refusal))?;
                 }

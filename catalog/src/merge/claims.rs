@@ -108,7 +108,7 @@ impl First {
     fn of(&mut self, kind: OriginKind) -> &mut Option<usize> {
         match kind {
             OriginKind::EndpointSlice | OriginKind::Service => &mut self.slice,
-            OriginKind::ServiceRegistration => &mut self.other,
+            OriginKind::ServiceRegistration | OriginKind::Import => &mut self.other,
         }
     }
 
@@ -116,7 +116,7 @@ impl First {
     fn against(&self, kind: OriginKind) -> Option<usize> {
         match kind {
             OriginKind::EndpointSlice | OriginKind::Service => self.other,
-            OriginKind::ServiceRegistration => self.slice.into_iter().chain(self.other).min(),
+            OriginKind::ServiceRegistration | OriginKind::Import => self.slice.into_iter().chain(self.other).min(),
         }
     }
 }

@@ -39,6 +39,7 @@ pub(crate) struct Draft {
 pub(crate) struct Said {
     ports: Ports,
     registrations: Arc<[Registered]>,
+    imported: bool,
     told: Version,
     pub(crate) unusable: Vec<(Order, Excluded)>,
 }
@@ -218,12 +219,17 @@ impl Said {
         for registered in registrations.iter() {
             registered.digest(&mut digest);
         }
+        let imported = contributions().any(|contribution| contribution.origin.kind == OriginKind::Import);
+        if imported {
+            digest.flag(true);
+        }
         Self {
             ports: match &statements.facts {
                 Some(facts) => Ports::clone(&facts.ports),
                 None => union(contributions()),
             },
             registrations,
+            imported,
             told: digest.finish(),
             unusable: unusable(key, statements),
         }
@@ -243,6 +249,7 @@ impl Said {
             endpoints: members,
             excluded,
             registrations: Arc::clone(&self.registrations),
+            imported: self.imported,
             policy: Arc::clone(&NONE),
             held: 0,
             damped: 0,
@@ -273,7 +280,7 @@ fn unusable(key: &ServiceKey, statements: &Statements) -> Vec<(Order, Excluded)>
 
 fn registered(contribution: &Contribution, lateness: Duration) -> Option<Registered> {
     match contribution.origin.kind {
-        OriginKind::EndpointSlice | OriginKind::Service => None,
+        OriginKind::EndpointSlice | OriginKind::Import | OriginKind::Service => None,
         OriginKind::ServiceRegistration => Some(Registered {
             origin: Arc::clone(&contribution.origin),
             generation: contribution.generation,

@@ -28,6 +28,8 @@ words! {
     GONE: "the pod is gone",
     UNCHECKED: "registered without checks",
     NOT_YET: "not checked yet",
+    PEER_SAYS: "as its own cluster says",
+    PEER_SILENT: "its cluster is silent: kept as it was last heard",
 }
 
 // === impl Judgement ===
@@ -61,6 +63,9 @@ impl<L: Lookup> Context<'_, L> {
             HealthSource::Maintenance(reason) => {
                 Judgement::of(Health::Maintenance, reason, None).with_checks(self.verdict(origin, endpoint))
             }
+            HealthSource::Imported { health, suspect_since_ms } => {
+                judge_import(*health, *suspect_since_ms, endpoint.conditions)
+            }
             HealthSource::Verdict => match self.verdict(origin, endpoint) {
                 Some(verdict) => {
                     Judgement::of(verdict.health, &verdict.reason, Some(verdict.since_ms)).with_checks(Some(verdict))
@@ -75,6 +80,23 @@ impl<L: Lookup> Context<'_, L> {
     fn verdict(&self, origin: &Origin, endpoint: &Endpoint) -> Option<&Verdict> {
         let verdict = self.lookup.verdict(origin, &endpoint.name)?;
         endpoint.addresses.iter().all(|ip| verdict.addresses.contains(ip)).then_some(verdict)
+    }
+}
+
+/// For an endpoint of another cluster: that cluster is the authority. While it is silent, what can be called is only called
+/// with a complaint, so that whoever can rank endpoints ranks it last.
+fn judge_import(health: Health, suspect_since_ms: Option<i64>, said: Conditions) -> Judgement {
+    let (health, reason) = match (suspect_since_ms, health) {
+        (None, health) => (health, &PEER_SAYS),
+        (Some(_), Health::Passing) => (Health::Warning, &PEER_SILENT),
+        (Some(_), health) => (health, &PEER_SILENT),
+    };
+    Judgement {
+        health,
+        conditions: said,
+        since_ms: suspect_since_ms,
+        reason: Name::clone(reason),
+        checks: Arc::default(),
     }
 }
 

@@ -61,6 +61,10 @@ pub(crate) fn identity(origin: &Origin, endpoint: &Endpoint) -> u64 {
         (_, OriginKind::ServiceRegistration) => {
             format!("registration\0{}\0{}\0{}", origin.namespace, origin.name, endpoint.name)
         }
+        (_, OriginKind::Import) => {
+            let peer = format!("import\0{}\0{}\0{}", origin.place, origin.namespace, origin.name);
+            format!("{peer}\0{}", endpoint.name)
+        }
         (_, OriginKind::EndpointSlice | OriginKind::Service) => {
             format!("address\0{}\0{}", origin.namespace, endpoint.name)
         }
@@ -225,7 +229,8 @@ impl<'a, L: Lookup> Context<'a, L> {
             HealthSource::Conditions { pod: None }
             | HealthSource::Unchecked
             | HealthSource::Verdict
-            | HealthSource::Maintenance(_) => Pod::Unseen,
+            | HealthSource::Maintenance(_)
+            | HealthSource::Imported { .. } => Pod::Unseen,
         };
         let judgement = self.judge(origin, said, pod);
         let node = endpoint.node.as_deref().and_then(|node| self.lookup.node(node));
@@ -254,7 +259,10 @@ impl<'a, L: Lookup> Context<'a, L> {
 fn pod_of(endpoint: &Endpoint) -> Option<&PodRef> {
     match &endpoint.health_source {
         HealthSource::Conditions { pod } => pod.as_ref(),
-        HealthSource::Unchecked | HealthSource::Verdict | HealthSource::Maintenance(_) => None,
+        HealthSource::Unchecked
+        | HealthSource::Verdict
+        | HealthSource::Maintenance(_)
+        | HealthSource::Imported { .. } => None,
     }
 }
 

@@ -49,6 +49,7 @@ impl Denied {
     /// The role of the chart that allows it.
     pub(super) fn role(resource: &str, verb: &str) -> &'static str {
         match (resource, verb) {
+            ("exports", _) => "rollcall-peer",
             (_, "get" | "list" | "watch") => "rollcall-view",
             ("serviceregistrations/agent" | "serviceregistrations/beat", _) => "rollcall-agent",
             _ => "rollcall-edit",

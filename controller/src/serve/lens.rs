@@ -80,7 +80,10 @@ impl view::Lens for Lens {
             | ResourceType::Verdicts
             | ResourceType::Doubt
             | ResourceType::Testimony
-            | ResourceType::Beats => true,
+            | ResourceType::Beats
+            | ResourceType::Exporter
+            | ResourceType::ExportedService
+            | ResourceType::ExportedBucket => true,
         }
     }
 

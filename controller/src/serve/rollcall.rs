@@ -87,12 +87,12 @@ fn message(service: &Service, members: &[Member]) -> v1::EndpointBucket {
 /// What the owner of a registered endpoint says about it. The labels of pods change without meaning for callers.
 fn told(member: &Member) -> Option<&Attributes> {
     match member.origin.kind {
-        OriginKind::ServiceRegistration => Some(&member.endpoint.attributes),
+        OriginKind::ServiceRegistration | OriginKind::Import => Some(&member.endpoint.attributes),
         OriginKind::EndpointSlice | OriginKind::Service => None,
     }
 }
 
-fn key_value((key, value): (&Name, &Name)) -> v1::KeyValue {
+pub(crate) fn key_value((key, value): (&Name, &Name)) -> v1::KeyValue {
     v1::KeyValue { key: key.to_string(), value: value.to_string() }
 }
 
@@ -101,7 +101,7 @@ pub fn zone(cluster_domain: &str) -> Resource {
     Resource::new(ResourceType::Zone, "zone", &v1::Zone { cluster_domain: cluster_domain.to_owned() })
 }
 
-fn port(port: &Port) -> v1::Port {
+pub(crate) fn port(port: &Port) -> v1::Port {
     let protocol = match port.protocol {
         Protocol::Tcp => v1::Protocol::Tcp,
         Protocol::Udp => v1::Protocol::Udp,
@@ -115,7 +115,7 @@ fn port(port: &Port) -> v1::Port {
     }
 }
 
-fn octets(ip: IpAddr) -> prost::bytes::Bytes {
+pub(crate) fn octets(ip: IpAddr) -> prost::bytes::Bytes {
     match ip {
         IpAddr::V4(v4) => prost::bytes::Bytes::copy_from_slice(&v4.octets()),
         IpAddr::V6(v6) => prost::bytes::Bytes::copy_from_slice(&v6.octets()),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rollcall_catalog::Snapshot;
-use rollcall_catalog::input::OriginKind;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_catalog::policy::PolicyKey;
 use rollcall_catalog::report::Report;
@@ -279,9 +278,7 @@ impl Desk {
         if let Some(facts) = service.and_then(|service| service.facts.as_deref()) {
             self.setbacks.met(&key.namespace, &facts.uid);
         }
-        let registered = |service: &Arc<Service>| {
-            service.endpoints.iter().any(|member| member.origin.kind == OriginKind::ServiceRegistration)
-        };
+        let registered = |service: &Arc<Service>| service.endpoints.iter().any(slices::is_written);
         if service.is_some_and(registered) || self.observed.slices(key).next().is_some() {
             self.queue.add(Target::Slices(key.clone()), now_ms);
         }

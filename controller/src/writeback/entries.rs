@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use rollcall_catalog::digest::{Digest, Version};
-use rollcall_catalog::input::{OriginKind, ServiceKind};
+use rollcall_catalog::input::{OriginKind, Place, ServiceKind};
 use rollcall_catalog::model::{EndpointId, Health, Port};
 use rollcall_catalog::service::{Excluded, Member, Service, Why};
 use rollcall_crds::{self as api, CatalogEndpoint, CatalogEntry, CatalogEntryContent, Conflict, Counts, OriginSummary};
@@ -111,6 +111,10 @@ fn origins<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<OriginSummary> 
         let name = match member.origin.kind {
             OriginKind::EndpointSlice | OriginKind::Service => None,
             OriginKind::ServiceRegistration => Some(&*member.origin.name),
+            OriginKind::Import => match &member.origin.place {
+                Place::Cluster(cluster) => Some(&**cluster),
+                Place::Here | Place::Registry(_) => None,
+            },
         };
         *counted.entry((member.origin.kind, name)).or_default() += 1;
     }
@@ -118,6 +122,7 @@ fn origins<'a>(members: impl Iterator<Item = &'a Member>) -> Vec<OriginSummary> 
         origin: match kind {
             OriginKind::EndpointSlice | OriginKind::Service => api::OriginKind::EndpointSlice,
             OriginKind::ServiceRegistration => api::OriginKind::ServiceRegistration,
+            OriginKind::Import => api::OriginKind::Import,
         },
         name: name.map(str::to_owned),
         endpoints: number(endpoints),
@@ -170,11 +175,19 @@ fn conflict(excluded: &Excluded) -> Option<Conflict> {
 
 /// The rule of precedence that decided, in plain words.
 fn rule(winner: OriginKind, loser: OriginKind) -> &'static str {
-    match (winner, loser) {
+    let (first, second) = (winner.min(loser), winner.max(loser));
+    match (first, second) {
         (OriginKind::ServiceRegistration, OriginKind::ServiceRegistration) => {
             "the callable one, else of two registrations the older one"
         }
-        (OriginKind::EndpointSlice | OriginKind::Service, _) | (_, OriginKind::EndpointSlice | OriginKind::Service) => {
+        (OriginKind::ServiceRegistration, OriginKind::Import) => {
+            "the callable one, else registrations before other clusters"
+        }
+        (OriginKind::Import, OriginKind::Import) => "the callable one, else of two clusters the older export",
+        (OriginKind::EndpointSlice | OriginKind::Service, OriginKind::Import) => {
+            "the callable one, else pods before other clusters"
+        }
+        (OriginKind::EndpointSlice | OriginKind::ServiceRegistration | OriginKind::Import | OriginKind::Service, _) => {
             "the callable one, else pods before registrations"
         }
     }

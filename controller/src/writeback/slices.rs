@@ -13,7 +13,7 @@ use k8s_openapi::api::discovery::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use rollcall_catalog::bucket;
 use rollcall_catalog::digest::{Digest, Version};
-use rollcall_catalog::input::{OriginKind, ServiceFacts, ServiceKind, TrafficDistribution};
+use rollcall_catalog::input::{OriginKind, Place, ServiceFacts, ServiceKind, TrafficDistribution};
 use rollcall_catalog::model::{Name, Port, Ports};
 use rollcall_catalog::service::{Member, Service};
 
@@ -25,6 +25,9 @@ pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 pub const MANAGED_BY_LABEL: &str = "endpointslice.kubernetes.io/managed-by";
 /// Our value of it.
 pub const MANAGED_BY: &str = "controller.rollcall.dev";
+
+/// The cluster that a slice's endpoints are imported from (KEP-1645 `LabelSourceCluster`).
+pub const SOURCE_CLUSTER_LABEL: &str = "multicluster.kubernetes.io/source-cluster";
 
 /// Headless Services have it on their slices, so that kube-proxy leaves them alone (core/v1 `IsHeadlessService`).
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
@@ -72,25 +75,29 @@ pub fn new_addresses(slice: &EndpointSlice, standing: Option<&EndpointSlice>) ->
 /// None when there is no Service of that name, or one that takes no endpoints (ExternalName).
 pub fn desired(service: &Service) -> Vec<Cut> {
     let Some(facts) = taking(service) else { return Vec::new() };
-    let mut sets: BTreeMap<(Family, &Ports), Vec<(&Member, IpAddr)>> = BTreeMap::new();
-    for member in service.endpoints.iter().filter(|member| member.origin.kind == OriginKind::ServiceRegistration) {
+    let mut sets: BTreeMap<(Option<&Name>, Family, &Ports), Vec<(&Member, IpAddr)>> = BTreeMap::new();
+    for member in service.endpoints.iter().filter(|member| is_written(member)) {
         for ip in member.endpoint.addresses.iter().filter(|ip| wanted(facts, *ip)) {
-            sets.entry((Family::of(ip), &member.endpoint.ports)).or_default().push((member, ip));
+            let set = (source_cluster(member), Family::of(ip), &member.endpoint.ports);
+            sets.entry(set).or_default().push((member, ip));
         }
     }
     let zones = if facts.topology_auto { pod_zones(service) } else { BTreeSet::new() };
     let mut cuts = Vec::new();
-    for ((family, ports), members) in &sets {
+    for ((cluster, family, ports), members) in &sets {
         let count = bucket::count(members.len());
         for (index, run) in bucket::runs(members, count, |(member, _)| member.id).enumerate() {
             if !run.is_empty() {
                 let members = &members[run];
-                let registrations = members.iter().map(|(member, _)| Name::clone(&member.origin.name)).collect();
+                let registrations = members.iter().map(|(member, _)| registration(member)).collect();
                 let endpoints =
                     members.iter().map(|(member, ip)| endpoint(service, member, *ip, facts, &zones)).collect();
-                let name = slice_name(service, *family, ports, (count, index));
+                let name = slice_name(service, (*cluster, *family), ports, (count, index));
                 let ports = ports.iter().map(port).collect();
-                let slice = slice(service, facts, name, family.address_type(), ports, endpoints);
+                let mut slice = slice(service, facts, name, family.address_type(), ports, endpoints);
+                if let (Some(cluster), Some(labels)) = (cluster, &mut slice.metadata.labels) {
+                    labels.insert(SOURCE_CLUSTER_LABEL.to_owned(), cluster.to_string());
+                }
                 cuts.push(Cut { slice, registrations });
             }
         }
@@ -120,6 +127,30 @@ pub fn version(slice: &EndpointSlice) -> Version {
     // The typed form, not the text: the API server orders fields as it likes and fills in none of those that we set.
     let content = (&slice.address_type, &slice.ports, &slice.endpoints, labels, owners);
     Digest::default().text(&serde_json::to_string(&content).unwrap_or_default()).finish()
+}
+
+/// The cluster that an endpoint is imported from. Each slice has endpoints of one (KEP-1645, "Using EndpointSlice objects").
+fn source_cluster(member: &Member) -> Option<&Name> {
+    match (&member.origin.place, member.origin.kind) {
+        (Place::Cluster(cluster), OriginKind::Import) => Some(cluster),
+        _ => None,
+    }
+}
+
+/// The registration that an endpoint comes from; no name for one that comes from none.
+fn registration(member: &Member) -> Name {
+    match member.origin.kind {
+        OriginKind::ServiceRegistration => Name::clone(&member.origin.name),
+        OriginKind::EndpointSlice | OriginKind::Import | OriginKind::Service => Name::default(),
+    }
+}
+
+/// Whether an endpoint stands in slices of ours: none else writes those outside the cluster.
+pub fn is_written(member: &Member) -> bool {
+    match member.origin.kind {
+        OriginKind::ServiceRegistration | OriginKind::Import => true,
+        OriginKind::EndpointSlice | OriginKind::Service => false,
+    }
 }
 
 /// The Service, if it takes endpoints.
@@ -214,8 +245,16 @@ fn owner(service: &Service, facts: &ServiceFacts) -> OwnerReference {
 }
 
 /// `SERVICE-rollcall-HASH-INDEX`: the hash is of family, ports and bucket count. At most 63 + 10 + 9 + 6 characters.
-fn slice_name(service: &Service, family: Family, ports: &Ports, (count, index): (usize, usize)) -> String {
+fn slice_name(
+    service: &Service,
+    (cluster, family): (Option<&Name>, Family),
+    ports: &Ports,
+    (count, index): (usize, usize),
+) -> String {
     let mut digest = Digest::default();
+    if let Some(cluster) = cluster {
+        digest.text(cluster);
+    }
     digest.text(family.address_type()).number(count as u64).ports(ports);
     let hash = digest.finish().0 >> 32;
     format!("{}-rollcall-{hash:08x}-{index}", service.key.name)

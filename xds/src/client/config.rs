@@ -31,6 +31,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// What is shown to servers that `ca_file` vouches for and that ask for a certificate.
     pub own: Option<Own>,
+    /// In place of `ca_file`: the same bundle, as PEM.
+    pub ca: Option<Arc<[u8]>>,
     /// The name that the certificates must be for in place of the host, where servers are reached by an address that
     /// nobody knew when the certificates were made.
     pub server_name: Option<String>,
@@ -117,6 +119,7 @@ impl Config {
             further: watch::channel(Vec::new()).1,
             ca_file: None,
             own: None,
+            ca: None,
             pins: None,
             credential: None,
             server_name: None,

@@ -14,14 +14,17 @@ use tokio::{
     net::TcpStream,
     sync::watch,
 };
-use tokio_rustls::{TlsConnector, TlsStream, rustls::pki_types::ServerName};
+use tokio_rustls::{
+    TlsConnector, TlsStream,
+    rustls::{ClientConfig, pki_types::ServerName},
+};
 use tonic::{
     codegen::{Service, StdError, http::uri},
     transport::{Channel, Endpoint, Uri},
 };
 
 use super::{Config, ConfigError};
-use crate::tls::{Fingerprint, Io, SPEAKS_TLS, Trust, handshake_failed, pinned};
+use crate::tls::{Fingerprint, Io, SPEAKS_TLS, Trust, given, handshake_failed, pinned};
 
 /// One server of a [`Config`], to be dialled again and again: for the stream, and for other services on its port.
 #[derive(Debug)]
@@ -51,6 +54,7 @@ struct Tls {
 enum Trusted {
     Bundle(Arc<Trust>),
     Pins(watch::Receiver<Vec<Fingerprint>>),
+    Given(Arc<ClientConfig>),
 }
 
 /// What the connector knows about a failure, which would be lost or mangled in the layers above it.
@@ -82,6 +86,10 @@ impl Dialer {
         let name = config.server_name.as_deref().unwrap_or(host);
         let tls = match (target.scheme_str(), &config.ca_file, &config.pins) {
             (Some("http"), ..) => None,
+            (Some("https"), None, None) if config.ca.is_some() => {
+                let given = given(config.ca.as_deref().unwrap_or_default()).map_err(|reason| bad(&reason))?;
+                Some(Tls::new(name, Trusted::Given(given)).map_err(|reason| bad(&reason))?)
+            }
             (Some("https"), _, Some(pins)) => {
                 Some(Tls::new(name, Trusted::Pins(pins.clone())).map_err(|reason| bad(&reason))?)
             }
@@ -130,6 +138,7 @@ impl Tls {
     async fn handshake(self, tcp: TcpStream, server: &str) -> Result<Io, String> {
         let (config, known_by) = match &self.trust {
             Trusted::Bundle(trust) => (trust.config().await?, trust.path()),
+            Trusted::Given(config) => (Arc::clone(config), "the bundle that was given".to_owned()),
             Trusted::Pins(pins) => (pinned(pins.borrow().clone())?, "its Lease".to_owned()),
         };
         let tls = TlsConnector::from(config).connect(self.name, tcp).await;

@@ -32,6 +32,12 @@ pub enum ResourceType {
     Testimony,
     /// `rollcall.v1.OverheardBeats`: when instances were heard last, by shard.
     Beats,
+    /// `rollcall.v1.Exporter`: the cluster that exports. Of this type and those below only other clusters know.
+    Exporter,
+    /// `rollcall.v1.ExportedService`.
+    ExportedService,
+    /// `rollcall.v1.ExportedBucket`.
+    ExportedBucket,
 }
 
 /// One `T` for each resource type.
@@ -42,7 +48,7 @@ pub struct PerType<T>([T; ResourceType::ALL.len()]);
 
 impl ResourceType {
     /// Every type, in declaration order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Cluster,
         Self::Endpoints,
         Self::Listener,
@@ -55,10 +61,16 @@ impl ResourceType {
         Self::Doubt,
         Self::Testimony,
         Self::Beats,
+        Self::Exporter,
+        Self::ExportedService,
+        Self::ExportedBucket,
     ];
 
     /// What replicas of the controller tell each other, and nobody else.
     pub const BETWEEN_REPLICAS: [Self; 5] = [Self::Replica, Self::Verdicts, Self::Doubt, Self::Testimony, Self::Beats];
+
+    /// What a cluster tells others, and nobody else.
+    pub const BETWEEN_CLUSTERS: [Self; 3] = [Self::ExportedBucket, Self::ExportedService, Self::Exporter];
 
     /// The type URL on the wire.
     pub const fn type_url(self) -> &'static str {
@@ -75,6 +87,9 @@ impl ResourceType {
             Self::Doubt => "type.googleapis.com/rollcall.v1.Doubt",
             Self::Testimony => "type.googleapis.com/rollcall.v1.Testimony",
             Self::Beats => "type.googleapis.com/rollcall.v1.OverheardBeats",
+            Self::Exporter => "type.googleapis.com/rollcall.v1.Exporter",
+            Self::ExportedService => "type.googleapis.com/rollcall.v1.ExportedService",
+            Self::ExportedBucket => "type.googleapis.com/rollcall.v1.ExportedBucket",
         }
     }
 
@@ -104,6 +119,9 @@ impl ResourceType {
             Self::Doubt => "doubt",
             Self::Testimony => "testimony",
             Self::Beats => "beats",
+            Self::Exporter => "exporter",
+            Self::ExportedService => "exported_service",
+            Self::ExportedBucket => "exported_bucket",
         }
     }
 }

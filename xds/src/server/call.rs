@@ -133,7 +133,7 @@ where
     fn type_of(&self, type_url: &str) -> Option<ResourceType> {
         match self.how.1 {
             Serves::Only(ty) => Some(ty),
-            Serves::Catalog | Serves::Replicas => ResourceType::from_type_url(type_url),
+            Serves::Catalog | Serves::Replicas | Serves::Clusters => ResourceType::from_type_url(type_url),
         }
     }
 

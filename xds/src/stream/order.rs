@@ -3,22 +3,52 @@
 use crate::resource::{
     PerType,
     ResourceType::{
-        self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, Listener, Replica, Route, Service, Testimony, Verdicts,
-        Zone,
+        self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, ExportedBucket, ExportedService, Exporter, Listener, Replica,
+        Route, Service, Testimony, Verdicts, Zone,
     },
 };
 
 /// Additions and changes go out in this order: clusters, their endpoints (xDS protocol, "Eventual consistency
 /// considerations"; EDS ahead of CDS makes an ACK storm, envoy #12818), then listeners and routes, which refer to them. Of Rollcall's types the
 /// parts come before the whole: buckets, services, zone. What replicas tell each other is on streams of its own: verdicts
-/// that callers wait for go first.
-const PUSHES: [ResourceType; 12] =
-    [Cluster, Endpoints, Listener, Route, EndpointBucket, Service, Zone, Verdicts, Doubt, Testimony, Replica, Beats];
+/// that callers wait for go first. So is what clusters tell each other.
+const PUSHES: [ResourceType; 15] = [
+    Cluster,
+    Endpoints,
+    Listener,
+    Route,
+    EndpointBucket,
+    Service,
+    Zone,
+    Verdicts,
+    Doubt,
+    Testimony,
+    Replica,
+    Beats,
+    ExportedBucket,
+    ExportedService,
+    Exporter,
+];
 
 /// Removals go out after all additions, and what refers to others goes first. Clusters and endpoints are last of all (xDS
 /// protocol: stale CDS and EDS "can then be removed").
-const REMOVALS: [ResourceType; 12] =
-    [Zone, Service, EndpointBucket, Listener, Route, Cluster, Endpoints, Doubt, Testimony, Verdicts, Replica, Beats];
+const REMOVALS: [ResourceType; 15] = [
+    Zone,
+    Service,
+    EndpointBucket,
+    Listener,
+    Route,
+    Cluster,
+    Endpoints,
+    Doubt,
+    Testimony,
+    Verdicts,
+    Replica,
+    Beats,
+    Exporter,
+    ExportedService,
+    ExportedBucket,
+];
 
 /// What one type on one stream has to send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,9 +86,12 @@ pub(crate) fn next(due: &PerType<Due>) -> Option<Turn> {
 /// 15 s. A Zone says "the rest is complete" (catalog.proto).
 const fn pushed_after(ty: ResourceType) -> &'static [ResourceType] {
     match ty {
-        Cluster | Endpoints | Listener | Route | EndpointBucket | Verdicts | Doubt | Testimony | Replica | Beats => &[],
+        Cluster | Endpoints | Listener | Route | EndpointBucket | Verdicts | Doubt | Testimony | Replica | Beats
+        | ExportedBucket => &[],
         Service => &[EndpointBucket],
         Zone => &[EndpointBucket, Service],
+        ExportedService => &[ExportedBucket],
+        Exporter => &[ExportedBucket, ExportedService],
     }
 }
 
@@ -69,7 +102,8 @@ const fn removed_after(ty: ResourceType) -> &'static [ResourceType] {
         Cluster => &[Listener, Route],
         Endpoints => &[Cluster, Listener, Route],
         EndpointBucket => &[Service],
-        Listener | Service | Zone | Verdicts | Doubt | Testimony | Replica | Beats => &[],
+        ExportedBucket => &[ExportedService],
+        Listener | Service | Zone | Verdicts | Doubt | Testimony | Replica | Beats | ExportedService | Exporter => &[],
     }
 }
 

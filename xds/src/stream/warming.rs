@@ -30,7 +30,10 @@ impl Warming {
             | ResourceType::Verdicts
             | ResourceType::Doubt
             | ResourceType::Testimony
-            | ResourceType::Beats => {}
+            | ResourceType::Beats
+            | ResourceType::Exporter
+            | ResourceType::ExportedService
+            | ResourceType::ExportedBucket => {}
         }
     }
 

@@ -169,6 +169,15 @@ impl Known {
     }
 }
 
+/// A client's settings with a bundle that is given, as PEM.
+///
+/// # Errors
+/// When it cannot be used.
+pub(crate) fn given(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
+    let unusable = |reason| format!("the bundle cannot be used: {reason}; give certificates of authorities as PEM");
+    roots(pem).and_then(config).map(Arc::new).map_err(unusable)
+}
+
 /// A certificate that is in order but of no use as an authority is left out, as long as there is another.
 pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();

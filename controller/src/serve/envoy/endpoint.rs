@@ -90,7 +90,7 @@ impl<'a> Target<'a> {
     /// Of registered endpoints only: the labels of pods change without meaning for callers.
     fn metadata(self) -> Option<Metadata> {
         match self.member.origin.kind {
-            OriginKind::ServiceRegistration => Metadata::of(&self.member.endpoint.attributes),
+            OriginKind::ServiceRegistration | OriginKind::Import => Metadata::of(&self.member.endpoint.attributes),
             OriginKind::EndpointSlice | OriginKind::Service => None,
         }
     }

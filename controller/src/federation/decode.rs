@@ -1,0 +1,181 @@
+//! What another cluster says, as the catalog has it. It may say anything: what is no name, no address or no port is refused in
+//! words, and nothing of it is taken in.
+
+use std::sync::Arc;
+
+use prost::Message;
+use rollcall_catalog::intern::Interner;
+use rollcall_catalog::model::{
+    Addresses, Attributes, Conditions, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol, ServiceKey,
+};
+use rollcall_xds::proto::rollcall::v1;
+
+use super::encode;
+use crate::kubernetes::Names;
+
+/// Decodes. What many endpoints say alike is kept once.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    names: Names,
+    ports: Interner<[Port]>,
+    attributes: Interner<Attributes>,
+}
+
+/// A service, without its endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// Since when it is exported, in seconds since the epoch.
+    pub created: i64,
+    /// Its ports.
+    pub ports: Ports,
+}
+
+/// The place of a bucket among those of its service.
+pub type Cut = (u32, u32);
+
+/// An endpoint, by its identity in its own cluster.
+pub type Told = (u64, Arc<Endpoint>);
+
+/// Endpoints in one message at most: buckets keep about 64.
+const BUCKET_MAX: usize = 4_096;
+/// Ports of a service or an endpoint at most, as in an EndpointSlice.
+const PORTS_MAX: usize = 100;
+/// Tags and pairs of metadata of an endpoint at most, as in a registration.
+const TAGS_MAX: usize = 16;
+const METADATA_MAX: usize = 32;
+/// Bytes of any single text at most.
+const TEXT_MAX: usize = 512;
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// The service of a resource of this name.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn service(&mut self, name: &str, body: &[u8]) -> Result<(ServiceKey, Exported), String> {
+        let message = v1::ExportedService::decode(body).map_err(|error| format!("service {name}: {error}"))?;
+        let key = self.key(name).filter(|key| *key.namespace == *message.namespace && *key.name == *message.name);
+        let key = key.ok_or_else(|| format!("service {name:.300} is named otherwise in its content, or by what is no name"))?;
+        let ports = self.port_list(&message.ports).ok_or_else(|| format!("service {key} has a port that is none"))?;
+        Ok((key, Exported { created: message.created, ports }))
+    }
+
+    /// The endpoints of a resource of this name.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn bucket(&mut self, name: &str, body: &[u8]) -> Result<(ServiceKey, Cut, Vec<Told>), String> {
+        let message = v1::ExportedBucket::decode(body).map_err(|error| format!("bucket {name}: {error}"))?;
+        let parsed = self.bucket_name(name);
+        let parsed = parsed.filter(|(key, _)| *key.namespace == *message.namespace && *key.name == *message.service);
+        let (key, cut) = parsed.ok_or_else(|| {
+            format!("bucket {name:.300} is of another service than its content says, or named by what is no name")
+        })?;
+        if message.endpoints.len() > BUCKET_MAX || message.port_sets.len() > BUCKET_MAX {
+            return Err(format!("bucket {name} has more than {BUCKET_MAX} endpoints"));
+        }
+        let sets: Option<Vec<Ports>> = message.port_sets.iter().map(|set| self.port_list(&set.ports)).collect();
+        let sets = sets.ok_or_else(|| format!("bucket {name} has a port that is none"))?;
+        let endpoints = message.endpoints.iter().map(|endpoint| {
+            let told = self.endpoint(endpoint, &sets);
+            told.map_err(|what| format!("bucket {name}: the endpoint {:016x} has {what}", endpoint.id))
+        });
+        Ok((key, cut, endpoints.collect::<Result<_, _>>()?))
+    }
+
+    /// `NAMESPACE/NAME`.
+    pub fn key(&mut self, name: &str) -> Option<ServiceKey> {
+        let (namespace, name) = name.split_once('/')?;
+        (is_label(namespace) && is_label(name))
+            .then(|| ServiceKey { namespace: self.names.get(namespace), name: self.names.get(name) })
+    }
+
+    /// `NAMESPACE/NAME/COUNT/INDEX`.
+    pub fn bucket_name(&mut self, name: &str) -> Option<(ServiceKey, Cut)> {
+        let mut parts = name.rsplitn(3, '/');
+        let (index, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        (index < count).then_some(())?;
+        Some((self.key(parts.next()?)?, (count, index)))
+    }
+
+    fn endpoint(&mut self, said: &v1::ExportedEndpoint, sets: &[Ports]) -> Result<Told, &'static str> {
+        let ips: Option<Vec<_>> = said.addresses.iter().map(|octets| encode::address(octets)).collect();
+        let addresses = ips.and_then(Addresses::from_ips).ok_or("no addresses, or such as are none")?;
+        let ports = sets.get(said.port_set as usize).ok_or("ports that are not there")?;
+        let hostname = Some(&*said.hostname).filter(|name| !name.is_empty());
+        if hostname.is_some_and(|name| !is_label(name)) {
+            return Err("a host name that is none");
+        }
+        let texts = said.metadata.iter().flat_map(|pair| [&pair.key, &pair.value]).chain(&said.tags).chain([&said.zone]);
+        if said.tags.len() > TAGS_MAX || said.metadata.len() > METADATA_MAX || texts.into_iter().any(|text| text.len() > TEXT_MAX) {
+            return Err("more to say than an endpoint may");
+        }
+        let endpoint = Endpoint {
+            // Its address, which is what its written EndpointSlice says as well: so both have the same identity.
+            name: addresses.iter().next().map_or_else(Name::default, |ip| ip.to_string().into()),
+            addresses,
+            ports: Ports::clone(ports),
+            hostname: hostname.map(|name| self.names.get(name)),
+            zone: self.names.maybe(Some(&said.zone)),
+            // Nodes of another cluster have names that may be those of nodes here.
+            node: None,
+            weight: u16::try_from(said.weight).unwrap_or(u16::MAX).max(1),
+            conditions: Conditions { ready: said.ready, serving: said.serving, terminating: said.terminating },
+            health_source: HealthSource::Imported { health: health(said), suspect_since_ms: None },
+            attributes: self.attributes(said),
+        };
+        Ok((said.id, Arc::new(endpoint)))
+    }
+
+    fn attributes(&mut self, said: &v1::ExportedEndpoint) -> Arc<Attributes> {
+        let mut tags: Vec<_> = said.tags.iter().map(|tag| self.names.get(tag)).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let metadata = said.metadata.iter().map(|pair| (self.names.get(&pair.key), self.names.get(&pair.value))).collect();
+        self.attributes.share(Attributes { tags, metadata })
+    }
+
+    fn port_list(&mut self, said: &[v1::Port]) -> Option<Ports> {
+        if said.len() > PORTS_MAX {
+            return None;
+        }
+        let mut ports: Vec<Port> = said.iter().map(|port| self.port(port)).collect::<Option<_>>()?;
+        ports.sort_unstable();
+        Some(self.ports.share(ports))
+    }
+
+    fn port(&mut self, said: &v1::Port) -> Option<Port> {
+        let protocol = match said.protocol() {
+            v1::Protocol::Tcp => Protocol::Tcp,
+            v1::Protocol::Udp => Protocol::Udp,
+            v1::Protocol::Sctp => Protocol::Sctp,
+            v1::Protocol::Unspecified => return None,
+        };
+        let number = u16::try_from(said.port).ok().filter(|number| *number > 0)?;
+        let named = said.name.is_empty() || is_label(&said.name);
+        (named && said.app_protocol.len() <= TEXT_MAX).then_some(())?;
+        let app_protocol = self.names.maybe(Some(&said.app_protocol));
+        Some(Port { name: self.names.get(&said.name), number, protocol, app_protocol })
+    }
+}
+
+/// A health that this version does not know is not called.
+fn health(said: &v1::ExportedEndpoint) -> Health {
+    match said.health() {
+        v1::ExportedHealth::ExportedPassing => Health::Passing,
+        v1::ExportedHealth::ExportedWarning => Health::Warning,
+        v1::ExportedHealth::ExportedCritical => Health::Critical,
+        v1::ExportedHealth::ExportedUnknown | v1::ExportedHealth::Unspecified => Health::Unknown,
+        v1::ExportedHealth::ExportedMaintenance => Health::Maintenance,
+    }
+}
+
+/// A DNS label (RFC 1123 §2.1).
+fn is_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests;

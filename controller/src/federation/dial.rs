@@ -1,0 +1,98 @@
+//! The stream to another cluster, by the client that every reader of the stream uses.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rollcall_catalog::model::Name;
+use rollcall_xds::client::{self, Config, Credential, Event};
+use rollcall_xds::resource::ResourceType;
+use rollcall_xds::server::CLUSTER_KEY;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::heard::{Heard, Wanted};
+
+/// How another cluster is reached, and what is wanted of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Way {
+    /// `host:port`, tried in turn.
+    pub addresses: Vec<String>,
+    /// What its certificate must be for.
+    pub server_name: Option<String>,
+    /// The authorities of its stream, as PEM.
+    pub ca: Arc<[u8]>,
+    /// What it knows this cluster by. Never shown.
+    pub token: String,
+    /// What is wanted.
+    pub wanted: Wanted,
+}
+
+/// A stream that is opened again and again until this is dropped.
+#[derive(Debug)]
+pub struct Dial {
+    shared: Arc<Mutex<Heard>>,
+    task: JoinHandle<()>,
+}
+
+/// How soon a lost stream is tried again: at random below these, doubled with each failure, so that clusters that all lost one
+/// do not come back at the same moment.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// Without a word for so long a connection is asked whether it lives, and dead after as long again: sooner than the link is
+/// suspect, so that the next address has its turn before.
+const KEEPALIVE: Duration = Duration::from_secs(3);
+
+// === impl Way ===
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Way").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+// === impl Dial ===
+
+impl Dial {
+    /// Begins. `news` is told of everything that happens.
+    pub fn new(way: &Way, me: &Name, news: Arc<Notify>) -> Self {
+        let shared = Arc::new(Mutex::new(Heard::new(way.wanted.clone())));
+        let servers = way.addresses.iter().map(|address| format!("https://{address}")).collect();
+        let config = Config {
+            ca: Some(Arc::clone(&way.ca)),
+            server_name: way.server_name.clone(),
+            credential: Some(Credential { key: CLUSTER_KEY, value: way.token.clone() }),
+            types: ResourceType::BETWEEN_CLUSTERS.to_vec(),
+            backoff_min: BACKOFF.0,
+            backoff_max: BACKOFF.1,
+            keepalive: KEEPALIVE,
+            ..Config::new(servers, me.to_string())
+        };
+        let heard = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            let sink = |event: Event| {
+                let result = lock(&heard).on(event);
+                news.notify_one();
+                result
+            };
+            if let Err(error) = client::run(config, sink, std::future::pending()).await {
+                lock(&heard).trouble = Some(error.to_string());
+                news.notify_one();
+            }
+        });
+        Self { shared, task }
+    }
+
+    /// What it has brought.
+    pub fn heard(&self) -> MutexGuard<'_, Heard> {
+        lock(&self.shared)
+    }
+}
+
+impl Drop for Dial {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,72 @@
+//! What is measured about links and exports.
+
+use std::fmt;
+
+use prometheus_client::registry::Registry;
+use rollcall_admin::page::{self, Page};
+use rollcall_crds::LinkState;
+
+use super::hall::Hall;
+use super::report::Reports;
+use crate::time::clock::Clock;
+
+/// Reads how links are.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// The links.
+    pub reports: Reports,
+    /// What is exported.
+    pub hall: Hall,
+    /// Time.
+    pub clock: Clock,
+}
+
+const STATES: [LinkState; 4] =
+    [LinkState::Connecting, LinkState::Connected, LinkState::Suspect, LinkState::Expired];
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Registers `rollcall_link_…` and `rollcall_exports_…`.
+    pub fn register(self, registry: &mut Registry) {
+        page::register(registry, move |page| self.write(page));
+    }
+
+    fn write(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (reports, now_ms) = (self.reports.all(), self.clock.wall_ms());
+        let states = reports.iter().flat_map(|(link, report)| {
+            let value = |state| f64::from(u8::from(report.state == state));
+            STATES.map(|state| ([("link", &**link), ("state", state.as_str())], value(state)))
+        });
+        page.gauges(
+            "rollcall_link_state",
+            "1 for the state that the link to this cluster is in: Connected is normal, Suspect after ten seconds of silence, Expired later.",
+            states,
+        )?;
+        let silence = reports.iter().filter_map(|(link, report)| {
+            let silence_ms = now_ms.saturating_sub(report.heard_ms?).max(0);
+            Some(([("link", &**link)], silence_ms as f64 / 1_000.0))
+        });
+        page.gauges(
+            "rollcall_link_silence_seconds",
+            "Time since this cluster was heard. It speaks every three seconds: below 4 is normal. Absent before the first time.",
+            silence,
+        )?;
+        let endpoints = reports.iter().flat_map(|(link, report)| {
+            let counted = [
+                ("imported", report.imported.endpoints),
+                ("held_back", report.held_back.endpoints),
+                ("expired", report.expired.endpoints),
+            ];
+            counted.map(|(what, count)| ([("link", &**link), ("what", what)], f64::from(count)))
+        });
+        page.gauges(
+            "rollcall_link_endpoints",
+            "Endpoints of this cluster: imported, held back (other namespaces than the link names, or beyond its limits), expired with its silence.",
+            endpoints,
+        )?;
+        let (exported, peers) = self.hall.counts();
+        page.gauge("rollcall_exports_services", "Services that other clusters are told of.", exported as f64)?;
+        page.gauge("rollcall_exports_peers", "Streams of other clusters that this replica serves.", peers as f64)
+    }
+}

@@ -1,0 +1,120 @@
+//! Other clusters: what this one exports to them, and what it imports of theirs.
+//!
+//! ```text
+//!  ServiceExports --exports--+                        +-- links --ClusterLinks
+//!                            v                        v
+//!  snapshots ------------> hall --streams of peers   link --stream--> another cluster's hall
+//!                            ^                        |  heard, decode
+//!  Access (token, RBAC) -----+                        v
+//!                                             writer's inbox (origin Import)
+//! ```
+//!
+//! - [`exports`]: which services are exported, by ServiceExports; [`encode`]: an exported service as resources
+//! - [`hall`]: what each peer is given; [`rights`]: who it is and which namespaces it may see
+//! - [`links`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
+//! - [`dial`]: the stream to another cluster; [`heard`]: what came by it; [`decode`]: as the catalog has it
+//! - [`machine`]: connected, suspect, expired; pure
+//! - [`restored`]: what an earlier process imported, from the EndpointSlices that stand
+//! - [`status`]: what is told in ClusterLinks and ServiceExports; [`metrics`]: what is measured
+//!
+//! What is imported is never exported: only what has its origin in this cluster stands in the [`hall`]. So nothing goes round in
+//! a circle, however clusters are linked.
+
+pub mod decode;
+pub mod dial;
+pub mod encode;
+pub mod exports;
+pub mod hall;
+pub mod heard;
+pub mod link;
+pub mod links;
+pub mod machine;
+pub mod metrics;
+pub mod report;
+pub mod restored;
+pub mod rights;
+pub mod status;
+
+use std::sync::Arc;
+
+use kube::Client;
+use prometheus_client::registry::Registry;
+use rollcall_catalog::model::Name;
+use rollcall_xds::server::BetweenClusters;
+
+use crate::access::Access;
+use crate::leadership::Fence;
+use crate::time::clock::Clock;
+use crate::writer::{Inbox, Snapshots};
+use exports::Exports;
+use hall::Hall;
+use links::Links;
+use report::Reports;
+use restored::Restored;
+
+/// Who this cluster is to others.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its id in the clusterset, which is the name of others' links to it.
+    pub cluster_id: Name,
+    /// Where the Secrets of links are.
+    pub namespace: String,
+}
+
+/// What other rooms need of this one.
+#[derive(Clone, Debug)]
+pub struct Federation {
+    /// What ServiceExports say.
+    pub exports: Exports,
+    /// What an earlier process imported.
+    pub restored: Restored,
+    links: Links,
+    reports: Reports,
+    hall: Hall,
+}
+
+// === impl Federation ===
+
+impl Federation {
+    /// Who takes ClusterLinks.
+    pub fn links(&self) -> Links {
+        self.links.clone()
+    }
+
+    /// What streams of other clusters are given.
+    pub fn between(&self) -> BetweenClusters {
+        BetweenClusters(Arc::new(self.hall.clone()))
+    }
+
+    /// Starts to tell in the API how links and exports are, by the leader.
+    pub fn tell(&self, client: Client, fence: Fence, clock: Clock) {
+        let teller = status::Teller::new(client, fence, clock, self.exports.clone(), self.reports.clone());
+        tokio::spawn(teller.run(self.hall.clone()));
+    }
+}
+
+/// Starts the hall, and what follows links.
+pub fn start(
+    settings: Settings,
+    client: Client,
+    access: Access,
+    (inbox, snapshots): (Inbox, Snapshots),
+    clock: Clock,
+    registry: &mut Registry,
+) -> Federation {
+    let (exports, restored, reports) = (Exports::default(), Restored::default(), Reports::default());
+    let hall = Hall::new(Name::clone(&settings.cluster_id), exports.clone(), access);
+    tokio::spawn(hall.clone().run(snapshots));
+    let surroundings = link::Surroundings {
+        me: settings.cluster_id,
+        namespace: settings.namespace,
+        client,
+        inbox,
+        clock,
+        restored: restored.clone(),
+        reports: reports.clone(),
+    };
+    metrics::Metrics { reports: reports.clone(), hall: hall.clone(), clock }.register(registry);
+    let links = Links::new(surroundings);
+    Federation { exports, restored, links, reports, hall }
+}

@@ -1,0 +1,86 @@
+//! What an earlier process imported, from the EndpointSlices of ours that stand: it is kept until the other cluster has said what
+//! is so now. So a restart while that cluster is away takes nothing from callers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rollcall_catalog::input::Contribution;
+use rollcall_catalog::model::{Conditions, Endpoint, Health, HealthSource, Name, ServiceKey};
+
+use super::link;
+use crate::kubernetes::ObjectKey;
+
+/// By cluster and service. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Restored(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    clusters: BTreeMap<Name, BTreeMap<ServiceKey, Service>>,
+    /// Links have begun to take: what stands from now on is of this process.
+    closed: bool,
+}
+
+/// What the slices of one service say.
+#[derive(Clone, Debug, Default)]
+struct Service {
+    slices: BTreeSet<ObjectKey>,
+    said: Option<Contribution>,
+}
+
+// === impl Restored ===
+
+impl Restored {
+    /// A slice of ours with endpoints of another cluster, read as any other: what the catalog is to be told of its service.
+    pub fn slice(&self, cluster: &str, slice: &ObjectKey, read: &Contribution) -> Option<Contribution> {
+        let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
+        let services = state.clusters.entry(cluster.into()).or_default();
+        let service = services.entry(read.service.clone()).or_default();
+        if !service.slices.insert(slice.clone()) {
+            return None;
+        }
+        let said = service.said.get_or_insert_with(|| Contribution {
+            origin: link::origin(&cluster.into(), &read.service),
+            endpoints: Vec::new(),
+            unusable: Vec::new(),
+            ..read.clone()
+        });
+        said.endpoints.extend(read.endpoints.iter().map(|endpoint| Arc::new(imported(endpoint))));
+        Some(said.clone())
+    }
+
+    /// What is known of a cluster, which is told by its link from now on.
+    pub fn take(&self, cluster: &Name) -> BTreeMap<ServiceKey, Contribution> {
+        let mut state = self.lock();
+        state.closed = true;
+        let services = state.clusters.remove(cluster).unwrap_or_default();
+        services.into_iter().filter_map(|(key, service)| Some((key, service.said?))).collect()
+    }
+
+    /// The clusters that nobody has taken.
+    pub fn clusters(&self) -> Vec<Name> {
+        let mut state = self.lock();
+        state.closed = true;
+        state.clusters.keys().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As the stream would have told it: named by its address, and well if callers were given it.
+fn imported(endpoint: &Endpoint) -> Endpoint {
+    let Conditions { ready, .. } = endpoint.conditions;
+    let health = if ready { Health::Passing } else { Health::Critical };
+    let address = endpoint.addresses.iter().next();
+    Endpoint {
+        name: address.map_or_else(|| Name::clone(&endpoint.name), |ip| ip.to_string().into()),
+        node: None,
+        health_source: HealthSource::Imported { health, suspect_since_ms: None },
+        ..endpoint.clone()
+    }
+}
