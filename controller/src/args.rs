@@ -18,6 +18,7 @@ use rollcall_xds::tls::Acceptor;
 
 use crate::agents;
 use crate::api;
+use crate::federation::{self, Federation};
 use crate::policy::flags::{BUILT_IN, DefaultPolicy};
 use crate::replicas;
 use crate::serve;
@@ -83,6 +84,11 @@ pub struct Args {
     /// address of --grpc-listen, unless that is every address: then this replica stays alone, and checks everything itself.
     #[arg(long, env = "ROLLCALL_REPLICA_IP", value_name = "IP")]
     pub replica_ip: Option<IpAddr>,
+
+    /// Id of this cluster, by which others link to it: a DNS label, fixed for its life. With it, ClusterLinks and ServiceExports
+    /// are watched, and other clusters are served what is exported. Default: neither.
+    #[arg(long, env = "ROLLCALL_CLUSTER_ID", value_name = "ID", value_parser = cluster_id)]
+    pub cluster_id: Option<String>,
 
     /// Namespace of the Leases: where the controller is installed.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system", value_name = "NAMESPACE")]
@@ -162,13 +168,19 @@ impl Args {
     }
 
     /// The discovery stream, as it is to be served, with who hears agents.
-    pub fn stream(&self, agents: agents::Service, between: Option<BetweenReplicas>) -> serve::start::Settings {
+    pub fn stream(
+        &self,
+        agents: agents::Service,
+        between: Option<BetweenReplicas>,
+        federation: Option<&Federation>,
+    ) -> serve::start::Settings {
         serve::start::Settings {
             address: self.grpc_listen,
             streams_max: self.streams_max,
             cluster_domain: self.cluster_domain.clone(),
             agents,
             between,
+            clusters: federation.map(Federation::between),
         }
     }
 
@@ -177,6 +189,12 @@ impl Args {
         let usual = || format!("rollcall-controller.{}.svc:{}", self.namespace, self.grpc_listen.port());
         let tls = self.tls.tls != rollcall_authority::flags::Mode::Off;
         api::bootstrap::Stream { server: self.bootstrap_server.clone().unwrap_or_else(usual), tls }
+    }
+
+    /// Who this cluster is to others, if there may be any.
+    pub fn federation(&self) -> Option<federation::Settings> {
+        let cluster_id = self.cluster_id.as_deref()?.into();
+        Some(federation::Settings { cluster_id, namespace: self.namespace.clone() })
     }
 
     /// The files of the API port's own certificate, if it has one.
@@ -243,6 +261,15 @@ fn domain(text: &str) -> Result<String, String> {
         Ok(domain)
     } else {
         Err("give a DNS name of letters, digits and hyphens, such as cluster.local".to_owned())
+    }
+}
+
+fn cluster_id(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-') {
+        Ok(text.to_owned())
+    } else {
+        Err("give a DNS label, such as east: a-z, 0-9 and -, at most 63 characters".to_owned())
     }
 }
 

@@ -11,6 +11,7 @@
 //! - [`checks`]: active checks of registered endpoints; [`beats`]: what they say themselves
 //! - [`replicas`]: who is there, who owns which work, and what replicas tell each other
 //! - [`agents`]: machines outside the cluster that register themselves
+//! - [`federation`]: other clusters, what is exported to them and imported of theirs
 //! - [`evictions`]: how long it really takes until a dead endpoint is out
 //! - [`policy`]: what owners of services decide about history
 //! - [`writer`]: the one task that owns the catalog
@@ -30,6 +31,7 @@ pub mod beats;
 pub mod checks;
 pub mod cluster_domain;
 pub mod evictions;
+pub mod federation;
 pub mod kubernetes;
 pub mod leadership;
 pub mod policy;

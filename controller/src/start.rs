@@ -25,6 +25,7 @@ use crate::checks::{self, runner::Order};
 use crate::cluster_domain;
 use crate::evictions::event::Teller;
 use crate::evictions::{self, Evictions};
+use crate::federation::{self, Federation};
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership;
@@ -86,12 +87,22 @@ pub async fn serve(
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
     let (ears, published, looks, staleness) = (hearing.clone(), snapshots.clone(), orders.clone(), args.staleness());
-    let to = Receivers { inbox, orders, hearing: ears, agents: watched, observations, snapshots: published, staleness };
+    let federation = federate(&args, client.clone(), &access, (&inbox, &snapshots), clock, &mut registry);
+    let to = Receivers {
+        inbox,
+        orders,
+        hearing: ears,
+        agents: watched,
+        observations,
+        federation: federation.clone(),
+        snapshots: published,
+        staleness,
+    };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
     let certificates = certificates(&args, acceptor.as_ref(), &readiness);
-    let (settings, until) = (args.stream(agents, between), (&readiness, stop.clone()));
+    let (settings, until) = (args.stream(agents, between, federation.as_ref()), (&readiness, stop.clone()));
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
@@ -100,7 +111,8 @@ pub async fn serve(
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
-    let election = lead((client, denials), &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry);
+    let election =
+        lead((client, denials, federation), &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry);
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
@@ -128,9 +140,22 @@ fn certified(
     Ok((acceptor, connections))
 }
 
+/// Starts what speaks with other clusters, if this one has an id.
+fn federate(
+    args: &Args,
+    client: Client,
+    access: &access::Access,
+    (inbox, snapshots): (&writer::Inbox, &Snapshots),
+    clock: Clock,
+    registry: &mut Registry,
+) -> Option<Federation> {
+    let to = (inbox.clone(), snapshots.clone());
+    Some(federation::start(args.federation()?, client, access.clone(), to, clock, registry))
+}
+
 /// Starts the election, and the writing by whom it elects. Beside readiness: who may not write serves all the same.
 fn lead(
-    (client, denials): (Client, DenialNotices),
+    (client, denials, federation): (Client, DenialNotices, Option<Federation>),
     args: &Args,
     (snapshots, seen, evictions): (Snapshots, mpsc::Receiver<Seen>, Evictions),
     clock: Clock,
@@ -141,6 +166,9 @@ fn lead(
     let candidate = (identity.clone(), denials.clone());
     let (fence, election) =
         leadership::start(client.clone(), &args.namespace, candidate, clock, stop.clone(), registry);
+    if let Some(federation) = federation {
+        federation.tell(client.clone(), fence.clone(), clock);
+    }
     let writes_per_second = args.writes_per_second;
     let writing = Writing { client, fence, identity, denials, writes_per_second, evictions };
     writeback::start(writing, snapshots, seen, clock, registry);

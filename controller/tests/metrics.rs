@@ -25,11 +25,15 @@ async fn page() -> String {
     let spec = json!({ "clusterIP": "None", "ports": [{ "port": 80 }] });
     let metadata = json!({ "name": "web", "namespace": "shop", "uid": "uid-1" });
     api.put(json!({ "kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec }));
+    let spec = json!({ "addresses": ["127.0.0.1:9"], "secretName": "west", "import": { "namespaces": ["shop"] } });
+    let link = json!({ "kind": "ClusterLink", "apiVersion": "rollcall.dev/v1alpha1", "metadata": { "name": "west" }, "spec": spec });
+    api.put(link);
     let flags = [
         "--grpc-listen=127.0.0.1:0",
         "--api-listen=127.0.0.1:0",
         "--tls=authority",
         "--tls-dns-name=localhost",
+        "--cluster-id=east",
         "--resolv-conf=/dev/null",
     ];
     let args = Args::try_parse_from(["rollcall-controller"].into_iter().chain(flags)).expect("good flags");
@@ -44,7 +48,12 @@ async fn page() -> String {
     };
     let in_time = tokio::time::timeout(Duration::from_secs(120), ready).await;
     in_time.unwrap_or_else(|_| panic!("it is not ready: {:?}", readiness.closed()));
-    let page = get(address, "/metrics").await;
+    // What is told of each link has a sample once there is one.
+    let mut page = get(address, "/metrics").await;
+    while !page.contains("rollcall_link_state{") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        page = get(address, "/metrics").await;
+    }
     stop.cancel();
     running.await.expect("it ends").expect("it ends well");
     page

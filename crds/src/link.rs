@@ -130,4 +130,3 @@ pub struct LinkLimits {
     #[x_kube(validation = Rule::new("self >= 1 && self <= 1000000").message("limits endpoints: give 1 to 1000000"))]
     pub endpoints: Option<u32>,
 }
-

@@ -22,11 +22,32 @@ use crate::schema::kubernetes_style;
     shortname = "svcexport",
     derive = "PartialEq",
     derive = "Default",
-    printcolumn(name = "Valid", type_ = "string", json_path = ".status.conditions[?(@.type=='Valid')].status", description = "Whether there is such a Service and it can be exported"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "Whether other clusters are told of it"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Valid')].reason", description = "Why"),
+    printcolumn(
+        name = "Valid",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Valid')].status",
+        description = "Whether there is such a Service and it can be exported"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        description = "Whether other clusters are told of it"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Valid')].reason",
+        description = "Why"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", priority = "1", json_path = ".status.conditions[?(@.type=='Ready')].message", description = "In plain words")
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        priority = "1",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        description = "In plain words"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = kubernetes_style)]
@@ -54,7 +75,7 @@ impl ServiceExport {
     /// The definition with both versions that are served; their schemas are the same (KEP-1645, v0.5.0), so nothing is converted.
     pub fn definition() -> CustomResourceDefinition {
         let mut definition = Self::crd();
-        let older: Vec<_> = definition.spec.versions.iter().cloned().collect();
+        let older: Vec<_> = definition.spec.versions.to_vec();
         definition.spec.versions.extend(older.into_iter().map(|mut version| {
             version.name = "v1alpha1".to_owned();
             version.storage = false;

@@ -60,6 +60,8 @@ impl Catalog {
 /// maintenance, its EndpointSlice says that it is shutting down. `now` is what is said of it, if anything.
 pub(super) fn is_said_gone(surroundings: &Surroundings, member: &Member, now: Option<&Member>) -> bool {
     match (&member.endpoint.health_source, member.origin.kind) {
+        // Of another cluster's instances only that cluster can say so, and it does by leaving them out.
+        (_, OriginKind::Import) => now.is_none(),
         (_, OriginKind::ServiceRegistration) => now.is_none_or(|now| now.health == Health::Maintenance),
         (HealthSource::Conditions { pod: Some(pod) }, OriginKind::EndpointSlice | OriginKind::Service) => {
             let pod = match surroundings.pod(&member.origin.namespace, pod) {

@@ -3,6 +3,7 @@
 {{- define "rollcall.check" -}}
 {{- include "rollcall.check.name" . }}
 {{- include "rollcall.check.certificates" . }}
+{{- include "rollcall.check.federation" . }}
 {{- include "rollcall.check.stopping" (list "controller" .Values.controller) }}
 {{- include "rollcall.check.addresses" (list "controller" .Values.controller.service) }}
 {{- $service := .Values.controller.service }}

@@ -56,7 +56,8 @@ impl Decoder {
     pub fn service(&mut self, name: &str, body: &[u8]) -> Result<(ServiceKey, Exported), String> {
         let message = v1::ExportedService::decode(body).map_err(|error| format!("service {name}: {error}"))?;
         let key = self.key(name).filter(|key| *key.namespace == *message.namespace && *key.name == *message.name);
-        let key = key.ok_or_else(|| format!("service {name:.300} is named otherwise in its content, or by what is no name"))?;
+        let key =
+            key.ok_or_else(|| format!("service {name:.300} is named otherwise in its content, or by what is no name"))?;
         let ports = self.port_list(&message.ports).ok_or_else(|| format!("service {key} has a port that is none"))?;
         Ok((key, Exported { created: message.created, ports }))
     }
@@ -107,8 +108,12 @@ impl Decoder {
         if hostname.is_some_and(|name| !is_label(name)) {
             return Err("a host name that is none");
         }
-        let texts = said.metadata.iter().flat_map(|pair| [&pair.key, &pair.value]).chain(&said.tags).chain([&said.zone]);
-        if said.tags.len() > TAGS_MAX || said.metadata.len() > METADATA_MAX || texts.into_iter().any(|text| text.len() > TEXT_MAX) {
+        let texts =
+            said.metadata.iter().flat_map(|pair| [&pair.key, &pair.value]).chain(&said.tags).chain([&said.zone]);
+        if said.tags.len() > TAGS_MAX
+            || said.metadata.len() > METADATA_MAX
+            || texts.into_iter().any(|text| text.len() > TEXT_MAX)
+        {
             return Err("more to say than an endpoint may");
         }
         let endpoint = Endpoint {
@@ -132,8 +137,9 @@ impl Decoder {
         let mut tags: Vec<_> = said.tags.iter().map(|tag| self.names.get(tag)).collect();
         tags.sort_unstable();
         tags.dedup();
-        let metadata = said.metadata.iter().map(|pair| (self.names.get(&pair.key), self.names.get(&pair.value))).collect();
-        self.attributes.share(Attributes { tags, metadata })
+        let metadata =
+            said.metadata.iter().map(|pair| (self.names.get(&pair.key), self.names.get(&pair.value))).collect();
+        self.attributes.share(Attributes { tags, metadata, machine: None })
     }
 
     fn port_list(&mut self, said: &[v1::Port]) -> Option<Ports> {

@@ -192,8 +192,8 @@ impl Heard {
         // The API server of this cluster is not to be found elsewhere.
         let own = &*key.namespace == "default" && &*key.name == "kubernetes";
         let known = self.services.contains_key(key);
-        let room = self.endpoints + endpoints <= wanted.endpoints_max
-            && (known || self.services.len() < wanted.services_max);
+        let room =
+            self.endpoints + endpoints <= wanted.endpoints_max && (known || self.services.len() < wanted.services_max);
         if named && !own && room {
             self.held_back.remove(&(ty, Arc::clone(name)));
             return true;

@@ -26,7 +26,7 @@ use crate::writer::{Inbox, Message};
 mod secret;
 
 /// What every link needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Surroundings {
     /// This cluster's id.
     pub me: Name,
@@ -42,6 +42,12 @@ pub struct Surroundings {
     pub restored: Restored,
     /// Who tells how links are.
     pub reports: Reports,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("me", &self.me).finish_non_exhaustive()
+    }
 }
 
 /// A link as it runs.
@@ -252,6 +258,8 @@ impl Link {
             problems: Arc::default(),
             generation: None,
             time_to_evict: None,
+            deregister_after: None,
+            penalties: Vec::new(),
         })
     }
 

@@ -21,8 +21,7 @@ pub struct Metrics {
     pub clock: Clock,
 }
 
-const STATES: [LinkState; 4] =
-    [LinkState::Connecting, LinkState::Connected, LinkState::Suspect, LinkState::Expired];
+const STATES: [LinkState; 4] = [LinkState::Connecting, LinkState::Connected, LinkState::Suspect, LinkState::Expired];
 
 // === impl Metrics ===
 
@@ -43,13 +42,13 @@ impl Metrics {
             "1 for the state that the link to this cluster is in: Connected is normal, Suspect after ten seconds of silence, Expired later.",
             states,
         )?;
-        let silence = reports.iter().filter_map(|(link, report)| {
-            let silence_ms = now_ms.saturating_sub(report.heard_ms?).max(0);
-            Some(([("link", &**link)], silence_ms as f64 / 1_000.0))
+        let silence = reports.iter().map(|(link, report)| {
+            let silence_ms = now_ms.saturating_sub(report.heard_ms.unwrap_or(report.since_ms)).max(0);
+            ([("link", &**link)], silence_ms as f64 / 1_000.0)
         });
         page.gauges(
             "rollcall_link_silence_seconds",
-            "Time since this cluster was heard. It speaks every three seconds: below 4 is normal. Absent before the first time.",
+            "Time since this cluster was heard. It speaks every three seconds: below 4 is normal. Before the first time, since the link began.",
             silence,
         )?;
         let endpoints = reports.iter().flat_map(|(link, report)| {

@@ -43,7 +43,7 @@ use rollcall_catalog::model::Name;
 use rollcall_xds::server::BetweenClusters;
 
 use crate::access::Access;
-use crate::leadership::Fence;
+use crate::leadership::fence::Fence;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Snapshots};
 use exports::Exports;

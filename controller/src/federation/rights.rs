@@ -52,7 +52,6 @@ impl Rights {
     /// When it is nothing, or nobody can be asked.
     pub async fn scope(&self, token: &str, peer: IpAddr, exporting: BTreeSet<Name>) -> Result<Scope, Status> {
         let who = self.0.authenticate(Credential::Token(token), peer).await.map_err(status)?;
-        let right = |namespace| Right { verb: "get", resource: RESOURCE, namespace, name: "" };
         let everywhere = match self.0.may(&who, right("")).await {
             Ok(()) => return Ok(Scope::All),
             Err(denied @ Denied::Forbidden { .. }) => denied,
@@ -68,6 +67,10 @@ impl Rights {
         }
         if seen.is_empty() { Err(status(everywhere)) } else { Ok(Scope::Namespaces(seen)) }
     }
+}
+
+fn right(namespace: &str) -> Right<'_> {
+    Right { verb: "get", resource: RESOURCE, namespace, name: "" }
 }
 
 fn status(denied: Denied) -> Status {

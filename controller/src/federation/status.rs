@@ -17,8 +17,7 @@ use super::exports::{Export, Exports};
 use super::hall::Hall;
 use super::report::{Report, Reports};
 use crate::kubernetes::kube_error;
-use crate::leadership::Fence;
-use crate::leadership::fence::WRITE_TIMEOUT;
+use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 use crate::time::clock::Clock;
 use crate::writeback::apply::FIELD_MANAGER;
 
@@ -142,11 +141,7 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
 }
 
 /// Valid, Ready and Conflict, as they should be.
-fn export_conditions(
-    export: &Export,
-    said: Option<Result<(), Unexportable>>,
-    now: Timestamp,
-) -> Vec<Condition> {
+fn export_conditions(export: &Export, said: Option<Result<(), Unexportable>>, now: Timestamp) -> Vec<Condition> {
     let said = said.unwrap_or(Err(Unexportable::NoService));
     let valid = match said {
         Ok(()) => (TRUE, words::VALID, "the Service is there, and of a type that can be exported"),
@@ -164,17 +159,20 @@ fn export_conditions(
         Err(_) => (FALSE, words::PENDING, "nothing is told to other clusters; see Valid"),
     };
     let all = [(words::VALID, valid), (words::READY, ready)];
-    all.into_iter().map(|(type_, (status, reason, message))| {
-        let stands = export.conditions.iter().find(|condition| condition.type_ == type_ && condition.status == status);
-        Condition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-            observed_generation: export.generation,
-            last_transition_time: stands.map_or(Time(now), |stands| stands.last_transition_time.clone()),
-        }
-    }).collect()
+    all.into_iter()
+        .map(|(type_, (status, reason, message))| {
+            let stands =
+                export.conditions.iter().find(|condition| condition.type_ == type_ && condition.status == status);
+            Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                observed_generation: export.generation,
+                last_transition_time: stands.map_or(Time(now), |stands| stands.last_transition_time.clone()),
+            }
+        })
+        .collect()
 }
 
 /// Whether what stands is other than what should, of the conditions that should.

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Readiness};
-use rollcall_xds::server::{self, BetweenReplicas, Clients, Limits, Server};
+use rollcall_xds::server::{self, BetweenClusters, BetweenReplicas, Clients, Limits, Server};
 use rollcall_xds::tls::{self, Acceptor, Bounds, Incoming};
 use rollcall_xds::view::Views;
 use tokio::task::JoinHandle;
@@ -33,6 +33,8 @@ pub struct Settings {
     pub agents: agents::Service,
     /// What streams of other replicas are given.
     pub between: Option<BetweenReplicas>,
+    /// What streams of other clusters are given.
+    pub clusters: Option<BetweenClusters>,
 }
 
 /// The stream, as it is served.
@@ -51,7 +53,7 @@ pub fn start(
     (readiness, stop): (&Readiness, CancellationToken),
     registry: &mut Registry,
 ) -> Serving {
-    let Settings { address, streams_max, cluster_domain, agents, between } = settings;
+    let Settings { address, streams_max, cluster_domain, agents, between, clusters } = settings;
     let (publisher, published) = Publisher::new(snapshots, &cluster_domain);
     tokio::spawn(publisher.measured(propagation).run());
     let streams = Arc::<server::Metrics>::default();
@@ -59,6 +61,7 @@ pub fn start(
     let server = Server::new(published, Limits { streams_max, ..Limits::default() }, streams);
     let server = server.seen_through(Views::through(Arc::new(Lens::new(&cluster_domain))));
     let server = between.into_iter().fold(server, Server::between);
+    let server = clusters.into_iter().fold(server, Server::exporting);
     let (_, wanted) = connections_wanted(streams_max);
     let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };
     let gate = readiness.gate("grpc");

@@ -14,13 +14,14 @@ use rollcall_catalog::model::{
 };
 
 use super::services::protocol;
+use crate::federation::restored::Restored;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;
 use crate::kubernetes::{Names, created};
 use crate::writeback::observed::{Observations, Seen};
 use crate::writeback::owned;
-use crate::writeback::slices::SERVICE_LABEL;
+use crate::writeback::slices::{SERVICE_LABEL, SOURCE_CLUSTER_LABEL};
 use crate::writer::{Inbox, Message};
 
 /// Hands EndpointSlices to the catalog, and our own to the write-back.
@@ -31,6 +32,7 @@ pub struct EndpointSlices {
     ports: Interner<[Port]>,
     attributes: Arc<Attributes>,
     ours: HashSet<ObjectKey>,
+    restored: Option<Restored>,
 }
 
 // === impl EndpointSlices ===
@@ -39,7 +41,21 @@ impl EndpointSlices {
     /// A handler that speaks to `inbox` and, of our own slices, to `observations`.
     pub fn new(inbox: Inbox, observations: Observations) -> Self {
         let (names, ports) = (Names::default(), Interner::default());
-        Self { inbox, observations, names, ports, attributes: Arc::default(), ours: HashSet::new() }
+        Self { inbox, observations, names, ports, attributes: Arc::default(), ours: HashSet::new(), restored: None }
+    }
+
+    /// Of our own slices with endpoints of another cluster the catalog is told as well, until that cluster is heard.
+    #[must_use]
+    pub fn restoring(self, restored: Option<Restored>) -> Self {
+        Self { restored, ..self }
+    }
+
+    /// What one of ours says of another cluster's endpoints.
+    fn restore(&mut self, key: &ObjectKey, slice: &EndpointSlice) -> Option<Contribution> {
+        let restored = self.restored.clone()?;
+        let cluster = slice.metadata.labels.as_ref()?.get(SOURCE_CLUSTER_LABEL)?;
+        let read = self.contribution(key, slice)?;
+        restored.slice(cluster, key, &read)
     }
 
     fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {
@@ -124,6 +140,9 @@ impl Handler<EndpointSlice> for EndpointSlices {
             self.delete(&key).await;
         }
         if ours {
+            if let Some(contribution) = self.restore(&key, &slice) {
+                self.inbox.send(Message::Say(Input::Contribution(contribution))).await;
+            }
             self.ours.insert(key);
             self.observations.send(Seen::slice(slice)).await;
             return;

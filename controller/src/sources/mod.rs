@@ -29,6 +29,7 @@ use rollcall_catalog::policy::Staleness;
 use crate::agents::Watched;
 use crate::beats::Hearing;
 use crate::checks::runner::Order;
+use crate::federation::Federation;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::metrics::Metrics;
 use crate::resolve;
@@ -61,6 +62,8 @@ pub struct Receivers {
     pub agents: Watched,
     /// The write-back: what stands there.
     pub observations: Observations,
+    /// Other clusters, if there may be any.
+    pub federation: Option<Federation>,
     /// Published first: what only the write-back needs is watched after it.
     pub snapshots: Snapshots,
     /// Beside them: the bound of services that no DiscoveryPolicy is for.
@@ -76,11 +79,13 @@ pub fn start(
     to: Receivers,
     registry: &mut Registry,
 ) {
-    let Receivers { inbox, orders, hearing, agents, observations, snapshots, staleness } = to;
+    let Receivers { inbox, orders, hearing, agents, observations, federation, snapshots, staleness } = to;
     let wanted = args.catalog();
     let mut watches = Watches::new(client.clone(), readiness.clone(), clock, args.namespaces());
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
-    watches.of_namespaces(Source::EndpointSlices, || EndpointSlices::new(inbox.clone(), observations.clone()));
+    let restored = federation.as_ref().map(|federation| federation.restored.clone());
+    let slices = || EndpointSlices::new(inbox.clone(), observations.clone()).restoring(restored.clone());
+    watches.of_namespaces(Source::EndpointSlices, slices);
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
     let registrations = || {
         let registrations = Registrations::new(orders.clone(), hearing.clone(), observations.clone());
@@ -100,6 +105,10 @@ pub fn start(
         let listed = Arc::default();
         let leases = || Leases::new(hearing.clone(), Arc::clone(&listed));
         watches.of_namespaces_behind(&snapshots, Source::Leases, leases::SELECTOR, leases);
+    }
+    if let Some(federation) = federation {
+        watches.of_namespaces_behind(&snapshots, Source::ServiceExports, "", || federation.exports.clone());
+        watches.of_cluster_behind(&snapshots, Source::Clusters, federation.links());
     }
     let started = watches.into_freshness();
     let told = Contacts { sources: started.clone(), client, clock, inbox, snapshots, default: staleness };

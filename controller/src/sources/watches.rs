@@ -83,6 +83,24 @@ impl Watches {
         }
     }
 
+    /// The same of a kind that is in no namespace.
+    pub fn of_cluster_behind<K: Kind, H: Handler<K> + 'static>(
+        &mut self,
+        snapshots: &Snapshots,
+        source: Source,
+        handler: H,
+    ) {
+        let nobody_waits = Readiness::default().gate(source.as_str());
+        let api = Api::all(self.client.clone());
+        let informer = self.informer(source, None, api, handler, nobody_waits, Unlisted::new(1));
+        let mut snapshots = snapshots.clone();
+        tokio::spawn(async move {
+            if snapshots.wait_for(Option::is_some).await.is_ok() {
+                informer.run().await;
+            }
+        });
+    }
+
     /// The life of every watch that was started.
     pub fn into_freshness(self) -> Vec<Arc<Freshness>> {
         self.started

@@ -21,6 +21,7 @@ use super::pace::Pace;
 use super::plan::Planner;
 use super::queue::{Queue, Target};
 use super::setbacks::Setbacks;
+use super::slices;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 

@@ -175,7 +175,7 @@ impl Known {
 /// When it cannot be used.
 pub(crate) fn given(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
     let unusable = |reason| format!("the bundle cannot be used: {reason}; give certificates of authorities as PEM");
-    roots(pem).and_then(config).map(Arc::new).map_err(unusable)
+    roots(pem).and_then(|roots| config(roots, None)).map(Arc::new).map_err(unusable)
 }
 
 /// A certificate that is in order but of no use as an authority is left out, as long as there is another.

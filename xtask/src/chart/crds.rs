@@ -4,6 +4,9 @@ use anyhow::{Context, Result};
 
 const HEADER: &str = "{{- /* Generated from manifests/crds by `cargo xtask generate`; edit the types in crds/. */}}\n\
                       {{- if .Values.crds.enabled }}\n";
+/// Of an API that other products serve as well: only where the cluster has it from nobody else.
+const SHARED_HEADER: &str = "{{- /* Generated from manifests/crds by `cargo xtask generate`; edit the types in crds/. */}}\n\
+                             {{- if and .Values.crds.enabled .Values.federation.enabled (include \"rollcall.federation.installs\" (list . \"NAME\")) }}\n";
 const FOOTER: &str = "{{- end }}\n";
 
 /// The metadata of the chart's other objects, and what makes an uninstall keep this one.
@@ -18,7 +21,8 @@ pub(super) fn template(definition: &str) -> Result<String> {
     let (name, after) = rest.split_once('\n').context("the definition ends with its metadata")?;
     let name = name.trim().strip_prefix("name: ").context("its metadata begin with another field than the name")?;
     let metadata = METADATA.replace("NAME", name);
-    Ok(format!("{HEADER}{}metadata:\n{metadata}{}\n{FOOTER}", literal(before), literal(after).trim_end()))
+    let header = if name.ends_with(".rollcall.dev") { HEADER.to_owned() } else { SHARED_HEADER.replace("NAME", name) };
+    Ok(format!("{header}{}metadata:\n{metadata}{}\n{FOOTER}", literal(before), literal(after).trim_end()))
 }
 
 /// Braces in descriptions and rules, kept from Helm.
@@ -32,11 +36,11 @@ mod tests {
 
     #[test]
     fn a_definition_becomes_a_template_of_the_same_object() {
-        let definition = "# Generated.\nkind: X\nmetadata:\n  name: xs.example\nspec:\n  text: a {{ b\n";
+        let definition = "# Generated.\nkind: X\nmetadata:\n  name: xs.rollcall.dev\nspec:\n  text: a {{ b\n";
         let template = template(definition).unwrap();
         let lines: Vec<&str> = template.lines().collect();
         assert_eq!(lines[1..4], ["{{- if .Values.crds.enabled }}", "kind: X", "metadata:"]);
-        assert!(lines[5].contains(r#""name" "xs.example" "cluster" true"#), "{}", lines[5]);
+        assert!(lines[5].contains(r#""name" "xs.rollcall.dev" "cluster" true"#), "{}", lines[5]);
         assert_eq!(lines[6..], ["spec:", r#"  text: a {{ "{{" }} b"#, "{{- end }}"]);
     }
 }

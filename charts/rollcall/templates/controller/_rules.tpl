@@ -37,6 +37,15 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.federation.enabled }}
+# What this cluster exports to others, and how that goes. Not needed without `--cluster-id`.
+- apiGroups: [multicluster.x-k8s.io]
+  resources: [serviceexports]
+  verbs: [list, watch]
+- apiGroups: [multicluster.x-k8s.io]
+  resources: [serviceexports/status]
+  verbs: [patch]
+{{- end }}
 {{- if .Values.controller.leaseBeats }}
 # Heartbeats of those who have only kubectl: Leases that they renew, by the label rollcall.dev/registration. RBAC knows no
 # labels; the watch asks for these alone. Not needed with `--lease-beats false`.
@@ -56,6 +65,15 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [authorization.k8s.io]
   resources: [subjectaccessreviews]
   verbs: [create]
+{{- end }}
+{{- if .Values.federation.enabled }}
+# Other clusters whose exports are taken in, and how the links are. Not needed without `--cluster-id`.
+- apiGroups: [rollcall.dev]
+  resources: [clusterlinks]
+  verbs: [list, watch]
+- apiGroups: [rollcall.dev]
+  resources: [clusterlinks/status]
+  verbs: [patch]
 {{- end }}
 {{- if .Values.controller.nodeZones }}
 # Nodes: zones, and the address blocks of pods. Not needed with `--node-zones false`.
@@ -84,6 +102,13 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
   resources: [leases]
   resourceNames: [rollcall-controller]
   verbs: [get]
+{{- if and .Values.federation.enabled .Values.federation.secrets }}
+# What links prove themselves with (`spec.secretName`): these alone, by name.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: {{ toJson .Values.federation.secrets }}
+  verbs: [get]
+{{- end }}
 {{- if eq (include "rollcall.certificates.source" .) "authority" }}
 # The stream's own certificate authority (`--tls authority`): its keys and what clients trust. Both objects are there
 # already, empty, so that no other Secret or ConfigMap can be read or made.

@@ -30,14 +30,18 @@ pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result
                 "this controller may not get Secret {namespace}/{name}: add it in the chart's values, as federation.secrets: [{name}]"
             ));
         }
-        Ok(Err(error)) => return Err(format!("Secret {namespace}/{name} cannot be read: {}", kube_error::words(&error))),
+        Ok(Err(error)) => {
+            return Err(format!("Secret {namespace}/{name} cannot be read: {}", kube_error::words(&error)));
+        }
         Err(_) => return Err(format!("Secret {namespace}/{name} cannot be read: no answer within {TIMEOUT:?}")),
     };
     let data = secret.data.unwrap_or_default();
     let token = data.get("token").and_then(|token| std::str::from_utf8(&token.0).ok()).map(str::trim);
     let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
     let token = token.ok_or_else(|| {
-        format!("Secret {namespace}/{name} has no token; give that of a ServiceAccount of the other cluster as key token")
+        format!(
+            "Secret {namespace}/{name} has no token; give that of a ServiceAccount of the other cluster as key token"
+        )
     })?;
     let ca = data.get("ca.crt").ok_or_else(|| {
         format!("Secret {namespace}/{name} has no ca.crt; give the authority of the other cluster's stream, from its ConfigMap rollcall-ca")

@@ -1,0 +1,60 @@
+//! When a status is worth a write, and what it says.
+
+use rollcall_crds::{LinkCounts, LinkState};
+
+use super::*;
+
+fn report() -> Report {
+    Report {
+        generation: Some(1),
+        state: LinkState::Connected,
+        since_ms: 100_500,
+        heard_ms: Some(200_000),
+        imported: LinkCounts { services: 1, endpoints: 2 },
+        ..Report::default()
+    }
+}
+
+#[test]
+fn a_link_is_written_when_something_changed_or_the_heartbeat_is_old() {
+    let first = link_status(&report()).expect("nothing stands");
+    assert_eq!(first.since.as_ref().expect("set").0.as_second(), 100);
+    let stands = |change: fn(&mut Report)| {
+        let mut report = Report { stands: Some(first.clone()), ..report() };
+        change(&mut report);
+        link_status(&report)
+    };
+    assert_eq!(stands(|_| {}), None);
+    assert_eq!(stands(|report| report.heard_ms = Some(229_999)), None);
+    let later = stands(|report| report.heard_ms = Some(230_000)).expect("half a minute later");
+    assert_eq!(later.last_heartbeat_time.expect("set").0.as_second(), 230);
+    assert!(stands(|report| report.imported.endpoints = 3).is_some());
+    assert!(stands(|report| report.state = LinkState::Suspect).is_some());
+    // Another leader heard it at other times, and changes nothing.
+    assert_eq!(stands(|report| (report.since_ms, report.heard_ms) = (150_000, None)), None);
+}
+
+fn export(conditions: Vec<Condition>) -> Export {
+    Export { created: 0, generation: Some(1), conditions }
+}
+
+#[test]
+fn an_export_says_whether_it_can_be_and_is() {
+    let at = |second: i64| Timestamp::from_second(second).expect("a time");
+    let said = |said| {
+        let conditions = export_conditions(&export(Vec::new()), Some(said), at(1));
+        conditions.into_iter().map(|one| (one.type_, one.status, one.reason)).collect::<Vec<_>>()
+    };
+    let of = |all: [(&str, &str, &str); 2]| all.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())).to_vec();
+    assert_eq!(said(Ok(())), of([("Valid", "True", "Valid"), ("Ready", "True", "Ready")]));
+    assert_eq!(
+        said(Err(Unexportable::ExternalName)),
+        of([("Valid", "False", "InvalidServiceType"), ("Ready", "False", "Pending")])
+    );
+    assert_eq!(said(Err(Unexportable::NoService))[0].2, "NoService");
+    let stands = export_conditions(&export(Vec::new()), Some(Ok(())), at(1));
+    let again = export_conditions(&export(stands.clone()), Some(Ok(())), at(2));
+    assert_eq!(again, stands, "its time stays");
+    assert!(!differ(&stands, &again));
+    assert!(differ(&stands, &export_conditions(&export(stands.clone()), Some(Err(Unexportable::NoService)), at(3))));
+}
