@@ -1,7 +1,7 @@
 //! Other clusters: what this one exports to them, and what it imports of theirs.
 //!
 //! ```text
-//!  ServiceExports --exports--+                        +-- links --ClusterLinks
+//!  ServiceExports --exports--+                        +-- clusters --ClusterLinks
 //!                            v                        v
 //!  snapshots ------------> hall --streams of peers   link --stream--> another cluster's hall
 //!                            ^                        |  heard, decode
@@ -11,7 +11,7 @@
 //!
 //! - [`exports`]: which services are exported, by ServiceExports; [`encode`]: an exported service as resources
 //! - [`hall`]: what each peer is given; [`rights`]: who it is and which namespaces it may see
-//! - [`links`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
+//! - [`clusters`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
 //! - [`dial`]: the stream to another cluster; [`heard`]: what came by it; [`decode`]: as the catalog has it
 //! - [`machine`]: connected, suspect, expired; pure
 //! - [`restored`]: what an earlier process imported, from the EndpointSlices that stand
@@ -20,6 +20,7 @@
 //! What is imported is never exported: only what has its origin in this cluster stands in the [`hall`]. So nothing goes round in
 //! a circle, however clusters are linked.
 
+pub mod clusters;
 pub mod decode;
 pub mod dial;
 pub mod encode;
@@ -27,7 +28,7 @@ pub mod exports;
 pub mod hall;
 pub mod heard;
 pub mod link;
-pub mod links;
+
 pub mod machine;
 pub mod metrics;
 pub mod report;
@@ -46,9 +47,9 @@ use crate::access::Access;
 use crate::leadership::fence::Fence;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Snapshots};
+use clusters::Links;
 use exports::Exports;
 use hall::Hall;
-use links::Links;
 use report::Reports;
 use restored::Restored;
 
