@@ -86,8 +86,8 @@ pub async fn serve(
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
-    let (looks, staleness) = (orders.clone(), args.staleness());
     let federation = federate(&args, client.clone(), &access, (&inbox, &snapshots), clock, &mut registry);
+    let (looks, staleness) = (orders.clone(), args.staleness());
     let to = {
         let (hearing, federation, snapshots) = (hearing.clone(), federation.clone(), snapshots.clone());
         Receivers { inbox, orders, hearing, agents: watched, observations, federation, snapshots, staleness }
@@ -114,15 +114,15 @@ pub async fn serve(
     let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()));
     info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, "started");
 
-    stopped(stop, async { _ = tokio::join!(serving.drained(), answering, election, registered, admin) }).await;
-    Ok(())
+    stopped(stop, async { _ = tokio::join!(serving.drained(), answering, election, registered, admin) }).await
 }
 
 /// Waits for the end, and for what ends then. Bounded: a client that does not close its connection must not keep the process.
-async fn stopped(stop: CancellationToken, ended: impl Future<Output = ()>) {
+async fn stopped(stop: CancellationToken, ended: impl Future<Output = ()>) -> anyhow::Result<()> {
     stop.cancelled().await;
     let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
     info!("stopped");
+    Ok(())
 }
 
 /// Starts what keeps the certificate of the stream; with it, what counts connections that fail.

@@ -3,8 +3,8 @@
 use crate::resource::{
     PerType,
     ResourceType::{
-        self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, ExportedBucket, ExportedService, Exporter, Listener, Replica,
-        Route, Service, Testimony, Verdicts, Zone,
+        self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, ExportedBucket, ExportedService, Exporter, Listener,
+        Replica, Route, Service, Testimony, Verdicts, Zone,
     },
 };
 
