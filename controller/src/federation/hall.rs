@@ -173,7 +173,7 @@ impl Shelves {
         let mut news = self.exported.len() != before || !self.open;
         for (key, export) in wanted {
             let service = snapshot.get(&key);
-            let of = (service.map_or(Version::default(), |service| service.version), export.created);
+            let of = (service.map_or_else(Version::default, |service| service.version), export.created);
             if self.exported.get(&key).is_some_and(|exported| exported.of == of) {
                 continue;
             }

@@ -75,7 +75,9 @@ fn right(namespace: &str) -> Right<'_> {
 
 fn status(denied: Denied) -> Status {
     match denied {
-        Denied::NoCredential | Denied::Unknown(_) | Denied::Nameless => Status::unauthenticated(denied.to_string()),
+        Denied::NoCredential | Denied::Unknown(_) | Denied::Certificate(_) | Denied::Nameless => {
+            Status::unauthenticated(denied.to_string())
+        }
         Denied::Forbidden { .. } => Status::permission_denied(denied.to_string()),
         Denied::Busy(..) | Denied::Unavailable(_) => Status::unavailable(denied.to_string()),
     }

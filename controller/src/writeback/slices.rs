@@ -70,12 +70,16 @@ pub fn new_addresses(slice: &EndpointSlice, standing: Option<&EndpointSlice>) ->
     all(slice).into_iter().filter(|address| !standing.contains(address)).collect()
 }
 
+/// What all endpoints of a slice have in common: the cluster that they are of, unless it is this one, and what the API wants
+/// to be alike.
+type Set<'a> = (Option<&'a Name>, Family, &'a Ports);
+
 /// The slices that should stand in the API for a service, sorted by name.
 ///
 /// None when there is no Service of that name, or one that takes no endpoints (ExternalName).
 pub fn desired(service: &Service) -> Vec<Cut> {
     let Some(facts) = taking(service) else { return Vec::new() };
-    let mut sets: BTreeMap<(Option<&Name>, Family, &Ports), Vec<(&Member, IpAddr)>> = BTreeMap::new();
+    let mut sets: BTreeMap<Set<'_>, Vec<(&Member, IpAddr)>> = BTreeMap::new();
     for member in service.endpoints.iter().filter(|member| is_written(member)) {
         for ip in member.endpoint.addresses.iter().filter(|ip| wanted(facts, *ip)) {
             let set = (source_cluster(member), Family::of(ip), &member.endpoint.ports);
