@@ -137,7 +137,7 @@ impl std::fmt::Debug for BetweenClusters {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            streams_max: 10_000,
+            streams_max: crate::tls::STREAMS_MAX,
             unsynced_wait: Duration::from_secs(3),
             stream: stream::Limits::default(),
             memory: Memory::default(),

@@ -48,6 +48,7 @@ pub use self::{
     trust::Own,
 };
 pub(crate) use self::{
+    incoming::STREAMS_MAX,
     io::Io,
     pin::pinned,
     trust::{Trust, given},

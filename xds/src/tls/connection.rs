@@ -37,9 +37,8 @@ pub struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
-/// Who is at the other end of a connection: an extension of each of its requests, in whose place [`Guard`] puts its parts.
-///
-/// [`Guard`]: crate::server::Guard
+/// Who is at the other end of a connection: an extension of each of its requests, in whose place the server's guard puts its
+/// parts.
 #[derive(Clone, Debug)]
 pub struct Arrival {
     /// Its address.

@@ -13,7 +13,7 @@ use super::{
     Acceptor, Connection, Failure, Io, Metrics, Shown,
     handshakes::{Done, Handshakes},
 };
-use crate::{rate::Rate, server};
+use crate::rate::Rate;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +56,8 @@ struct Door {
     refusals: Rate,
 }
 
+/// Streams that a server carries unless told otherwise.
+pub(crate) const STREAMS_MAX: usize = 10_000;
 /// Connections beyond one for each stream: those that are told that there are too many streams, and those that begin or end.
 const SPARE: usize = 1024;
 /// Until the next try after an error such as "too many open files", which lasts.
@@ -75,7 +77,7 @@ impl Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self::for_streams(server::Limits::default().streams_max)
+        Self::for_streams(STREAMS_MAX)
     }
 }
 
