@@ -32,7 +32,7 @@ impl Contacts {
         at_ms > std::mem::replace(last, at_ms.max(*last))
     }
 
-    /// A source of which nothing was ever told is not judged.
+    /// A source of which nothing was ever told is not judged yet.
     pub(crate) fn silent<'a>(
         &self,
         origins: impl Iterator<Item = &'a Arc<Origin>>,
@@ -42,7 +42,8 @@ impl Contacts {
         let after_ms = u64::try_from(staleness.after.as_millis()).unwrap_or(u64::MAX);
         let mut silent = Silent::default();
         for origin in origins {
-            let Some(last) = sources(origin).iter().find_map(|source| self.0.get(source)) else { continue };
+            // Of what nothing was told yet it is not known how old it is: it is looked at again once it could be too old.
+            let last = sources(origin).iter().find_map(|source| self.0.get(source)).unwrap_or(&now_ms);
             let until = last.saturating_add(after_ms);
             if until <= now_ms {
                 silent.origins.insert(Arc::clone(origin));

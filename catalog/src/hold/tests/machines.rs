@@ -321,6 +321,19 @@ fn a_stale_service_says_since_when_and_keeps_saying_so() {
 }
 
 #[test]
+fn what_was_there_before_its_source_was_heard_of_grows_old_as_well() {
+    let staleness = Staleness { after: Duration::from_secs(30), then: WhenStale::Serve };
+    let stale = policy(Statement { staleness: Some(Some(staleness)), ..Statement::default() });
+    let heard = Input::Contact(SourceId::only(SourceKind::ServiceRegistrations), 5_000);
+    let mut catalog = passing(&[stale]);
+    let again_ms = at(&mut catalog, 5, [heard]);
+    assert_eq!(again_ms, Some(30_000));
+    at(&mut catalog, 30, []);
+    at(&mut catalog, 36, []);
+    assert_eq!(catalog.snapshot().get(&key()).expect("the service").stale, Some(35));
+}
+
+#[test]
 fn who_asks_nobody_waits_for_nobody() {
     let confirmation = Some(crate::policy::Confirmation { replicas: 0 });
     let statement = Statement { confirmation, ..Statement::default() };
