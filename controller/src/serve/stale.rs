@@ -90,6 +90,10 @@ mod tests {
             snapshot.get(ResourceType::Endpoints, &envoy::cluster_name(&service, port)).expect("it is there");
         let said = String::from_utf8_lossy(&assignment.wire).into_owned();
         assert!(said.contains("its policy refuses old endpoints"), "{said}");
+        // As a client that nobody here wrote reads it.
+        let read = envoy_types::pb::envoy::service::discovery::v3::Resource::decode(&*assignment.wire).expect("one");
+        let about = read.metadata.expect("metadata").filter_metadata.remove("dev.rollcall").expect("ours");
+        assert!(about.fields.contains_key("reason") && read.resource_name.is_none(), "{about:?}");
         let body = envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment::decode(assignment.body())
             .expect("one");
         assert_eq!(body.endpoints.len(), 0);
