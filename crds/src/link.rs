@@ -70,7 +70,7 @@ pub struct ImportSpec {
     #[schemars(length(min = 1, max = 256), inner(length(max = 63)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self.all(namespace, namespace == '*' || namespace.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))")
+        validation = Rule::new("self.all(name, name == '*' || name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))")
             .message("import namespaces: give names of namespaces, such as shop, or '*' for all"),
     )]
     pub namespaces: Vec<String>,
