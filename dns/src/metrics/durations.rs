@@ -44,7 +44,7 @@ impl TypedMetric for Durations {
 
 impl EncodeMetric for Durations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let bounds = (0..BOUNDS).map(|n| bound(n).as_secs_f64()).chain([f64::MAX]);
+        let bounds = (0..BOUNDS).map(|n| bound(n).as_secs_f64()).chain([f64::INFINITY]);
         let buckets: Vec<_> = bounds.zip(self.0.buckets.iter().map(|count| count.load(Relaxed))).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = Duration::from_nanos(self.0.nanoseconds.load(Relaxed)).as_secs_f64();

@@ -33,6 +33,7 @@ fn all_metrics_keep_the_conventions() {
         r#"rollcall_dns_queries_total{transport="udp",type="SRV",rcode="NXDOMAIN"} 2"#,
         r#"rollcall_dns_queries_total{transport="tcp",type="other",rcode="NXDOMAIN"} 1"#,
         r#"rollcall_dns_answer_seconds_count{transport="udp"} 2"#,
+        r#"rollcall_dns_answer_seconds_bucket{le="+Inf",transport="udp"} 2"#,
         r#"rollcall_dns_truncated_answers_total{transport="udp"} 2"#,
         r#"rollcall_dns_dropped_total{transport="udp",reason="not_a_query"} 1"#,
         r#"rollcall_dns_resource_updates_total{type="endpoint_bucket"} 4"#,

@@ -90,7 +90,7 @@ impl Release<'_> {
         self.run(&["uninstall", "rollcall", "--wait"])?;
         let left = self.objects()?;
         ensure!(left.trim().is_empty(), "left behind: {left}");
-        ensure!(self.crds()?.lines().count() == 3, "the CRDs, and all registrations with them, are gone");
+        ensure!(self.crds()?.lines().count() == 4, "the CRDs, and all registrations with them, are gone");
 
         self.run(&["install", "rollcall", &chart, "--set", "crds.keep=false"])?;
         self.run(&["uninstall", "rollcall", "--wait"])?;
