@@ -249,6 +249,27 @@ pub enum Input {
     Contact(SourceId, u64),
 }
 
+// === impl Contribution ===
+
+impl Contribution {
+    /// Of an origin that says nothing yet.
+    pub fn new(origin: Arc<Origin>, service: ServiceKey) -> Self {
+        Self {
+            origin,
+            service,
+            created: 0,
+            ports: Ports::default(),
+            endpoints: Vec::new(),
+            unusable: Vec::new(),
+            problems: Arc::default(),
+            generation: None,
+            time_to_evict: None,
+            deregister_after: None,
+            penalties: Vec::new(),
+        }
+    }
+}
+
 // === impl Origin ===
 
 impl Origin {

@@ -47,17 +47,10 @@ pub(crate) fn offered(name: &str, ips: &str, health_source: HealthSource) -> Arc
 /// Endpoints of the registration `vms`, unchecked.
 pub(crate) fn registered(service: &str, endpoints: Vec<Arc<Endpoint>>) -> Input {
     Input::Contribution(Contribution {
-        origin: origin(OriginKind::ServiceRegistration, "vms"),
-        service: service_key(service),
-        created: 0,
-        unusable: Vec::new(),
-        problems: Arc::default(),
         generation: Some(2),
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
         ports: ports(&[("http", 8080)]),
         endpoints,
+        ..Contribution::new(origin(OriginKind::ServiceRegistration, "vms"), service_key(service))
     })
 }
 

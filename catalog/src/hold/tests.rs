@@ -50,17 +50,8 @@ fn slice(ready: &[u8]) -> Input {
         })
     };
     Input::Contribution(Contribution {
-        origin: Arc::new(Origin::here(OriginKind::EndpointSlice, "shop", "web-1")),
-        service: key(),
-        created: 0,
-        ports: [].into(),
         endpoints: ready.iter().map(pod).collect(),
-        unusable: Vec::new(),
-        problems: Arc::default(),
-        generation: None,
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
+        ..Contribution::new(Arc::new(Origin::here(OriginKind::EndpointSlice, "shop", "web-1")), key())
     })
 }
 

@@ -87,17 +87,9 @@ pub fn checked(name: &str, ips: &str) -> Endpoint {
 
 pub fn contribution(origin: &Arc<Origin>, service: &str, endpoints: Vec<Endpoint>) -> Contribution {
     Contribution {
-        origin: Arc::clone(origin),
-        service: key(service),
-        created: 0,
         ports: ports(&[("http", 8080)]),
         endpoints: endpoints.into_iter().map(Arc::new).collect(),
-        unusable: Vec::new(),
-        problems: Arc::default(),
-        generation: None,
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
+        ..Contribution::new(Arc::clone(origin), key(service))
     }
 }
 

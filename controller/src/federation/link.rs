@@ -249,17 +249,10 @@ impl Link {
     fn contribution(&self, key: &ServiceKey, heard: &Heard) -> Option<Contribution> {
         let (said, endpoints) = heard.service(key)?;
         Some(Contribution {
-            origin: origin(&self.name, key),
-            service: key.clone(),
             created: said.created,
             ports: Arc::clone(&said.ports),
             endpoints,
-            unusable: Vec::new(),
-            problems: Arc::default(),
-            generation: None,
-            time_to_evict: None,
-            deregister_after: None,
-            penalties: Vec::new(),
+            ..Contribution::new(origin(&self.name, key), key.clone())
         })
     }
 

@@ -28,7 +28,6 @@ pub mod exports;
 pub mod hall;
 pub mod heard;
 pub mod link;
-
 pub mod machine;
 pub mod metrics;
 pub mod report;

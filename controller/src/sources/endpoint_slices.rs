@@ -75,17 +75,11 @@ impl EndpointSlices {
             unusable.extend(not_used(said));
         }
         Some(Contribution {
-            origin,
-            service,
             created: created(&slice.metadata),
             ports: Ports::clone(&ports),
             endpoints,
             unusable,
-            problems: Arc::default(),
-            generation: None,
-            time_to_evict: None,
-            deregister_after: None,
-            penalties: Vec::new(),
+            ..Contribution::new(origin, service)
         })
     }
 

@@ -23,17 +23,9 @@ async fn what_the_catalog_holds_is_let_go_when_its_time_has_come() {
             .map(|n| offered(&format!("10.1.0.{n}"), &format!("10.1.0.{n}"), HealthSource::Conditions { pod: None }))
             .collect();
         Input::Contribution(Contribution {
-            origin: origin(OriginKind::EndpointSlice, "payments-x7"),
-            service: service_key("payments"),
-            created: 0,
-            unusable: Vec::new(),
-            problems: Arc::default(),
-            generation: None,
-            time_to_evict: None,
-            deregister_after: None,
-            penalties: Vec::new(),
             ports: ports(&[("http", 8080)]),
             endpoints: pods,
+            ..Contribution::new(origin(OriginKind::EndpointSlice, "payments-x7"), service_key("payments"))
         })
     };
     let callable = |snapshot: &Option<Arc<Snapshot>>| {

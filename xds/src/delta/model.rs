@@ -146,17 +146,24 @@ impl World {
                 assert!(exists && interest.wants(name), "{ty} {name} is held, exists: {exists}");
             }
         }
-        self.check_warm();
+        assert_warm(
+            &self.cache,
+            |ty, name| self.client.types.get(&ty).is_some_and(|interest| interest.wants(name)),
+            |ty, name| self.client.seen.get(&(ty, name.to_owned())),
+        );
     }
+}
 
-    fn check_warm(&self) {
-        let wants = |ty, name| self.client.types.get(&ty).is_some_and(|interest| interest.wants(name));
-        for endpoints in self.cache.published().iter(Endpoints) {
-            let name = &*endpoints.name;
-            let seen = |ty| self.client.seen.get(&(ty, name.to_owned()));
-            let warm = seen(Endpoints) > seen(Cluster) || seen(Cluster).is_none();
-            assert!(warm || !wants(Cluster, name) || !wants(Endpoints, name), "endpoints of {name} did not follow");
-        }
+/// Endpoints follow each Cluster: Envoy warms it with them. `wants` and `seen`, which counts up, are a client's.
+pub(crate) fn assert_warm<T: PartialOrd>(
+    cache: &Cache,
+    wants: impl Fn(ResourceType, &str) -> bool,
+    seen: impl Fn(ResourceType, &str) -> Option<T>,
+) {
+    for endpoints in cache.published().iter(Endpoints) {
+        let name = &*endpoints.name;
+        let warm = seen(Endpoints, name) > seen(Cluster, name) || seen(Cluster, name).is_none();
+        assert!(warm || !wants(Cluster, name) || !wants(Endpoints, name), "endpoints of {name} did not follow");
     }
 }
 

@@ -8,12 +8,9 @@ use proptest::{collection::vec, prelude::*};
 use super::Session;
 use crate::{
     cache::Cache,
-    delta::model::{Step, World as DeltaWorld, step},
+    delta::model::{Step, World as DeltaWorld, assert_warm, step},
     proto::discovery::{DiscoveryRequest, DiscoveryResponse, Node},
-    resource::{
-        Resource,
-        ResourceType::{Cluster, Endpoints},
-    },
+    resource::Resource,
     stream::{Front, Limits, Serves},
 };
 
@@ -113,17 +110,11 @@ impl World {
                 assert!(interest.wants(name) && snapshot.get(*ty, name).is_some(), "{ty} {name} is still held");
             }
         }
-        self.check_warm();
-    }
-
-    fn check_warm(&self) {
-        let wants = |ty, name| self.client.types.get(&ty).is_some_and(|interest| interest.wants(name));
-        for endpoints in self.cache.published().iter(Endpoints) {
-            let name = &*endpoints.name;
-            let seen = |ty| self.client.seen.get(&(ty, name.to_owned()));
-            let warm = seen(Endpoints) > seen(Cluster) || seen(Cluster).is_none();
-            assert!(warm || !wants(Cluster, name) || !wants(Endpoints, name), "endpoints of {name} did not follow");
-        }
+        assert_warm(
+            &self.cache,
+            |ty, name| self.client.types.get(&ty).is_some_and(|interest| interest.wants(name)),
+            |ty, name| self.client.seen.get(&(ty, name.to_owned())),
+        );
     }
 }
 

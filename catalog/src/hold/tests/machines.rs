@@ -25,17 +25,10 @@ fn machines(names: &[u8]) -> Input {
         })
     };
     Input::Contribution(Contribution {
-        origin: registration(),
-        service: key(),
-        created: 0,
-        ports: [].into(),
         endpoints: names.iter().map(machine).collect(),
-        unusable: Vec::new(),
-        problems: Arc::default(),
         generation: Some(1),
-        time_to_evict: None,
         deregister_after: Some(Duration::from_secs(100)),
-        penalties: Vec::new(),
+        ..Contribution::new(registration(), key())
     })
 }
 

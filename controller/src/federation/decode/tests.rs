@@ -45,17 +45,11 @@ fn what_was_imported_is_not_exported() {
     let mut read = buckets.map(|(_, resource)| decoder.bucket(&resource.name, &resource.body()).expect("a bucket").2);
     let told = read.next().expect("a bucket");
     let imported = rollcall_catalog::input::Contribution {
-        origin: super::super::link::origin(&"west".into(), &crate::testing::service_key("payments")),
-        service: crate::testing::service_key("payments"),
-        created: 0,
-        ports: Arc::default(),
         endpoints: told.iter().map(|(_, endpoint)| Arc::clone(endpoint)).collect(),
-        unusable: Vec::new(),
-        problems: Arc::default(),
-        generation: None,
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
+        ..rollcall_catalog::input::Contribution::new(
+            super::super::link::origin(&"west".into(), &crate::testing::service_key("payments")),
+            crate::testing::service_key("payments"),
+        )
     };
     let merged = merged([cluster_ip("payments"), Input::Contribution(imported.clone())]);
     assert_eq!(merged.endpoints.len(), imported.endpoints.len());

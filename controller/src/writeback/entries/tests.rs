@@ -20,17 +20,9 @@ fn foreign() -> Input {
         ..Endpoint::clone(&offered("n", "192.0.2.60", HealthSource::Conditions { pod: None }))
     };
     Input::Contribution(Contribution {
-        origin: origin(OriginKind::EndpointSlice, "s"),
-        service: service_key("payments"),
-        created: 0,
         ports,
         endpoints: vec![Arc::new(endpoint)],
-        unusable: Vec::new(),
-        problems: Arc::default(),
-        generation: None,
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
+        ..Contribution::new(origin(OriginKind::EndpointSlice, "s"), service_key("payments"))
     })
 }
 

@@ -45,17 +45,12 @@ fn without_a_service_or_with_an_alias_nothing_is_written() {
 #[test]
 fn pods_are_never_written() {
     let pods = rollcall_catalog::input::Contribution {
-        origin: origin(OriginKind::EndpointSlice, "payments-x7"),
-        service: service_key("payments"),
-        created: 0,
-        unusable: Vec::new(),
-        problems: Arc::default(),
-        generation: None,
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
         ports: crate::testing::ports(&[("http", 8080)]),
         endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::named("pod")) })],
+        ..rollcall_catalog::input::Contribution::new(
+            origin(OriginKind::EndpointSlice, "payments-x7"),
+            service_key("payments"),
+        )
     };
     assert!(desired(&merged([cluster_ip("payments"), Input::Contribution(pods)])).is_empty());
 }
@@ -145,17 +140,12 @@ fn slices_have_the_services_labels_and_say_that_it_is_headless() {
 fn with_topology_mode_auto_a_machine_does_not_switch_off_the_hints_of_the_pods() {
     let auto = ServiceFacts { topology_auto: true, ..facts() };
     let pods = rollcall_catalog::input::Contribution {
-        origin: origin(OriginKind::EndpointSlice, "payments-x7"),
-        service: service_key("payments"),
-        created: 0,
         ports: crate::testing::ports(&[("http", 8080)]),
         endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: None })],
-        unusable: Vec::new(),
-        problems: Arc::default(),
-        generation: None,
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
+        ..rollcall_catalog::input::Contribution::new(
+            origin(OriginKind::EndpointSlice, "payments-x7"),
+            service_key("payments"),
+        )
     };
     let far = Endpoint { zone: Some("far".into()), ..Endpoint::clone(&vm("far", "198.51.100.2")) };
     let slices = desired(&merged([

@@ -22,17 +22,10 @@ fn registered(namespace: &str, name: &str) -> Input {
 
 fn contribution() -> Contribution {
     Contribution {
-        origin: origin(OriginKind::ServiceRegistration, "vms"),
-        service: ServiceKey::new("shop", "payments"),
-        created: 0,
-        unusable: Vec::new(),
-        problems: Arc::default(),
         generation: Some(1),
-        time_to_evict: None,
-        deregister_after: None,
-        penalties: Vec::new(),
         ports: ports(&[("http", 8080)]),
         endpoints: vec![vm("vm-1", "192.0.2.1")],
+        ..Contribution::new(origin(OriginKind::ServiceRegistration, "vms"), ServiceKey::new("shop", "payments"))
     }
 }
 
