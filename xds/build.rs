@@ -12,9 +12,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/envoy/service/endpoint/v3/endpoint.proto",
         "proto/envoy/service/listener/v3/listener.proto",
         "proto/envoy/service/route/v3/route.proto",
+        "proto/istio/mcp.proto",
+        "proto/istio/service_entry.proto",
     ];
     let descriptors = protox::compile(protos, ["proto"])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".").codec_path("crate::codec::Codec").compile_fds(descriptors)?;
     println!("cargo::rerun-if-changed=proto");
     Ok(())
 }

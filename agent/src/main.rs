@@ -34,7 +34,9 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let config = Config::load(&files.config);
             config.problems.iter().for_each(|problem| println!("{problem}"));
             if config.problems.is_empty() {
-                println!("{}: good; {} services", files.config.display(), config.services.len());
+                let services = config.services.len();
+                let noun = if services == 1 { "service" } else { "services" };
+                println!("{}: good; {services} {noun}", files.config.display());
             }
             Ok(code(config.problems.is_empty()))
         }
@@ -66,6 +68,15 @@ fn code(is_good: bool) -> ExitCode {
 }
 
 async fn answer(at: &At, ask: &Ask) -> anyhow::Result<Answer> {
-    let socket: PathBuf = at.socket.clone().unwrap_or_else(|| Config::load(&at.config).agent.socket);
-    client::ask(&socket, ask).await
+    let Some(socket) = &at.socket else {
+        let socket: PathBuf = Config::load(&at.config).agent.socket;
+        let answer = client::ask(&socket, ask).await;
+        // Who may not read the file may still ask at the usual place.
+        let unread = std::fs::File::open(&at.config).err();
+        return answer.map_err(|error| match unread {
+            Some(unread) => error.context(format!("{} cannot be read ({unread})", at.config.display())),
+            None => error,
+        });
+    };
+    client::ask(socket, ask).await
 }

@@ -57,6 +57,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a connection through which it can be told.
 const LINK_TIMEOUT: Duration = Duration::from_secs(5);
+/// For DNS to end, and to write what it knows.
+const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the agent until it is told to end.
 ///
@@ -85,9 +87,10 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
         let registry = Arc::new(metrics::registry(&board, &telemetry));
         tokio::spawn(server.serve(Readiness::default(), registry, Routes::default(), stop.clone()));
     }
-    if let Some(settings) = &agent.dns {
-        dns::start(&agent, settings, stop.clone()).await?;
-    }
+    let answering = match &agent.dns {
+        Some(settings) => Some(dns::start(&agent, settings, stop.clone()).await?),
+        None => None,
+    };
     let clock = Clock::default();
     let checks = Checks::new(Arc::clone(&board), clock, &agent.machine);
     let link = link::Settings::new(&agent, &state.agent_id).context("controllers")?;
@@ -103,6 +106,10 @@ pub async fn run(path: &Path) -> anyhow::Result<()> {
     running.leave(end).await;
     running.save();
     stop.cancel();
+    if let Some(answering) = answering {
+        // It writes what it knows, for the next start.
+        let _ = timeout(DNS_TIMEOUT, answering).await;
+    }
     telemetry.flush().await;
     Ok(())
 }

@@ -54,6 +54,11 @@ impl State {
         state
     }
 
+    /// What operators said, by id: which services are in maintenance, and why.
+    fn orders(&self) -> BTreeMap<&str, &str> {
+        self.services.iter().filter_map(|(id, known)| Some((id.as_str(), known.maintenance.as_deref()?))).collect()
+    }
+
     /// What the file has of a service.
     pub fn of(&self, id: &str) -> Remembered {
         self.services.get(id).cloned().unwrap_or_default()
@@ -105,8 +110,13 @@ pub async fn keep(path: PathBuf, agent_id: String, board: Shared) {
                 Err(_) => {}
             }
         }
-        tokio::time::sleep(CALM).await;
+        // Results may wait a moment. What an operator said may not: an agent that is killed must not forget it.
+        let calm = tokio::time::Instant::now() + CALM;
         if changes.changed().await.is_err() {
+            return;
+        }
+        let ordered = changes.wait_for(|board| State::of_board(&agent_id, board).orders() != saved.orders());
+        if let Ok(Err(_)) = tokio::time::timeout_at(calm, ordered).await {
             return;
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::digest::Digest;
 use crate::evict::TimeToEvict;
 use crate::guard::{Cidr, Guard};
 use crate::model::{Addresses, Attributes, Endpoint, Health, Name, Ports, ServiceKey, Uid};
@@ -129,6 +130,21 @@ pub struct ServiceFacts {
     pub topology_auto: bool,
     /// Its labels, sorted; its EndpointSlices have them, too.
     pub labels: Box<[(Name, Name)]>,
+    /// What else other clusters are told of it; `None` where that is as most have it.
+    pub manner: Option<Arc<Manner>>,
+}
+
+/// What of a Service other clusters are told beside its ports and endpoints. `None` in its place: as most have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Manner {
+    /// `spec.sessionAffinity: ClientIP`, with its time in seconds.
+    pub affinity_s: Option<u32>,
+    /// `spec.internalTrafficPolicy: Local`.
+    pub internal_local: bool,
+    /// `spec.trafficDistribution`, as it is written.
+    pub traffic: Option<Name>,
+    /// IPv6 is the first of `spec.ipFamilies`.
+    pub v6_first: bool,
 }
 
 /// How the name of a Service is to be answered.
@@ -218,6 +234,8 @@ pub struct CheckVerdict {
     pub since_ms: i64,
     /// What it saw last, in plain words.
     pub reason: Name,
+    /// It is run on the endpoint's machine, by the agent there.
+    pub on_machine: bool,
 }
 
 /// One thing that the catalog is told. Level-triggered: each states what is now, none is a difference.
@@ -243,10 +261,14 @@ pub enum Input {
     Policy(PolicyKey, Option<Arc<Statement>>),
     /// What is in force where no DiscoveryPolicy says otherwise.
     DefaultPolicy(Arc<Policy>),
+    /// What the checks of a policy say of a pod of a service, by the pod's name; `None`: nothing any more.
+    PodVerdict(ServiceKey, Name, Option<Verdict>),
     /// How late probes begin, of what lasts: it comes on top of the time to evict of whatever is checked.
     Lateness(Duration),
     /// When a source last heard from what it watches, in milliseconds of the monotonic clock.
     Contact(SourceId, u64),
+    /// Whether another cluster has been silent for too long: what of its endpoints goes meanwhile goes without its word.
+    Silent(Name, bool),
 }
 
 // === impl Contribution ===
@@ -277,6 +299,14 @@ impl Origin {
     pub fn here(kind: OriginKind, namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
         Self { kind, place: Place::Here, namespace: namespace.into(), name: name.into() }
     }
+
+    /// Adds its words to a version, as [`fmt::Display`] has them.
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        match &self.place {
+            Place::Here => _ = digest.joined([self.kind.as_str(), "/", &self.name]),
+            Place::Cluster(_) | Place::Registry(_) => _ = digest.text(&self.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -298,13 +328,21 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Display for OriginKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+// === impl OriginKind ===
+
+impl OriginKind {
+    fn as_str(self) -> &'static str {
+        match self {
             Self::EndpointSlice => "EndpointSlice",
             Self::ServiceRegistration => "ServiceRegistration",
             Self::Import => "Import",
             Self::Service => "Service",
-        })
+        }
+    }
+}
+
+impl fmt::Display for OriginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

@@ -14,12 +14,14 @@
 //! - [`bucket`], [`members`]: how a large service is cut, on the stream and in EndpointSlices alike, and kept so
 //! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
 //! - [`time`]: a moment, as it comes in from outside
+//! - [`clusterset`]: which Service stands for what several clusters export
 //! - [`persistent`], [`digest`], [`intern`]: the tools underneath
 //!
 //! Nothing here does I/O or reads a clock: time comes in as a parameter, so every rule is tested with `assert_eq!` alone.
 
 pub mod bucket;
 pub mod catalog;
+pub mod clusterset;
 pub mod digest;
 pub mod evict;
 pub mod guard;

@@ -35,6 +35,9 @@ impl Members {
     pub fn new(mut members: Vec<Member>) -> Self {
         members.sort_by_key(|member| member.id);
         let (len, count) = (members.len(), bucket::count(members.len()));
+        if count == 1 {
+            return Self { buckets: [Arc::new(Bucket::new(members))].into(), len };
+        }
         let mut rest = members.into_iter().peekable();
         let mut cut = |index| {
             let mut bucket = Vec::with_capacity(bucket::TARGET.min(len));
@@ -188,7 +191,10 @@ impl Bucket {
         for member in &members {
             member.digest_story(&mut digest);
         }
-        Self { members: members.into(), version, story: digest.finish(), counts }
+        // Exactly as large as it has to be: an allocator may leave what is shrunk where it is.
+        let mut exact = Vec::with_capacity(members.len());
+        exact.extend(members);
+        Self { members: exact.into(), version, story: digest.finish(), counts }
     }
 }
 

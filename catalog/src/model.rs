@@ -120,6 +120,8 @@ pub enum HealthSource {
         health: Health,
         /// When that cluster fell silent, in milliseconds since the epoch: what it said is kept, and called last.
         suspect_since_ms: Option<i64>,
+        /// That cluster is this one: its own export among those of others.
+        own: bool,
     },
 }
 
@@ -162,6 +164,15 @@ pub enum Health {
     Unknown,
     /// Taken out by an operator.
     Maintenance,
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Whether its cluster is another one that has fallen silent: it is called last.
+    pub fn is_suspect(&self) -> bool {
+        matches!(self.health_source, HealthSource::Imported { suspect_since_ms: Some(_), .. })
+    }
 }
 
 // === impl ServiceKey ===

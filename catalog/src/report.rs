@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::Name;
+use crate::input::CheckVerdict;
+use crate::model::{Addresses, Health, Name};
 use crate::policy::book::Book;
 use crate::policy::{PolicyKey, Section, Statement};
-use crate::service::Service;
+use crate::service::{Member, Service};
 
 /// What became of a policy.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +27,27 @@ pub struct Report {
     pub damped: usize,
     /// Services that are stale by its bound.
     pub stale: usize,
+    /// Pods that its checks take out of the answers: the first [`FAILING_MAX`].
+    pub failing: Vec<FailingPod>,
+    /// All of them.
+    pub failing_total: usize,
 }
+
+/// A pod that the checks of a policy take out of the answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingPod {
+    /// The service.
+    pub service: Name,
+    /// The pod, by its name.
+    pub pod: Name,
+    /// The addresses that were looked at.
+    pub addresses: Addresses,
+    /// What each check says.
+    pub checks: Arc<[CheckVerdict]>,
+}
+
+/// As many failing pods as a status lists, and of which a process that starts knows.
+pub const FAILING_MAX: usize = 100;
 
 /// As many services as a status lists.
 pub const SERVICES_MAX: usize = 20;
@@ -44,6 +65,7 @@ struct Tally {
     held: usize,
     damped: usize,
     stale: usize,
+    failing: usize,
 }
 
 /// What a policy does to one service.
@@ -53,6 +75,8 @@ struct Effect {
     held: usize,
     damped: usize,
     stale: bool,
+    failing: Vec<FailingPod>,
+    failing_total: usize,
 }
 
 // === impl Reports ===
@@ -111,6 +135,7 @@ impl Reports {
         let (before, effect) = (before.unwrap_or_default(), effect.unwrap_or_default());
         tally.held = tally.held + effect.held - before.held;
         tally.damped = tally.damped + effect.damped - before.damped;
+        tally.failing = tally.failing + effect.failing_total - before.failing_total;
         tally.stale = tally.stale + usize::from(effect.stale) - usize::from(before.stale);
         if tally.services.is_empty() {
             self.tallies.remove(key);
@@ -131,6 +156,8 @@ impl Tally {
             held: self.held,
             damped: self.damped,
             stale: self.stale,
+            failing: self.services.values().flat_map(|effect| &effect.failing).take(FAILING_MAX).cloned().collect(),
+            failing_total: self.failing,
         }
     }
 }
@@ -148,8 +175,30 @@ fn effects(service: Option<&Service>) -> BTreeMap<PolicyKey, Effect> {
             Section::Guard => effect.held = service.held,
             Section::Damping => effect.damped = service.damped,
             Section::Staleness => effect.stale = service.stale.is_some(),
-            Section::Confirmation => {}
+            Section::Confirmation | Section::Warning => {}
+            Section::PodChecks => (effect.failing, effect.failing_total) = failing(service),
         }
     }
     effects
+}
+
+/// The pods of a service that checks take out, and how many there are.
+fn failing(service: &Service) -> (Vec<FailingPod>, usize) {
+    let fails =
+        |member: &&Member| member.is_pod_there && member.checks.iter().any(|check| check.health == Health::Critical);
+    let failing = |member: &Member| FailingPod {
+        service: Name::clone(&service.key.name),
+        pod: Name::clone(&member.endpoint.name),
+        addresses: member.endpoint.addresses,
+        checks: Arc::clone(&member.checks),
+    };
+    if service.policy.pod_checks.is_none() {
+        return (Vec::new(), 0);
+    }
+    let mut all: Vec<_> = service.endpoints.iter().filter(fails).map(failing).collect();
+    let total = all.len();
+    // By name, and not as they lie: the status is not written for what changes places.
+    all.sort_by(|a, b| a.pod.cmp(&b.pod));
+    all.truncate(FAILING_MAX);
+    (all, total)
 }

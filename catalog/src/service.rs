@@ -1,6 +1,5 @@
 //! The result of a merge: one service, as every reader sees it.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +7,14 @@ use std::time::Duration;
 use crate::digest::{Digest, Version};
 use crate::evict::TimeToEvict;
 use crate::guard::Refusal;
-use crate::input::{CheckVerdict, Families, Origin, Problem, ServiceFacts, ServiceKind};
+use crate::input::{CheckVerdict, Families, Origin, OriginKind, Problem, ServiceFacts, ServiceKind};
 use crate::members::Members;
 use crate::model::{Attributes, Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
-use crate::policy::Policy;
+use crate::policy::{Policy, Warned};
 use crate::port_mismatch::PortMismatch;
 use crate::treatment::Treatment;
+
+mod why;
 
 /// One service: what is callable, what is not and why.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Service {
     pub damped: usize,
     /// Since when a source of it has been silent for longer than its policy trusts it, in whole seconds since the epoch.
     pub stale: Option<i64>,
+    /// How late probes begin.
+    pub(crate) lateness: Duration,
     /// Version of what registrations say beside their endpoints.
     pub(crate) told: Version,
     /// Version of what callers are given.
@@ -67,14 +70,17 @@ pub struct Member {
     pub health: Health,
     /// What written EndpointSlices and callers are told.
     pub conditions: Conditions,
-    /// Since when, in milliseconds since the epoch, where a verdict knows it. Not part of any version.
+    /// Since when, in milliseconds since the epoch, where a verdict knows it. Part of versions only where callers are
+    /// [told](Member::told).
     pub since_ms: Option<i64>,
     /// Why it has this health, in plain words.
     pub reason: Name,
     /// What each of its checks says, also while it is in maintenance.
     pub checks: Arc<[CheckVerdict]>,
     /// What history did to it: `None` for most.
-    pub treatment: Option<Treatment>,
+    pub treatment: Option<Box<Treatment>>,
+    /// A pod that runs and has these addresses: a policy may have it checked.
+    pub is_pod_there: bool,
 }
 
 /// A registration as the merge heard it: what its status says beside its endpoints.
@@ -226,10 +232,19 @@ impl Service {
         counts
     }
 
-    /// From the death of an endpoint to the verdict, at the longest, of the registration where it takes longest; `None`
-    /// where nothing checks them.
+    /// From the death of an endpoint to the verdict, at the longest; `None` where nothing checks any.
     pub fn time_to_evict(&self) -> Option<TimeToEvict> {
-        self.registrations.iter().filter_map(|registered| registered.time_to_evict).max_by_key(TimeToEvict::total)
+        let registered = self.registrations.iter().filter_map(|registered| registered.time_to_evict);
+        registered.chain(self.time_to_evict_pods()).max_by_key(TimeToEvict::total)
+    }
+
+    /// The same of its pods alone.
+    pub fn time_to_evict_pods(&self) -> Option<TimeToEvict> {
+        let checks = self.policy.pod_checks.as_ref()?;
+        self.endpoints.iter().find(|member| member.origin.kind == OriginKind::EndpointSlice)?;
+        let time = TimeToEvict { lateness: self.lateness, ..checks.time_to_evict };
+        let asks = self.policy.confirmation.replicas > 0;
+        Some(if asks { time } else { TimeToEvict { confirmation: Duration::ZERO, ..time } })
     }
 
     /// Computes [`Service::version`] and [`Service::story`]. A service of one bucket is hashed as a whole, larger ones by
@@ -248,13 +263,20 @@ impl Service {
         if let Some(staleness) = &self.policy.staleness {
             staleness.digest(&mut digest);
         }
+        if self.policy.warning != Warned::default() {
+            digest.number(4).number(self.policy.warning.percent.into());
+        }
         if let Some(since_s) = self.stale {
             digest.flag(true).number(since_s.unsigned_abs());
+        }
+        if let Some(name) = self.clusterset() {
+            digest.flag(true).text(name);
         }
         self.version = digest.finish();
         self.endpoints.buckets().for_each(|bucket| _ = digest.number(bucket.story.0));
         for excluded in self.excluded.iter() {
-            digest.text(&excluded.origin.to_string()).text(&excluded.name).text(&excluded.why.to_string());
+            excluded.origin.digest(&mut digest);
+            digest.text(&excluded.name).text(&excluded.why.to_string());
         }
         digest.number(self.told.0).number(self.held as u64).number(self.damped as u64);
         digest.text(self.facts.as_ref().map_or("", |facts| &facts.uid));
@@ -262,7 +284,14 @@ impl Service {
             digest.flag(facts.topology_auto);
             facts.labels.iter().for_each(|(key, value)| _ = digest.text(key).text(value));
         }
+        if let Some(manner) = self.facts.iter().find_map(|facts| facts.manner.as_deref()) {
+            digest.number(manner.affinity_s.map_or(0, |seconds| u64::from(seconds) + 1));
+            digest.flag(manner.internal_local).maybe(manner.traffic.as_deref()).flag(manner.v6_first);
+        }
         self.policy.digest(&mut digest);
+        if self.policy.pod_checks.is_some() {
+            digest.number(self.lateness.as_millis() as u64);
+        }
         self.story = digest.finish();
         self
     }
@@ -295,7 +324,8 @@ fn digest_facts(digest: &mut Digest, facts: Option<&ServiceFacts>) {
 
 impl Registered {
     pub(crate) fn digest(&self, digest: &mut Digest) {
-        digest.text(&self.origin.to_string()).number(self.generation.unwrap_or(0).unsigned_abs());
+        self.origin.digest(digest);
+        digest.number(self.generation.unwrap_or(0).unsigned_abs());
         for problem in self.problems.iter() {
             digest.number(problem.fault as u64).text(&problem.words);
         }
@@ -312,6 +342,13 @@ impl Registered {
 // === impl Member ===
 
 impl Member {
+    /// What callers are told of its health beside whether they may call it: the reason, and since when in whole seconds since
+    /// the epoch, where it is called with a complaint.
+    pub fn told(&self) -> Option<(&Name, Option<i64>)> {
+        let complains = self.health == Health::Warning;
+        complains.then(|| (&self.reason, self.since_ms.map(|since_ms| since_ms.div_euclid(1000))))
+    }
+
     /// Adds what callers are given of it.
     pub(crate) fn digest(&self, digest: &mut Digest) {
         let endpoint = &*self.endpoint;
@@ -331,58 +368,29 @@ impl Member {
         for (key, value) in &self.attributes.metadata {
             digest.text(key).text(value);
         }
+        if let Some(region) = self.region.as_deref() {
+            digest.flag(true).text(region);
+        }
+        if let Some((reason, since_s)) = self.told() {
+            digest.flag(false).text(reason).number(since_s.map_or(0, i64::unsigned_abs));
+        }
+        if endpoint.is_suspect() {
+            digest.text("suspect");
+        }
     }
 
     /// Adds what else can be told of it.
     pub(crate) fn digest_story(&self, digest: &mut Digest) {
-        digest.text(&self.origin.namespace).text(&self.origin.to_string()).text(&self.reason);
-        digest.maybe(self.region.as_deref());
-        if let Some(machine) = &self.attributes.machine {
-            digest.text(machine);
-        }
+        self.origin.digest(digest.text(&self.origin.namespace));
+        digest.text(&self.reason).maybe(self.attributes.machine.as_deref()).flag(self.is_pod_there);
         for check in self.checks.iter() {
             digest.text(&check.name).number(check.health as u64).text(&check.reason);
+            if check.on_machine {
+                digest.number(1);
+            }
         }
         if let Some(treatment) = &self.treatment {
             treatment.digest(digest);
-        }
-    }
-}
-
-// === impl Why ===
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Claimed { address, winner, name } => {
-                write!(
-                    f,
-                    "address {address} is claimed by {winner} (endpoint {name}) already; give it up in one of the two"
-                )
-            }
-            Self::Refused(address, refusal) => write!(f, "address {address} {refusal}"),
-            Self::UnknownPorts(mismatch) => mismatch.fmt(f),
-            Self::Unusable(problem) => f.write_str(&problem.words),
-            Self::NoService => f.write_str("no Service of this name exists; its EndpointSlices wait for one"),
-            Self::Deregistered(gone) => write!(
-                f,
-                "taken out, as it has been failing for longer than deregisterAfter ({}): {}; it returns when its checks \
-                 pass",
-                crate::time::words(gone.after),
-                gone.reason
-            ),
-            Self::PodGone => f.write_str("its pod is gone; its EndpointSlice has yet to say so"),
-            Self::Alias(target) => write!(
-                f,
-                "the Service is of type ExternalName, so callers are sent to {target}; remove spec.type and \
-                 spec.externalName of the Service to have its endpoints called"
-            ),
-            Self::Family(families) => write!(
-                f,
-                "the Service is for {} and the endpoint has no such address; give it one, or add its family to \
-                 spec.ipFamilies of the Service",
-                if families.v4 { "IPv4" } else { "IPv6" }
-            ),
         }
     }
 }

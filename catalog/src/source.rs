@@ -31,6 +31,8 @@ pub enum SourceKind {
     Clusters,
     /// What this cluster tells others.
     ServiceExports,
+    /// What it makes of what clusters export.
+    ServiceImports,
     /// A registry elsewhere.
     Registries,
 }
@@ -51,7 +53,10 @@ impl SourceKind {
 
     /// Whether the catalog is made without it on an API server that does not serve it.
     pub fn is_optional(self) -> bool {
-        matches!(self, Self::ServiceCidrs | Self::Policies | Self::Clusters | Self::ServiceExports)
+        matches!(
+            self,
+            Self::ServiceCidrs | Self::Policies | Self::Clusters | Self::ServiceExports | Self::ServiceImports
+        )
     }
 
     /// Its resource name in the API.
@@ -68,6 +73,7 @@ impl SourceKind {
             Self::Leases => "leases",
             Self::Clusters => "clusterlinks",
             Self::ServiceExports => "serviceexports",
+            Self::ServiceImports => "serviceimports",
             Self::Registries => "externalregistries",
         }
     }

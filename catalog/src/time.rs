@@ -12,7 +12,7 @@ pub struct Now {
 }
 
 /// A span as people say it: `90 s`, `5 min`, `2 h`.
-pub(crate) fn words(time: Duration) -> String {
+pub fn words(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         s if s >= 7200 && s.is_multiple_of(3600) => format!("{} h", s / 3600),

@@ -118,7 +118,13 @@ fn a_verdict_about_another_address_is_about_another_machine() {
 #[test]
 fn what_each_check_says_is_told_also_in_maintenance() {
     let vms = registration("vms");
-    let check = CheckVerdict { name: "web".into(), health: Health::Critical, since_ms: 7, reason: "refused".into() };
+    let check = CheckVerdict {
+        name: "web".into(),
+        health: Health::Critical,
+        since_ms: 7,
+        reason: "refused".into(),
+        on_machine: false,
+    };
     let Input::Verdict(_, _, Some(verdict)) = verdict(&vms, "vm-1", "198.51.100.11", Health::Critical) else {
         panic!("a verdict")
     };

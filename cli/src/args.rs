@@ -56,6 +56,15 @@ pub struct Reach {
     pub rollcall_namespace: String,
 }
 
+/// Clients that have a bootstrap file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Bootstrapped {
+    /// gRPC without a proxy.
+    Grpc,
+    /// Envoy.
+    Envoy,
+}
+
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
@@ -113,6 +122,42 @@ pub enum Command {
         /// How it is printed: json and yaml print the whole answer at each change.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
+    },
+    /// Who reads the discovery stream of a replica: clients, what they hold, took last and refused last.
+    Streams {
+        /// How it is printed; wide tells each type.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// A ready bootstrap file for a client of the discovery stream.
+    Bootstrap {
+        /// Whose.
+        #[arg(value_enum)]
+        client: Bootstrapped,
+        /// What the client calls itself; rollcall-client without it.
+        #[arg(long, value_name = "NAME")]
+        id: Option<String>,
+        /// Where it runs.
+        #[arg(long, value_name = "REGION")]
+        region: Option<String>,
+        /// Where it runs.
+        #[arg(long, value_name = "ZONE")]
+        zone: Option<String>,
+        /// HOST:PORT of the stream, as the client reaches it; that of the Service without it.
+        #[arg(long, value_name = "HOST:PORT")]
+        stream: Option<String>,
+        /// Where the client has the authority's certificate; /etc/rollcall/ca.crt without it.
+        #[arg(long, value_name = "PATH")]
+        ca: Option<String>,
+        /// Where it has a token that says who it is.
+        #[arg(long, value_name = "PATH")]
+        token: Option<String>,
+        /// Where it has a certificate that says who it is.
+        #[arg(long, value_name = "PATH", requires = "key")]
+        cert: Option<String>,
+        /// The key of that.
+        #[arg(long, value_name = "PATH", requires = "cert")]
+        key: Option<String>,
     },
     /// Says once that a registered endpoint lives, and prints by when the next beat is due.
     Beat {

@@ -100,6 +100,13 @@ fn no_rollcall(status: StatusCode) -> Failure {
 /// RFC 9457.
 fn problem(status: StatusCode, value: &Value) -> Failure {
     let Some(detail) = value["detail"].as_str().map(crate::paint::harmless) else { return no_rollcall(status) };
+    // The same remedy in our words.
+    let detail = match detail.split_once("; GET /v1/namespaces/") {
+        Some((what, path)) if path.ends_with("/services lists those that there are") => {
+            format!("{what}; `kubectl rollcall get` lists those that there are")
+        }
+        _ => detail,
+    };
     match value["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default() {
         "not-found" | "none-callable" => Failure::NotFound(detail),
         "bad-request" => Failure::Usage(detail),
@@ -157,6 +164,9 @@ mod tests {
         };
         let codes = ["not-found", "none-callable", "bad-request", "unavailable", "forbidden", "too-large"].map(code);
         assert_eq!(codes, [1, 1, 2, 3, 4, 5]);
+        let nothing = "no service shop/nothing; GET /v1/namespaces/shop/services lists those that there are";
+        let told = problem(StatusCode::NOT_FOUND, &json!({ "type": "/not-found", "detail": nothing })).to_string();
+        assert_eq!(told, "no service shop/nothing; `kubectl rollcall get` lists those that there are");
         assert_eq!(problem(StatusCode::BAD_GATEWAY, &Value::Null).code(), 3);
     }
 }

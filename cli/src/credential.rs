@@ -34,11 +34,12 @@ pub fn given(reach: &Reach) -> Result<Option<String>, Failure> {
     Ok(std::env::var("ROLLCALL_TOKEN").ok().filter(|token| !token.is_empty()))
 }
 
-/// A token for the ServiceAccount of `--service-account`, or that of the kubeconfig's user.
+/// A token for the ServiceAccount of `--service-account`, or that of the kubeconfig's user; `release` is the prefix of the
+/// names of the objects of Rollcall's chart.
 ///
 /// # Errors
 /// When there is none: users whose kubeconfig has a client certificate name a ServiceAccount.
-pub async fn of_cluster(config: &Config, client: &Client, reach: &Reach) -> Result<String, Failure> {
+pub async fn of_cluster(config: &Config, client: &Client, reach: &Reach, release: &str) -> Result<String, Failure> {
     if let Some(account) = &reach.service_account {
         let Some((namespace, name)) = account.split_once('/') else {
             return Err(Failure::Usage(format!("--service-account {account}: write it as NAMESPACE/NAME")));
@@ -49,8 +50,8 @@ pub async fn of_cluster(config: &Config, client: &Client, reach: &Reach) -> Resu
         return Ok(token);
     }
     // Client certificates are for the API server alone. What may be read here is what the chart lets this account read.
-    let account = "rollcall-cli";
-    requested(client, &reach.rollcall_namespace, account).await.map_err(|failure| {
+    let account = format!("{release}-cli");
+    requested(client, &reach.rollcall_namespace, &account).await.map_err(|failure| {
         let namespace = &reach.rollcall_namespace;
         Failure::Denied(format!(
             "the kubeconfig's user shows a client certificate and no token, and ServiceAccount {namespace}/{account} gives \

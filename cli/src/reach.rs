@@ -17,6 +17,8 @@ const SELECTOR: &str = "app.kubernetes.io/part-of=rollcall,app.kubernetes.io/com
 /// The port of the API, by its name in the pod; and where it is, in plain HTTP, when the release has no certificates.
 const PORT: &str = "api";
 const LOOPBACK_PORT: u16 = 18443;
+/// What the chart calls a release of no special name.
+pub const RELEASE: &str = "rollcall";
 /// Of the port when `--server` has none.
 const PORT_DEFAULT: u16 = 8443;
 
@@ -74,8 +76,9 @@ pub async fn namespace(reach: &args::Reach) -> String {
 /// When there is no way, or no token.
 pub async fn controller(reach: &args::Reach) -> Result<Asker, Failure> {
     match &reach.server {
-        Some(server) => direct(reach, server).await,
-        None => forwarded(reach).await,
+        // A variable that is set to nothing is not set.
+        Some(server) if !server.is_empty() => direct(reach, server).await,
+        _ => forwarded(reach).await,
     }
 }
 
@@ -87,7 +90,7 @@ async fn direct(reach: &args::Reach, server: &str) -> Result<Asker, Failure> {
             let cluster = cluster(reach).await.map_err(|_| {
                 Failure::Denied("there is no token to show: give --token-file, or set ROLLCALL_TOKEN".to_owned())
             })?;
-            credential::of_cluster(&cluster.config, &cluster.client, reach).await?
+            credential::of_cluster(&cluster.config, &cluster.client, reach, RELEASE).await?
         }
     };
     let stream = TcpStream::connect((&*host, port)).await.map_err(|error| {
@@ -124,7 +127,7 @@ async fn forwarded(reach: &args::Reach) -> Result<Asker, Failure> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let token = match credential::given(reach)? {
         Some(token) => token,
-        None => credential::of_cluster(&config, &client, reach).await?,
+        None => credential::of_cluster(&config, &client, reach, &release(pod)).await?,
     };
     let secured = api_port(pod);
     let port = secured.unwrap_or(LOOPBACK_PORT);
@@ -135,7 +138,7 @@ async fn forwarded(reach: &args::Reach) -> Result<Asker, Failure> {
     let gone = || Failure::Unreachable(format!("the port-forward to pod {namespace}/{name} has no stream"));
     let mut stream: Box<dyn Stream> = Box::new(forwarding.take_stream(port).ok_or_else(gone)?);
     if secured.is_some() {
-        let authorities = authorities(reach, &client).await?;
+        let authorities = authorities(reach, &client, &release(pod)).await?;
         stream = trust::secure(stream, &server_name(pod, namespace), &authorities).await?;
     }
     // It ends with the stream, whose other half it has.
@@ -143,27 +146,39 @@ async fn forwarded(reach: &args::Reach) -> Result<Asker, Failure> {
     Asker::over(stream, &server_name(pod, namespace), token).await
 }
 
-async fn authorities(reach: &args::Reach, client: &Client) -> Result<Vec<u8>, Failure> {
+async fn authorities(reach: &args::Reach, client: &Client, release: &str) -> Result<Vec<u8>, Failure> {
     if let Some(path) = &reach.ca_file {
         return std::fs::read(path)
             .map_err(|error| Failure::Usage(format!("--ca-file {} cannot be read: {error}", path.display())));
     }
     let namespace = &reach.rollcall_namespace;
-    let name = "rollcall-ca";
-    let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get(name).await;
+    let name = format!("{release}-ca");
+    let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(&name).await;
     let what = format!("the authority of the controller (ConfigMap {namespace}/{name}; or give --ca-file)");
     let map = map.map_err(|error| Failure::of_kubernetes(&what, &error))?;
+    let map = map.ok_or_else(|| {
+        Failure::Unreachable(format!(
+            "there is no ConfigMap {namespace}/{name}: the controller's certificate is of another authority than Rollcall's own; \
+             give that one by --ca-file"
+        ))
+    })?;
     let bundle = map.data.and_then(|mut data| data.remove("ca.crt")).filter(|bundle| !bundle.is_empty());
     bundle.map(String::into_bytes).ok_or_else(|| Failure::Unreachable(format!("{what} is empty yet; try again")))
 }
 
-/// The name that the certificate is for: that of the Service, which is called as the pod's component.
+/// The name that the certificate is for: that of the Service.
 fn server_name(pod: &Pod, namespace: &str) -> String {
-    let labels = pod.metadata.labels.as_ref();
-    let instance =
-        labels.and_then(|labels| labels.get("app.kubernetes.io/instance")).map_or("rollcall", String::as_str);
-    let prefix = if instance.contains("rollcall") { instance.to_owned() } else { format!("{instance}-rollcall") };
-    format!("{prefix}-controller.{namespace}.svc")
+    format!("{}-controller.{namespace}.svc", release(pod))
+}
+
+/// The prefix of the release's names, by that of the pod's ReplicaSet: `PREFIX-controller-HASH`.
+fn release(pod: &Pod) -> String {
+    let hash = pod.metadata.labels.as_ref().and_then(|labels| labels.get("pod-template-hash"));
+    let owners = pod.metadata.owner_references.iter().flatten();
+    let prefix = owners
+        .filter(|owner| owner.kind == "ReplicaSet")
+        .find_map(|owner| owner.name.strip_suffix(hash?.as_str())?.strip_suffix("-controller-").map(str::to_owned));
+    prefix.unwrap_or_else(|| RELEASE.to_owned())
 }
 
 fn api_port(pod: &Pod) -> Option<u16> {
@@ -212,6 +227,20 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_of_any_name_is_known_by_its_replica_set() {
+        let pod = |name: &str| {
+            let object = serde_json::json!({ "metadata": {
+                "labels": { "pod-template-hash": "7d9f" },
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": "u" }],
+            } });
+            serde_json::from_value::<Pod>(object).expect("a pod")
+        };
+        assert_eq!(server_name(&pod("prod-rollcall-controller-7d9f"), "apps"), "prod-rollcall-controller.apps.svc");
+        assert_eq!(release(&pod("catalog-controller-7d9f")), "catalog");
+        assert_eq!(release(&pod("something")), "rollcall");
+    }
 
     #[test]
     fn servers_are_read_and_tokens_stay_out_of_plaintext() {

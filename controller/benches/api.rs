@@ -41,6 +41,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 use tokio_util::sync::CancellationToken;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const POLLS: usize = 10_000;
 /// Polls on each connection of HTTP/2.
 const POLLS_EACH: usize = 100;
@@ -93,7 +97,7 @@ async fn serve(place: &str) {
     fake.grant(USER, "get", "catalogentries", "bench");
     let (mut registry, stop) = (Registry::default(), CancellationToken::new());
     let access = access::start(fake.client(), Duration::from_secs(3600), &mut registry);
-    let routes = questions::start(Routes::default(), snapshots, mpsc::channel(1).0, Clock::default());
+    let routes = questions::start(Routes::default(), snapshots, mpsc::channel(1).0, questions::Linked::default());
     let settings = Settings { address: address.parse().unwrap(), connections_max: 20_000 };
     let until = (&Readiness::default(), stop);
     let serving = api::start(&settings, routes, access, Some(&certificates), until, &mut registry).unwrap();
@@ -190,6 +194,7 @@ impl Server {
         tokio::spawn(connection);
         let mut versions = Vec::new();
         for service in 0..SERVICES {
+            sender.ready().await.unwrap();
             let answer = sender.send_request(self.request(&Self::path(service))).await.unwrap();
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -234,6 +239,7 @@ impl Server {
                 let mut due = begun + pace.mul_f64(at as f64 / CONNECTIONS as f64);
                 while due < begun + FOR {
                     tokio::time::sleep_until(due.into()).await;
+                    sender.ready().await.unwrap();
                     let answer = sender.send_request(request.clone()).await.unwrap();
                     assert!(answer.status().is_success(), "{}", answer.status());
                     answer.into_body().collect().await.unwrap();

@@ -9,17 +9,20 @@ use clap::Parser;
 use rollcall_admin::logs::Format;
 use rollcall_admin::{DebugAccess, Filter, traces};
 use rollcall_authority::files::Pair;
-use rollcall_authority::flags::TlsArgs;
+use rollcall_authority::flags::{Mode, TlsArgs};
 use rollcall_catalog::guard::{Cidr, Guard, Reserved};
 use rollcall_catalog::model::Name;
 use rollcall_catalog::policy::Staleness;
-use rollcall_xds::server::BetweenReplicas;
+use rollcall_xds::server::{BetweenReplicas, Readers};
 use rollcall_xds::tls::Acceptor;
 
 use crate::agents;
 use crate::api;
+use crate::bootstraps::files::Settings;
+use crate::bootstraps::flags::BootstrapArgs;
 use crate::federation::{self, Federation};
 use crate::policy::flags::{BUILT_IN, DefaultPolicy};
+use crate::readers::Who;
 use crate::replicas;
 use crate::serve;
 use crate::sources::flags::SourceArgs;
@@ -49,10 +52,9 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_API_KEY_FILE", value_name = "PATH", requires = "api_cert_file")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Where clients find the discovery stream, as /bootstrap/grpc and /bootstrap/envoy of the API port tell them. Default:
-    /// rollcall-controller.NAMESPACE.svc, at the port of --grpc-listen.
-    #[arg(long, env = "ROLLCALL_BOOTSTRAP_SERVER", value_name = "HOST:PORT")]
-    pub bootstrap_server: Option<String>,
+    /// What clients are told of the discovery stream.
+    #[command(flatten)]
+    pub bootstraps: BootstrapArgs,
 
     /// Connections to the API port at a time. For a further one, the client that has most gives up its oldest.
     #[arg(long, env = "ROLLCALL_API_CONNECTIONS_MAX", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(8..))]
@@ -62,6 +64,17 @@ pub struct Args {
     /// end of their token. From 2m to 24h.
     #[arg(long, env = "ROLLCALL_ACCESS_GRACE", default_value = "1h", value_name = "DURATION", value_parser = grace)]
     pub access_grace: Duration,
+
+    /// Who may read the stream: anyone; authenticated, whoever shows a token or a client certificate; authorized, of these
+    /// whom RBAC lets `get streams`, and only the namespaces in which it does. Without it authenticated, and with --tls off
+    /// anyone.
+    #[arg(long, env = "ROLLCALL_READERS", value_name = "WHO")]
+    pub readers: Option<Who>,
+
+    /// After how long a connection of the stream takes no more streams, and those that it has end within as long again, so
+    /// that clients spread over the replicas. From 1m to 24h; 0s for never.
+    #[arg(long, env = "ROLLCALL_CONNECTION_AGE", default_value = "30m", value_name = "DURATION", value_parser = connection_age)]
+    pub connection_age: Duration,
 
     /// Address of /livez, /readyz, /metrics and /debug.
     #[arg(long, env = "ROLLCALL_HTTP_LISTEN", default_value = "127.0.0.1:18080", value_name = "IP:PORT")]
@@ -89,6 +102,12 @@ pub struct Args {
     /// are watched, and other clusters are served what is exported. Default: neither.
     #[arg(long, env = "ROLLCALL_CLUSTER_ID", value_name = "ID", value_parser = cluster_id)]
     pub cluster_id: Option<String>,
+
+    /// With --cluster-id: make services across clusters of what clusters export, by the Multi-Cluster Services API:
+    /// ServiceImports, a Service with a virtual address for each, and names in clusterset.local. With `false`, endpoints of
+    /// other clusters only join local services (`spec.import.merge` of links).
+    #[arg(long, env = "ROLLCALL_SERVICE_IMPORTS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub service_imports: bool,
 
     /// Namespace of the Leases: where the controller is installed.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system", value_name = "NAMESPACE")]
@@ -173,28 +192,49 @@ impl Args {
         agents: agents::Service,
         between: Option<BetweenReplicas>,
         federation: Option<&Federation>,
+        readers: Option<Readers>,
     ) -> serve::start::Settings {
         serve::start::Settings {
             address: self.grpc_listen,
             streams_max: self.streams_max,
+            connection_age: Some(self.connection_age).filter(|age| !age.is_zero()),
             cluster_domain: self.cluster_domain.clone(),
+            entries: self.bootstraps.service_entries,
+            across: federation.is_some_and(|federation| federation.imports.is_some()),
             agents,
             between,
             clusters: federation.map(Federation::between),
+            readers,
         }
     }
 
     /// What clients of the stream are told of it.
     pub fn bootstrap(&self) -> api::bootstrap::Stream {
         let usual = || format!("rollcall-controller.{}.svc:{}", self.namespace, self.grpc_listen.port());
-        let tls = self.tls.tls != rollcall_authority::flags::Mode::Off;
-        api::bootstrap::Stream { server: self.bootstrap_server.clone().unwrap_or_else(usual), tls }
+        let tls = self.tls.tls != Mode::Off;
+        api::bootstrap::Stream { server: self.bootstraps.bootstrap_server.clone().unwrap_or_else(usual), tls }
+    }
+
+    /// The ConfigMaps with what pods need to read the stream.
+    ///
+    /// # Errors
+    /// When it is not known whom they are to trust.
+    pub fn bootstraps(&self) -> anyhow::Result<Settings> {
+        let token = self.who_reads() != Who::Anyone;
+        self.bootstraps.settings(&self.tls, &self.namespace, self.bootstrap(), token)
+    }
+
+    /// Who may read the stream.
+    pub fn who_reads(&self) -> Who {
+        let plain = self.tls.tls == Mode::Off;
+        self.readers.unwrap_or(if plain { Who::Anyone } else { Who::Authenticated })
     }
 
     /// Who this cluster is to others, if there may be any.
     pub fn federation(&self) -> Option<federation::Settings> {
         let cluster_id = self.cluster_id.as_deref()?.into();
-        Some(federation::Settings { cluster_id, namespace: self.namespace.clone() })
+        let service_imports = self.service_imports;
+        Some(federation::Settings { cluster_id, namespace: self.namespace.clone(), service_imports })
     }
 
     /// The files of the API port's own certificate, if it has one.
@@ -274,12 +314,20 @@ fn cluster_id(text: &str) -> Result<String, String> {
 }
 
 fn grace(text: &str) -> Result<Duration, String> {
+    seconds(text, 120).ok_or_else(|| "give a whole number with unit, from 2m to 24h, such as 1h".to_owned())
+}
+
+fn connection_age(text: &str) -> Result<Duration, String> {
+    let age = if text == "0s" { Some(Duration::ZERO) } else { seconds(text, 60) };
+    age.ok_or_else(|| "give a whole number with unit, from 1m to 24h, such as 30m, or 0s for never".to_owned())
+}
+
+/// From so many seconds to a day.
+fn seconds(text: &str, least: u64) -> Option<Duration> {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
     let read = |(unit, seconds): (&str, u64)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds);
-    let seconds = units.into_iter().find_map(read).filter(|seconds| (120..=24 * 3600).contains(seconds));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| "give a whole number with unit, from 2m to 24h, such as 1h".to_owned())
+    let seconds = units.into_iter().find_map(read).filter(|seconds| (least..=24 * 3600).contains(seconds));
+    seconds.map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! - [`policy`]: what owners of services decide about history
 //! - [`writer`]: the one task that owns the catalog
 //! - [`serve`]: the catalog as resources on the discovery stream; the crate `authority` keeps its certificates
+//! - [`bootstraps`]: bootstrap files for pods, in ConfigMaps
 //! - [`leadership`]: the Lease and its fence
 //! - [`writeback`]: EndpointSlices, CatalogEntries, status and Events
 //! - [`api`]: the HTTPS port for questions and beats; [`access`]: who may do what, as the API server says
@@ -28,6 +29,7 @@ pub mod agents;
 pub mod api;
 pub mod args;
 pub mod beats;
+pub mod bootstraps;
 pub mod checks;
 pub mod cluster_domain;
 pub mod evictions;
@@ -35,6 +37,7 @@ pub mod federation;
 pub mod kubernetes;
 pub mod leadership;
 pub mod policy;
+pub mod readers;
 pub mod registration;
 pub mod replicas;
 pub mod resolve;

@@ -10,6 +10,7 @@ use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::{Notices, Readiness, Telemetry, build_info, process, shutdown};
 use rollcall_authority::Surroundings;
 use rollcall_catalog::Input;
+use rollcall_xds::server::BetweenReplicas;
 use rollcall_xds::tls::{self, Acceptor, Certificates};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -18,10 +19,14 @@ use tracing::info;
 
 use crate::access;
 use crate::agents;
+use crate::api::answer::Answer;
+use crate::api::questions::Linked;
+use crate::api::routes::{Admits, Route};
 use crate::api::{self, Routes, questions};
 use crate::args::Args;
 use crate::beats::{self, Hearing};
-use crate::checks::{self, runner::Order};
+use crate::bootstraps;
+use crate::checks::{self, pods, runner::Order};
 use crate::cluster_domain;
 use crate::evictions::event::Teller;
 use crate::evictions::{self, Evictions};
@@ -29,6 +34,7 @@ use crate::federation::{self, Federation};
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
 use crate::leadership;
+use crate::readers;
 use crate::replicas;
 use crate::serve::{self, explain, streams};
 use crate::sources::{self, Receivers};
@@ -36,6 +42,7 @@ use crate::time::clock::Clock;
 use crate::time::random;
 use crate::writeback::observed::{Observations, Seen};
 use crate::writeback::{self, Writing};
+use crate::writer::propagation::Propagation;
 use crate::writer::{self, Message, Snapshots};
 
 /// Runs the controller until it is told to stop.
@@ -74,47 +81,52 @@ pub async fn serve(
     let ((replicas, between), registered) = replicas::start(member, client.clone(), clock, &stop, &mut registry);
 
     // In: the one writer, and what speaks to it.
-    let (inbox, snapshots, propagation) =
-        writer::start(args.sources.catalog(), &args.service_metrics, clock, &mut registry);
-    inbox.send(given(&args)).await;
+    let (inbox, snapshots, propagation) = written(&args, clock, &mut registry).await;
     let teller = Teller { client: client.clone(), identity: args.identity() };
     let evictions = evictions::start(teller, snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
     let checked = (evictions.clone(), replicas.clone(), &readiness);
-    let orders = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, checked, &mut registry);
-    let hearing = beats::start(orders.clone(), &replicas, clock, &mut registry);
+    let (orders, ears) = checks::start(client.clone(), inbox.clone(), snapshots.clone(), clock, checked, &mut registry);
+    let hearing = beats::start((orders.clone(), ears), &replicas, clock, &mut registry);
     let (observations, seen) = Observations::new();
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
     let federation = federate(&args, client.clone(), &access, (&inbox, &snapshots), clock, &mut registry);
-    let (looks, staleness) = (orders.clone(), args.staleness());
+    let (looks, policies) = (orders.clone(), (args.staleness(), pods::start(snapshots.clone(), orders.clone())));
     let to = {
         let (hearing, federation, snapshots) = (hearing.clone(), federation.clone(), snapshots.clone());
-        Receivers { inbox, orders, hearing, agents: watched, observations, federation, snapshots, staleness }
+        Receivers { inbox, orders, hearing, replicas, agents: watched, observations, federation, snapshots, policies }
     };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
     // Out: the stream, on every replica.
     let certificates = certificates(&args, acceptor.as_ref(), &readiness);
-    let (settings, until) = (args.stream(agents, between, federation.as_ref()), (&readiness, stop.clone()));
+    let beside = (agents, between, federation.as_ref());
+    let (settings, until) = (stream(&args, beside, (&access, &snapshots)), (&readiness, stop.clone()));
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
 
     // Out: answers over HTTPS, on every replica.
-    let routes = routes(args.bootstrap(), hearing, (snapshots.clone(), looks), clock);
+    let (served, linked) = ((args.identity(), serving.clients()), linked(federation.as_ref(), clock));
+    let routes = routes(args.bootstrap(), hearing, (snapshots.clone(), looks), served.clone(), linked);
     let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
     let election =
-        lead((client, denials, federation), &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry);
+        lead((client, denials, federation), &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry)?;
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
-    let pages = pages(&telemetry, snapshots, (args.identity(), serving.clients()));
+    let pages = pages(&telemetry, snapshots, served);
     let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()));
     info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, "started");
 
     stopped(stop, async { _ = tokio::join!(serving.drained(), answering, election, registered, admin) }).await
+}
+
+/// What questions about endpoints of other clusters are answered from.
+fn linked(federation: Option<&Federation>, clock: Clock) -> Linked {
+    Linked { reports: federation.map(Federation::reports).unwrap_or_default(), clock }
 }
 
 /// Waits for the end, and for what ends then. Bounded: a client that does not close its connection must not keep the process.
@@ -150,6 +162,22 @@ fn federate(
     Some(federation::start(args.federation()?, client, access.clone(), to, clock, registry))
 }
 
+/// Starts the writer, and tells it what the flags say.
+async fn written(args: &Args, clock: Clock, registry: &mut Registry) -> (writer::Inbox, Snapshots, Arc<Propagation>) {
+    let (inbox, snapshots, propagation) = writer::start(args.sources.catalog(), &args.service_metrics, clock, registry);
+    inbox.send(given(args)).await;
+    (inbox, snapshots, propagation)
+}
+
+/// The stream, with who judges its readers.
+fn stream(
+    args: &Args,
+    (agents, between, federation): (agents::Service, Option<BetweenReplicas>, Option<&Federation>),
+    (access, snapshots): (&access::Access, &Snapshots),
+) -> serve::start::Settings {
+    args.stream(agents, between, federation, readers::start(args.who_reads(), access, snapshots))
+}
+
 /// Starts the election, and the writing by whom it elects. Beside readiness: who may not write serves all the same.
 fn lead(
     (client, denials, federation): (Client, DenialNotices, Option<Federation>),
@@ -158,7 +186,7 @@ fn lead(
     clock: Clock,
     stop: &CancellationToken,
     registry: &mut Registry,
-) -> JoinHandle<()> {
+) -> anyhow::Result<JoinHandle<()>> {
     let identity = args.identity();
     let candidate = (identity.clone(), denials.clone());
     let (fence, election) =
@@ -166,10 +194,11 @@ fn lead(
     if let Some(federation) = federation {
         federation.tell(client.clone(), fence.clone(), clock);
     }
+    bootstraps::start(args.bootstraps()?, (client.clone(), fence.clone(), denials.clone()), stop.clone(), registry);
     let writes_per_second = args.writes_per_second;
     let writing = Writing { client, fence, identity, denials, writes_per_second, evictions };
     writeback::start(writing, snapshots, seen, clock, registry);
-    election
+    Ok(election)
 }
 
 /// Says what is not as it should be around this process.
@@ -195,10 +224,14 @@ fn routes(
     stream: api::bootstrap::Stream,
     hearing: Hearing,
     (snapshots, looks): (Snapshots, mpsc::Sender<Order>),
-    clock: Clock,
+    (replica, clients): (String, Arc<rollcall_xds::server::Clients>),
+    linked: Linked,
 ) -> Routes {
-    let beats = Routes::default().with(beats::request::route(hearing, clock));
-    questions::start(api::bootstrap::routes(beats, stream), snapshots, looks, clock)
+    let routes = Routes::default().with(beats::request::route(hearing, linked.clock));
+    let served = move |_| std::future::ready(Ok(Answer::json(&streams::list(&replica, &clients.list()))));
+    let right = Admits::Right { verb: "list", resource: "streams", of: "" };
+    let routes = routes.with(Route::get("/v1/streams", served).admits(right));
+    questions::start(api::bootstrap::routes(routes, stream), snapshots, looks, linked)
 }
 
 /// What is shown to operators beside readiness and metrics.

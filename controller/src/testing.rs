@@ -68,6 +68,7 @@ pub(crate) fn facts() -> ServiceFacts {
         families: Families { v4: true, v6: true },
         topology_auto: false,
         labels: Box::default(),
+        manner: None,
     }
 }
 

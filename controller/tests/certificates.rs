@@ -13,7 +13,7 @@ use rollcall_admin::{Readiness, Server, Telemetry};
 use rollcall_controller::args::Args;
 use rollcall_controller::start;
 use rollcall_fake_api::FakeApi;
-use rollcall_xds::client::{Config, Dialer};
+use rollcall_xds::client::{self, Config, Dialer, Event};
 use rollcall_xds::proto::rollcall::v1::agent_report::Report;
 use rollcall_xds::proto::rollcall::v1::agents_client::AgentsClient;
 use rollcall_xds::proto::rollcall::v1::{AgentReply, AgentReport, Hello, Instance, InstancePort};
@@ -195,5 +195,50 @@ async fn a_client_is_known_by_its_certificate_and_a_bad_one_is_refused_in_words(
         let name = format!("rollcall_tls_client_certificates_total{{outcome=\"{outcome}\"}}");
         assert_eq!(controller.metric(&name).await, Some(count), "{outcome}");
     }
+    stop.cancel();
+}
+
+/// What a reader of the catalog hears first: that it is let in, or why it is not.
+async fn read(controller: &Controller, own: Option<&Own>, token_file: Option<PathBuf>) -> Result<(), String> {
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let config = Config {
+        ca_file: Some(controller.ca.clone()),
+        own: own.cloned(),
+        token_file,
+        server_name: Some("localhost".to_owned()),
+        ..Config::new(vec![format!("https://{}", controller.grpc)], "dns-0")
+    };
+    let sink = move |event| {
+        _ = sender.send(match event {
+            Event::Disconnected { reason, .. } => Err(reason),
+            Event::Connected { .. } | Event::Update(_) => Ok(()),
+        });
+        Ok(())
+    };
+    let reading = tokio::spawn(client::run(config, sink, std::future::pending()));
+    let first = tokio::time::timeout(Duration::from_secs(60), heard.recv()).await.expect("something is said");
+    reading.abort();
+    first.expect("it runs")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_tls_readers_have_to_say_who_they_are_by_a_certificate_or_a_token() {
+    let (fake, authority) = (FakeApi::default(), Authority::new());
+    fake.token("good", "system:serviceaccount:rollcall-system:rollcall-dns", &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (folder, stop) = (folder.path(), CancellationToken::new());
+    let controller = Controller::start(&fake, &authority, folder, stop.clone()).await;
+    let said = read(&controller, None, None).await.expect_err("nothing is shown");
+    assert!(said.contains("Unauthenticated") && said.contains("--catalog-token-file"), "{said}");
+    let own = authority.signs(folder, "dns-0", Purpose::ClientAuth, 2999);
+    read(&controller, Some(&own), None).await.expect("a certificate will do");
+    let token = folder.join("token");
+    std::fs::write(&token, "good\n").expect("it can be written");
+    read(&controller, None, Some(token.clone())).await.expect("a token will do");
+    std::fs::write(&token, "bad").expect("it can be written");
+    let said = read(&controller, None, Some(token)).await.expect_err("nobody's");
+    assert!(said.contains("does not know this token"), "{said}");
+    let counted = controller.metric("rollcall_xds_refused_requests_total{reason=\"unauthenticated\"}").await;
+    assert!(counted.is_some_and(|count| count >= 2.0), "{counted:?}");
     stop.cancel();
 }

@@ -1,5 +1,10 @@
 //! Whole controllers on one API server, each with a stream of its own: they find each other, and strangers are told nothing.
 
+#[path = "replicas/late.rs"]
+mod late;
+#[path = "replicas/many.rs"]
+mod many;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

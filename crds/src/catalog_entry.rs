@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::ApiDuration;
 use crate::health::Health;
-use crate::policy::PolicyInForce;
+use crate::in_force::PolicyInForce;
 use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style, open_enum};
 use crate::time_to_evict::TimeToEvict;
 

@@ -7,6 +7,7 @@
 //! | [`CatalogEntry`] | Rollcall | [`catalog_entry`] |
 //! | [`ClusterLink`] | users: spec; Rollcall: status | [`link`], [`link_status`] |
 //! | [`ServiceExport`] (of the Multi-Cluster Services API) | users: spec; Rollcall: status | [`service_export`] |
+//! | [`ServiceImport`] (of the same) | Rollcall | [`service_import`] |
 //!
 //! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
 //! (`cargo xtask generate`, a test fails on drift), CEL rules included, so that the API server refuses a bad object with
@@ -33,12 +34,16 @@ pub mod conditions;
 pub mod duration;
 pub mod health;
 pub mod heartbeat;
+pub mod in_force;
 pub mod link;
 pub mod link_status;
+mod mcs;
+pub mod pod_checks;
 pub mod policy;
 pub mod registration;
 mod schema;
 pub mod service_export;
+pub mod service_import;
 pub mod status;
 pub mod time_to_evict;
 
@@ -55,16 +60,19 @@ pub use check::{CheckKind, CheckSpec, InitialStatus};
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use heartbeat::{HeartbeatSpec, PhiSpec};
+pub use in_force::PolicyInForce;
 pub use link::{ClusterLink, ClusterLinkSpec, ImportSpec, LinkLimits, ThenWhenSilent, WhenSilent};
 pub use link_status::{ClusterLinkStatus, LinkCounts, LinkState};
+pub use pod_checks::{FailingPod, PodChecksSpec};
 pub use policy::{
     ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, DiscoveryPolicyStatus, GovernedService,
-    GuardScope, GuardSpec, MachineMaintenance, PolicyInForce, PolicyTarget, StalenessSpec, WhenStale,
+    GuardScope, GuardSpec, MachineMaintenance, PolicyTarget, StalenessSpec, WarningSpec, WhenStale,
 };
 pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };
 pub use service_export::{ServiceExport, ServiceExportSpec, ServiceExportStatus};
+pub use service_import::{ServiceImport, ServiceImportSpec, ServiceImportStatus};
 pub use status::{CheckStatus, EndpointStatus, FlapStatus, ServiceRegistrationStatus};
 pub use time_to_evict::TimeToEvict;
 

@@ -74,6 +74,11 @@ pub struct ImportSpec {
             .message("import namespaces: give names of namespaces, such as shop, or '*' for all"),
     )]
     pub namespaces: Vec<String>,
+    /// Whether endpoints of the other cluster also join the local services of their names, in this product's own answers and
+    /// EndpointSlices. With false they are in ServiceImports and names in clusterset.local alone, as KEP-1645 has it, and
+    /// names in this cluster's own domain stay local. By default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<bool>,
 }
 
 /// What happens when another cluster falls silent. `whenSilent: {}` has every default.

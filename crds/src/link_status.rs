@@ -32,6 +32,11 @@ pub struct ClusterLinkStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 300))]
     pub address: String,
+    /// What the other cluster is known by beside its id: the uid of its Service default/kubernetes. Another cluster that gives the same
+    /// id is not believed; one that was built anew needs a new link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub cluster_uid: Option<String>,
     /// What is taken in of it.
     #[serde(default)]
     pub imported: LinkCounts,

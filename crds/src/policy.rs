@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::duration::ApiDuration;
+use crate::pod_checks::{FailingPod, PodChecksSpec};
 use crate::schema::{IS_LABEL, any_integer, kubernetes_style, text_or_number, without_defaults};
 
 /// For whom, and what. A section that is left out is that of the policy for all services of the namespace, and without one the
@@ -71,8 +72,8 @@ use crate::schema::{IS_LABEL, any_integer, kubernetes_style, text_or_number, wit
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = kubernetes_style, transform = without_defaults)]
-#[x_kube(validation = Rule::new("has(self.staleness) || has(self.guard) || has(self.damping) || has(self.confirmation) || has(self.maintenance)")
-    .message("policy: give at least one of staleness, guard, damping, confirmation and maintenance"))]
+#[x_kube(validation = Rule::new("has(self.staleness) || has(self.guard) || has(self.damping) || has(self.confirmation) || has(self.warning) || has(self.maintenance) || has(self.podChecks)")
+    .message("policy: give at least one of staleness, guard, damping, confirmation, warning, maintenance and podChecks"))]
 pub struct DiscoveryPolicySpec {
     /// What it is for. All services of the namespace if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,9 +90,15 @@ pub struct DiscoveryPolicySpec {
     /// Who else is asked before an endpoint turns Critical.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<ConfirmationSpec>,
+    /// What endpoints in Warning get of the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<WarningSpec>,
     /// Machines whose registered endpoints in this namespace are out of the answers. That of every policy counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MachineMaintenance>,
+    /// Checks of the pods of Services: one that fails is out of DNS, streams and entries, whatever Kubernetes says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_checks: Option<PodChecksSpec>,
 }
 
 /// What a policy is for.
@@ -250,6 +257,19 @@ pub struct ConfirmationSpec {
     pub replicas: u8,
 }
 
+/// What clients of the streams send to endpoints in Warning: they answer, with a complaint, or are held or imported and not
+/// heard of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WarningSpec {
+    /// Of what a Passing endpoint gets, in percent, from 0 to 100. 0: nothing as long as one is Passing. By default 10.
+    #[serde(default = "default_warning_percent")]
+    #[schemars(transform = any_integer)]
+    #[x_kube(validation = Rule::new("self >= 0 && self <= 100")
+        .message("warning percent: give 0 to 100; 0 sends nothing to them as long as another endpoint is Passing"))]
+    pub percent: u8,
+}
+
 /// Machines that are in maintenance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -297,6 +317,19 @@ pub struct DiscoveryPolicyStatus {
     /// Services that are older than its bound.
     #[serde(default)]
     pub stale_services: u32,
+    /// Pods that its checks take out, all of them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failing_pods_total: u32,
+    /// The same by service and name, the first 100: from this a restarted controller takes up where it was. Further ones it gives
+    /// to callers until they have failed anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub failing_pods: Vec<FailingPod>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A service of which a policy decides something.
@@ -311,22 +344,6 @@ pub struct GovernedService {
     #[schemars(length(max = 8), inner(length(max = 32)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub sections: Vec<String>,
-}
-
-/// A section of a policy that is in force, as the objects that it decides about tell it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PolicyInForce {
-    /// staleness, guard, damping or confirmation.
-    #[schemars(length(max = 32))]
-    pub section: String,
-    /// The DiscoveryPolicy that it is from.
-    #[schemars(length(max = 253))]
-    pub from: String,
-    /// What it says, in plain words.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 256))]
-    pub says: String,
 }
 
 fn yes() -> bool {
@@ -375,4 +392,8 @@ fn default_maximum() -> ApiDuration {
 
 fn default_replicas() -> u8 {
     3
+}
+
+fn default_warning_percent() -> u8 {
+    10
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use crate::mcs::both_versions;
 use crate::schema::kubernetes_style;
 
 /// What is told of the Service beside itself.
@@ -72,16 +73,19 @@ pub struct ServiceExportStatus {
 }
 
 impl ServiceExport {
-    /// The definition with both versions that are served; their schemas are the same (KEP-1645, v0.5.0), so nothing is converted.
+    /// The definition with both versions that are served.
+    ///
+    /// An export is written without a `spec` by most, which the public definition allows; the API server then fills in an empty one.
     pub fn definition() -> CustomResourceDefinition {
         let mut definition = Self::crd();
-        let older: Vec<_> = definition.spec.versions.to_vec();
-        definition.spec.versions.extend(older.into_iter().map(|mut version| {
-            version.name = "v1alpha1".to_owned();
-            version.storage = false;
-            version
-        }));
-        definition
+        let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+        for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
+            schema.required = None;
+            if let Some(spec) = schema.properties.as_mut().and_then(|properties| properties.get_mut("spec")) {
+                spec.default = Some(JSON(serde_json::json!({})));
+            }
+        }
+        both_versions(definition)
     }
 }
 
@@ -97,4 +101,10 @@ pub mod export_conditions {
     pub const INVALID_SERVICE_TYPE: &str = "InvalidServiceType";
     /// It is not told of yet.
     pub const PENDING: &str = "Pending";
+    /// What stands for it in this cluster cannot be written.
+    pub const FAILED: &str = "Failed";
+    /// Clusters that export it do not agree.
+    pub const CONFLICT: &str = "Conflict";
+    /// They do.
+    pub const NO_CONFLICTS: &str = "NoConflicts";
 }

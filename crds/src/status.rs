@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Health;
-use crate::policy::PolicyInForce;
+use crate::in_force::PolicyInForce;
 use crate::schema::{ADDRESS_BYTES_MAX, kubernetes_style};
 use crate::time_to_evict::TimeToEvict;
 
@@ -73,9 +73,10 @@ pub struct EndpointStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
-    /// What each check and the heartbeat say, by name, at most 9: from this a restarted controller takes up where it was.
+    /// What each check and the heartbeat say, by name, at most 16, those that fail before others: from this a restarted controller
+    /// takes up where it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 9))]
+    #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub checks: Vec<CheckStatus>,
     /// What its falls of late add up to, where a policy damps them: from this, too, a restarted controller takes up.
@@ -100,7 +101,7 @@ pub struct FlapStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckStatus {
-    /// Name of the check in `spec.checks`, or heartbeat.
+    /// Name of the check in `spec.checks` or at the agent on the machine, or heartbeat.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Passing, Warning, Critical or Unknown.
@@ -112,6 +113,9 @@ pub struct CheckStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 128))]
     pub reason: String,
+    /// It runs on the machine itself, by the agent there. Absent: it is no such check.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_machine: bool,
 }
 
 fn is_zero(number: &u32) -> bool {

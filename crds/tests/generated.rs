@@ -5,18 +5,19 @@ use std::{env, fs};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use rollcall_crds::{CatalogEntry, ClusterLink, DiscoveryPolicy, ServiceExport, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, ClusterLink, DiscoveryPolicy, ServiceExport, ServiceImport, ServiceRegistration};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds")
 }
 
-fn definitions() -> [CustomResourceDefinition; 5] {
+fn definitions() -> [CustomResourceDefinition; 6] {
     [
         CatalogEntry::crd(),
         ClusterLink::crd(),
         DiscoveryPolicy::crd(),
         ServiceExport::definition(),
+        ServiceImport::definition(),
         ServiceRegistration::crd(),
     ]
 }

@@ -1,21 +1,25 @@
-//! Flags, each with its environment variable.
+//! Flags, each with its environment variable. Those of one subject are together: [`registry`] here, others in their rooms.
+
+pub mod registry;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use hickory_proto::rr::Name;
 use rollcall_admin::logs::Format;
 use rollcall_admin::{DebugAccess, Filter, traces};
 
 use crate::clock;
 use crate::diagnose;
-use crate::forward::IN_FLIGHT_MAX;
 use crate::forward::target::Target;
+use crate::forward::{IN_FLIGHT_MAX, flags};
+use crate::front::clients::ClientArgs;
 use crate::front::tcp;
+use crate::observe::flags::ObserveArgs;
 use crate::zone::label::is_hostname_label;
 use crate::zone::reading::pods::PodNames;
+use registry::RegistryArgs;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
 // A flag that is given twice counts as given last: the chart's `dns.extraArgs` come behind its own flags.
@@ -38,6 +42,21 @@ pub struct Args {
     #[arg(long = "catalog-server-name", env = "ROLLCALL_CATALOG_SERVER_NAME", value_name = "NAME")]
     pub catalog_server_name: Option<String>,
 
+    /// A bearer token that says who asks, such as that of a ServiceAccount with the audience `rollcall`. Read at each connect,
+    /// and said over TLS alone.
+    #[arg(long = "catalog-token-file", env = "ROLLCALL_CATALOG_TOKEN_FILE", value_name = "PATH")]
+    pub catalog_token_file: Option<PathBuf>,
+
+    /// A client certificate that says who asks, as PEM, with --catalog-key-file. Read at each connect.
+    #[arg(long = "catalog-cert-file", env = "ROLLCALL_CATALOG_CERT_FILE", value_name = "PATH")]
+    #[arg(requires = "catalog_key_file")]
+    pub catalog_cert_file: Option<PathBuf>,
+
+    /// Its key, as PEM.
+    #[arg(long = "catalog-key-file", env = "ROLLCALL_CATALOG_KEY_FILE", value_name = "PATH")]
+    #[arg(requires = "catalog_cert_file")]
+    pub catalog_key_file: Option<PathBuf>,
+
     /// Service of the catalog servers, as NAMESPACE/NAME. Its addresses and those of its pods, as the catalog says them, are
     /// tried after --catalog: those given there are gone when the Service was made anew.
     #[arg(long = "catalog-service", env = "ROLLCALL_CATALOG_SERVICE", value_name = "NAMESPACE/NAME")]
@@ -48,6 +67,26 @@ pub struct Args {
     #[arg(long = "listen", env = "ROLLCALL_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:1053")]
     #[arg(value_delimiter = ',')]
     pub listen: Vec<SocketAddr>,
+
+    /// Address to answer DNS over TLS on (RFC 7858), such as 0.0.0.0:853. Repeat it for more. Needs --tls-cert-file and
+    /// --tls-key-file.
+    #[arg(long = "tls-listen", env = "ROLLCALL_TLS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    #[arg(requires_all = ["tls_cert_file", "tls_key_file"])]
+    pub tls_listen: Vec<SocketAddr>,
+
+    /// Address to answer DNS over HTTPS on (RFC 8484, at /dns-query), such as 0.0.0.0:443, and what CoreDNS's plugin grpc asks.
+    /// Repeat it for more. Needs --tls-cert-file and --tls-key-file.
+    #[arg(long = "https-listen", env = "ROLLCALL_HTTPS_LISTEN", value_name = "ADDR:PORT", value_delimiter = ',')]
+    #[arg(requires_all = ["tls_cert_file", "tls_key_file"])]
+    pub https_listen: Vec<SocketAddr>,
+
+    /// The certificate for --tls-listen and --https-listen with those that vouch for it, as PEM. May appear later, and is read again when it changes.
+    #[arg(long, env = "ROLLCALL_TLS_CERT_FILE", value_name = "PATH")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// Its key, as PEM.
+    #[arg(long, env = "ROLLCALL_TLS_KEY_FILE", value_name = "PATH")]
+    pub tls_key_file: Option<PathBuf>,
 
     /// Address under which clients reach this server: that of the zone's name server, ns.dns.DOMAIN. Repeat it for more.
     ///
@@ -74,16 +113,9 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_POD_NAMES", value_name = "MODE", default_value_t = PodNames::Off)]
     pub pod_names: PodNames,
 
-    /// Domain in which services have names by the forms of Consul, such as db.service.rollcall or canary.web.service.shop.ns.rollcall.
-    /// Repeat it for more, such as `rollcall,consul`; `none` for none.
-    #[arg(long, env = "ROLLCALL_REGISTRY_DOMAIN", value_name = "DOMAIN", default_value = "rollcall")]
-    #[arg(value_delimiter = ',', value_parser = registry_domain)]
-    pub registry_domain: Vec<Name>,
-
-    /// Namespace of names below --registry-domain that say none.
-    #[arg(long, env = "ROLLCALL_REGISTRY_NAMESPACE", value_name = "NAMESPACE", default_value = "default")]
-    #[arg(value_parser = namespace)]
-    pub registry_namespace: String,
+    /// Names by the forms of a registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 
     /// Server that is asked for names outside of the cluster: an address, or a resolv.conf that names some.
     ///
@@ -91,6 +123,22 @@ pub struct Args {
     /// more: they are asked in this order. Without it such names are REFUSED.
     #[arg(long = "forward", env = "ROLLCALL_FORWARD", value_name = "ADDR[:PORT]|PATH", value_delimiter = ',')]
     pub forward: Vec<Target>,
+
+    /// File in which the catalog is kept, for a start while no controller can be reached; its folder must be writable.
+    ///
+    /// Such as /var/lib/rollcall/catalog. It is written when the catalog changed, at most each 10 s. Answers from it say that
+    /// they may be stale. Without it a server that starts waits for a controller.
+    #[arg(long, env = "ROLLCALL_SNAPSHOT", value_name = "PATH")]
+    pub snapshot: Option<PathBuf>,
+
+    /// What is kept of answers, and who is asked for some domains.
+    #[command(flatten)]
+    pub forwarding: flags::Flags,
+
+    /// Answers in a second process, whose sockets this one holds: when it dies, another takes its place, and finds the queries
+    /// that have come meanwhile. It knows the catalog at once with --snapshot.
+    #[arg(long, env = "ROLLCALL_HOLD_SOCKETS")]
+    pub hold_sockets: bool,
 
     /// TCP connections at once, for each address. For a further one that which idles longest is closed.
     #[arg(long, env = "ROLLCALL_TCP_CONNECTIONS", value_name = "NUMBER", default_value_t = tcp::CONNECTIONS_MAX as u32)]
@@ -102,6 +150,14 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_FORWARD_IN_FLIGHT", value_name = "NUMBER", default_value_t = IN_FLIGHT_MAX as u32)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub forward_in_flight: u32,
+
+    /// How clients are treated.
+    #[command(flatten)]
+    pub clients: ClientArgs,
+
+    /// What is written of queries.
+    #[command(flatten)]
+    pub observe: ObserveArgs,
 
     /// Threads that answer UDP, for each address. Default: one for each CPU.
     #[arg(long, env = "ROLLCALL_WORKERS", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -163,23 +219,6 @@ fn catalog_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// The root stands for no domain: it is none that can be served.
-fn registry_domain(text: &str) -> Result<Name, String> {
-    if text == "none" {
-        return Ok(Name::root());
-    }
-    let name = Name::from_ascii(text.trim_end_matches('.')).ok().filter(|name| !name.is_root());
-    let name = name.filter(|name| name.iter().all(|label| std::str::from_utf8(label).is_ok_and(is_hostname_label)));
-    let mut name = name.ok_or_else(|| "give a domain such as rollcall or consul, or none".to_owned())?.to_lowercase();
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    let known = is_hostname_label(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-    known.then(|| text.to_owned()).ok_or_else(|| "give the name of a namespace, such as default".to_owned())
-}
-
 fn service_key(text: &str) -> Result<String, String> {
     let labels = text.split_once('/').filter(|(a, b)| is_hostname_label(a) && is_hostname_label(b));
     labels
@@ -189,6 +228,8 @@ fn service_key(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use hickory_proto::rr::Name;
+
     use super::*;
     use crate::answer::Transport;
 
@@ -234,7 +275,7 @@ mod tests {
             parse(&["--catalog", "https://fd00::a:18000", "--catalog", "https://[fd00::b]:18000"]).unwrap();
         assert_eq!(args_of_a_pod.catalog, ["https://[fd00::a]:18000", "https://[fd00::b]:18000"]);
         assert_eq!((args.ttl, args.lame_duck, args.listen.len()), (5, Duration::from_secs(5), 1));
-        assert_eq!(args.registry_domain, [Name::from_ascii("rollcall.").unwrap()]);
+        assert_eq!(args.registry.registry_domain, [Name::from_ascii("rollcall.").unwrap()]);
         let args =
             parse(&["--catalog", "http://a:1", "--listen", "127.0.0.1:53,[::1]:53", "--lame-duck", "250ms"]).unwrap();
         assert_eq!((args.listen.len(), args.lame_duck), (2, Duration::from_millis(250)));
@@ -316,13 +357,20 @@ mod tests {
                 &["--catalog", "http://a:1", "--registry-domain", "a_b"],
                 ["--registry-domain", "rollcall or consul, or none"],
             ),
+            (&["--catalog", "http://a:1", "--allow", "10.0.0.1"], ["--allow", "ADDRESS/PREFIX"]),
+            (&["--catalog", "http://a:1", "--answers-per-second", "0"], ["--answers-per-second", "1..=1000000"]),
+            (&["--catalog", "http://a:1", "--nsid", ""], ["--nsid", "1 to 255 bytes"]),
             (
                 &["--catalog", "http://a:1", "--registry-namespace", "A"],
                 ["--registry-namespace", "name of a namespace"],
             ),
+            (&["--catalog", "http://a:1", "--registry-datacenter", "a.b"], ["--registry-datacenter", "give one label"]),
             (&["--catalog", "http://a:1", "--log-format", "xml"], ["--log-format", "use text or json"]),
             (&["--catalog", "http://a:1", "--lame-duck", "1h"], ["--lame-duck", "up to 5m"]),
             (&["--catalog", "http://a:1", "--forward", "dns.example.com"], ["--forward", "give the IP address"]),
+            (&["--catalog", "http://a:1", "--tls-listen", "127.0.0.1:853"], ["--tls-cert-file", "--tls-key-file"]),
+            (&["--catalog", "http://a:1", "--stub-domain", "corp.example"], ["--stub-domain", "give a domain and"]),
+            (&["--catalog", "http://a:1", "--cache-bytes=-1"], ["--cache-bytes", "-1"]),
             (&[], ["--catalog", "required"]),
         ];
         for (args, expected) in cases {

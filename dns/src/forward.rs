@@ -7,27 +7,34 @@
 //! ```
 //!
 //! - [`target`], [`resolv_conf`]: who is asked, as operators give it
+//! - [`routes`]: which servers are asked for which names
 //! - [`upstreams`]: the servers in force, their order and their health; [`keeper`] keeps them up to date
+//! - [`flags`]: what operators set
 //! - [`message`]: the question as sent, and what counts as its answer (RFC 5452); [`answer`]: what is passed on; pure
-//! - [`exchange`]: one question to one server, over UDP or TCP
+//! - [`exchange`]: one question to one server, over UDP or TCP; `fetch`: one to all of them in their order, once for all
+//!   who have the same one
 //!
 //! - [`shares`]: who may have how many of the seats for questions under way
 //! - [`failures`]: which questions are not asked again at once
 //!
-//! No answer is cached: each question is asked again, and TTLs pass through untouched.
+//! - [`cache`]: answers, kept as long as they may be; given a little longer when nobody answers
 
 pub mod answer;
+pub mod cache;
 pub mod exchange;
 pub mod failures;
+mod fetch;
+pub mod flags;
 pub mod keeper;
 pub mod message;
 pub mod resolv_conf;
+pub mod routes;
 pub mod shares;
 pub mod target;
 pub mod upstreams;
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,26 +46,32 @@ use crate::answer::edns::ExtendedError;
 use crate::answer::encode::Response;
 use crate::answer::{Foreign, Transport};
 use crate::metrics::{FailureReason, Metrics};
-use answer::Answer;
-use exchange::Failure;
+use answer::{Age, Answer};
+use cache::{Bounds, Cache, Entry, Kept, Key};
 use failures::{Failures, Question};
-use message::Asked;
+use fetch::Flights;
+use message::Ids;
+use routes::Routes;
 use shares::{Seat, Shares, Shortage};
-use upstreams::{Upstream, Upstreams};
 
 /// For one server to answer one try.
 pub const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// For all tries of a question: what resolvers wait for an answer (resolv.conf(5), `timeout`).
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the servers to answer while there is an answer that may be kept no longer (RFC 8767 §5).
+const STALE_PATIENCE: Duration = Duration::from_millis(1800);
 /// Questions under way at once, unless told otherwise. Each holds a socket and about 2 KiB.
 pub const IN_FLIGHT_MAX: usize = 1024;
 
 /// Asks other servers. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Forwarder {
-    upstreams: Arc<Upstreams>,
+    routes: Arc<Routes>,
+    ids: Arc<Ids>,
     shares: Arc<Mutex<Shares>>,
     failures: Arc<Mutex<Failures>>,
+    cache: Option<Arc<Cache>>,
+    flights: Arc<Flights>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
 }
@@ -67,26 +80,36 @@ pub struct Forwarder {
 #[derive(Debug)]
 pub struct Forwarding {
     forwarder: Forwarder,
-    foreign: Box<Foreign>,
+    foreign: Arc<Foreign>,
     transport: Transport,
     begin: Instant,
     question: Question,
+    key: Option<Key>,
+    /// To be given when nobody answers.
+    stale: Option<Arc<Entry>>,
     seat: Option<Seat>,
 }
 
 // === impl Forwarder ===
 
 impl Forwarder {
-    /// Asks `upstreams`, at most `in_flight_max` questions at once.
-    pub fn new(upstreams: Arc<Upstreams>, in_flight_max: usize, metrics: Arc<Metrics>) -> Self {
+    /// Asks the servers of `routes`, at most `in_flight_max` questions at once.
+    pub fn new(routes: Arc<Routes>, in_flight_max: usize, metrics: Arc<Metrics>) -> Self {
         let shares = Arc::new(Mutex::new(Shares::new(in_flight_max)));
-        Self { upstreams, shares, failures: Arc::default(), metrics, tasks: TaskTracker::new() }
+        let (failures, flights, tasks) = (Arc::default(), Arc::default(), TaskTracker::new());
+        Self { routes, ids: Arc::default(), shares, failures, cache: None, flights, metrics, tasks }
+    }
+
+    /// Has answers kept; none where there is no room for any.
+    pub fn keeping(self, bounds: Bounds) -> Self {
+        let cache = (bounds.bytes > 0).then(|| Arc::new(Cache::new(bounds)));
+        Self { cache, ..self }
     }
 
     /// Lets a client's question in, or gives its answer at once.
     pub fn begin(&self, foreign: Box<Foreign>, transport: Transport, client: IpAddr) -> Result<Forwarding, Vec<u8>> {
         let begin = Instant::now();
-        if self.upstreams.is_own_question(&foreign.name) {
+        if self.routes.of(&foreign.name).is_none() || self.routes.is_own_question(&foreign.name) {
             return Err(self.refuse(
                 &foreign,
                 transport,
@@ -95,28 +118,105 @@ impl Forwarder {
                 begin,
             ));
         }
-        let query = &foreign.query;
-        let question = Question::new(&foreign.name, query.question.query_type(), query.header.checking_disabled);
-        if let Some(error) = lock(&self.failures).of(&question, self.upstreams.epoch(), begin) {
+        let key = self.cache.as_ref().and_then(|_| Key::of(&foreign));
+        let stale = match self.kept(key.as_ref(), begin) {
+            Kept::Fresh(entry) => return Err(self.hit(key, &entry, foreign, transport, client, begin)),
+            Kept::Stale(entry) => Some(entry),
+            Kept::Nothing => None,
+        };
+        let question = question(&foreign);
+        if let Some(error) = lock(&self.failures).of(&question, self.routes.epoch(), begin) {
             self.metrics.forward.failed(FailureReason::Remembered);
-            return Err(self.refuse(&foreign, transport, ResponseCode::ServFail, error, begin));
+            return Err(self.without(stale.as_deref(), &foreign, transport, error, begin));
         }
         let seat = match lock(&self.shares).take(client, &foreign.name) {
-            Ok(seat) => Some(seat),
+            Ok(seat) => seat,
             Err(shortage) => {
                 self.metrics.forward.failed(FailureReason::from(shortage));
-                return Err(self.refuse(&foreign, transport, ResponseCode::ServFail, ExtendedError::Other, begin));
+                return Err(self.without(stale.as_deref(), &foreign, transport, ExtendedError::Other, begin));
             }
         };
+        Ok(self.forwarding(Arc::from(foreign), transport, begin, key, stale, seat))
+    }
+
+    fn forwarding(
+        &self,
+        foreign: Arc<Foreign>,
+        transport: Transport,
+        begin: Instant,
+        key: Option<Key>,
+        stale: Option<Arc<Entry>>,
+        seat: Seat,
+    ) -> Forwarding {
         self.metrics.forward.in_flight.inc();
-        Ok(Forwarding { forwarder: self.clone(), foreign, transport, begin, question, seat })
+        let question = question(&foreign);
+        Forwarding { forwarder: self.clone(), foreign, transport, begin, question, key, stale, seat: Some(seat) }
+    }
+
+    fn kept(&self, key: Option<&Key>, now: Instant) -> Kept {
+        let (Some(cache), Some(key)) = (&self.cache, key) else { return Kept::Nothing };
+        let kept = cache.get(key, now);
+        if !matches!(kept, Kept::Fresh(_)) {
+            self.metrics.forward.cache.misses.inc();
+        }
+        kept
+    }
+
+    /// The answer that is kept; renews it when that is due.
+    fn hit(
+        &self,
+        key: Option<Key>,
+        entry: &Entry,
+        foreign: Box<Foreign>,
+        transport: Transport,
+        client: IpAddr,
+        begin: Instant,
+    ) -> Vec<u8> {
+        self.metrics.forward.cache.hits.inc();
+        let mut out = Vec::new();
+        let out = match entry.answer.pass_on(&foreign, transport, Age::Kept(entry.age_s(begin)), &mut out) {
+            Ok(rcode) => {
+                self.metrics.forward.answered(transport, rcode, begin.elapsed());
+                out
+            }
+            Err(error) => self.refuse(&foreign, transport, ResponseCode::ServFail, error, begin),
+        };
+        if entry.is_to_be_renewed(begin)
+            && let Ok(seat) = lock(&self.shares).take(client, &foreign.name)
+        {
+            self.metrics.forward.cache.renewals.inc();
+            let renewal = self.forwarding(Arc::from(foreign), transport, begin, key, None, seat);
+            self.spawn(renewal.renew());
+        }
+        out
+    }
+
+    /// The answer when there is none from anybody: the one before, marked as stale, or SERVFAIL.
+    fn without(
+        &self,
+        stale: Option<&Entry>,
+        foreign: &Foreign,
+        transport: Transport,
+        error: ExtendedError,
+        begin: Instant,
+    ) -> Vec<u8> {
+        let mut out = Vec::new();
+        let given = stale.map(|entry| entry.answer.pass_on(foreign, transport, Age::Stale, &mut out));
+        match given {
+            Some(Ok(rcode)) => {
+                self.metrics.forward.cache.stale.inc();
+                self.metrics.forward.answered(transport, rcode, begin.elapsed());
+                out
+            }
+            Some(Err(_)) | None => self.refuse(foreign, transport, ResponseCode::ServFail, error, begin),
+        }
     }
 
     /// What became of a question, for those who ask it next.
     fn remember(&self, question: &Question, failed: Option<ExtendedError>) {
         let mut failures = lock(&self.failures);
         match failed {
-            Some(error) => failures.add(question.clone(), error, self.upstreams.epoch(), Instant::now()),
+            Some(error) => failures.add(question.clone(), error, self.routes.epoch(), Instant::now()),
             None => failures.remove(question),
         }
     }
@@ -146,120 +246,53 @@ impl Forwarder {
         self.metrics.forward.answered(transport, summary.rcode, begin.elapsed());
         out
     }
-
-    /// Asks one server after the other until one answers to the point. Those that were silent, not those that are known
-    /// to fail, get a second try: a datagram may be lost.
-    async fn ask(&self, foreign: &Foreign, transport: Transport) -> Result<Answer, ExtendedError> {
-        let deadline = Instant::now() + TOTAL_TIMEOUT;
-        let mut candidates = self.upstreams.in_order();
-        if candidates.is_empty() {
-            // Each leads back here, or has not been looked at yet.
-            self.metrics.forward.failed(FailureReason::NoUpstream);
-            return Err(ExtendedError::NetworkError);
-        }
-        let (mut refusal, mut error) = (None, ExtendedError::NoReachableAuthority);
-        for _ in 0..2 {
-            let mut silent = Vec::new();
-            for upstream in candidates {
-                let patience = TRY_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
-                if patience.is_zero() {
-                    break;
-                }
-                match self.ask_one(&upstream, foreign, transport, patience).await {
-                    Ok(answer) if answer.is_to_the_point() => return Ok(answer),
-                    Ok(answer) => refusal = refusal.or(Some(answer)),
-                    Err(Failure::Silent) if !upstream.is_held_down() => silent.push(upstream),
-                    Err(Failure::Silent) => {}
-                    Err(Failure::Unreachable | Failure::Malformed | Failure::NoEdns | Failure::NoSocket) => {
-                        error = ExtendedError::NetworkError;
-                    }
-                }
-            }
-            if refusal.is_some() {
-                break;
-            }
-            candidates = silent;
-        }
-        refusal.ok_or(error)
-    }
-
-    async fn ask_one(
-        &self,
-        upstream: &Upstream,
-        foreign: &Foreign,
-        transport: Transport,
-        patience: Duration,
-    ) -> Result<Answer, Failure> {
-        let result = self.exchange(upstream, foreign, transport, Instant::now() + patience).await;
-        match &result {
-            Ok(_) => upstream.answered(),
-            Err(failure) => {
-                self.metrics.forward.failed(FailureReason::from(*failure));
-                // That this machine has no socket left says nothing about the server.
-                if *failure != Failure::NoSocket && upstream.failed(*failure) {
-                    tracing::warn!(upstream = %upstream.addr, ?failure, "held down until it answers again");
-                }
-            }
-        }
-        result
-    }
-
-    async fn exchange(
-        &self,
-        upstream: &Upstream,
-        foreign: &Foreign,
-        transport: Transport,
-        deadline: Instant,
-    ) -> Result<Answer, Failure> {
-        let stranger = || self.metrics.forward.failed(FailureReason::Stranger);
-        let mut asked = Asked::new(&self.upstreams.ids, &foreign.query, &foreign.name);
-        let mut result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
-        if matches!(result, Err(Failure::NoEdns)) {
-            asked = Asked::without_edns(&self.upstreams.ids, &foreign.query, &foreign.name);
-            result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
-        }
-        match result {
-            // Who asks over UDP is told so and comes back over TCP.
-            Ok(cut) if cut.is_truncated() && transport == Transport::Tcp => {
-                Ok(self.whole(upstream.addr, &asked, deadline, cut).await)
-            }
-            other => other,
-        }
-    }
-
-    /// The answer by TCP, or the cut one where TCP does not get through: that server does answer.
-    async fn whole(&self, server: SocketAddr, asked: &Asked, deadline: Instant, cut: Answer) -> Answer {
-        let whole = exchange::tcp(server, asked, deadline).await;
-        whole.unwrap_or_else(|failure| {
-            self.metrics.forward.failed(FailureReason::from(failure));
-            cut
-        })
-    }
 }
 
 // === impl Forwarding ===
 
 impl Forwarding {
-    /// Asks, and gives the answer to pass on: SERVFAIL within [`TOTAL_TIMEOUT`] when nobody answers.
+    /// Asks, and gives the answer to pass on: SERVFAIL within [`TOTAL_TIMEOUT`] when nobody answers, or sooner the answer
+    /// before, if there was one.
     pub async fn finish(self) -> Vec<u8> {
-        let Self { forwarder, foreign, transport, begin, .. } = &self;
+        let Self { forwarder, foreign, transport, begin, stale, .. } = &self;
+        let patience = if stale.is_some() { STALE_PATIENCE } else { TOTAL_TIMEOUT + TRY_TIMEOUT };
+        let answer = match tokio::time::timeout(patience, self.answer()).await {
+            Ok(Ok(answer)) if stale.is_none() || answer.is_to_the_point() => answer,
+            Ok(Ok(_)) | Err(_) => return forwarder.without(stale.as_deref(), foreign, *transport, NOBODY, *begin),
+            Ok(Err(error)) => return forwarder.without(stale.as_deref(), foreign, *transport, error, *begin),
+        };
         let mut out = Vec::new();
-        let rcode = match forwarder.ask(foreign, *transport).await {
-            Ok(answer) => answer.pass_on(foreign, *transport, &mut out),
-            Err(error) => Err(error),
-        };
-        let failed = match rcode {
-            Ok(ResponseCode::ServFail) => Some(ExtendedError::CachedError),
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
-        forwarder.remember(&self.question, failed);
-        match rcode {
-            Ok(rcode) => forwarder.metrics.forward.answered(*transport, rcode, begin.elapsed()),
-            Err(error) => out = forwarder.refuse(foreign, *transport, ResponseCode::ServFail, error, *begin),
+        match answer.pass_on(foreign, *transport, Age::New, &mut out) {
+            Ok(rcode) => {
+                forwarder.metrics.forward.answered(*transport, rcode, begin.elapsed());
+                out
+            }
+            Err(error) => {
+                forwarder.remember(&self.question, Some(error));
+                forwarder.refuse(foreign, *transport, ResponseCode::ServFail, error, *begin)
+            }
         }
-        out
     }
+
+    async fn answer(&self) -> Result<Arc<Answer>, ExtendedError> {
+        let mut told = self.forwarder.fetch(&self.foreign, self.transport, &self.question, self.key.as_ref());
+        match told.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(result)) => result.clone(),
+            Ok(None) | Err(_) => Err(NOBODY),
+        }
+    }
+
+    /// Asks for what is kept, before it ends.
+    async fn renew(self) {
+        drop(self.answer().await);
+    }
+}
+
+const NOBODY: ExtendedError = ExtendedError::NoReachableAuthority;
+
+fn question(foreign: &Foreign) -> Question {
+    let query = &foreign.query;
+    Question::new(&foreign.name, query.question.query_type(), query.header.checking_disabled)
 }
 
 impl Drop for Forwarding {

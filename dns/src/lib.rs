@@ -10,6 +10,9 @@
 //! - [`forward`]: questions for other servers, when there are any to ask
 //! - [`front`]: sockets and connections, with their limits
 //! - [`diagnose`]: `rollcall-dns diagnose`, which asks a server as clients do
+//! - [`holder`]: a process that holds the sockets, so that the death of the server loses no query
+//! - [`hosts`]: names of a hosts file
+//! - [`saved`]: the catalog on disk, for a start without a controller
 //! - [`metrics`], [`args`], [`start`], [`clock`]: what operators see and set, how the parts are joined, the time
 //! - [`advertise`]: under which addresses clients reach this server
 
@@ -20,7 +23,11 @@ pub mod clock;
 pub mod diagnose;
 pub mod forward;
 pub mod front;
+pub mod holder;
+pub mod hosts;
 pub mod metrics;
+pub mod observe;
+pub mod saved;
 pub mod start;
 pub mod subscription;
 pub mod zone;

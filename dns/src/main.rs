@@ -7,6 +7,7 @@ use rollcall_admin::server::ServerError;
 use rollcall_admin::{Descriptors, Notices, Readiness, Telemetry, shutdown};
 use rollcall_dns::args::{self, Args, Command, CommandLine};
 use rollcall_dns::diagnose;
+use rollcall_dns::holder::{Held, guard};
 use rollcall_dns::start::Prepared;
 
 /// What ships: musl's own allocator has one lock for all threads. The same wherever it is measured.
@@ -30,7 +31,7 @@ async fn main() -> ExitCode {
         return if diagnose::run(options).await { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     match run(line.serve).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("rollcall-dns: {error:#}");
             let fault = error.chain().find_map(|cause| Some(cause.downcast_ref::<ServerError>()?.fault()));
@@ -40,14 +41,20 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
-    Descriptors::raise();
+async fn run(args: Args) -> anyhow::Result<u8> {
     let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let endpoint = args.otlp_endpoint.as_deref();
+    if guard::is_wanted(args.hold_sockets) {
+        // What the server does is traced by itself.
+        Telemetry::start(args.log_format, &args.log_level, None, name, version)?;
+        return guard::hold().await;
+    }
+    Descriptors::raise();
+    let held = Held::of_this_process()?;
     let telemetry = Telemetry::start(args.log_format, &args.log_level, endpoint, name, version)?;
     let readiness = Readiness::default();
     let stop = shutdown::on_signal(readiness.clone(), args.lame_duck)?;
-    let ended = Prepared::new(args).await?.with_telemetry(telemetry.clone()).serve(readiness, stop).await;
+    let ended = Prepared::with_held(args, held).await?.with_telemetry(telemetry.clone()).serve(readiness, stop).await;
     telemetry.flush().await;
-    ended
+    ended.map(|()| 0)
 }

@@ -5,8 +5,8 @@ mod forward;
 mod labels;
 mod tally;
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -19,6 +19,7 @@ use rollcall_admin::{Readiness, Telemetry, build_info, process};
 
 use crate::answer::{Summary, Transport};
 use crate::zone::writer::Size;
+use crate::{holder, saved};
 use durations::Durations;
 use labels::{Code, DropLabels, QueryLabels, ResourceLabels, TransportLabels, Type};
 
@@ -50,6 +51,10 @@ pub struct Metrics {
     apply: Histogram,
     /// What is forwarded to other servers.
     pub forward: Forward,
+    /// The snapshot on disk.
+    pub saved: Arc<saved::metrics::Metrics>,
+    /// Servers before this one.
+    pub holder: holder::metrics::Metrics,
 }
 
 // === impl Metrics ===
@@ -77,6 +82,8 @@ impl Default for Metrics {
             // 10 µs to 2.6 s.
             apply: Histogram::new((0..10).map(|n| 1e-5 * f64::from(1_u32 << (2 * n)))),
             forward: Forward::default(),
+            saved: Arc::default(),
+            holder: holder::metrics::Metrics::default(),
         }
     }
 }
@@ -107,7 +114,7 @@ impl Metrics {
             self.truncated.clone(),
         );
         let help = "Queries, answers and connections dropped, by reason: no query at all, a forged source, an answer \
-                    that could not be sent, too many connections. 0 is normal";
+                    that could not be sent, too many connections, more answers than --answers-per-second. 0 is normal";
         to.register("dropped", help, self.dropped.clone());
         to.register("tcp_connections", "Open TCP connections, of 150 for each address", self.tcp_connections.clone());
         to.register(
@@ -122,6 +129,8 @@ impl Metrics {
         );
         to.register("names", "Names of services, endpoints and ports that are answered", self.names.clone());
         self.forward.register(to);
+        self.saved.register(to);
+        self.holder.register(to);
         self.register_stream(to);
     }
 
@@ -196,6 +205,18 @@ impl Metrics {
         self.refused.get_or_create(&labels).inc_by(update.refused as u64);
         self.apply.observe(update.took.as_secs_f64());
         self.last_update.set(update.unix_time.as_secs_f64());
+        self.holds(size);
+    }
+
+    /// What is held is from a file that was right at a time since the epoch.
+    pub fn restored(&self, as_of: Duration, size: Size) {
+        self.last_update.set(as_of.as_secs_f64());
+        self.saved.as_of(as_of);
+        self.saved.in_use.set(1);
+        self.holds(size);
+    }
+
+    fn holds(&self, size: Size) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.services.set(count(size.services));
         self.endpoints.set(count(size.endpoints));

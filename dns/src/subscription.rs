@@ -2,9 +2,11 @@
 //!
 //! - [`decode`]: one resource's bytes into the index' own types
 //! - [`whereabouts`]: where the catalog's servers are, by what the catalog says
+//! - `restore`: what a server knows that finds no controller
 //! - [`Subscriber`]: events in, changes of the zone, metrics and readiness out
 
 pub mod decode;
+mod restore;
 pub mod whereabouts;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::metrics::{Applied, Metrics, ResourceKind};
+use crate::saved::Saver;
 use crate::zone::ZoneWriter;
 use crate::zone::writer::Change;
 use decode::{DecodeError, Decoder};
@@ -33,9 +36,12 @@ pub struct Subscriber {
     metrics: Arc<Metrics>,
     gate: Gate,
     whereabouts: Option<Whereabouts>,
+    saver: Option<Saver>,
     clock: fn() -> Duration,
 }
 
+/// Resources that are decoded and applied at a time: what is in between is memory that only the first minute needs.
+const APPLIED_TOGETHER: usize = 256;
 /// Refusals that are named in one rejection; all are counted.
 const REFUSALS_TOLD_MAX: usize = 3;
 
@@ -46,12 +52,25 @@ impl Subscriber {
     /// when the stream is lost: the last data is served, and its age is a metric.
     pub fn new(writer: ZoneWriter, metrics: Arc<Metrics>, gate: Gate) -> Self {
         gate.close("the catalog has not been seen yet");
-        Self { writer, decoder: Decoder::default(), metrics, gate, whereabouts: None, clock: clock::since_epoch }
+        Self {
+            writer,
+            decoder: Decoder::default(),
+            metrics,
+            gate,
+            whereabouts: None,
+            saver: None,
+            clock: clock::since_epoch,
+        }
     }
 
     /// Has it said where the catalog's servers are.
     pub fn telling(self, whereabouts: Option<Whereabouts>) -> Self {
         Self { whereabouts, ..self }
+    }
+
+    /// Has what changes noted for the snapshot on disk.
+    pub fn saving(self, saver: Option<Saver>) -> Self {
+        Self { saver, ..self }
     }
 
     /// What happened on the stream. An error rejects the update to the server; what was good in it is applied all the
@@ -61,12 +80,14 @@ impl Subscriber {
             Event::Connected { server } => {
                 self.metrics.connected();
                 self.writer.zone().connected();
+                self.saver.iter().for_each(Saver::found);
                 self.waiting(format!("connected to {server}, the catalog has not been sent whole yet"));
                 Ok(())
             }
             Event::Disconnected { reason, retry_in } => {
                 self.metrics.disconnected();
                 self.writer.zone().disconnected();
+                self.saver.iter().for_each(Saver::lost);
                 let again = retry_in.as_millis();
                 self.missing(format!(
                     "no catalog server: {reason}; trying again in {again} ms. Are controllers ready, and is --catalog right?"
@@ -78,6 +99,9 @@ impl Subscriber {
     }
 
     fn waiting(&self, reason: String) {
+        if self.writer.zone().is_restored() {
+            return self.remark(&reason);
+        }
         if !self.writer.zone().is_synced() {
             self.gate.close(reason);
         }
@@ -85,6 +109,9 @@ impl Subscriber {
 
     /// As [`Self::waiting`], when it will not end by itself.
     fn missing(&self, reason: String) {
+        if self.writer.zone().is_restored() {
+            return self.remark(&reason);
+        }
         if !self.writer.zone().is_synced() {
             self.gate.close_for("NoCatalogServer", reason);
         }
@@ -107,6 +134,9 @@ impl Subscriber {
             ResourceKind::EndpointBucket => self.on_buckets(&update),
         };
         self.look(&update);
+        if let Some(saver) = &self.saver {
+            saver.note(&update, |name| refusals.iter().any(|refusal| *refusal.name == *name));
+        }
         let (used, refused) = (total - refusals.len(), refusals.len());
         let unix_time = (self.clock)();
         self.metrics.applied(kind, Applied { used, refused, took: begin.elapsed(), unix_time }, self.writer.size());
@@ -121,22 +151,22 @@ impl Subscriber {
         }
     }
 
-    fn on_zone(&mut self, update: &Update) -> Vec<String> {
+    fn on_zone(&mut self, update: &Update) -> Vec<Refusal> {
         // A removed zone says nothing about the names in it: the last data stays.
         let now = self.unix_seconds();
         let mut refusals = Vec::new();
         for resource in &update.upserts {
-            let domain = decode::cluster_domain(&resource.value);
-            let done = domain.and_then(|domain| self.writer.sync(&domain, now).map_err(DecodeError::from));
+            let done = decode::domains(&resource.value)
+                .and_then(|(domain, across)| self.writer.sync_across(&domain, &across, now).map_err(DecodeError::from));
             match done {
-                Ok(()) => self.gate.open(),
-                Err(error) => refusals.push(format!("{}: {error}", resource.name)),
+                Ok(()) => self.caught_up(),
+                Err(error) => refusals.push(Refusal::new(resource, &error)),
             }
         }
         refusals
     }
 
-    fn on_buckets(&mut self, update: &Update) -> Vec<String> {
+    fn on_buckets(&mut self, update: &Update) -> Vec<Refusal> {
         let gone = update.removed.iter().filter_map(|name| decode::bucket_name(name).ok());
         let changes: Vec<_> = gone.map(Change::BucketGone).collect();
         self.on_upserts(update, Decoder::bucket, changes)
@@ -147,7 +177,7 @@ impl Subscriber {
         update: &Update,
         decode: fn(&mut Decoder, &Upsert) -> Result<Change, DecodeError>,
         gone: fn(Arc<str>) -> Change,
-    ) -> Vec<String> {
+    ) -> Vec<Refusal> {
         let changes: Vec<_> = update.removed.iter().map(Arc::clone).map(gone).collect();
         self.on_upserts(update, decode, changes)
     }
@@ -156,17 +186,21 @@ impl Subscriber {
         &mut self,
         update: &Update,
         decode: fn(&mut Decoder, &Upsert) -> Result<Change, DecodeError>,
-        mut changes: Vec<Change>,
-    ) -> Vec<String> {
-        let mut refusals = Vec::new();
-        for resource in &update.upserts {
-            match decode(&mut self.decoder, resource) {
-                Ok(change) => changes.push(change),
-                Err(error) => refusals.push(format!("{}: {error}", resource.name)),
+        gone: Vec<Change>,
+    ) -> Vec<Refusal> {
+        let (mut refusals, now) = (Vec::new(), self.unix_seconds());
+        for some in update.upserts.chunks(APPLIED_TOGETHER) {
+            let mut changes = Vec::with_capacity(some.len());
+            for resource in some {
+                match decode(&mut self.decoder, resource) {
+                    Ok(change) => changes.push(change),
+                    Err(error) => refusals.push(Refusal::new(resource, &error)),
+                }
             }
+            self.writer.apply(changes, now);
         }
-        let now = self.unix_seconds();
-        self.writer.apply(changes, now);
+        // After what takes its place: a service that is cut anew is not without endpoints in between.
+        self.writer.apply(gone, now);
         refusals
     }
 
@@ -176,12 +210,27 @@ impl Subscriber {
     }
 }
 
-fn rejection(refusals: &[String]) -> Result<(), String> {
+/// A resource that cannot be used.
+#[derive(Debug)]
+struct Refusal {
+    name: Arc<str>,
+    reason: String,
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn new(resource: &Upsert, error: &DecodeError) -> Self {
+        Self { name: Arc::clone(&resource.name), reason: format!("{}: {error}", resource.name) }
+    }
+}
+
+fn rejection(refusals: &[Refusal]) -> Result<(), String> {
     if refusals.is_empty() {
         return Ok(());
     }
-    refusals.iter().for_each(|refusal| tracing::warn!(refusal, "resource refused"));
-    let told = refusals.iter().take(REFUSALS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    refusals.iter().for_each(|refusal| tracing::warn!(refusal = refusal.reason, "resource refused"));
+    let told = refusals.iter().take(REFUSALS_TOLD_MAX).map(|refusal| &*refusal.reason).collect::<Vec<_>>().join("; ");
     Err(format!("{} resources refused, the others applied: {told}", refusals.len()))
 }
 
@@ -194,11 +243,13 @@ fn kind(ty: ResourceType) -> Option<ResourceKind> {
         | ResourceType::Endpoints
         | ResourceType::Listener
         | ResourceType::Route
+        | ResourceType::ServiceEntry
         | ResourceType::Replica
         | ResourceType::Verdicts
         | ResourceType::Doubt
         | ResourceType::Testimony
         | ResourceType::Beats
+        | ResourceType::Resolved
         | ResourceType::Exporter
         | ResourceType::ExportedService
         | ResourceType::ExportedBucket => None,

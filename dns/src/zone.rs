@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - [`model`]: services and endpoints, compact
-//! - [`record`]: one service as queries see it, computed when it changes
+//! - [`record`]: one service as queries see it; [`section`]: one bucket of its endpoints, computed when it changes; `sums` over those
+//! - [`choices`]: endpoints by tag and zone
 //! - [`writer`]: buckets and services in, changed records out
 //! - [`shards`]: how readers and the writer share a map without waiting
 //! - [`lookup`]: a question in, records out; [`node`]: which name that is, by the [`reading`] of its zone
@@ -18,22 +19,27 @@
 mod age;
 pub mod apex;
 pub mod apexes;
+pub mod choices;
 pub mod holders;
 pub mod label;
 pub mod lookup;
 pub mod model;
 pub(crate) mod node;
+mod places;
 pub mod reading;
 pub mod record;
 pub mod rng;
+pub mod section;
 pub mod shards;
+mod sums;
 pub mod writer;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use age::Age;
 use apexes::Apexes;
@@ -55,6 +61,8 @@ pub struct Settings {
     pub name_servers: Vec<IpAddr>,
     /// Whether pods have names by their address.
     pub pod_names: PodNames,
+    /// Of each endpoint is known by its address in which namespaces it is, ready or not, whatever the names of pods.
+    pub knows_pods: bool,
     /// Names by the forms of a registry.
     pub registry: Registry,
 }
@@ -66,6 +74,10 @@ pub struct Registry {
     pub domains: Vec<hickory_proto::rr::Name>,
     /// Of names that say none.
     pub namespace: Arc<str>,
+    /// What this cluster is called as a datacenter; empty for nothing.
+    pub datacenter: Arc<str>,
+    /// Endpoints with health Warning are left out.
+    pub only_passing: bool,
 }
 
 /// The readers' face of the index. [`ZoneWriter`] makes and changes it.
@@ -78,10 +90,10 @@ pub struct Zone {
     serial: AtomicU32,
     services: Shards<Arc<str>, Arc<Record>>,
     namespaces: Shards<Arc<str>, ()>,
-    /// The services that an address leads back to.
+    /// The zones of all endpoints, in lower case.
+    zones: ArcSwap<BTreeSet<Box<str>>>,
+    /// The services that an address leads back to, and when names of pods are verified those with any endpoint there.
     holders: Shards<IpAddr, Holders>,
-    /// The services with an endpoint at an address, ready or not: kept when names of pods are verified.
-    pods: Shards<IpAddr, Holders>,
     age: Age,
 }
 
@@ -93,15 +105,14 @@ const ADDRESS_SHARDS: usize = 8192;
 
 impl Zone {
     fn new(settings: Settings) -> Self {
-        let pod_shards = if settings.pod_names == PodNames::Verified { ADDRESS_SHARDS } else { 1 };
         Self {
             settings,
             apexes: ArcSwapOption::empty(),
             serial: AtomicU32::new(0),
             services: Shards::new(SERVICE_SHARDS),
             namespaces: Shards::new(NAMESPACE_SHARDS),
+            zones: ArcSwap::default(),
             holders: Shards::new(ADDRESS_SHARDS),
-            pods: Shards::new(pod_shards),
             age: Age::default(),
         }
     }
@@ -139,9 +150,25 @@ impl Zone {
         self.settings.ttl
     }
 
-    /// Whether a Service of a namespace has an endpoint at an address.
-    fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
-        let held = self.pods.get(&address);
-        held.is_some_and(|held| holders::has_namespace(&held, Role::Endpoint, namespace))
+    /// All services, in no order.
+    pub(crate) fn all_services(&self) -> Vec<Arc<Record>> {
+        self.services.values()
+    }
+
+    /// Whether there are services in a namespace.
+    pub(crate) fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.get(name).is_some()
+    }
+
+    /// Whether there are endpoints in a zone; its name in lower case.
+    fn has_zone(&self, name: &[u8]) -> bool {
+        !name.is_empty() && std::str::from_utf8(name).is_ok_and(|name| self.zones.load().contains(name))
+    }
+
+    /// Whether a Service of a namespace has an endpoint at an address, ready or not. Known as the settings say.
+    pub(crate) fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
+        let roles = [Role::Endpoint, Role::Silent];
+        let held = self.holders.get(&address);
+        held.is_some_and(|held| roles.into_iter().any(|role| holders::has_namespace(&held, role, namespace)))
     }
 }

@@ -26,6 +26,9 @@ fn endpoint(id: u64) -> Arc<Endpoint> {
         has_hostname,
         ports: Arc::new([]),
         texts: Arc::default(),
+        place: Default::default(),
+        warns: false,
+        suspect: false,
     })
 }
 

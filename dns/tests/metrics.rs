@@ -17,13 +17,15 @@ use rollcall_dns::zone::writer::Size;
 fn docs_metrics_md_lists_them_all() {
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
     let took = Duration::from_micros(3);
-    let summary = Summary { rtype: Some(RecordType::A), rcode: ResponseCode::NoError, truncated: true };
+    let summary =
+        Summary { rtype: Some(RecordType::A), rcode: ResponseCode::NoError, truncated: true, known_client: false };
     metrics.answered(Transport::Udp, summary, took);
     metrics.dropped(Transport::Udp, DropReason::NotAQuery);
     let size = Size { services: 1, endpoints: 2, names: 3 };
     metrics.applied(ResourceKind::Service, Applied { used: 1, refused: 1, took, unix_time: took }, size);
     metrics.forward.answered(Transport::Udp, ResponseCode::NoError, took);
     metrics.forward.failed(FailureReason::Timeout);
+    metrics.forward.asked(([192, 0, 2, 53], 53).into(), took, false);
     metrics.forward.upstreams(&[(Standing::Unchecked, 1)].into());
     drop(readiness.gate("catalog"));
     let mut page = String::new();

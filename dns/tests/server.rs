@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use rollcall_admin::Readiness;
 use rollcall_admin::conventions::assert_metric_conventions;
@@ -47,9 +47,13 @@ struct Dns {
 
 impl Catalog {
     async fn start() -> Self {
+        Self::at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    async fn at(addr: SocketAddr) -> Self {
         let snapshots = watch::Sender::new(None);
         let server = Server::new(snapshots.subscribe(), Limits::default(), Arc::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let serving = server.into_router().serve_with_incoming(TcpListenerStream::new(listener));
         let task = tokio::spawn(async move { drop(serving.await) });
@@ -72,7 +76,13 @@ impl Catalog {
         };
         let kind = proto::service::Kind::Headless.into();
         let service = proto::Service { namespace, name, kind, buckets: 1, ..Default::default() };
-        let zone = proto::Zone { cluster_domain: "cluster.local".to_owned() };
+        let strict = proto::Service {
+            name: "strict".to_owned(),
+            staleness: Some(proto::Staleness { after_ms: 1, refuse: true, ..Default::default() }),
+            ..service.clone()
+        };
+        self.cache.upsert(ResourceType::Service, Resource::new(ResourceType::Service, "shop/strict", &strict));
+        let zone = proto::Zone { cluster_domain: "cluster.local".to_owned(), ..proto::Zone::default() };
         let bucket = Resource::new(ResourceType::EndpointBucket, "shop/db/1/0", &bucket);
         self.cache.upsert(ResourceType::EndpointBucket, bucket);
         self.cache.upsert(ResourceType::Service, Resource::new(ResourceType::Service, "shop/db", &service));
@@ -85,10 +95,14 @@ impl Catalog {
 
 impl Dns {
     async fn start(catalog: SocketAddr) -> Self {
+        Self::with(catalog, &[]).await
+    }
+
+    async fn with(catalog: SocketAddr, more: &[&str]) -> Self {
         let catalog = format!("http://{catalog}");
         let flags =
             ["--catalog", &catalog, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--workers", "2"];
-        let args = Args::try_parse_from(["rollcall-dns"].iter().chain(&flags)).unwrap();
+        let args = Args::try_parse_from(["rollcall-dns"].iter().chain(&flags).chain(more)).unwrap();
         let prepared = Prepared::new(args).await.unwrap();
         let (addr, http) = (prepared.dns_addrs().next().unwrap(), prepared.http_addr());
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
@@ -143,6 +157,7 @@ impl Dns {
 fn query(name: &str) -> Vec<u8> {
     let mut message = Message::query();
     message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+    message.set_edns(Edns::new());
     message.to_vec().unwrap()
 }
 
@@ -234,4 +249,73 @@ async fn an_admin_port_in_use_ends_the_start_with_the_remedy() {
     let flags = ["rollcall-dns", "--catalog", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--http-listen", &http];
     let error = Prepared::new(Args::try_parse_from(flags).unwrap()).await.unwrap_err().to_string();
     assert!(error.contains(&format!("admin address {http} is in use")) && error.contains("--http-listen"), "{error}");
+}
+
+/// Whether an answer says that it may be stale (RFC 8914 §4.4), over UDP.
+async fn says_stale(dns: &Dns, name: &str) -> bool {
+    let message = dns.udp(name).await;
+    let options = message.edns.expect("OPT is kept").options().clone();
+    // Extended DNS error 3.
+    options.options.iter().any(|(_, option)| Vec::<u8>::try_from(option).unwrap().starts_with(&[0, 3]))
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < SECONDS, "not within {SECONDS:?}: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_everything_killed_a_server_starts_from_its_snapshot_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalog").display().to_string();
+    let mut catalog = Catalog::start().await;
+    catalog.set(&[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    let dns = Dns::with(catalog.addr, &["--snapshot", &path]).await;
+    dns.wait_for(&[[10, 1, 0, 1], [10, 1, 0, 2]]).await;
+    assert!(!says_stale(&dns, DB).await);
+    until("it is written", async || sample(&dns.http("/metrics").await, "rollcall_dns_snapshot_writes_total ") != "0")
+        .await;
+    dns.task.abort();
+    catalog.task.abort();
+    let addr = catalog.addr;
+    drop(catalog);
+
+    let dns = Dns::with(addr, &["--snapshot", &path]).await;
+    // The first question is answered: nobody waits for a controller.
+    assert_eq!(addresses(&dns.udp(DB).await), ["10.1.0.1", "10.1.0.2"]);
+    for name in [DB, "nobody.shop.svc.cluster.local.", "shop.svc.cluster.local."] {
+        assert!(says_stale(&dns, name).await, "{name}");
+    }
+    until("it is ready", async || dns.readiness.is_ready()).await;
+    let page = dns.http("/readyz").await;
+    assert!(page.contains("answering from the snapshot on disk, ") && page.contains("marked as stale: no c"), "{page}");
+    // Its policy: not at all when it is older than that.
+    let strict = "strict.shop.svc.cluster.local.";
+    until("it is too old", async || dns.udp(strict).await.metadata.response_code == ResponseCode::ServFail).await;
+    assert_eq!(sample(&dns.http("/metrics").await, "rollcall_dns_snapshot_in_use "), "1");
+
+    let mut catalog = Catalog::at(addr).await;
+    catalog.set(&[[10, 1, 0, 1], [10, 1, 0, 3]]);
+    dns.wait_for(&[[10, 1, 0, 1], [10, 1, 0, 3]]).await;
+    until("nothing is stale", async || !says_stale(&dns, DB).await).await;
+    let page = dns.http("/readyz").await;
+    assert!(!page.contains("snapshot"), "{page}");
+    let page = dns.http("/metrics").await;
+    let services = page.lines().find(|line| line.starts_with(r#"rollcall_dns_resource_updates_total{type="service"}"#));
+    assert!(services.is_none_or(|line| line.ends_with(" 0")), "the services were in the file: {services:?}");
+    assert_ne!(dns.udp(strict).await.metadata.response_code, ResponseCode::ServFail);
+    dns.stop.cancel();
+    timeout(SECONDS, dns.task).await.expect("the server ends").unwrap().unwrap();
+
+    // Damaged, it is as if there were none.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let dns = Dns::with("127.0.0.1:9".parse().unwrap(), &["--snapshot", &path]).await;
+    assert_eq!(dns.udp(DB).await.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(sample(&dns.http("/metrics").await, "rollcall_dns_snapshot_failures_total "), "1");
 }

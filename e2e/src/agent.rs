@@ -23,7 +23,7 @@ pub struct Settings<'a> {
     pub machine: &'a str,
     /// Controllers, as URLs.
     pub controllers: Vec<String>,
-    /// The token that it shows.
+    /// The token that it shows; empty: none.
     pub token: &'a str,
     /// More lines of its file.
     pub more: &'a str,
@@ -56,8 +56,9 @@ impl Agent {
         }
         let metrics = net::free_loopback()?;
         let controllers: Vec<_> = settings.controllers.iter().map(|url| format!("{url:?}")).collect();
+        let token_file = if settings.token.is_empty() { "" } else { "token_file = \"token\"\n" };
         let text = format!(
-            "machine = \"{}\"\ncontrollers = [{}]\ntoken_file = \"token\"\nservices = \"services.d\"\nsocket = \"sock\"\n\
+            "machine = \"{}\"\ncontrollers = [{}]\n{token_file}services = \"services.d\"\nsocket = \"sock\"\n\
              state_file = \"state.json\"\nmetrics = \"{metrics}\"\n{}\n",
             settings.machine,
             controllers.join(", "),

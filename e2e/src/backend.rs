@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::clock;
+use crate::{clock, net};
 
 /// What a backend does with requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Mode {
     Fail,
     /// It takes the request and is silent.
     Hang,
+    /// The same to one process, by its id; others have their answer. As if that one were cut off.
+    HangFor(u32),
     /// Nobody listens on its port.
     Refuse,
 }
@@ -77,7 +79,7 @@ impl Backend {
                 self.close();
                 Ok(())
             }
-            Mode::Answer | Mode::Fail | Mode::Hang => self.listen(),
+            Mode::Answer | Mode::Fail | Mode::Hang | Mode::HangFor(_) => self.listen(),
         }
     }
 
@@ -140,12 +142,16 @@ impl Shared {
         while lines.next().transpose()?.is_some_and(|header| !header.is_empty()) {}
         let counter = if request.contains(" /healthz") { &self.checks } else { &self.requests };
         counter.fetch_add(1, Ordering::Relaxed);
-        let (status, body) = match self.mode() {
+        let mode = match self.mode() {
+            Mode::HangFor(process) if !net::is_connection_of(process, stream.peer_addr()?) => Mode::Answer,
+            mode => mode,
+        };
+        let (status, body) = match mode {
             Mode::Answer => ("200 OK", format!("{}\n", self.name)),
             Mode::Fail => ("503 Service Unavailable", format!("{} was told to fail\n", self.name)),
-            Mode::Hang => {
-                let _ =
-                    clock::wait_until("another mode", CLIENT_BOUND, || Ok((self.mode() != Mode::Hang).then_some(())));
+            Mode::Hang | Mode::HangFor(_) => {
+                let hangs = || matches!(self.mode(), Mode::Hang | Mode::HangFor(_));
+                let _ = clock::wait_until("another mode", CLIENT_BOUND, || Ok((!hangs()).then_some(())));
                 return Ok(());
             }
             Mode::Refuse => return Ok(()),
@@ -162,7 +168,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{http, net};
+    use crate::http;
 
     #[test]
     fn a_backend_does_as_it_is_told() {
@@ -180,10 +186,15 @@ mod tests {
             Ok((backend.requests() == 2).then_some(()))
         })
         .unwrap();
+        backend.set(Mode::HangFor(std::process::id())).unwrap();
+        assert!(nobody_answers(&backend));
+        // The first process, which asks nobody here.
+        backend.set(Mode::HangFor(1)).unwrap();
+        assert_eq!(ask("/", &backend).unwrap().status, 200);
         backend.set(Mode::Refuse).unwrap();
         assert!(nobody_answers(&backend));
         backend.set(Mode::Answer).unwrap();
         assert_eq!(ask("/", &backend).unwrap().status, 200);
-        assert_eq!((backend.requests(), backend.checks()), (3, 1));
+        assert_eq!(backend.checks(), 1);
     }
 }

@@ -159,15 +159,20 @@ impl ControlPlane {
 
     /// Starts one that records what Rollcall's ServiceAccounts ask of its API server, for [`audit::read`].
     pub fn start_audited(folder: &Path) -> Result<Self> {
-        Self::start_with(Binaries::find()?, folder, audit::flags(folder)?)
+        Self::start_with(Binaries::find()?, folder, 0, audit::flags(folder)?)
     }
 
     /// Starts one from given binaries.
     pub fn start_from(binaries: Binaries, folder: &Path) -> Result<Self> {
-        Self::start_with(binaries, folder, Vec::new())
+        Self::start_with(binaries, folder, 0, Vec::new())
     }
 
-    fn start_with(binaries: Binaries, folder: &Path, api_server_flags: Vec<String>) -> Result<Self> {
+    /// Starts one of several, up to 4, that have no address of pods, nodes and Services in common.
+    pub fn start_numbered(binaries: Binaries, folder: &Path, number: u8) -> Result<Self> {
+        Self::start_with(binaries, folder, number, Vec::new())
+    }
+
+    fn start_with(binaries: Binaries, folder: &Path, number: u8, api_server_flags: Vec<String>) -> Result<Self> {
         make_pki(&binaries, folder)?;
         let (etcd, etcd_peer) = (net::free_loopback()?, net::free_loopback()?);
         let api_server = net::free_loopback()?;
@@ -176,7 +181,7 @@ impl ControlPlane {
         let kubectl = Kubectl::new(binaries.kubectl(), admin);
         let mut plane = Self { folder: folder.to_path_buf(), binaries, kubectl, etcd, components: Vec::new() };
         plane.launch(Component::Etcd, components::etcd(folder, etcd, etcd_peer))?;
-        let flags = [components::api_server(folder, etcd, api_server), api_server_flags].concat();
+        let flags = [components::api_server(folder, etcd, api_server, number), api_server_flags].concat();
         plane.launch(Component::ApiServer, flags)?;
         plane.wait_ready(Component::Etcd)?;
         plane.wait_ready(Component::ApiServer)?;
@@ -184,7 +189,7 @@ impl ControlPlane {
         plane.launch(Component::Scheduler, components::scheduler(folder))?;
         plane.launch(Component::Kwok, components::kwok(folder))?;
         if plane.has(Component::Kwok) {
-            nodes::create(&plane.kubectl)?;
+            nodes::create(&plane.kubectl, number)?;
             plane.wait_ready(Component::Kwok)?;
         }
         if plane.has(Component::ControllerManager) {

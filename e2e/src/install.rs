@@ -26,8 +26,15 @@ pub struct Installation {
 
 /// Installs everything and writes the kubeconfigs into `folder`.
 pub fn install(kubectl: &Kubectl, folder: &Path) -> Result<Installation> {
+    install_from(kubectl, folder, "rbac.yaml")
+}
+
+/// The same with the rights of another file of `manifests`.
+pub fn install_from(kubectl: &Kubectl, folder: &Path, rights: &str) -> Result<Installation> {
     crds(kubectl)?;
-    kubectl.apply_path(&layout::root().join("manifests/rbac.yaml")).context("applying manifests/rbac.yaml")?;
+    kubectl
+        .apply_path(&layout::root().join("manifests").join(rights))
+        .with_context(|| format!("applying manifests/{rights}"))?;
     Ok(Installation {
         controller: service_account(kubectl, "rollcall-controller", folder)?,
         dns: service_account(kubectl, "rollcall-dns", folder)?,

@@ -10,8 +10,9 @@
 //! xds_client     gRPC clients in five languages, and the servers that they call
 //! relay          a TCP relay that can be pointed elsewhere
 //! backend        HTTP servers to register, that fail on request
+//! linked         several clusters, linked with one another
 //! node           a cluster with real nodes instead: images run as pods
-//! kubectl, http, net, process, clock   what the above stand on
+//! kubectl, http, net, process, clock, cargo   what the above stand on
 //! ```
 //!
 //! Everything is blocking and has few dependencies on purpose: a harness that shares code with what it tests would
@@ -19,6 +20,7 @@
 
 pub mod agent;
 pub mod backend;
+pub mod cargo;
 pub mod clock;
 pub mod control_plane;
 pub mod dns;
@@ -28,6 +30,7 @@ pub mod install;
 pub mod kubeconfig;
 pub mod kubectl;
 pub mod layout;
+pub mod linked;
 pub mod net;
 pub mod node;
 pub mod process;

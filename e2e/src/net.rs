@@ -63,6 +63,23 @@ pub fn outside_addresses() -> Result<Vec<IpAddr>> {
     Ok(vec![host_address()?])
 }
 
+/// Whether the local end of a connection of this machine belongs to that process. `false` when it cannot be told.
+pub fn is_connection_of(process: u32, end: SocketAddr) -> bool {
+    let sockets = |family: &str| std::fs::read_to_string(format!("/proc/net/{family}")).unwrap_or_default();
+    let port = format!(":{:04X}", end.port());
+    // Local address, remote address, state, queues, timer, retransmissions, owner, timeout, inode.
+    let inode = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words.get(1).filter(|local| local.ends_with(&port))?;
+        words.get(9).map(|inode| format!("socket:[{inode}]"))
+    };
+    let inodes: Vec<_> =
+        [sockets("tcp"), sockets("tcp6")].iter().flat_map(|table| table.lines()).filter_map(inode).collect();
+    let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    let names = open.flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+    names.filter_map(|name| name.into_os_string().into_string().ok()).any(|name| inodes.contains(&name))
+}
+
 /// The address from which this machine would reach another. No packet is sent for this.
 fn host_address() -> Result<IpAddr> {
     const SOMEWHERE_ELSE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);

@@ -1,12 +1,14 @@
 //! A TCP relay that can be pointed elsewhere: what a Service in front of replicas is to their clients.
 
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::net;
+use crate::{clock, net};
 
 /// A relay with threads of its own. It ends when dropped.
 #[derive(Debug)]
@@ -20,9 +22,14 @@ pub struct Relay {
 struct Shared {
     /// `None` when it is about to end.
     to: Option<SocketAddr>,
+    /// Nothing passes, and nobody is told.
+    held: bool,
     /// Both ends of each connection.
     open: Vec<TcpStream>,
 }
+
+/// Between two looks at whether it is held still.
+const HELD_LOOK: Duration = Duration::from_millis(10);
 
 // === impl Relay ===
 
@@ -31,7 +38,7 @@ impl Relay {
     pub fn start(to: SocketAddr) -> Result<Self> {
         let address = net::free_loopback()?;
         let socket = TcpListener::bind(address).context("opening a relay")?;
-        let shared = Arc::new(Mutex::new(Shared { to: Some(to), open: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { to: Some(to), held: false, open: Vec::new() }));
         let of_thread = Arc::clone(&shared);
         let listener = std::thread::spawn(move || accept(&socket, &of_thread));
         Ok(Self { address, shared, listener: Some(listener) })
@@ -45,6 +52,12 @@ impl Relay {
     /// Leads new connections to that address, and cuts those that are open.
     pub fn move_to(&self, to: SocketAddr) {
         lock(&self.shared).lead(Some(to));
+    }
+
+    /// From now on nothing passes, as on a line whose packets are dropped: connections stay open, new ones are taken, and
+    /// nobody hears anything. With `false` all goes on where it stood.
+    pub fn hold(&self, held: bool) {
+        lock(&self.shared).held = held;
     }
 }
 
@@ -64,6 +77,7 @@ impl Drop for Relay {
 impl Shared {
     fn lead(&mut self, to: Option<SocketAddr>) {
         self.to = to;
+        self.held = false;
         for stream in self.open.drain(..) {
             // It may have ended by itself.
             let _ = stream.shutdown(Shutdown::Both);
@@ -75,7 +89,7 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn accept(listener: &TcpListener, shared: &Mutex<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Mutex<Shared>>) {
     for client in listener.incoming() {
         let Some(to) = lock(shared).to else { return };
         // Whoever is refused comes again, as they would without a relay.
@@ -85,32 +99,38 @@ fn accept(listener: &TcpListener, shared: &Mutex<Shared>) {
     }
 }
 
-fn connect(client: TcpStream, to: SocketAddr, shared: &Mutex<Shared>) -> std::io::Result<()> {
+fn connect(client: TcpStream, to: SocketAddr, all: &Arc<Mutex<Shared>>) -> std::io::Result<()> {
     let server = TcpStream::connect(to)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let mut shared = lock(shared);
+    let mut shared = lock(all);
     if shared.to != Some(to) {
         return Ok(());
     }
     shared.open.extend([client.try_clone()?, server.try_clone()?]);
     let (from_client, from_server) = (client.try_clone()?, server.try_clone()?);
-    std::thread::spawn(move || carry(from_client, server));
-    std::thread::spawn(move || carry(from_server, client));
+    let (of_client, of_server) = (Arc::clone(all), Arc::clone(all));
+    std::thread::spawn(move || carry(from_client, server, &of_client));
+    std::thread::spawn(move || carry(from_server, client, &of_server));
     Ok(())
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream) {
-    let _ = std::io::copy(&mut from, &mut to);
+fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Mutex<Shared>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        while lock(shared).held {
+            clock::pause(HELD_LOOK);
+        }
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-    use std::io::Write as _;
-
     use super::*;
 
     fn server(says: &'static [u8]) -> SocketAddr {

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo::cargo;
 use crate::install::{Installation, NAMESPACE};
 use crate::process::{Process, Program};
 use crate::{http, layout, net};
@@ -106,8 +106,7 @@ impl Binaries {
         if let Some(folder) = std::env::var_os("ROLLCALL_E2E_BINARIES") {
             return Ok(Self::of(Path::new(&folder)));
         }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
+        let mut build = cargo();
         build.args(["build", "--quiet"]).args(PROGRAMS);
         if profile == Profile::Release {
             build.arg("--release");
@@ -238,8 +237,9 @@ impl Dns {
         more: &[&str],
     ) -> Result<Self> {
         let (listen, http) = (net::free_loopback()?, net::free_loopback()?);
+        let scheme = if more.contains(&"--catalog-ca-file") { "https" } else { "http" };
         let program = Program::new(name, &binaries.dns, folder)
-            .args(catalogs.iter().flat_map(|catalog| ["--catalog".to_owned(), format!("http://{catalog}")]))
+            .args(catalogs.iter().flat_map(|catalog| ["--catalog".to_owned(), format!("{scheme}://{catalog}")]))
             .args(["--listen", &listen.to_string(), "--http-listen", &http.to_string(), "--debug-access", "loopback"])
             .args(more.iter().copied())
             .env("KUBECONFIG", installation.dns.display().to_string());

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::process::{Process, Program};
 use crate::tools;
@@ -64,11 +65,22 @@ impl Caller {
         targets: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
-        let bootstrap = folder.join(format!("{name}.bootstrap.json"));
-        let text = format!("{:#}\n", family.bootstrap(name, catalog, seat));
-        std::fs::write(&bootstrap, text).with_context(|| format!("writing {}", bootstrap.display()))?;
-        let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP", bootstrap.display().to_string());
-        Self::run(program, targets)
+        Self::start_by(family, name, &family.bootstrap(name, catalog, seat), targets, folder)
+    }
+
+    /// The same with this bootstrap.
+    pub fn start_by(
+        family: Family,
+        name: &str,
+        bootstrap: &Value,
+        targets: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self> {
+        let path = folder.join(format!("{name}.bootstrap.json"));
+        std::fs::write(&path, format!("{bootstrap:#}\n")).with_context(|| format!("writing {}", path.display()))?;
+        let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP", path.display().to_string());
+        // gRFC A97: without it `call_creds` are passed over.
+        Self::run(program.env("GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", "true"), targets)
     }
 
     /// Starts a caller of plain HTTP: what stands behind an Envoy.

@@ -1,15 +1,19 @@
 //! The agent on a machine outside the cluster: it registers, checks, beats, and leaves; and what it does when something else
 //! is away.
 
+#[path = "agent/secured.rs"]
+mod secured;
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use rollcall_e2e::agent::{self, Agent, Settings};
+use rollcall_e2e::dns::Kdig;
 use rollcall_e2e::process::STOP_BOUND;
-use rollcall_e2e::{Component, clock};
+use rollcall_e2e::{Component, clock, net};
 use support::api::NAMESPACE;
 use support::shop::With;
 use support::{BOUND, Shop, step};
@@ -24,12 +28,14 @@ fn a_machine_registers_itself_and_leaves_by_itself() -> Result<()> {
     Shop::run("agent", With::NoEnvoy, |shop| {
         let flag = shop.folder().join("disk-is-fine");
         std::fs::write(&flag, "")?;
-        let mut machine = step("a machine registers itself, and callers get it", || registers(shop, &flag))?;
+        let dns = net::free_loopback()?;
+        let mut machine = step("a machine registers itself, and callers get it", || registers(shop, &flag, dns))?;
         step("its script fails and callers lose it; it passes and they have it again", || {
             std::fs::remove_file(&flag)?;
             callers_have(shop, &[])?;
             let said = machine.status()?["services"][INSTANCE]["checks"]["disk"].to_string();
             ensure!(said.contains("critical") && said.contains("no disk"), "the status does not say why: {said}");
+            told_check_by_check(shop)?;
             std::fs::write(&flag, "")?;
             callers_have(shop, &[ADDRESS])
         })?;
@@ -46,7 +52,13 @@ fn a_machine_registers_itself_and_leaves_by_itself() -> Result<()> {
         })?;
         step("the API server freezes: it beats on, and what is new waits and says so", || frozen(shop, &mut machine))?;
         step("a wrong token, and one without the right, are refused in words", || strangers(shop))?;
+        step("over TLS: by the token of a ServiceAccount, by a client certificate, and neither", || {
+            secured::both_credentials(shop, &agent::token(&shop.kubectl, NAMESPACE, "machines")?)
+        })?;
         step("a service file with a wrong key harms only itself, and is named by its line", || wrong_key(&machine))?;
+        step("everything is away and the machine starts anew: its own DNS still answers", || {
+            starts_alone(shop, &mut machine, dns)
+        })?;
         step("SIGTERM: first out of the answers, then out of the API", || leaves(shop, &mut machine))
     })
 }
@@ -61,16 +73,17 @@ fn service(name: &str, flag: &std::path::Path) -> String {
     )
 }
 
-fn start(shop: &Shop, machine: &str, token: &str, services: &[(&str, &str)]) -> Result<Agent> {
+fn start(shop: &Shop, machine: &str, token: &str, services: &[(&str, &str)], dns: Option<SocketAddr>) -> Result<Agent> {
+    let more = dns.map(|listen| format!("[dns]\nlisten = [\"{listen}\"]")).unwrap_or_default();
     let controllers = shop.rollcall.catalogs().iter().map(|address| format!("http://{address}")).collect();
-    let more = "[scripts]\nallow = true\nallow_root = true";
-    let settings = Settings { machine, controllers, token, more, services };
+    let more = format!("{more}\n[scripts]\nallow = true\nallow_root = true");
+    let settings = Settings { machine, controllers, token, more: &more, services };
     Agent::start(&shop.binaries.agent, &settings, shop.folder())
 }
 
-fn registers(shop: &Shop, flag: &std::path::Path) -> Result<Agent> {
+fn registers(shop: &Shop, flag: &std::path::Path, dns: SocketAddr) -> Result<Agent> {
     let token = agent::account(&shop.kubectl, NAMESPACE, "machines")?;
-    let mut machine = start(shop, "vm-71", &token, &[("orders.toml", &service(ORDERS, flag))])?;
+    let mut machine = start(shop, "vm-71", &token, &[("orders.toml", &service(ORDERS, flag))], Some(dns))?;
     machine.await_state(INSTANCE, "registered", "orders-")?;
     callers_have(shop, &[ADDRESS])?;
     let labelled = shop.kubectl.list(&["serviceregistrations", "-n", NAMESPACE, "-l", "machine.rollcall.dev/vm-71"])?;
@@ -78,6 +91,18 @@ fn registers(shop: &Shop, flag: &std::path::Path) -> Result<Agent> {
     let endpoint = &labelled[0]["spec"]["endpoints"][0];
     ensure!(endpoint["name"] == "vm-71" && endpoint["addresses"][0] == ADDRESS, "it says {endpoint}");
     Ok(machine)
+}
+
+/// The check on the machine stands by itself, beside the heartbeat, which is well.
+fn told_check_by_check(shop: &Shop) -> Result<()> {
+    let list = || shop.kubectl.list(&["serviceregistrations", "-n", NAMESPACE, "-l", "machine.rollcall.dev/vm-71"]);
+    clock::wait_until("the status to tell the check on the machine apart", BOUND, || {
+        let checks = list()?[0]["status"]["endpoints"][0]["checks"].clone();
+        let (disk, beats) = (&checks[0], &checks[1]);
+        let apart = disk["name"] == "disk" && disk["onMachine"] == true && disk["health"] == "Critical";
+        ensure!(apart && beats["name"] == "heartbeat" && beats["health"] == "Passing", "it says {checks}");
+        Ok(Some(()))
+    })
 }
 
 fn callers_have(shop: &Shop, expected: &[&str]) -> Result<()> {
@@ -107,6 +132,19 @@ fn maintenance(shop: &Shop, machine: &Agent) -> Result<()> {
     let (done, said) = machine.command(&["maintenance", "on", "orders", "--reason", "a new disk"])?;
     ensure!(done && said.contains("shop/orders: in maintenance"), "{said}");
     callers_have(shop, &[])?;
+    let said = || -> Result<serde_json::Value> {
+        let list = ["serviceregistrations", "-n", NAMESPACE, "-l", "machine.rollcall.dev/vm-71"];
+        Ok(shop.kubectl.list(&list)?.swap_remove(0))
+    };
+    clock::wait_until("kubectl to show the maintenance and its reason", BOUND, || {
+        let object = said()?;
+        let (spec, status) = (&object["spec"]["endpoints"][0], &object["status"]["endpoints"][0]);
+        let is_shown = spec["maintenance"]["reason"] == "a new disk" && status["health"] == "Maintenance";
+        ensure!(is_shown, "it says {spec} and {status}");
+        Ok(Some(()))
+    })?;
+    let (_, table) = machine.command(&["status"])?;
+    ensure!(table.contains(INSTANCE) && table.contains("a new disk"), "the table of status says {table}");
     let (done, said) = machine.command(&["maintenance", "off"])?;
     ensure!(done && said.contains("out of maintenance"), "{said}");
     callers_have(shop, &[ADDRESS])
@@ -123,6 +161,38 @@ fn controllers_anew(shop: &mut Shop) -> Result<()> {
         ensure!(dns.contains(ADDRESS), "callers lost the machine: {dns:?}");
     }
     Ok(())
+}
+
+/// Killed with both controllers and started without any: what it knew is on its disk. Then all come back.
+fn starts_alone(shop: &mut Shop, machine: &mut Agent, dns: SocketAddr) -> Result<()> {
+    let (kdig, name) = (Kdig::new(dns)?, support::shop::name(ORDERS));
+    let answers = |stale: bool| {
+        clock::wait_until("the DNS of the machine to answer", BOUND, || {
+            let answer = kdig.ask_with(&name, "A", &["+edns"])?;
+            let told = answer.answer.first().map(|record| record.data.as_str()) == Some(ADDRESS);
+            let is_so = told && answer.extended_errors.contains(&3) == stale;
+            if is_so { Ok(Some(())) } else { bail!("{answer:?}") }
+        })
+    };
+    answers(false)?;
+    let file = machine.folder.join("catalog");
+    clock::wait_until("the catalog on the disk of the machine", BOUND, || {
+        let text = std::fs::read(&file)?;
+        Ok(text.windows(ORDERS.len()).any(|part| part == ORDERS.as_bytes()).then_some(()))
+    })?;
+    for controller in &mut shop.rollcall.controllers {
+        controller.process.kill()?;
+    }
+    machine.process.kill()?;
+    machine.process.start()?;
+    answers(true)?;
+    for controller in &mut shop.rollcall.controllers {
+        controller.start_again()?;
+        controller.wait_ready()?;
+    }
+    machine.await_state(INSTANCE, "registered", "")?;
+    answers(false)?;
+    callers_have(shop, &[ADDRESS])
 }
 
 /// More beats than before, while callers have it.
@@ -156,7 +226,7 @@ fn machines(shop: &Shop) -> Result<Vec<String>> {
 
 fn strangers(shop: &Shop) -> Result<()> {
     let flag = PathBuf::from("/dev/null");
-    let mut forger = start(shop, "vm-72", "not-a-token", &[("orders.toml", &service(ORDERS, &flag))])?;
+    let mut forger = start(shop, "vm-72", "not-a-token", &[("orders.toml", &service(ORDERS, &flag))], None)?;
     let metrics = forger.folder.clone();
     forger.process.wait_until("the refusal of a wrong token", BOUND, || {
         let config = metrics.join("agent.toml").display().to_string();
@@ -166,7 +236,7 @@ fn strangers(shop: &Shop) -> Result<()> {
     })?;
     shop.kubectl.run(&["create", "serviceaccount", "nobody", "--namespace", NAMESPACE])?;
     let token = agent::token(&shop.kubectl, NAMESPACE, "nobody")?;
-    let mut nobody = start(shop, "vm-73", &token, &[("orders.toml", &service(ORDERS, &flag))])?;
+    let mut nobody = start(shop, "vm-73", &token, &[("orders.toml", &service(ORDERS, &flag))], None)?;
     nobody.await_state(INSTANCE, "refused", "may not create serviceregistrations.rollcall.dev/agent orders")?;
     ensure!(nobody.process.stop()? && forger.process.stop()?, "they did not end on SIGTERM");
     callers_have(shop, &[ADDRESS])

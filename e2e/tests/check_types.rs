@@ -5,6 +5,8 @@ mod support;
 
 #[path = "check_types/history.rs"]
 mod history;
+#[path = "check_types/hole.rs"]
+mod hole;
 #[path = "check_types/servers.rs"]
 mod servers;
 
@@ -43,6 +45,16 @@ fn kinds(servers: &Servers) -> Vec<Kind> {
     ]
 }
 
+/// The ways in which a server answers and is not well.
+fn ways() -> [Kind; 3] {
+    let kind = |name, check, fails| Kind { name, protocol: "TCP", check, passes: "answered 200", fails };
+    [
+        kind("hung", json!({"http": {"path": "/"}}), "got no answer within"),
+        kind("slow", json!({"http": {"path": "/", "bodyContains": "ready"}}), "and no more within"),
+        kind("loops", json!({"http": {"path": "/", "followRedirects": 2}}), "was redirected more than 2 times"),
+    ]
+}
+
 #[test]
 fn every_kind_of_check_passes_fails_and_recovers() -> Result<()> {
     Shop::run("check-types", With::NoEnvoy, |shop| {
@@ -66,6 +78,8 @@ fn every_kind_of_check_passes_fails_and_recovers() -> Result<()> {
         step("each eviction is measured, by the replica that decided it", || measured(shop, all.len()))?;
         servers.set(Mode::Passes);
         step("each kind recovers", || all.iter().try_for_each(|(name, passes, _)| is(shop, name, "Passing", passes)))?;
+        step("a hung server, a body that never ends and a redirect loop fail, and recover", || tried(shop, address))?;
+        step("what swallows all packets fails by its timeout, and recovers", || hole::tried(shop))?;
         step("a certificate that ends soon is a Warning, and is given to callers", || {
             servers.set(Mode::EndsSoon);
             is(shop, "tls", "Warning", "in 5 days; renew it")
@@ -112,6 +126,21 @@ fn alias(address: IpAddr) -> Value {
             "checks": [{"name": "it", "interval": "1s", "alias": {"service": "http"}}],
         },
     })
+}
+
+/// Each of the ways: it passes, fails for its reason, and recovers.
+fn tried(shop: &Shop, address: IpAddr) -> Result<()> {
+    let mut servers = Servers::new()?;
+    for way in ways() {
+        servers.start(way.name, SocketAddr::new(address, net::free_port()?))?;
+        shop.kubectl.apply(&registration(&way, &servers)?.to_string())?;
+    }
+    let passes = || ways().iter().try_for_each(|way| is(shop, way.name, "Passing", way.passes));
+    passes()?;
+    servers.set(Mode::Fails);
+    ways().iter().try_for_each(|way| is(shop, way.name, "Critical", way.fails))?;
+    servers.set(Mode::Passes);
+    passes()
 }
 
 /// Waits until the status says so for that reason, and DNS gives the endpoint exactly if callers are to get it.

@@ -35,7 +35,8 @@ fn every_query_of_the_dashboard_has_an_answer() -> Result<()> {
     let folder = scratch.path();
     let plane = step("a control plane starts", || ControlPlane::start(folder))?;
     let kubectl = plane.kubectl();
-    let installation = install::install(kubectl, folder)?;
+    let installation = install::install_from(kubectl, folder, "rbac-federation.yaml")?;
+    link(kubectl)?;
     let machine = Backend::start("vm-1", SocketAddr::new(net::outside_addresses()?[0], net::free_port()?))?;
     register(kubectl, &machine)?;
     let (upstream, server) = upstream(folder)?;
@@ -74,6 +75,17 @@ fn as_sent(query: &str) -> String {
     ["$namespace", "$job", "$instance"].into_iter().fold(query, |query, variable| query.replace(variable, ".*"))
 }
 
+/// To a cluster that is not there: what is measured of a link begins with the object.
+fn link(kubectl: &Kubectl) -> Result<()> {
+    let spec = json!({
+        "addresses": ["127.0.0.1:1"], "secretName": "link-elsewhere", "import": { "namespaces": ["*"] },
+    });
+    let link = json!({
+        "apiVersion": "rollcall.dev/v1alpha1", "kind": "ClusterLink", "metadata": { "name": "elsewhere" }, "spec": spec,
+    });
+    kubectl.apply(&link.to_string()).map(drop)
+}
+
 /// A name server of the world outside.
 fn upstream(folder: &Path) -> Result<(Process, SocketAddr)> {
     let server = net::free_loopback()?;
@@ -97,7 +109,7 @@ fn start(
         let metadata = json!({"name": name, "namespace": install::NAMESPACE});
         kubectl.apply(&json!({"apiVersion": "v1", "kind": kind, "metadata": metadata}).to_string())?;
     }
-    let tls = ["--tls", "authority", "--tls-dns-name", "127.0.0.1"];
+    let tls = ["--tls", "authority", "--tls-dns-name", "127.0.0.1", "--cluster-id", "here"];
     let start = |index| Controller::start(binaries, installation, &format!("controller-{index}"), folder, &tls);
     let mut controllers = (0..2).map(start).collect::<Result<Vec<_>>>()?;
     controllers.iter_mut().try_for_each(Controller::wait_ready)?;
@@ -107,6 +119,10 @@ fn start(
     std::fs::write(&path, bundle["data"]["ca.crt"].as_str().context("the ConfigMap has no ca.crt")?)?;
     let mut flags = vec!["--catalog-ca-file".to_owned(), path.display().to_string()];
     flags.extend(controllers.iter().flat_map(|its| ["--catalog".to_owned(), format!("https://{}", its.grpc)]));
+    kubectl.run(&["create", "serviceaccount", "dns", "--namespace", install::NAMESPACE])?;
+    let token = folder.join("dns-token");
+    std::fs::write(&token, rollcall_e2e::agent::token(kubectl, install::NAMESPACE, "dns")?)?;
+    flags.extend(["--catalog-token-file".to_owned(), token.display().to_string()]);
     flags.extend(["--forward".to_owned(), upstream.to_string()]);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut dns = Dns::start(binaries, installation, "dns", &[], folder, &flags)?;

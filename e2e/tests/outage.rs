@@ -1,5 +1,7 @@
 //! The API server and etcd away: what is known goes on being served and checked, and nothing is rewritten afterwards.
 
+#[path = "outage/aged.rs"]
+mod aged;
 mod support;
 
 use std::time::Duration;
@@ -25,6 +27,8 @@ fn an_outage_of_the_kubernetes_api_shrinks_no_answer() -> Result<()> {
             shop.everywhere(&shop.all()?, clock::now())?;
             shop.await_written("203.0.113.10")
         })?;
+        aged::register(shop)?;
+        step("a watch on which nothing happens is not old", || aged::stay_fresh(shop))?;
         let before = shop.api.versions()?;
         step("the API server stops, and etcd too; DNS and Envoy go on", || {
             shop.plane.stop(Component::ApiServer)?;
@@ -32,9 +36,11 @@ fn an_outage_of_the_kubernetes_api_shrinks_no_answer() -> Result<()> {
         })?;
         let begun = clock::now();
         step("a machine that fails leaves DNS and Envoy all the same, and returns", || fails_meanwhile(shop))?;
+        step("what is older than its policy allows is marked in DNS, or refused", || aged::are(shop, aged::STALE))?;
         let mut late = step("a controller that starts now waits, not ready, and says why", || starts_meanwhile(shop))?;
         step("nobody sees less for as long, and the age of the watches tells", || rest_of_outage(shop, begun))?;
         step("both return: nothing is rewritten", || back_again(shop, &before))?;
+        step("and fresh again", || aged::are(shop, aged::FRESH))?;
         step("the controller that waited becomes ready and gives the same answers", || {
             late.wait_ready()?;
             ensure!(late.process.stop()?, "it did not end on SIGTERM");
@@ -132,7 +138,7 @@ fn back_again(shop: &mut Shop, before: &Versions) -> Result<()> {
     seen.expect_no_failure()?;
     ensure!(shop.pods()?.is_subset(&all), "the pods changed during the outage: {:?}, not of {all:?}", shop.pods()?);
     // vm-1 failed and returned meanwhile: since when it is Passing is news, in the status of its registrations alone.
-    let news = ["serviceregistrations shop/payments", "serviceregistrations shop/outside", MARKER];
+    let news = ["serviceregistrations shop/payments", "serviceregistrations shop/outside", MARKER, "shop/aged-"];
     let rewritten = changed(before, &shop.api.versions()?, &news);
     ensure!(rewritten.is_empty(), "written although nothing had changed: {rewritten:#?}");
     let events = shop.api.events("payments-vm")?;
@@ -171,7 +177,7 @@ fn etcd(shop: &mut Shop) -> Result<()> {
     outcome?;
     seen.expect_all(&rest)?;
     let after = shop.api.versions()?;
-    let news = ["shop/payments", "shop/outside", MARKER];
+    let news = ["shop/payments", "shop/outside", MARKER, "shop/aged-"];
     let rewritten = changed(&before, &after, &news);
     ensure!(rewritten.is_empty(), "written although nothing had changed: {rewritten:#?}");
     let untouched = [STEADY, OUTSIDE].map(|name| shop.api.entry(name).is_ok());

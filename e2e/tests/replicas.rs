@@ -1,6 +1,10 @@
 //! Three replicas share the checks, tell each other what they find, also while the API server is away, and take over from one
-//! that is killed.
+//! that is killed. One that reaches no machine evicts nobody, and one that the API server does not hear goes on.
 
+#[path = "replicas/cut.rs"]
+mod cut;
+#[path = "replicas/frozen.rs"]
+mod frozen;
 mod support;
 
 use std::collections::BTreeSet;
@@ -8,7 +12,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail, ensure};
 use rollcall_e2e::backend::Mode;
 use rollcall_e2e::dns::Kdig;
-use rollcall_e2e::rollcall::{Controller, Dns};
+use rollcall_e2e::rollcall::Dns;
 use rollcall_e2e::{Component, clock};
 use support::page::metric;
 use support::shop::{DIRECT, With, name};
@@ -20,21 +24,21 @@ const CHECKS: f64 = 6.0;
 #[test]
 fn replicas_share_the_checks_and_tell_each_other_what_they_find() -> Result<()> {
     Shop::run("replicas", With::NoEnvoy, |shop| {
-        let third = Controller::start(&shop.binaries, &shop.installation, "controller-2", shop.folder(), &[])?;
+        let (third, way) = cut::third(shop)?;
         shop.rollcall.controllers.push(third);
         shop.rollcall.controllers[2].wait_ready()?;
         let clients = step("each replica has a client of its own", || clients(shop))?;
         step("they find each other, and each check has one owner", || shared(shop, 3))?;
         step("all clients have everything", || all_have(&clients, &shop.all()?))?;
         let (rest, all) = (shop.all_but(0)?, shop.all()?);
-        step("the API server hangs; a machine fails, and every client stops getting it", || {
-            shop.plane.process(Component::ApiServer)?.freeze();
-            let begun = clock::now();
-            shop.machines[0].set(Mode::Fail)?;
-            let seen = all_have(&clients, &rest);
-            println!("    out of all three after {:.1} s", begun.elapsed().as_secs_f32());
-            seen
+        step("one is cut off from all machines: nobody is evicted", || cut::from_machines(shop, &clients))?;
+        step("one is cut off from the API server: it goes on, and is not taken for dead", || {
+            cut::from_the_api_server(shop, &clients, &way)
         })?;
+        step(
+            "the API server hangs; a machine that one replica checks fails, and the clients of all stop getting it",
+            || frozen::machine_fails(shop, &clients, &rest),
+        )?;
         step("it returns, and every client gets it again", || {
             shop.machines[0].set(Mode::Answer)?;
             let seen = all_have(&clients, &all);

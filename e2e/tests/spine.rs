@@ -167,7 +167,7 @@ spec:
         ensure!(grpc["http2_protocol_options"].is_object() && http.is_null(), "grpc {grpc}, http {http}");
         let chat = endpoints.iter().find(|found| found["endpoint_config"]["cluster_name"] == "chat.shop:grpc");
         let host = chat.map(|found| &found["endpoint_config"]["endpoints"][0]["lb_endpoints"][0]);
-        let said = host.map(|host| host["metadata"]["filter_metadata"]["dev.rollcall"]["tags"][0].clone());
+        let said = host.map(|host| host["metadata"]["filter_metadata"]["envoy.lb"]["tags"][0].clone());
         ensure!(said == Some(json!("canary")), "the endpoint's metadata: {host:?}");
         Ok(Some(()))
     })?;

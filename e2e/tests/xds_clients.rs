@@ -4,12 +4,20 @@
 
 mod support;
 
+#[path = "xds_clients/certificates.rs"]
+mod certificates;
 #[path = "xds_clients/crowd.rs"]
 mod crowd;
+#[path = "xds_clients/handed.rs"]
+mod handed;
 #[path = "xds_clients/scenarios.rs"]
 mod scenarios;
+#[path = "xds_clients/secured.rs"]
+mod secured;
 #[path = "xds_clients/stage.rs"]
 mod stage;
+#[path = "xds_clients/status.rs"]
+mod status;
 #[path = "xds_clients/table.rs"]
 mod table;
 
@@ -27,6 +35,8 @@ fn every_client_lives_through_every_scenario() -> Result<()> {
         table.add(scenario, cells);
     }
     let strays = step("no call went to an endpoint after it was out", || stage.crowd.strays())?;
+    step("CSDS tells what each client has taken", || status::run(&stage))?;
+    step("clients that say who they are are let in, and others are not", || secured::run(&mut stage))?;
     let page = table.page();
     println!("\n{}", table.rows());
     let logs = stage.close()?;

@@ -29,4 +29,4 @@ mod write;
 
 pub use asked::{Asked, Verb};
 pub use fault::{Fault, Refusal};
-pub use server::FakeApi;
+pub use server::{FakeApi, RuleId};

@@ -104,6 +104,14 @@ impl FakeApi {
         self.0.pulse.send_modify(|pulse| pulse.bookmarks += 1);
     }
 
+    /// Loses every object without a word to whoever watches: for benches, whose memory they are no part of.
+    pub fn lose_all(&self) {
+        let mut store = self.store();
+        store.objects.clear();
+        store.applied.clear();
+        store.log.clear();
+    }
+
     /// Forgets what happened so far: who watches from an earlier version, or asks for the next page of one, is told that
     /// it is too old.
     pub fn compact(&self) {

@@ -30,7 +30,7 @@ struct Watch {
 }
 
 enum Next {
-    Line(Value),
+    Line(Bytes),
     Wait(Option<Instant>),
 }
 
@@ -61,12 +61,11 @@ impl Watch {
                 return Some(Err("connection reset by peer".into()));
             }
             match self.look() {
-                Next::Line(line) => return Some(Ok(Frame::data(Bytes::from(format!("{line}\n"))))),
+                Next::Line(line) => return Some(Ok(Frame::data(line))),
                 Next::Wait(_) if now.bookmarks != self.began.bookmarks => {
                     self.began.bookmarks = now.bookmarks;
                     if self.asked.param("allowWatchBookmarks") == Some("true") {
-                        let line = self.bookmark();
-                        return Some(Ok(Frame::data(Bytes::from(format!("{line}\n")))));
+                        return Some(Ok(Frame::data(self.bookmark())));
                     }
                 }
                 Next::Wait(visible) => {
@@ -85,7 +84,7 @@ impl Watch {
         let store = self.api.store();
         if self.at < store.compacted {
             self.ended = true;
-            return Next::Line(json!({ "type": "ERROR", "object": Refusal::expired().status() }));
+            return Next::Line(line("ERROR", &json!(Refusal::expired().status())));
         }
         // Sorted by version: the log is only ever added to.
         let from = store.log.partition_point(|happened| happened.version <= self.at);
@@ -95,23 +94,37 @@ impl Watch {
             }
             self.at = happened.version;
             if happened.place.is_in(&self.asked) && selected(&self.asked, &happened.object) {
-                return Next::Line(json!({ "type": happened.what, "object": happened.object }));
+                return Next::Line(line(happened.what, &happened.object));
             }
         }
         Next::Wait(None)
     }
 
-    fn bookmark(&self) -> Value {
-        let version = self.at.to_string();
-        json!({ "type": "BOOKMARK", "object": {
-            "apiVersion": self.asked.api_version, "kind": "Bookmark", "metadata": { "resourceVersion": version },
-        } })
+    fn bookmark(&self) -> Bytes {
+        let metadata = json!({ "resourceVersion": self.at.to_string() });
+        line("BOOKMARK", &json!({ "apiVersion": self.asked.api_version, "kind": "Bookmark", "metadata": metadata }))
     }
+}
+
+/// An event, its type first as the API server has it: who reads the object as it is written has to know before what it is.
+fn line(what: &str, object: &Value) -> Bytes {
+    format!("{{\"type\":\"{what}\",\"object\":{object}}}\n").into()
 }
 
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_says_first_what_it_is() {
+        let told = line("ADDED", &json!({ "metadata": { "name": "a" } }));
+        assert_eq!(&*told, b"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\"}}}\n");
     }
 }

@@ -110,6 +110,7 @@ fn plan(first: usize) -> Plan {
             health: Health::Passing,
             since_ms: 1,
             reason: "answered 200".into(),
+            on_machine: false,
         }]),
     };
     let all = first..first + EACH;

@@ -7,12 +7,14 @@
 //! - [`stuck`]: no check can be run any more
 //! - [`posts`]: who probes an endpoint and whose word counts; [`words`]: what peers say
 //! - [`accounts`]: who says what, for people
+//! - [`listening`]: who judges beats
 //! - [`doubts`]: others are asked; [`summons`]: others ask; [`outbox`]: what is to be told to peers
 
 mod accounts;
 mod begin;
 mod doubts;
 mod evidence;
+pub mod listening;
 mod outbox;
 mod plan;
 mod posts;
@@ -36,6 +38,7 @@ use rollcall_catalog::time::Now;
 
 pub use self::accounts::Account;
 use self::doubts::Doubts;
+pub use self::listening::Listening;
 use self::outbox::Outbox;
 pub use self::outbox::{Ask, Telling};
 use self::posts::{Posts, StepIn};
@@ -71,9 +74,13 @@ pub struct Checks {
     summons: Summons,
     suspicion: Suspicion<Arc<Origin>>,
     outbox: Outbox,
+    /// What nobody has taken yet of what is done about beats.
+    listening: VecDeque<Listening>,
     /// Changes that nobody has taken yet.
     changes: VecDeque<Change>,
     next_id: u64,
+    /// When the first plan came.
+    began_ms: Option<u64>,
     /// Targets that are not idle.
     own: usize,
 }
@@ -112,6 +119,8 @@ struct Registration {
     endpoints: Endpoints,
     targets: Vec<TargetId>,
     posts: Posts,
+    /// Its endpoints are to beat.
+    heartbeat: bool,
     /// Others that are asked before one of its endpoints turns Critical.
     others: u8,
 }
@@ -156,8 +165,10 @@ impl Checks {
             summons: Summons::default(),
             suspicion: Suspicion::default(),
             outbox: Outbox::default(),
+            listening: VecDeque::new(),
             changes: VecDeque::new(),
             next_id: 0,
+            began_ms: None,
             own: 0,
         }
     }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rollcall_catalog::input::{CheckVerdict, Origin, Verdict};
 use rollcall_catalog::model::{Addresses, Health, Name};
 
+use crate::few::Few;
+
 /// Who says something about an endpoint. Each has a place of its own in the ledger: none overwrites another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Witness {
@@ -23,6 +25,8 @@ pub enum Vantage {
     Address(SocketAddr),
     /// The endpoint itself, by what it sends.
     Instance,
+    /// The agent on its machine.
+    Machine,
     /// Another process, by its identity.
     Peer(Name),
 }
@@ -44,7 +48,7 @@ pub struct Subject {
     /// The addresses that all of it is about.
     pub addresses: Addresses,
     /// What each witness says.
-    pub evidence: BTreeMap<Witness, Evidence>,
+    pub evidence: Few<Witness, Evidence>,
 }
 
 /// What is known of every endpoint.
@@ -91,7 +95,7 @@ impl Ledger {
     /// Has a place for what is said of an endpoint of an origin that has some.
     pub fn open(&mut self, origin: &Arc<Origin>, endpoint: &Name, addresses: Addresses) {
         if let Some(subjects) = self.origins.get_mut(origin).filter(|subjects| !subjects.contains_key(endpoint)) {
-            subjects.insert(Name::clone(endpoint), Subject { addresses, evidence: BTreeMap::new() });
+            subjects.insert(Name::clone(endpoint), Subject { addresses, evidence: Few::new() });
         }
     }
 
@@ -114,20 +118,23 @@ impl Subject {
         let worst = self.evidence.values().cloned().reduce(Evidence::worse)?;
         let mut checks: Vec<CheckVerdict> = Vec::new();
         // Sorted by name, so that what one check says of several addresses stands side by side.
-        for (witness, evidence) in &self.evidence {
+        for (witness, evidence) in self.evidence.iter() {
             let said = evidence.clone();
+            let on_machine = witness.vantage == Vantage::Machine;
             match checks.last_mut().filter(|last| last.name == witness.name) {
                 Some(last) => {
                     let Evidence { health, since_ms, reason } =
                         Evidence { health: last.health, since_ms: last.since_ms, reason: Name::clone(&last.reason) }
                             .worse(said);
-                    *last = CheckVerdict { name: Name::clone(&last.name), health, since_ms, reason };
+                    let on_machine = last.on_machine && on_machine;
+                    *last = CheckVerdict { name: Name::clone(&last.name), health, since_ms, reason, on_machine };
                 }
                 None => checks.push(CheckVerdict {
                     name: Name::clone(&witness.name),
                     health: said.health,
                     since_ms: said.since_ms,
                     reason: said.reason,
+                    on_machine,
                 }),
             }
         }
@@ -193,7 +200,7 @@ mod tests {
 
     fn ledger() -> Ledger {
         let mut ledger = Ledger::default();
-        let subject = Subject { addresses: Addresses::V4([198, 51, 100, 1].into()), evidence: BTreeMap::new() };
+        let subject = Subject { addresses: Addresses::V4([198, 51, 100, 1].into()), evidence: Few::new() };
         assert_eq!(ledger.replace(&origin(), [("vm-1".into(), subject)].into()), [("vm-1".into(), None)]);
         ledger
     }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use rollcall_catalog::model::Name;
 
+use crate::owner;
+
 /// Everybody that was heard of.
 #[derive(Debug)]
 pub struct Membership {
@@ -34,6 +36,9 @@ pub struct Standing {
     pub live: Arc<[Name]>,
     /// The peers whose streams bring what they say, sorted. Never with this replica.
     pub heard: Arc<[Name]>,
+    /// Everybody that lives, sorted, whether it is given work here or not: each may be at what it would own by what it sees
+    /// itself. Always with this replica.
+    pub around: Arc<[Name]>,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +58,10 @@ struct Peer {
 pub const FRESH_MS: u64 = 3_000;
 /// Who renews and is not heard by then cannot tell us what it finds: it is given no work.
 pub const UNHEARD_MS: u64 = 6_000;
+/// A replica says every half second that it lives. Whose words did not come for so long may hear what is not known here.
+pub const DEAF_MS: u64 = 1_500;
+/// For so long at most: then it counts as silence.
+pub const DEAF_MAX_MS: u64 = 30_000;
 /// A Lease that did not change for so long is of nobody, and is removed.
 pub const LEFT_MS: u64 = 60_000;
 
@@ -103,6 +112,9 @@ impl Membership {
         let live = |(_, peer): &(&Name, &Peer)| peer.lives(now_ms) && peer.can_tell(now_ms);
         let able = |says: Presence| !says.suspects_itself && !says.leaves;
         let mut peers: Vec<_> = self.peers.iter().filter(live).collect();
+        let around = self.peers.iter().filter(|(_, peer)| peer.lives(now_ms)).map(|(name, _)| name);
+        let mut around: Vec<_> = around.chain([&self.me]).cloned().collect();
+        around.sort_unstable();
         let all: Vec<_> = peers.iter().map(|(name, _)| Name::clone(name)).collect();
         peers.retain(|(_, peer)| able(peer.says));
         let mut names: Vec<_> = peers.into_iter().map(|(name, _)| Name::clone(name)).collect();
@@ -115,7 +127,13 @@ impl Membership {
         }
         names.sort_unstable();
         let heard = self.peers.iter().filter(|(_, peer)| peer.is_heard(now_ms));
-        Standing { live: names.into(), heard: heard.map(|(name, _)| Name::clone(name)).collect() }
+        let heard = heard.map(|(name, _)| Name::clone(name)).collect();
+        Standing { live: names.into(), heard, around: around.into() }
+    }
+
+    /// Whether a peer that lives is not heard, so that not everything is known here that the replicas hear.
+    pub fn is_deaf(&self, now_ms: u64) -> bool {
+        self.peers.values().any(|peer| peer.lives(now_ms) && peer.may_hear_more(now_ms))
     }
 
     /// Whether it has a Lease, or was heard of late.
@@ -138,7 +156,20 @@ impl Membership {
 impl Standing {
     /// Nobody but `me`.
     pub fn alone(me: &Name) -> Self {
-        Self { live: Arc::from([Name::clone(me)]), heard: Arc::from([]) }
+        Self::of([Name::clone(me)], [])
+    }
+
+    /// These share the work, nobody else is around, and of those `heard` are heard.
+    pub fn of(live: impl Into<Arc<[Name]>>, heard: impl Into<Arc<[Name]>>) -> Self {
+        let live = live.into();
+        Self { around: Arc::clone(&live), live, heard: heard.into() }
+    }
+
+    /// Whether nobody but `me` can be at `work`, whatever the others see: then what `me` hears of it is told to nobody. One that
+    /// is not heard here may hear us, and go by it.
+    pub fn keeps(&self, me: &str, work: &str) -> bool {
+        let is_first = |among: &[Name]| owner::owner(work, among.iter().map(|name| &**name)) == Some(me);
+        is_first(&self.live) && is_first(&self.around)
     }
 }
 
@@ -159,8 +190,16 @@ impl Peer {
 
     /// Whether it is heard, or may still be.
     fn can_tell(&self, now_ms: u64) -> bool {
-        let last_ms = self.heard_ms.unwrap_or(0).max(self.known_ms);
-        now_ms < last_ms.saturating_add(UNHEARD_MS)
+        now_ms < self.last_ms().saturating_add(UNHEARD_MS)
+    }
+
+    fn may_hear_more(&self, now_ms: u64) -> bool {
+        (DEAF_MS..DEAF_MAX_MS).contains(&now_ms.saturating_sub(self.last_ms()))
+    }
+
+    /// When it was heard last, or could have been first.
+    fn last_ms(&self) -> u64 {
+        self.heard_ms.unwrap_or(0).max(self.known_ms)
     }
 }
 
@@ -215,6 +254,24 @@ mod tests {
         }
         assert_eq!(live(&membership, 5_000), ["a", "b"]);
         assert_eq!(live(&membership, 19_500), ["a"]);
+    }
+
+    #[test]
+    fn what_is_heard_is_told_to_who_cannot_be_heard_and_may_be_at_it() {
+        let mut membership = Membership::new("a".into());
+        for second in 0..20 {
+            membership.listed(&leases(&[("b", second)]), second * 1_000);
+        }
+        let standing = membership.standing(19_500);
+        assert_eq!(&*standing.live, [Name::from("a")]);
+        let work = |first: &str| {
+            let named = (0..100).map(|n| format!("shop/vms/vm-{n}"));
+            { named }.find(|work| owner::owner(work, ["a", "b"]) == Some(first)).expect("shared")
+        };
+        assert!(standing.keeps("a", &work("a")) && !standing.keeps("a", &work("b")), "it is b's, by what b sees");
+        membership.says(Presence { suspects_itself: true, leaves: false });
+        membership.heard(&"b".into(), Presence::default(), 19_500);
+        assert!(!membership.standing(19_500).keeps("a", &work("a")), "others do its work");
     }
 
     #[test]

@@ -5,12 +5,18 @@
 
 use std::fmt;
 
-use rollcall_catalog::input::Origin;
+use rollcall_catalog::input::{Origin, OriginKind};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What is owned as one: all checks of an endpoint, and its beats.
 pub fn work(origin: &Origin, endpoint: impl fmt::Display) -> String {
-    format!("{}/{}/{endpoint}", origin.namespace, origin.name)
+    match origin.kind {
+        // The pods of a service: apart from the registration of the same name.
+        OriginKind::Service => format!("{}/pods/{}/{endpoint}", origin.namespace, origin.name),
+        OriginKind::EndpointSlice | OriginKind::ServiceRegistration | OriginKind::Import => {
+            format!("{}/{}/{endpoint}", origin.namespace, origin.name)
+        }
+    }
 }
 
 /// The owner of `work` among `replicas`, in any order. `None` without replicas.

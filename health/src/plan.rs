@@ -54,6 +54,15 @@ pub struct Restored {
     pub current: bool,
 }
 
+// === impl Plan ===
+
+impl Plan {
+    /// Whether its endpoints are neither probed nor heard, and were not meant to be.
+    pub(crate) fn checks_nothing(&self) -> bool {
+        self.targets.is_empty() && !self.heartbeat && self.stuck.is_empty()
+    }
+}
+
 // === impl Endpoints ===
 
 impl Endpoints {

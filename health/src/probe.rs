@@ -1,9 +1,11 @@
 //! One execution of a check: a request, and what came of it in plain words.
 //!
-//! - [`dial`]: how a connection is made; [`stream`]: plain or encrypted ([`tls`]); [`bounded`]: how much of it is read
+//! - [`dial`]: how a connection is made; [`stream`]: plain or encrypted ([`tls`]); [`bounded`]: how much of it is read;
+//!   [`asking`]: when
 //! - [`tcp`], [`http`], [`http2`], [`udp`]: what is asked, by kind of check; [`surroundings`]: what of it is known elsewhere
 //! - [`fault`]: which errors are ours and say nothing about the target; [`words`]: what a target sent, in a reason
 
+mod asking;
 mod bounded;
 pub mod dial;
 mod driven;

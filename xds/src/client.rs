@@ -18,7 +18,7 @@ mod state;
 mod transport;
 
 pub use self::{
-    config::{Config, ConfigError, Credential, Names},
+    config::{Config, ConfigError, Credential, Known, Names},
     dial::Dialer,
     transport::run,
 };

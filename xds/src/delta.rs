@@ -73,6 +73,7 @@ impl Front for Session {
             subscribe: &request.resource_names_subscribe,
             unsubscribe: &request.resource_names_unsubscribe,
             known: Some(&request.initial_resource_versions),
+            has_taken: false,
             nonce: &request.response_nonce,
             error: request.error_detail.as_ref(),
             variant: Variant::Delta,

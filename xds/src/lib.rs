@@ -14,15 +14,18 @@
 //! - [`name`]: `xdstp:` names
 //! - [`server`]: gRPC around it
 //! - [`client`]: the other end, with reconnect and failover
+//! - [`codec`]: messages into and out of the transport
 //! - [`tls`]: the connections under both
 //! - [`proto`]: the generated messages
 
 pub mod asking;
 pub mod cache;
 pub mod client;
+mod codec;
 pub mod delta;
 pub mod name;
 pub mod proto;
+mod random;
 mod rate;
 pub mod resource;
 pub mod server;

@@ -59,4 +59,24 @@ pub mod envoy {
     }
 }
 
+/// Istio's packages, as far as meshes read services by MCP-over-xDS.
+#[allow(missing_docs, unreachable_pub, rust_2018_idioms, clippy::all, clippy::use_self)]
+#[allow(clippy::disallowed_methods, clippy::or_fun_call, clippy::semicolon_if_nothing_returned, clippy::unwrap_used)]
+pub mod istio {
+    /// `istio.mcp`.
+    pub mod mcp {
+        /// The wrapper of each resource.
+        pub mod v1alpha1 {
+            tonic::include_proto!("istio.mcp.v1alpha1");
+        }
+    }
+    /// `istio.networking`.
+    pub mod networking {
+        /// ServiceEntry.
+        pub mod v1alpha3 {
+            tonic::include_proto!("istio.networking.v1alpha3");
+        }
+    }
+}
+
 pub use self::envoy::service::discovery::v3 as discovery;

@@ -67,7 +67,7 @@ impl Resource {
         let wire = discovery::Resource {
             version: version.to_string(),
             name: name.to_string(),
-            resource: Some(discovery::Any { type_url: ty.type_url().to_owned(), value: body }),
+            resource: Some(discovery::Any { type_url: ty.body_url().to_owned(), value: body }),
             metadata,
         };
         Self { name, version, wire: wire.encode_to_vec().into() }

@@ -16,7 +16,7 @@
 //! are not read are bounded for each stream, each address and all together ([`Memory`]); a request that has begun must come to
 //! its end in time.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use tokio::sync::{Semaphore, watch};
@@ -38,6 +38,7 @@ mod clients;
 mod guard;
 mod methods;
 mod metrics;
+mod readers;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +47,7 @@ pub use self::{
     clients::{Clients, Description, TypeDescription},
     guard::{Guard, GuardLayer},
     metrics::{Metrics, Nack, Refusal, TypeMetrics},
+    readers::{Judges, Reader, Readers, Showing},
 };
 use self::{
     budget::{Budget, Claim, Peer},
@@ -68,6 +70,9 @@ pub struct Limits {
     pub memory: Memory,
     /// How long a request may take from its first byte to its last, and how long it waits for room.
     pub request_patience: Duration,
+    /// After this long a connection of readers is given up, so that they spread over the replicas again: it takes no more
+    /// streams, and each that it has ends at random within as long again. `None` for never.
+    pub connection_age: Option<Duration>,
 }
 
 /// Streams of the controller's own replicas, which are given what replicas tell each other and nothing of the catalog.
@@ -88,15 +93,18 @@ pub struct BetweenClusters(pub Arc<dyn Admits>);
 
 /// Says what another cluster is given.
 pub trait Admits: Send + Sync + 'static {
-    /// What whoever shows this token, from this address, may see. The stream ends when the sender of it is dropped.
+    /// What whoever shows this token, or this certificate, may see. The stream ends when the sender of it is dropped.
     ///
     /// # Errors
     /// When they may see nothing, in words for the one who made the link.
-    fn admit<'a>(&'a self, token: &'a str, peer: Option<IpAddr>) -> BoxFuture<'a, Result<Snapshots, Status>>;
+    fn admit(&self, showing: Showing) -> BoxFuture<'_, Result<Snapshots, Status>>;
 }
 
-/// The key of the metadata in which another cluster shows its token.
+/// The key of the metadata in which another cluster shows its token, or says that it does so by its certificate.
 pub const CLUSTER_KEY: &str = "rollcall-cluster";
+
+/// See [`CLUSTER_KEY`]. No token is like that.
+pub const BY_CERTIFICATE: &str = "certificate";
 
 /// The key of the metadata in which a replica proves that it is one.
 pub const REPLICA_KEY: &str = "rollcall-replica";
@@ -113,7 +121,16 @@ pub struct Server {
     views: Views,
     replicas: Option<BetweenReplicas>,
     clusters: Option<BetweenClusters>,
+    readers: Option<Readers>,
     draining: watch::Sender<bool>,
+}
+
+/// What a call is given.
+struct Given {
+    snapshots: Snapshots,
+    views: Views,
+    serves: Serves,
+    reader: Reader,
 }
 
 // === impl BetweenReplicas ===
@@ -142,6 +159,7 @@ impl Default for Limits {
             stream: stream::Limits::default(),
             memory: Memory::default(),
             request_patience: Duration::from_secs(15),
+            connection_age: None,
         }
     }
 }
@@ -173,7 +191,19 @@ impl Server {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
         let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
         let (views, draining, clients) = (Views::plain(), watch::Sender::new(false), Arc::default());
-        Self { snapshots, limits, metrics, streams, clients, budget, views, replicas: None, clusters: None, draining }
+        Self {
+            snapshots,
+            limits,
+            metrics,
+            streams,
+            clients,
+            budget,
+            views,
+            replicas: None,
+            clusters: None,
+            readers: None,
+            draining,
+        }
     }
 
     /// With these views: not everybody sees everything, or not alike.
@@ -199,9 +229,20 @@ impl Server {
         Self { clusters: Some(clusters), ..self }
     }
 
+    /// And whoever reads the catalog has to say who they are.
+    #[must_use]
+    pub fn read_by(self, readers: Readers) -> Self {
+        Self { readers: Some(readers), ..self }
+    }
+
     /// A router with these services alone, on the transport of [`Self::transport`] and behind a [`GuardLayer`].
     pub fn into_router(self) -> Router<Stack<GuardLayer, Identity>> {
-        methods::add(Self::transport().layer(self.guard()), self)
+        let transport = Self::transport();
+        let transport = match self.limits.connection_age {
+            Some(age) => transport.max_connection_age(age),
+            None => transport,
+        };
+        methods::add(transport.layer(self.guard()), self)
     }
 
     /// What holds calls to their bounds, for a transport that carries this service.
@@ -227,8 +268,8 @@ impl Server {
         self.draining.send_replace(true);
     }
 
-    /// What a call is to be given: as another cluster, or as a replica, if it says that it is one and proves it.
-    async fn given<T>(&self, request: &Request<T>) -> Result<(Snapshots, Views, Serves), Status> {
+    /// What a call is to be given: as another cluster, as a replica if it says that it is one and proves it, or as a reader.
+    async fn given<T>(&self, request: &Request<T>) -> Result<Given, Status> {
         let metadata = request.metadata();
         if let Some(token) = metadata.get(CLUSTER_KEY) {
             let clusters = self.clusters.as_ref().ok_or_else(|| {
@@ -237,20 +278,33 @@ impl Server {
                 )
             })?;
             let token = token.to_str().map_err(|_| Status::unauthenticated("the token has bytes that no token has"))?;
-            let peer = request.remote_addr().map(|peer| peer.ip());
-            let snapshots = clusters.0.admit(token, peer).await?;
-            return Ok((snapshots, Views::plain(), Serves::Clusters));
+            let token = (token != BY_CERTIFICATE).then(|| format!("Bearer {token}").into());
+            let showing = Showing { authorization: token, ..Showing::of(request) };
+            let snapshots = clusters.0.admit(showing).await?;
+            return Ok(Given::plain(snapshots, Serves::Clusters));
         }
-        let Some(proof) = metadata.get(REPLICA_KEY) else {
-            return Ok((self.snapshots.clone(), self.views.clone(), Serves::Catalog));
+        if let Some(proof) = metadata.get(REPLICA_KEY) {
+            let replicas =
+                self.replicas.as_ref().filter(|replicas| proof.to_str().is_ok_and(|proof| (replicas.proves)(proof)));
+            let replicas = replicas.ok_or_else(|| {
+                let words = "the caller is no replica that this one knows; that is right in a moment if one of the two just started";
+                Status::unauthenticated(words)
+            })?;
+            return Ok(Given::plain(replicas.snapshots.clone(), Serves::Replicas));
+        }
+        let (snapshots, views, serves) = (self.snapshots.clone(), self.views.clone(), Serves::Catalog);
+        let Some(Readers(readers)) = &self.readers else {
+            return Ok(Given { snapshots, views, serves, reader: Reader::anyone() });
         };
-        let replicas =
-            self.replicas.as_ref().filter(|replicas| proof.to_str().is_ok_and(|proof| (replicas.proves)(proof)));
-        let replicas = replicas.ok_or_else(|| {
-            let words = "the caller is no replica that this one knows; that is right in a moment if one of the two just started";
-            Status::unauthenticated(words)
+        let showing = Showing::of(request);
+        let peer = showing.peer;
+        let reader = readers.judge(showing).await.inspect_err(|status| {
+            self.metrics.refused_request(readers::counted_as(status));
+            if let Some(unsaid) = self.metrics.rates.unread.admit() {
+                tracing::warn!(?peer, error = ?status.message(), unsaid, "a reader of the stream was refused");
+            }
         })?;
-        Ok((replicas.snapshots.clone(), Views::plain(), Serves::Replicas))
+        Ok(Given { snapshots, views, serves, reader })
     }
 
     /// The first of these snapshots. Waits for it, but neither forever nor beyond a drain.
@@ -281,7 +335,9 @@ impl Server {
                 "{limit} streams are open, which is this replica's limit; connect to another replica"
             )));
         };
-        let (snapshots, views, serves) = self.given(&request).await.inspect_err(|_| self.metrics.refused())?;
+        let given = self.given(&request).await.inspect_err(|_| self.metrics.refused())?;
+        let Given { snapshots, views, serves, reader } = given;
+        let age = self.limits.connection_age.filter(|_| serves == Serves::Catalog);
         let serves = only.map_or(serves, Serves::Only);
         let snapshot = self.synced(snapshots.clone()).await.inspect_err(|_| self.metrics.refused())?;
         let peer = request.extensions().get::<Arc<Peer>>().cloned().unwrap_or_else(|| self.budget.nobody());
@@ -290,15 +346,26 @@ impl Server {
             how: (variant, serves),
             requests: request.into_inner(),
             snapshots,
-            view: call::view(&views, &Node::default(), (variant, serves), snapshot),
+            view: call::view(&views, (&Node::default(), &reader.scope), (variant, serves), snapshot),
             views,
+            scope: reader.scope,
+            until: call::until(reader.until, age),
             draining: self.draining.subscribe(),
             open: Metrics::open(&self.metrics),
-            entry: Clients::enter(&self.clients, peer.address(), variant),
+            entry: Clients::enter(&self.clients, (peer.address(), reader.name), variant),
             claim: Claim::new(peer),
             leaving: Vec::new(),
             _permit: permit,
         };
         Ok(Response::new(Box::pin(call.into_responses())))
+    }
+}
+
+// === impl Given ===
+
+impl Given {
+    /// To whom nobody of the readers is.
+    fn plain(snapshots: Snapshots, serves: Serves) -> Self {
+        Self { snapshots, views: Views::plain(), serves, reader: Reader::anyone() }
     }
 }

@@ -29,6 +29,8 @@ use crate::{
 };
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;
@@ -62,6 +64,7 @@ impl Front for Session {
             subscribe: &request.resource_names,
             unsubscribe: &[],
             known: None,
+            has_taken: !request.version_info.is_empty(),
             nonce: &request.response_nonce,
             error: request.error_detail.as_ref(),
             variant: Variant::StateOfTheWorld,

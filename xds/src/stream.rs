@@ -39,6 +39,7 @@ pub use self::{
     limits::Limits,
     nonce::{Nonce, Rejection},
     session::Session,
+    subscription::{Holding, Standing},
 };
 
 /// Largest response, in bytes of resources and names: below the 4 MiB that gRPC clients accept, with room for the rest of

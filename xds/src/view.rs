@@ -53,6 +53,12 @@ pub trait Resources {
         None
     }
 
+    /// What whoever holds a resource that is no more is told in its place, where its removal would leave them with what they
+    /// hold.
+    fn parting(&self, _ty: ResourceType, _name: &str) -> Option<Resource> {
+        None
+    }
+
     /// Why there is no resource of that name, in words for who asked for it.
     fn why_absent(&self, _ty: ResourceType, name: &str) -> String {
         format!("there is no {name}")
@@ -135,6 +141,10 @@ impl Resources for View {
 
     fn follows(&self, ty: ResourceType, name: &str) -> Option<Subject> {
         self.eyes.as_ref()?.lens().follows(ty, name)
+    }
+
+    fn parting(&self, ty: ResourceType, name: &str) -> Option<Resource> {
+        self.eyes.as_ref()?.lens().parting(ty, name)
     }
 
     fn why_absent(&self, ty: ResourceType, name: &str) -> String {

@@ -1,8 +1,7 @@
 //! `cargo xtask generate`: the same tests that fail on drift write the files when told so.
 
-use std::process::Command;
-
 use anyhow::{Result, bail};
+use rollcall_e2e::cargo::cargo;
 use rollcall_e2e::layout;
 
 use crate::{chart, terminal};
@@ -17,14 +16,15 @@ pub(crate) fn generate() -> Result<()> {
         return Err(error);
     }
     step.done();
-    by_test("manifests/rbac.yaml from charts/rollcall", &["chart", "manifests"])
+    by_test("manifests/rbac*.yaml from charts/rollcall", &["chart", "manifests"])?;
+    by_test("docs/mcs-conformance.md from the cases of e2e/tests/clusters", &["clusters", "the_page_is"])
 }
 
 /// Runs the files of tests of this name, out of the whole workspace: what they depend on is built with the features that
 /// every other tests' is, and so once.
 fn by_test(what: &str, test: &[&str]) -> Result<()> {
     let step = terminal::begin(&format!("generating {what}"));
-    let output = Command::new(terminal::cargo())
+    let output = cargo()
         .args(["test", "--quiet", "--workspace", "--test"])
         .args(test)
         .env("UPDATE", "1")

@@ -1,6 +1,5 @@
 //! What the user sees: a line for each step with its time, colours on a terminal, tables.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -107,11 +106,6 @@ pub(crate) fn failure(error: &anyhow::Error) {
     for cause in causes {
         eprintln!("  because: {cause}");
     }
-}
-
-/// The cargo that runs this.
-pub(crate) fn cargo() -> OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Rows under headings, each column as wide as its widest cell.

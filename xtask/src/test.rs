@@ -22,10 +22,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 use clap::Args;
+use rollcall_e2e::cargo::cargo;
 use rollcall_e2e::rollcall::PROGRAMS;
 use rollcall_e2e::{layout, tools};
 
-use crate::terminal::cargo;
 use ahead::Ahead;
 use network::Network;
 use outcome::Outcome;
@@ -80,7 +80,7 @@ fn checks(outcome: &mut Outcome) {
 fn units(outcome: &mut Outcome, filter: Option<&str>) {
     let mut suite = Suite::default();
     outcome.step("building the unit tests", |_| {
-        suite = Suite::build(Tier::Unit)?;
+        suite = Suite::build(Tier::Unit, filter)?;
         Ok(Vec::new())
     });
     outcome.step("unit and property tests", |line| {
@@ -90,7 +90,8 @@ fn units(outcome: &mut Outcome, filter: Option<&str>) {
             let documentation = run_cargo(&[&["test", "--doc"][..], &suite::PRODUCT].concat());
             programs.insert(0, Program::new("documentation", documentation, filter));
         }
-        pool::run(programs, cores(), line)
+        // Those that start whole controllers come first and wait: others use the cores meanwhile.
+        pool::run(programs, cores() + 2, line)
     });
 }
 
@@ -102,7 +103,7 @@ fn end_to_end(outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) {
     };
     let mut suite = Suite::default();
     outcome.step("what the end-to-end tests run", |_| {
-        suite = Suite::build(Tier::EndToEnd)?;
+        suite = Suite::build(Tier::EndToEnd, filter)?;
         build_programs()?;
         ahead.end_to_end()?;
         Ok(Vec::new())
@@ -135,7 +136,7 @@ fn cores() -> usize {
 }
 
 fn run_cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     in_workspace(&mut command).args(args);
     command
 }

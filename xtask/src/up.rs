@@ -9,6 +9,7 @@ mod cluster;
 mod detach;
 mod example;
 mod fill;
+mod linked;
 mod node;
 mod resolve;
 mod show;
@@ -39,6 +40,10 @@ pub(crate) struct Options {
     /// On a real node: the images run as pods of the chart, beside a kubelet. Needs root.
     #[arg(long, conflicts_with_all = ["context", "endpoints", "services"])]
     node: bool,
+    /// So many clusters, 2 to 4, each with Rollcall, linked with one another; the example is exported from the first.
+    #[arg(long, value_name = "N", conflicts_with_all = ["context", "node", "endpoints", "services"])]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=4))]
+    clusters: Option<u8>,
     /// Go to the background when everything is up; `cargo xtask down` ends it.
     #[arg(long)]
     detach: bool,
@@ -63,7 +68,11 @@ pub(crate) fn up(options: &Options) -> Result<()> {
         return detach::start();
     }
     on_signals()?;
-    let outcome = if options.node { node::supervise(options.supervised) } else { supervise(options) };
+    let outcome = match options.clusters {
+        Some(count @ 2..) => linked::supervise(count, options.supervised),
+        _ if options.node => node::supervise(options.supervised),
+        _ => supervise(options),
+    };
     match outcome {
         Err(error) if !clock::is_interrupt(&error) => Err(error),
         _ => {

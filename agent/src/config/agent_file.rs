@@ -54,10 +54,14 @@ pub struct Dns {
     pub forward: Vec<String>,
     /// Of all answers, in seconds.
     pub ttl: u32,
+    /// Where what is known is kept over a restart; `None`: nowhere, which is written `off`.
+    pub snapshot: Option<PathBuf>,
 }
 
 const SOCKET: &str = "/run/rollcall/agent.sock";
 const STATE: &str = "/var/lib/rollcall/agent.json";
+/// What DNS knows, beside the state.
+const SNAPSHOT: &str = "catalog";
 const DRAIN_MAX: Duration = Duration::from_secs(600);
 
 // === impl Agent ===
@@ -105,6 +109,7 @@ pub(super) fn read(table: &mut Table<'_>, path: &Path) -> (Option<Agent>, Defaul
         return (None, defaults);
     }
     let own = own(table, folder);
+    let state_file = file(table, "state_file").unwrap_or(default.state_file);
     let rest = Agent {
         ca_file,
         server_name: table.text("server_name"),
@@ -112,9 +117,9 @@ pub(super) fn read(table: &mut Table<'_>, path: &Path) -> (Option<Agent>, Defaul
         own,
         services: file(table, "services"),
         socket: file(table, "socket").unwrap_or(default.socket),
-        state_file: file(table, "state_file").unwrap_or(default.state_file),
         scripts,
-        dns: dns(table),
+        dns: dns(table, folder, &state_file),
+        state_file,
         metrics: table.parsed("metrics", socket),
         log_level: table.parsed("log_level", filter).unwrap_or(default.log_level),
         log_format: table
@@ -200,7 +205,8 @@ fn scripts(table: &mut Table<'_>) -> Scripts {
     Scripts { allow, allow_root, is_root }
 }
 
-fn dns(table: &mut Table<'_>) -> Option<Dns> {
+/// Beside the state unless another place is given: there the agent may write.
+fn dns(table: &mut Table<'_>, folder: &Path, state_file: &Path) -> Option<Dns> {
     let mut dns = table.table("dns")?;
     let line = dns.line_of("listen");
     let listen = dns.texts("listen").unwrap_or_else(|| vec!["127.0.0.1:53".to_owned()]);
@@ -218,8 +224,13 @@ fn dns(table: &mut Table<'_>) -> Option<Dns> {
         );
     }
     let ttl = dns.number("ttl", 0..=3600).unwrap_or(5);
+    let snapshot = match dns.text("snapshot") {
+        None => Some(state_file.with_file_name(SNAPSHOT)),
+        Some(text) if text == "off" => None,
+        Some(text) => Some(folder.join(text)),
+    };
     dns.finish();
-    listen.map(|listen| Dns { listen, forward, ttl })
+    listen.map(|listen| Dns { listen, forward, ttl, snapshot })
 }
 
 fn socket(text: &str) -> Result<SocketAddr, String> {

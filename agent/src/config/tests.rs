@@ -198,3 +198,18 @@ fn one_that_is_given_twice_and_those_beyond_the_bound_are_left_out() {
     let files = Files::new(AGENT, &[("a.toml", &many)]);
     assert_eq!((files.load().services.len(), files.said().len()), (64, 1));
 }
+
+#[test]
+fn what_dns_knows_is_kept_beside_the_state_unless_the_file_says_otherwise() {
+    let kept = |more: &str| {
+        let files = Files::new(&format!("state_file = \"state/agent.json\"\n{AGENT}[dns]\n{more}\n"), &[]);
+        let folder = files.0.path().to_path_buf();
+        let config = files.load();
+        assert!(!config.is_unusable, "{:?}", config.problems);
+        let snapshot = config.agent.dns.expect("DNS is answered").snapshot;
+        snapshot.map(|file| file.strip_prefix(folder).expect("below the folder").to_path_buf())
+    };
+    assert_eq!(kept(""), Some(PathBuf::from("state/catalog")));
+    assert_eq!(kept("snapshot = \"dns.catalog\""), Some(PathBuf::from("dns.catalog")));
+    assert_eq!(kept("snapshot = \"off\""), None);
+}

@@ -93,9 +93,9 @@ impl View {
             rows.push([id.clone(), state, String::new(), String::new(), String::new(), words]);
             for (name, told) in &service.checks {
                 let says = format!("{:?}", told.health);
-                let told =
-                    [String::new(), String::new(), name.clone(), says, age(now_ms, told.since_ms), told.output.clone()];
-                rows.push(told);
+                // Its name stands beside it.
+                let output = told.output.strip_prefix(&*format!("check {name}: ")).unwrap_or(&told.output).to_owned();
+                rows.push([String::new(), String::new(), name.clone(), says, age(now_ms, told.since_ms), output]);
             }
         }
         columns(&rows, &mut text);

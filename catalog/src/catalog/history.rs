@@ -17,6 +17,14 @@ use crate::treatment::Penalty;
 // === impl Catalog ===
 
 impl Catalog {
+    /// Takes in whether another cluster is silent: who is held may be gone by its word now.
+    pub(super) fn apply_silence(&mut self, cluster: Name, silent: bool) {
+        if self.surroundings.apply_silence(cluster, silent) {
+            let holding: Vec<_> = self.hold.holding().cloned().map(Arc::new).collect();
+            holding.into_iter().for_each(|key| _ = self.dirty.entry(key).or_default());
+        }
+    }
+
     pub(super) fn apply_policy(&mut self, key: &PolicyKey, statement: Option<Arc<policy::Statement>>) {
         let machines = statement.as_ref().map(|said| said.maintenance.clone()).unwrap_or_default();
         let touched: BTreeSet<_> = self.surroundings.apply_maintenance(key, machines).into_iter().collect();
@@ -60,8 +68,9 @@ impl Catalog {
 /// maintenance, its EndpointSlice says that it is shutting down. `now` is what is said of it, if anything.
 pub(super) fn is_said_gone(surroundings: &Surroundings, member: &Member, now: Option<&Member>) -> bool {
     match (&member.endpoint.health_source, member.origin.kind) {
-        // Of another cluster's instances only that cluster can say so, and it does by leaving them out.
-        (_, OriginKind::Import) => now.is_none(),
+        // Of another cluster's instances only that cluster can say so, and it does by leaving them out. While it is silent it
+        // says nothing.
+        (_, OriginKind::Import) => now.is_none() && !surroundings.is_silent(&member.origin),
         (_, OriginKind::ServiceRegistration) => now.is_none_or(|now| now.health == Health::Maintenance),
         (HealthSource::Conditions { pod: Some(pod) }, OriginKind::EndpointSlice | OriginKind::Service) => {
             let pod = match surroundings.pod(&member.origin.namespace, pod) {

@@ -13,6 +13,7 @@ mod surroundings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -144,6 +145,7 @@ impl Catalog {
                 let keys: Vec<_> = contended.map(|(key, _)| Arc::clone(key)).collect();
                 keys.into_iter().for_each(|key| self.touch_all(key));
             }
+            Input::PodVerdict(service, pod, verdict) => self.apply_pod_verdict(service, &pod, verdict),
             Input::Policy(key, statement) => self.apply_policy(&key, statement),
             Input::DefaultPolicy(policy) => {
                 if self.hold.book.set_default(policy) {
@@ -151,18 +153,13 @@ impl Catalog {
                     keys.into_iter().for_each(|key| _ = self.dirty.entry(key).or_default());
                 }
             }
-            Input::Lateness(lateness) => {
-                if self.surroundings.apply_lateness(lateness) {
-                    let checked = self.services.iter().filter(|(_, entry)| entry.statements.are_checked());
-                    let keys: Vec<_> = checked.map(|(key, _)| Arc::clone(key)).collect();
-                    keys.into_iter().for_each(|key| self.dirty.entry(key).or_default().said = SaidAnew::Yes);
-                }
-            }
+            Input::Lateness(lateness) => self.apply_lateness(lateness),
             Input::Contact(source, at_ms) => {
                 for key in self.hold.heard(source, at_ms) {
                     self.dirty.entry(Arc::new(key)).or_default();
                 }
             }
+            Input::Silent(cluster, silent) => self.apply_silence(cluster, silent),
         }
     }
 
@@ -328,6 +325,26 @@ impl Catalog {
         if before != verdict {
             self.touch(ids);
         }
+    }
+
+    fn apply_pod_verdict(&mut self, service: ServiceKey, pod: &Name, verdict: Option<Verdict>) {
+        if self.surroundings.apply_pod_verdict(&service, pod, verdict) {
+            let id = pod_identity(&service.namespace, pod);
+            self.touch([(Arc::new(service), id)]);
+        }
+    }
+
+    fn apply_lateness(&mut self, lateness: Duration) {
+        if !self.surroundings.apply_lateness(lateness) {
+            return;
+        }
+        let book = &mut self.hold.book;
+        let mut is_checked = |(key, entry): &(&Arc<ServiceKey>, &Entry)| {
+            entry.statements.are_checked() || book.of(key).pod_checks.is_some()
+        };
+        let keys: Vec<_> =
+            self.services.iter().filter(|said| is_checked(said)).map(|(key, _)| Arc::clone(key)).collect();
+        keys.into_iter().for_each(|key| self.dirty.entry(key).or_default().said = SaidAnew::Yes);
     }
 
     /// Touches the registered endpoints that an effect is about.

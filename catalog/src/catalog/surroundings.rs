@@ -1,15 +1,15 @@
 //! What merges look up beside the statements about their service.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::guard::{Cidr, Guard, Host, Reserved};
 use crate::hold::tombstones::{PodKey, Tombstones};
-use crate::input::{NodeFacts, Origin, PodFacts, Verdict};
+use crate::input::{NodeFacts, Origin, Place, PodFacts, Verdict};
 use crate::merge::{Lookup, Pod};
-use crate::model::{Name, PodRef};
+use crate::model::{Name, PodRef, ServiceKey};
 use crate::policy::PolicyKey;
 
 /// Pods, nodes, verdicts, and whose addresses are whose.
@@ -19,9 +19,13 @@ pub(super) struct Surroundings {
     pub(super) tombstones: Tombstones,
     nodes: HashMap<Name, Arc<NodeFacts>>,
     pub(super) verdicts: HashMap<Arc<Origin>, HashMap<Name, Verdict>>,
+    /// Of pods that a policy has checked, by their names.
+    pod_verdicts: HashMap<ServiceKey, HashMap<Name, Verdict>>,
     service_cidrs: HashMap<Name, Arc<[Cidr]>>,
     guard: Guard,
     lateness: Duration,
+    /// Other clusters that have been silent for too long.
+    silent: BTreeSet<Name>,
     /// Machines in maintenance, by the policy that says so.
     maintenance: BTreeMap<PolicyKey, Vec<(Name, Name)>>,
 }
@@ -45,6 +49,16 @@ impl Surroundings {
         std::mem::replace(&mut self.lateness, lateness) != lateness
     }
 
+    /// Takes in whether another cluster is silent; whether that is news.
+    pub(super) fn apply_silence(&mut self, cluster: Name, silent: bool) -> bool {
+        if silent { self.silent.insert(cluster) } else { self.silent.remove(&cluster) }
+    }
+
+    /// Whether an origin is of another cluster that is silent.
+    pub(super) fn is_silent(&self, origin: &Origin) -> bool {
+        matches!(&origin.place, Place::Cluster(cluster) if self.silent.contains(cluster))
+    }
+
     /// Takes in which machines a policy has in maintenance; those of which that is news.
     pub(super) fn apply_maintenance(&mut self, key: &PolicyKey, machines: Vec<(Name, Name)>) -> Vec<Name> {
         let before = match machines.is_empty() {
@@ -55,6 +69,22 @@ impl Surroundings {
         let gone = before.iter().filter(|machine| !machines.contains(machine));
         let new = machines.iter().filter(|machine| !before.contains(machine));
         gone.chain(new).map(|(machine, _)| Name::clone(machine)).collect()
+    }
+
+    /// Takes in what checks say of a pod of a service; whether that is news.
+    pub(super) fn apply_pod_verdict(&mut self, service: &ServiceKey, pod: &Name, verdict: Option<Verdict>) -> bool {
+        let before = match verdict.clone() {
+            Some(verdict) => self.pod_verdicts.entry(service.clone()).or_default().insert(Name::clone(pod), verdict),
+            None => {
+                let of_service = self.pod_verdicts.get_mut(service);
+                let before = of_service.and_then(|verdicts| verdicts.remove(pod));
+                if self.pod_verdicts.get(service).is_some_and(HashMap::is_empty) {
+                    self.pod_verdicts.remove(service);
+                }
+                before
+            }
+        };
+        before != verdict
     }
 
     pub(super) fn apply_pod(&mut self, key: &PodKey, facts: Option<Arc<PodFacts>>) -> Effect {
@@ -172,6 +202,10 @@ impl Lookup for Surroundings {
 
     fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict> {
         self.verdicts.get(origin)?.get(endpoint)
+    }
+
+    fn pod_verdict(&self, service: &ServiceKey, pod: &Name) -> Option<&Verdict> {
+        self.pod_verdicts.get(service)?.get(pod)
     }
 
     fn guard(&self) -> &Guard {

@@ -75,7 +75,7 @@ impl Flaps {
         }
         let there = self.records.iter().filter_map(|(id, flap)| Some((flap, after.get(*id)?)));
         let put: Vec<_> = there.map(|(flap, member)| flap.treat(damping, member)).collect();
-        let is_damped = |member: &&Member| member.treatment.is_some_and(|treatment| treatment.damped);
+        let is_damped = |member: &&Member| member.treatment.as_ref().is_some_and(|treatment| treatment.damped);
         Damped {
             count: put.iter().filter(is_damped).count(),
             again_ms: self.next_ms(damping),
@@ -163,7 +163,7 @@ impl Flap {
 
     fn treat(&self, damping: &Damping, member: &Member) -> Member {
         let treatment = Treatment { held: false, damped: self.damped, penalty: Some(self.shown) };
-        let member = Member { treatment: Some(treatment), ..member.clone() };
+        let member = Member { treatment: Some(Box::new(treatment)), ..member.clone() };
         match (self.damped, member.health) {
             // Whatever its checks say at the moment, so that callers are not told of each of its turns.
             (true, Health::Passing | Health::Warning | Health::Critical) => Member {

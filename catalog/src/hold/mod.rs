@@ -83,6 +83,11 @@ impl Hold {
         self.holding.range(first..).take_while(move |key| key.namespace == *namespace)
     }
 
+    /// The services of which somebody is held.
+    pub(crate) fn holding(&self) -> impl Iterator<Item = &ServiceKey> {
+        self.holding.iter()
+    }
+
     /// The services whose time has come.
     pub(crate) fn due(&mut self, now_ms: u64) -> Vec<ServiceKey> {
         let due: Vec<_> = self.due.iter().take_while(|(at, _)| *at <= now_ms).map(|(_, key)| key.clone()).collect();

@@ -152,13 +152,13 @@ impl Domain {
 
 /// Answers, with a complaint: still given to callers.
 fn held_member(member: &Member, struck: String, guard: &RemovalGuard, said: &str) -> Member {
-    let treatment = Treatment { held: true, ..member.treatment.unwrap_or_default() };
+    let treatment = Treatment { held: true, ..member.treatment.as_deref().copied().unwrap_or_default() };
     Member {
         health: Health::Warning,
         conditions: Conditions::READY,
         reason: format!("held for {} at most, as {struck} left together; {said}", crate::time::words(guard.hold))
             .into(),
-        treatment: Some(treatment),
+        treatment: Some(Box::new(treatment)),
         ..member.clone()
     }
 }

@@ -28,6 +28,7 @@ fn service() -> Input {
         families: Families { v4: true, v6: true },
         topology_auto: false,
         labels: Box::default(),
+        manner: None,
     };
     Input::Service(key(), Some(Arc::new(facts)))
 }

@@ -33,6 +33,7 @@ fn member(id: u64, reason: &str) -> Member {
         reason: reason.into(),
         checks: Arc::default(),
         treatment: None,
+        is_pod_there: false,
     }
 }
 

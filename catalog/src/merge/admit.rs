@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Context, Lookup};
 use crate::input::{Families, Origin, OriginKind, ServiceFacts, ServiceKind};
-use crate::model::{Addresses, Endpoint, Name, Port};
+use crate::model::{Addresses, Endpoint, HealthSource, Name, Port};
 use crate::port_mismatch::PortMismatch;
 use crate::service::Why;
 
@@ -17,7 +17,9 @@ impl<L: Lookup> Context<'_, L> {
             (OriginKind::EndpointSlice | OriginKind::Service, None) => Err(Why::NoService),
             (OriginKind::EndpointSlice | OriginKind::Service, Some(_)) => Ok(Arc::clone(endpoint)),
             (OriginKind::ServiceRegistration | OriginKind::Import, facts) => {
-                for ip in endpoint.addresses.iter() {
+                // Its own pods and machines have been looked at where they are from.
+                let own = matches!(endpoint.health_source, HealthSource::Imported { own: true, .. });
+                for ip in endpoint.addresses.iter().filter(|_| !own) {
                     self.lookup.guard().check(&self.key.namespace, ip).map_err(|refusal| Why::Refused(ip, refusal))?;
                 }
                 match facts {

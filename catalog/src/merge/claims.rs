@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::offers::{Candidate, Stand};
+use super::offers::Candidate;
 use crate::input::OriginKind;
 use crate::model::{Name, Ports, Protocol};
 use crate::service::{Member, Why};
@@ -31,6 +31,10 @@ struct First {
 /// Decides between candidates that may have addresses in common: all of a service, or all that are connected by them.
 /// What was decided before does not matter.
 pub(crate) fn contest(candidates: &mut [&mut Candidate]) {
+    if !share_an_address(candidates) {
+        candidates.iter_mut().for_each(|candidate| candidate.settle(None));
+        return;
+    }
     candidates.sort_unstable_by(|a, b| {
         let ready = |candidate: &Candidate| candidate.member().is_some_and(|member| member.conditions.ready);
         ready(b).cmp(&ready(a)).then_with(|| a.order.cmp(&b.order))
@@ -49,17 +53,12 @@ pub(crate) fn contest(candidates: &mut [&mut Candidate]) {
     }
 }
 
-// === impl Candidate ===
-
-impl Candidate {
-    fn settle(&mut self, why: Option<Why>) {
-        let (Stand::In(member) | Stand::Lost(member, _)) = &self.stand else { return };
-        let member = member.clone();
-        self.stand = match why {
-            Some(why) => Stand::Lost(member, why),
-            None => Stand::In(member),
-        };
-    }
+/// Most services have nothing to decide.
+fn share_an_address(candidates: &[&mut Candidate]) -> bool {
+    let members = candidates.iter().filter_map(|candidate| candidate.member());
+    let mut addresses: Vec<IpAddr> = members.flat_map(|member| member.endpoint.addresses.iter()).collect();
+    addresses.sort_unstable();
+    addresses.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 // === impl Claims ===

@@ -39,6 +39,7 @@ pub(crate) struct Draft {
 pub(crate) struct Said {
     ports: Ports,
     registrations: Arc<[Registered]>,
+    lateness: Duration,
     imported: bool,
     told: Version,
     pub(crate) unusable: Vec<(Order, Excluded)>,
@@ -229,6 +230,7 @@ impl Said {
                 None => union(contributions()),
             },
             registrations,
+            lateness,
             imported,
             told: digest.finish(),
             unusable: unusable(key, statements),
@@ -254,6 +256,7 @@ impl Said {
             held: 0,
             damped: 0,
             stale: None,
+            lateness: self.lateness,
             told: self.told,
             version: Version::default(),
             story: Version::default(),

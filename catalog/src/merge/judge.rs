@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use super::offers::is_there;
 use super::{Context, Lookup, Pod};
 use crate::input::{CheckVerdict, Origin, Verdict};
 use crate::model::{Conditions, Endpoint, Health, HealthSource, Name};
@@ -29,7 +30,7 @@ words! {
     UNCHECKED: "registered without checks",
     NOT_YET: "not checked yet",
     PEER_SAYS: "as its own cluster says",
-    PEER_SILENT: "its cluster is silent: kept as it was last heard",
+    PEER_SILENT: "its cluster is silent: kept as it was last heard, and called last",
 }
 
 // === impl Judgement ===
@@ -40,6 +41,24 @@ impl Judgement {
     fn of(health: Health, reason: &Name, since_ms: Option<i64>) -> Self {
         let conditions = if health.is_callable() { Conditions::READY } else { Conditions::NOT_READY };
         Self { health, conditions, since_ms, reason: Name::clone(reason), checks: Arc::default() }
+    }
+
+    /// Of a pod that a policy has checked: Kubernetes says whether it is ready, and a check that fails takes it back. Before there
+    /// is a result it is as Kubernetes says.
+    fn checked(self, verdict: Option<&Verdict>) -> Self {
+        let checked = self.with_checks(verdict);
+        let Some(verdict) = verdict.filter(|_| checked.health.is_callable()) else { return checked };
+        let said = |health, conditions| {
+            let (reason, since_ms) = (Name::clone(&verdict.reason), Some(verdict.since_ms));
+            Self { health, conditions, since_ms, reason, checks: Arc::clone(&checked.checks) }
+        };
+        match verdict.health {
+            Health::Critical => {
+                said(Health::Critical, Conditions { ready: false, serving: false, ..checked.conditions })
+            }
+            Health::Warning => said(Health::Warning, checked.conditions),
+            Health::Passing | Health::Unknown | Health::Maintenance => checked,
+        }
     }
 
     fn with_checks(self, verdict: Option<&Verdict>) -> Self {
@@ -57,13 +76,17 @@ impl<L: Lookup> Context<'_, L> {
             }
             HealthSource::Conditions { .. } => {
                 let publish_not_ready = self.statements.facts.as_ref().is_some_and(|facts| facts.publish_not_ready);
-                judge_conditions(endpoint.conditions, pod, publish_not_ready)
+                let judgement = judge_conditions(endpoint.conditions, pod, publish_not_ready);
+                match is_there(endpoint, pod) {
+                    true => judgement.checked(self.pod_verdict(endpoint)),
+                    false => judgement,
+                }
             }
             HealthSource::Unchecked => Judgement::of(Health::Passing, &UNCHECKED, None),
             HealthSource::Maintenance(reason) => {
                 Judgement::of(Health::Maintenance, reason, None).with_checks(self.verdict(origin, endpoint))
             }
-            HealthSource::Imported { health, suspect_since_ms } => {
+            HealthSource::Imported { health, suspect_since_ms, .. } => {
                 judge_import(*health, *suspect_since_ms, endpoint.conditions)
             }
             HealthSource::Verdict => match self.verdict(origin, endpoint) {
@@ -73,6 +96,12 @@ impl<L: Lookup> Context<'_, L> {
                 None => Judgement::of(Health::Unknown, &NOT_YET, None),
             },
         }
+    }
+
+    /// The same of a pod.
+    fn pod_verdict(&self, endpoint: &Endpoint) -> Option<&Verdict> {
+        let verdict = self.lookup.pod_verdict(self.key, &endpoint.name)?;
+        endpoint.addresses.iter().all(|ip| verdict.addresses.contains(ip)).then_some(verdict)
     }
 
     /// The verdict on an endpoint where it is: one about another address is about another machine. The service may take

@@ -29,7 +29,7 @@ use crate::service::Service;
 
 use self::claims::contest;
 use self::draft::{Said, excluded};
-use self::offers::{Candidate, Stand, identity};
+use self::offers::{Candidate, identity};
 
 /// What a merge may look up beside the contributions.
 pub trait Lookup {
@@ -39,6 +39,8 @@ pub trait Lookup {
     fn node(&self, name: &str) -> Option<&NodeFacts>;
     /// The verdict on an endpoint of an origin.
     fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict>;
+    /// The verdict of a policy's checks on a pod of a service.
+    fn pod_verdict(&self, service: &ServiceKey, pod: &Name) -> Option<&Verdict>;
     /// Why an operator has a machine in maintenance for the registrations of a namespace.
     fn maintenance(&self, namespace: &Name, machine: &Name) -> Option<&Name>;
     /// The address guard.
@@ -168,9 +170,6 @@ pub fn merge(key: &ServiceKey, statements: &Statements, lookup: &impl Lookup) ->
     let said = Said::of(key, statements, lookup.lateness());
     let excluded =
         excluded(candidates.iter().filter_map(Candidate::excluded).chain(said.unusable.iter().cloned()).collect());
-    let members = candidates.into_iter().filter_map(|candidate| match candidate.stand {
-        Stand::In(member) => Some(member),
-        Stand::Lost(..) | Stand::Refused(..) => None,
-    });
+    let members = candidates.into_iter().filter_map(Candidate::into_standing);
     Some(said.service(key, statements, members.collect(), excluded))
 }

@@ -17,18 +17,18 @@ pub(crate) struct Candidate {
     /// The identity that its origin gives it; several endpoints may have the same.
     pub(crate) group: u64,
     pub(crate) order: Order,
-    pub(crate) stand: Stand,
+    stand: Stand,
+    /// Another has its address.
+    lost: Option<Box<Why>>,
 }
 
-/// How a candidate stands.
+/// What an endpoint is by itself, before it is measured against others.
 #[derive(Clone, Debug)]
-pub(crate) enum Stand {
-    /// It is in the service.
-    In(Member),
-    /// Another has its address.
-    Lost(Member, Why),
-    /// It may not be in the service, whoever else is.
-    Refused(Arc<Endpoint>, Why),
+enum Stand {
+    /// It may be in the service.
+    Offered(Member),
+    /// It may not, whoever else is.
+    Refused(Arc<Endpoint>, Box<Why>),
 }
 
 /// Precedence between endpoints: of their origins, then the order within one.
@@ -116,34 +116,49 @@ impl PartialOrd for Order {
 // === impl Candidate ===
 
 impl Candidate {
+    fn new(offer: &Offer<'_>, stand: Stand) -> Self {
+        let order = Order { rank: offer.rank.clone(), position: offer.place.1 };
+        Self { group: offer.group, order, stand, lost: None }
+    }
+
     /// The member that it is or would be.
     pub(crate) fn member(&self) -> Option<&Member> {
         match &self.stand {
-            Stand::In(member) | Stand::Lost(member, _) => Some(member),
+            Stand::Offered(member) => Some(member),
             Stand::Refused(..) => None,
         }
     }
 
     /// The member, if it is one.
     pub(crate) fn standing(&self) -> Option<&Member> {
-        match &self.stand {
-            Stand::In(member) => Some(member),
-            Stand::Lost(..) | Stand::Refused(..) => None,
+        self.member().filter(|_| self.lost.is_none())
+    }
+
+    /// The member, if it is one.
+    pub(crate) fn into_standing(self) -> Option<Member> {
+        match self.stand {
+            Stand::Offered(member) if self.lost.is_none() => Some(member),
+            Stand::Offered(_) | Stand::Refused(..) => None,
         }
+    }
+
+    /// How the contest ended for it: who has its address, if another has.
+    pub(crate) fn settle(&mut self, lost: Option<Why>) {
+        self.lost = lost.map(Box::new);
     }
 
     /// Why it is kept out.
     pub(crate) fn excluded(&self) -> Option<(Order, Excluded)> {
-        let (endpoint, why) = match &self.stand {
-            Stand::In(_) => return None,
-            Stand::Lost(member, why) => (&member.endpoint, why),
-            Stand::Refused(endpoint, why) => (endpoint, why),
+        let (endpoint, why) = match (&self.stand, &self.lost) {
+            (Stand::Offered(_), None) => return None,
+            (Stand::Offered(member), Some(why)) => (&member.endpoint, why),
+            (Stand::Refused(endpoint, why), _) => (endpoint, why),
         };
         let excluded = Excluded {
             name: Name::clone(&endpoint.name),
             endpoint: Some(Arc::clone(endpoint)),
             origin: Arc::clone(&self.order.rank.origin),
-            why: why.clone(),
+            why: Why::clone(why),
         };
         Some((self.order.clone(), excluded))
     }
@@ -172,10 +187,9 @@ impl<'a, L: Lookup> Context<'a, L> {
         let first = candidates.len();
         let mut ids = HashSet::new();
         for offer in offers {
-            let order = Order { rank: offer.rank.clone(), position: offer.place.1 };
             if self.is_gone(offer) {
-                let stand = Stand::Refused(Arc::clone(offer.endpoint), Why::PodGone);
-                candidates.push(Candidate { group: offer.group, order, stand });
+                let stand = Stand::Refused(Arc::clone(offer.endpoint), Box::new(Why::PodGone));
+                candidates.push(Candidate::new(offer, stand));
                 continue;
             }
             let mut together = candidates[first..].iter_mut().take(JOINS_MAX);
@@ -187,12 +201,15 @@ impl<'a, L: Lookup> Context<'a, L> {
             let stand = match self.admit(&offer.rank.origin, offer.endpoint) {
                 Ok(endpoint) => {
                     let mut member = self.member(&offer.rank.origin, offer.endpoint, endpoint);
-                    member.id = offer.distinct(&mut ids, &member.endpoint);
-                    Stand::In(member)
+                    member.id = match offers {
+                        [_] => EndpointId(offer.group),
+                        _ => offer.distinct(&mut ids, &member.endpoint),
+                    };
+                    Stand::Offered(member)
                 }
-                Err(why) => Stand::Refused(Arc::clone(offer.endpoint), why),
+                Err(why) => Stand::Refused(Arc::clone(offer.endpoint), Box::new(why)),
             };
-            candidates.push(Candidate { group: offer.group, order, stand });
+            candidates.push(Candidate::new(offer, stand));
         }
     }
 
@@ -206,7 +223,7 @@ impl<'a, L: Lookup> Context<'a, L> {
     /// Joins the same endpoint from a second slice: its other address family, or a copy while it moves between slices.
     /// Readiness belongs to a pod and a set of ports, so only equal sets are joined.
     fn join(&self, candidate: &mut Candidate, offer: &Offer<'_>) -> bool {
-        let Stand::In(joined) = &mut candidate.stand else { return false };
+        let Stand::Offered(joined) = &mut candidate.stand else { return false };
         let (old, new) = (&*joined.endpoint, &**offer.endpoint);
         if old.name != new.name || old.ports != new.ports || !is_same_pod(old, new) {
             return false;
@@ -251,9 +268,17 @@ impl<'a, L: Lookup> Context<'a, L> {
             reason: judgement.reason,
             checks: judgement.checks,
             treatment: None,
+            is_pod_there: is_there(said, pod),
             endpoint,
         }
     }
+}
+
+/// Whether it is a pod that runs, and whose addresses these are: then nobody else is checked in its place.
+pub(crate) fn is_there(endpoint: &Endpoint, pod: Pod<'_>) -> bool {
+    let (Pod::There(facts), Some(PodRef { namespace: None, .. })) = (pod, pod_of(endpoint)) else { return false };
+    let runs = !facts.terminating && !facts.finished && !endpoint.conditions.terminating;
+    runs && facts.addresses.is_some_and(|own| endpoint.addresses.iter().all(|ip| own.contains(ip)))
 }
 
 fn pod_of(endpoint: &Endpoint) -> Option<&PodRef> {

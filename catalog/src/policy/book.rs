@@ -124,6 +124,12 @@ impl Policy {
         if let Some(confirmation) = said.confirmation {
             (self.confirmation, self.from.confirmation) = (confirmation, Some(Name::clone(name)));
         }
+        if let Some(warning) = said.warning {
+            (self.warning, self.from.warning) = (warning, Some(Name::clone(name)));
+        }
+        if let Some(checks) = &said.pod_checks {
+            (self.pod_checks, self.from.pod_checks) = (checks.clone(), Some(Name::clone(name)));
+        }
         self
     }
 }

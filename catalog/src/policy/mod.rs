@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::digest::Digest;
 use crate::model::Name;
 
-pub use self::sections::{Confirmation, Damping, RemovalGuard, Scope, Staleness, WhenStale};
+pub use self::sections::{Confirmation, Damping, PodChecks, RemovalGuard, Scope, Staleness, Warned, WhenStale};
 
 /// The policy in force for a service, with where each section comes from. Shared by all services that have the same.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +26,10 @@ pub struct Policy {
     pub damping: Option<Damping>,
     /// Who else is asked before an endpoint turns Critical.
     pub confirmation: Confirmation,
+    /// What endpoints in Warning get.
+    pub warning: Warned,
+    /// Has the pods of the service checked; `None`: they are as Kubernetes says.
+    pub pod_checks: Option<Arc<PodChecks>>,
     /// The DiscoveryPolicy of each section.
     pub from: From,
 }
@@ -38,6 +42,8 @@ pub struct From {
     pub staleness: Option<Name>,
     pub damping: Option<Name>,
     pub confirmation: Option<Name>,
+    pub warning: Option<Name>,
+    pub pod_checks: Option<Name>,
 }
 
 /// A section of a policy.
@@ -48,6 +54,8 @@ pub enum Section {
     Guard,
     Damping,
     Confirmation,
+    Warning,
+    PodChecks,
 }
 
 /// A DiscoveryPolicy by namespace and name.
@@ -75,6 +83,10 @@ pub struct Statement {
     pub damping: Option<Option<Damping>>,
     /// Who else is asked.
     pub confirmation: Option<Confirmation>,
+    /// What endpoints in Warning get.
+    pub warning: Option<Warned>,
+    /// `Some(None)`: pods are as Kubernetes says.
+    pub pod_checks: Option<Option<Arc<PodChecks>>>,
     /// Machines that are in maintenance for the registrations of its namespace, each with the reason.
     pub maintenance: Vec<(Name, Name)>,
     /// What in it cannot be used, in plain words.
@@ -91,6 +103,8 @@ impl Policy {
             Section::Guard => self.from.removal.as_ref(),
             Section::Damping => self.from.damping.as_ref(),
             Section::Confirmation => self.from.confirmation.as_ref(),
+            Section::Warning => self.from.warning.as_ref(),
+            Section::PodChecks => self.from.pod_checks.as_ref(),
         }
     }
 
@@ -105,6 +119,12 @@ impl Policy {
             damping.digest(digest.number(2));
         }
         digest.number(self.confirmation.replicas.into());
+        if self.warning != Warned::default() {
+            digest.number(4).number(self.warning.percent.into());
+        }
+        if let Some(checks) = &self.pod_checks {
+            digest.number(3).number(checks.version);
+        }
         Section::ALL.into_iter().for_each(|section| _ = digest.maybe(self.source(section).map(|name| &**name)));
     }
 }
@@ -113,7 +133,8 @@ impl Policy {
 
 impl Section {
     /// Each, in the order of the CRD.
-    pub const ALL: [Self; 4] = [Self::Staleness, Self::Guard, Self::Damping, Self::Confirmation];
+    pub const ALL: [Self; 6] =
+        [Self::Staleness, Self::Guard, Self::Damping, Self::Confirmation, Self::Warning, Self::PodChecks];
 
     /// Its field in `spec`.
     pub const fn as_str(self) -> &'static str {
@@ -122,6 +143,8 @@ impl Section {
             Self::Guard => "guard",
             Self::Damping => "damping",
             Self::Confirmation => "confirmation",
+            Self::Warning => "warning",
+            Self::PodChecks => "podChecks",
         }
     }
 }
@@ -157,6 +180,8 @@ impl Statement {
             Section::Guard => self.removal.is_some(),
             Section::Damping => self.damping.is_some(),
             Section::Confirmation => self.confirmation.is_some(),
+            Section::Warning => self.warning.is_some(),
+            Section::PodChecks => self.pod_checks.is_some(),
         })
     }
 }

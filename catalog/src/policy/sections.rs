@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::digest::Digest;
+use crate::evict::TimeToEvict;
+use crate::model::Name;
 
 /// When a removal is too large to be believed at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +66,29 @@ pub struct Damping {
     pub maximum: Duration,
 }
 
+/// Checks of the pods of a service. What they do is the business of whoever runs them; here is what can be told of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodChecks {
+    /// What is checked, in plain words.
+    pub says: Name,
+    /// Tells them from others: a hash of what they are.
+    pub version: u64,
+    /// From the death of a pod to the verdict, at the longest, without lateness.
+    pub time_to_evict: TimeToEvict,
+}
+
 /// Who else is asked before an endpoint that was Passing turns Critical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmation {
     /// How many other replicas probe it too, 0..=3; the majority of those that answer decides. Fewer where there are fewer.
     pub replicas: u8,
+}
+
+/// What callers that weigh endpoints send to those in Warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warned {
+    /// Of what one that is Passing gets, 0..=100; 0: nothing as long as one is Passing.
+    pub percent: u8,
 }
 
 // === impl RemovalGuard ===
@@ -126,6 +146,14 @@ impl Default for Damping {
 impl Default for Confirmation {
     fn default() -> Self {
         Self { replicas: 3 }
+    }
+}
+
+// === impl Warned ===
+
+impl Default for Warned {
+    fn default() -> Self {
+        Self { percent: 100 }
     }
 }
 

@@ -118,6 +118,7 @@ pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
         families: Families { v4: true, v6: false },
         topology_auto: false,
         labels: Box::default(),
+        manner: None,
     };
     Input::Service(key(service), Some(Arc::new(facts)))
 }
@@ -138,5 +139,6 @@ pub fn facts_of(kind: ServiceKind) -> ServiceFacts {
         families: Families { v4: true, v6: true },
         topology_auto: false,
         labels: Box::default(),
+        manner: None,
     }
 }

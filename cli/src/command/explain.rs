@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::get::{joined, list, text};
+use super::get::{joined, list, seconds, text};
 use crate::args::{Output, Reach};
 use crate::ask::path;
 use crate::failure::Failure;
@@ -30,7 +30,7 @@ fn story(answer: &Value, paint: Paint) -> String {
     line(&mut told, 0, &paint.heading(&format!("Service {name} ({})", text(&answer["serviceKind"]))));
     line(&mut told, 1, &format!("{} of {} endpoints can be called", counts["callable"], counts["endpoints"]));
     if let Some(evict) = answer["timeToEvict"].as_str() {
-        line(&mut told, 1, &format!("a dead one is out of every answer after at most {evict}"));
+        line(&mut told, 1, &format!("a dead one is out of every answer after at most {}", seconds(evict)));
     }
     if answer["stale"] == true {
         let since = answer["staleSince"].as_str().map(|since| format!(", since {since}")).unwrap_or_default();
@@ -88,13 +88,22 @@ fn tell_endpoint(told: &mut String, endpoint: &Value, paint: Paint) {
         1,
         &harmless(&format!("at {}{place}, from {}", joined(&endpoint["addresses"]), text(&endpoint["origin"]))),
     );
+    if let Some(cluster) = endpoint["imported"]["cluster"].as_str() {
+        line(told, 1, &harmless(&imported(cluster, &endpoint["imported"])));
+    }
     for check in list(&endpoint["checks"]) {
         let since = check["since"].as_str().map(|since| format!(" since {since}")).unwrap_or_default();
         let (name, health) = (harmless(text(&check["name"])), text(&check["health"]));
-        line(told, 1, &format!("check {name}: {}{since}: {}", paint.health(health), harmless(text(&check["reason"]))));
+        // Its name stands before it.
+        let prefix = format!("check {name}: ");
+        let unnamed = |reason: &Value| {
+            let reason = harmless(text(reason));
+            reason.strip_prefix(&prefix).map_or_else(|| reason.clone(), str::to_owned)
+        };
+        line(told, 1, &format!("{prefix}{}{since}: {}", paint.health(health), unnamed(&check["reason"])));
         for seen in list(&check["seen"]) {
             let (from, health) = (harmless(text(&seen["from"])), text(&seen["health"]));
-            line(told, 2, &format!("{from}: {}: {}", paint.health(health), harmless(text(&seen["reason"]))));
+            line(told, 2, &format!("{from}: {}: {}", paint.health(health), unnamed(&seen["reason"])));
         }
     }
     if let Some(judge) = endpoint["judge"].as_str().filter(|judge| !judge.is_empty()) {
@@ -105,6 +114,16 @@ fn tell_endpoint(told: &mut String, endpoint: &Value, paint: Paint) {
         line(told, 1, &format!("its falls added up to a penalty of {value} at {at}, which decays"));
     }
     transitions(told, endpoint);
+}
+
+/// Which cluster it is of, by which link, and how old the word on it is.
+fn imported(cluster: &str, said: &Value) -> String {
+    let Some(link) = said["link"].as_str() else { return format!("of cluster {cluster}") };
+    let state = text(&said["state"]);
+    match said["ageSeconds"].as_i64() {
+        Some(age) => format!("of cluster {cluster}, by {link} ({state}), which was heard {age} s ago"),
+        None => format!("of cluster {cluster}, by {link} ({state}), which was not heard since this replica started"),
+    }
 }
 
 fn transitions(told: &mut String, of: &Value) {
@@ -136,7 +155,7 @@ mod tests {
             "endpoints": [{
                 "name": "vm-1", "health": "Critical", "callable": false, "since": "2026-11-28T20:00:00Z",
                 "reason": "check web: refused", "addresses": ["192.0.2.1"], "zone": "a", "origin": "ServiceRegistration/vms",
-                "checks": [{ "name": "web", "health": "Critical", "since": "2026-11-28T20:00:00Z", "reason": "refused", "seen": [
+                "checks": [{ "name": "web", "health": "Critical", "since": "2026-11-28T20:00:00Z", "reason": "check web: refused", "seen": [
                     { "from": "a probe of 192.0.2.1:80", "health": "Critical", "since": null, "reason": "refused" },
                 ] }],
                 "judge": "replica-1", "penalty": { "value": 2000, "at": "2026-11-28T20:00:00Z" },
@@ -151,7 +170,7 @@ mod tests {
             "1 of 2 endpoints can be called",
             "after at most 3s",
             "Critical since 2026-11-28T20:00:00Z: callers do not get it",
-            "check web: Critical since",
+            "check web: Critical since 2026-11-28T20:00:00Z: refused",
             "a probe of 192.0.2.1:80: Critical: refused",
             "judged by replica-1",
             "a penalty of 2000 at",

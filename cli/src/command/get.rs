@@ -74,7 +74,7 @@ fn services_table(answer: &Value, all: bool, wide: bool) -> Table {
             text(&service["serviceKind"]).into(),
             callable.into(),
             counts["critical"].to_string().into(),
-            text(&service["timeToEvict"]).into(),
+            seconds(text(&service["timeToEvict"])).into(),
         ];
         if all {
             row.insert(0, text(&service["namespace"]).into());
@@ -130,6 +130,14 @@ pub(super) fn joined(value: &Value) -> String {
     list(value).iter().map(text).collect::<Vec<_>>().join(",")
 }
 
+/// `3500ms` is written as people say it: `3.5s`. Whatever else it is stays as it is.
+pub(super) fn seconds(duration: &str) -> String {
+    match duration.strip_suffix("ms").and_then(|digits| digits.parse::<u64>().ok()) {
+        Some(ms) if ms >= 1000 => format!("{}s", ms as f64 / 1000.0),
+        _ => duration.to_owned(),
+    }
+}
+
 pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -168,6 +176,12 @@ mod tests {
             "a,b",
         ];
         assert_eq!(words, expected);
+    }
+
+    #[test]
+    fn times_are_told_in_seconds() {
+        let told = ["3500ms", "5400ms", "2000ms", "500ms", "1m", "", "ms"].map(seconds);
+        assert_eq!(told, ["3.5s", "5.4s", "2s", "500ms", "1m", "", "ms"]);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 //!
 //! - [`get`]: services, or endpoints of one; [`watch`]: the same and each change
 //! - [`explain`]: the whole story; [`resolve`]: one endpoint to call
+//! - [`streams`]: who reads the stream; [`bootstrap`]: a file for clients of it
 //! - [`beat`]: a beat; [`maintenance`]: out of the answers, and back in
 
 mod beat;
+mod bootstrap;
 mod explain;
 mod get;
 mod maintenance;
 mod resolve;
+mod streams;
 mod watch;
 
 use clap::CommandFactory;
@@ -39,6 +42,20 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             resolve::run(&reach, &service, &wanted, output).await
         }
         Command::Watch { service, filter, output } => watch::run(&reach, &service, &filter, output).await,
+        Command::Streams { output } => streams::run(&reach, output).await,
+        Command::Bootstrap { client, id, region, zone, stream, ca, token, cert, key } => {
+            let said = [
+                ("id", id),
+                ("region", region),
+                ("zone", zone),
+                ("server", stream),
+                ("ca", ca),
+                ("token", token),
+                ("cert", cert),
+                ("key", key),
+            ];
+            bootstrap::run(&reach, client, &said).await
+        }
         Command::Beat { registration, endpoint, output } => beat::run(&reach, &registration, &endpoint, output).await,
         Command::Maintenance { switch, registration, endpoint, reason } => {
             maintenance::run(&reach, switch, &registration, endpoint.as_deref(), &reason).await

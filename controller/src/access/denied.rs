@@ -50,6 +50,7 @@ impl Denied {
     pub(super) fn role(resource: &str, verb: &str) -> &'static str {
         match (resource, verb) {
             ("exports", _) => "rollcall-peer",
+            ("streams", "get") => "rollcall-reader",
             (_, "get" | "list" | "watch") => "rollcall-view",
             ("serviceregistrations/agent" | "serviceregistrations/beat", _) => "rollcall-agent",
             _ => "rollcall-edit",

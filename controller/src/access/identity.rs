@@ -65,6 +65,15 @@ impl Identity {
         Self(Arc::new(Who { user, uid, groups, extra, print }))
     }
 
+    /// The same user without what the authenticator adds, such as the pod that a token is bound to: so the pods of a
+    /// ServiceAccount are one.
+    pub(super) fn without_extra(&self, keys: &Keys) -> Self {
+        match self.0.extra.is_empty() {
+            true => self.clone(),
+            false => Self::new(self.0.user.clone(), self.0.uid.clone(), self.0.groups.clone(), BTreeMap::new(), keys),
+        }
+    }
+
     /// The user's name, such as `system:serviceaccount:shop:agent`.
     pub fn user(&self) -> &str {
         &self.0.user

@@ -113,6 +113,12 @@ impl Access {
         self.authenticate(credential, peer).await
     }
 
+    /// The same user, the same for all pods of a ServiceAccount. RBAC makes no difference; where an authorizer does, ask by the
+    /// identity itself.
+    pub fn without_extra(&self, who: &Identity) -> Identity {
+        who.without_extra(&self.0.keys)
+    }
+
     /// Whether they may do that.
     ///
     /// # Errors

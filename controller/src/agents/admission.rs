@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
+use rollcall_health::beat::OnMachine;
 use rollcall_xds::tls::Shown;
 
 /// Says who an agent is.
@@ -31,38 +32,17 @@ pub trait Caller: Send + Sync + 'static {
 
 /// Hears that instances live.
 pub trait Ears: Send + Sync + 'static {
-    /// It lives, and this is what it says of itself.
+    /// It lives, and this is what each check on its machine says.
     ///
     /// # Errors
     /// Why that cannot be taken in, in a sentence.
-    fn beat(&self, origin: &Origin, endpoint: &str, said: &Said) -> Result<Interval, String>;
+    fn beat(&self, origin: &Origin, endpoint: &str, checks: &Arc<[OnMachine]>) -> Result<Interval, String>;
 
     /// It stops: callers get it no longer.
     ///
     /// # Errors
     /// As [`Ears::beat`].
     fn stopped(&self, origin: &Origin, endpoint: &str) -> Result<(), String>;
-}
-
-/// What an instance says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    /// The worst that a check on its machine says.
-    pub health: SaidHealth,
-    /// Which check says it, and in what words; empty while all is well.
-    pub note: String,
-}
-
-/// The worst that a check on a machine says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SaidHealth {
-    /// All is well, or nothing is checked.
-    #[default]
-    Passing,
-    /// Something is wrong, and callers may call.
-    Warning,
-    /// Callers may not.
-    Critical,
 }
 
 /// Until the next beat is to be sent.

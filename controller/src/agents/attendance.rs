@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{FutureExt, Stream};
 use rollcall_admin::LogRate;
 use rollcall_xds::proto::rollcall::v1::agent_reply::Reply;
 use rollcall_xds::proto::rollcall::v1::agent_report::Report;
@@ -103,11 +103,13 @@ impl Attendance {
     where
         R: Stream<Item = Result<AgentReport, Status>> + Send + Unpin + 'static,
     {
-        futures::stream::unfold(Some((self, requests)), |both| async move {
-            let (mut this, mut requests) = both?;
-            match this.next(&mut requests).await? {
+        // In a box: a block that awaits has room twice for what it is given.
+        futures::stream::unfold(Some(Box::new((self, requests))), |both| async move {
+            let mut both = both?;
+            let (this, requests) = &mut *both;
+            match this.next(requests).await? {
                 Ok(reply @ Reply::Leaving(_)) => Some((Ok(AgentReply { reply: Some(reply) }), None)),
-                Ok(reply) => Some((Ok(AgentReply { reply: Some(reply) }), Some((this, requests)))),
+                Ok(reply) => Some((Ok(AgentReply { reply: Some(reply) }), Some(both))),
                 Err(status) => Some((Err(status), None)),
             }
         })
@@ -122,7 +124,8 @@ impl Attendance {
                 return Some(Ok(reply));
             }
             tokio::select! {
-                report = requests.next() => match self.heard(report?).await {
+                // What is rare and large in boxes: most of the time a stream waits.
+                report = requests.next() => match self.heard(report?).boxed().await {
                     Ok(()) => {}
                     Err(status) => return Some(Err(status)),
                 },
@@ -132,8 +135,8 @@ impl Attendance {
                     if self.revision == 0 {
                         return Some(Err(Status::deadline_exceeded(format!("no Hello came within {HELLO_TIMEOUT:?}"))));
                     }
-                    self.look_at_deferred().await;
-                    self.look_at_rights().await;
+                    self.look_at_deferred().boxed().await;
+                    self.look_at_rights().boxed().await;
                     self.look_later();
                 }
             }

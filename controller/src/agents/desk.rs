@@ -6,19 +6,21 @@
 //! that version, and stays.
 
 mod choosing;
+mod places;
 mod seating;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use rollcall_catalog::model::Name;
 use rollcall_crds::EndpointSpec;
 
+use self::places::Places;
 pub use self::seating::{News, Seat, State};
 use super::instance::{Instance, InstanceKey};
-use super::set::SetKey;
+use super::set::{Set, SetKey};
 use super::shard::Shard;
 use crate::kubernetes::ObjectKey;
 
@@ -28,7 +30,9 @@ pub struct Desk {
     shards: HashMap<ObjectKey, Shard>,
     by_set: HashMap<SetKey, BTreeSet<ObjectKey>>,
     /// Where each endpoint stands: in one object, but for the moments in which it moves.
-    places: HashMap<InstanceKey, BTreeSet<ObjectKey>>,
+    places: HashMap<InstanceKey, Places>,
+    /// What instances share, while one of them is wanted.
+    sets: HashMap<SetKey, Weak<Set>>,
     wanted: HashMap<InstanceKey, Wanted>,
     leaving: HashMap<InstanceKey, Seat>,
     pending: HashMap<SetKey, Pending>,
@@ -104,6 +108,7 @@ impl Desk {
             shards: HashMap::new(),
             by_set: HashMap::new(),
             places: HashMap::new(),
+            sets: HashMap::new(),
             wanted: HashMap::new(),
             leaving: HashMap::new(),
             pending: HashMap::new(),
@@ -116,6 +121,7 @@ impl Desk {
 
     /// An agent wants this to stand.
     pub fn want(&mut self, seat: Seat, instance: Arc<Instance>) {
+        let instance = self.sharing(instance);
         let (key, set) = (instance.key.clone(), instance.set.key());
         self.leaving.remove(&key);
         self.wanted.insert(key.clone(), Wanted { instance, seat, told: State::Unsaid, alone: false, made_of_it: None });
@@ -123,10 +129,25 @@ impl Desk {
         self.touch_where_it_stands(&key);
     }
 
+    /// With the set of another instance that says the same: ten thousand machines may.
+    fn sharing(&mut self, mut instance: Arc<Instance>) -> Arc<Instance> {
+        let key = instance.set.key();
+        if let Some(set) = self.sets.get(&key).and_then(Weak::upgrade).filter(|set| **set == *instance.set) {
+            Arc::make_mut(&mut instance).set = set;
+            return instance;
+        }
+        // Each is some wanted instance's, but for those that are no more.
+        if self.sets.len() > 2 * self.wanted.len() + 64 {
+            self.sets.retain(|_, set| set.strong_count() > 0);
+        }
+        self.sets.insert(key, Arc::downgrade(&instance.set));
+        instance
+    }
+
     /// An agent takes this out.
     pub fn leave(&mut self, seat: Seat, key: &InstanceKey) {
         self.wanted.remove(key);
-        if self.places.get(key).is_none_or(BTreeSet::is_empty) && !self.is_being_written(key) {
+        if self.places.get(key).is_none_or(Places::is_empty) && !self.is_being_written(key) {
             return self.news.push(News { seat, state: State::Left });
         }
         self.leaving.insert(key.clone(), seat);

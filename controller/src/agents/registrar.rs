@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use rollcall_admin::LogRate;
 use rollcall_crds::ServiceRegistration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -68,6 +69,8 @@ const BATCH: usize = 1024;
 const WRITES_AT_ONCE: usize = 16;
 /// How long one write may take.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Lines about writes that were not made: a quota or a webhook meets all objects of a namespace.
+static UNWRITTEN: LogRate = LogRate::new(5, Duration::from_secs(10));
 
 // === impl Watched ===
 
@@ -181,7 +184,10 @@ impl Registrar {
             Outcome::Written(_) => debug!(%namespace, %name, endpoints = write.keys.len(), "registered for agents"),
             Outcome::Conflict => {}
             Outcome::Refused(words) | Outcome::Unreachable(words) => {
-                warn!(%namespace, %name, endpoints = write.keys.len(), words, "a registration of agents was not written");
+                if let Some(unsaid) = UNWRITTEN.permit() {
+                    let endpoints = write.keys.len();
+                    warn!(%namespace, %name, endpoints, words, unsaid, "a registration of agents was not written");
+                }
             }
         }
         self.metrics.wrote(&outcome);

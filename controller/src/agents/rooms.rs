@@ -6,10 +6,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
-use rollcall_health::beat;
+use rollcall_health::beat::{self, OnMachine};
 use rollcall_xds::tls::Shown;
 
-use super::admission::{Admission, Caller, Denial, Ears, Interval, Said, SaidHealth};
+use super::admission::{Admission, Caller, Denial, Ears, Interval};
 use crate::access::{Access, Denied, Identity, Right};
 use crate::beats::{Hearing, Refused};
 
@@ -77,13 +77,8 @@ impl From<Denied> for Denial {
 }
 
 impl Ears for Hearing {
-    fn beat(&self, origin: &Origin, endpoint: &str, said: &Said) -> Result<Interval, String> {
-        let status = match said.health {
-            SaidHealth::Passing => return interval(Self::beat(self, origin, endpoint)),
-            SaidHealth::Warning => beat::Status::Warn,
-            SaidHealth::Critical => beat::Status::Fail,
-        };
-        interval(self.report(origin, endpoint, &beat::Said::new(status, &said.note)))
+    fn beat(&self, origin: &Origin, endpoint: &str, checks: &Arc<[OnMachine]>) -> Result<Interval, String> {
+        interval(self.report(origin, endpoint, &beat::Said::PASS.with_machine(Arc::clone(checks))))
     }
 
     fn stopped(&self, origin: &Origin, endpoint: &str) -> Result<(), String> {

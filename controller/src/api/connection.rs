@@ -1,10 +1,12 @@
 //! One connection: HTTP/1.1 or HTTP/2, with its deadlines.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -50,8 +52,8 @@ pub(super) async fn serve(
     let asked = Arc::clone(&begun);
     let service = service_fn(move |request: http::Request<Incoming>| {
         asked.store(true, Relaxed);
-        let answering = Arc::clone(&api).respond(request, peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(answering.await) }
+        // A block around it that awaits would have room for it twice.
+        Arc::clone(&api).respond(request, peer.clone()).map(Ok::<_, Infallible>)
     });
     let io = TokioIo::new(Stall::new(io, STALL));
     let result = match protocol {

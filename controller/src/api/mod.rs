@@ -86,7 +86,7 @@ pub fn start(
     let tls = tls.transpose()?;
     let metrics = Arc::new(metrics::Metrics::new(&routes));
     metrics.register(registry);
-    let places = Semaphore::new(respond::REQUESTS_MAX);
+    let places = Arc::new(Semaphore::new(respond::REQUESTS_MAX));
     let api = Arc::new(Api { routes, access, metrics, places });
     let connections_max = Descriptors::current().share(Share::Api, settings.connections_max);
     let gate = readiness.gate("api");

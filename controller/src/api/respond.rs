@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -26,7 +27,7 @@ pub(super) struct Api {
     pub(super) routes: Routes,
     pub(super) access: Access,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) places: Semaphore,
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// Who is at the other end of a connection.
@@ -45,21 +46,29 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 // === impl Api ===
 
 impl Api {
-    /// Answers. What the way to the handler needs is let go before the handler waits: thousands do.
-    pub(super) async fn respond(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Full<Bytes>> {
+    /// Answers. What the way to the handler needs is let go before the handler waits: thousands do, so that the future of one
+    /// that waits has no room for a request either.
+    pub(super) fn respond(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Full<Bytes>>> + Send + 'static {
         let path: Box<str> = request.uri().path().into();
         let found = self.routes.find(request.method(), &path);
         let at = if let Found::Route(at, _) = &found { Some(*at) } else { None };
-        let Ok(_place) = self.places.try_acquire() else {
-            let problem = Problem::unavailable(format!("{REQUESTS_MAX} requests are under way; ask another replica"));
-            return self.end(at, Err(problem), &path);
-        };
-        let reply = Box::pin(self.prepare(found, request, peer)).await;
-        let outcome = match reply {
-            Ok(reply) => reply.await,
-            Err(problem) => Err(problem),
-        };
-        self.end(at, outcome, &path)
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let prepared = place.map(|place| (place, Arc::clone(&self).prepare(found, request, peer).boxed()));
+        async move {
+            let Ok((_place, prepared)) = prepared else {
+                let words = format!("{REQUESTS_MAX} requests are under way; ask another replica");
+                return self.end(at, Err(Problem::unavailable(words)), &path);
+            };
+            let outcome = match prepared.await {
+                Ok(reply) => reply.await,
+                Err(problem) => Err(problem),
+            };
+            self.end(at, outcome, &path)
+        }
     }
 
     fn end(&self, at: Option<usize>, outcome: Result<Answer, Problem>, path: &str) -> Response<Full<Bytes>> {
@@ -67,7 +76,7 @@ impl Api {
         outcome.unwrap_or_else(|problem| problem.into_answer(path)).into_response()
     }
 
-    async fn prepare(&self, found: Found, request: Request<Incoming>, peer: Peer) -> Result<Reply, Problem> {
+    async fn prepare(self: Arc<Self>, found: Found, request: Request<Incoming>, peer: Peer) -> Result<Reply, Problem> {
         let (parts, body) = request.into_parts();
         let (method, path) = (&parts.method, parts.uri.path());
         let (route, names) = match found {

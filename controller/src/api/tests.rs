@@ -24,7 +24,7 @@ async fn port(routes: Routes, connections_max: usize) -> Port {
     fake.grant(READER, "get", "catalogentries", "shop");
     let metrics = Arc::new(metrics::Metrics::new(&routes));
     let access = Access::new(fake.client(), Duration::from_secs(3600));
-    let api = Arc::new(Api { routes, access, metrics, places: Semaphore::new(respond::REQUESTS_MAX) });
+    let api = Arc::new(Api { routes, access, metrics, places: Semaphore::new(respond::REQUESTS_MAX).into() });
     let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let (address, stop) = (tcp.local_addr().expect("bound"), CancellationToken::new());
     tokio::spawn(Listener { tcp, tls: None, connections_max }.run(api, stop.clone()));

@@ -8,8 +8,8 @@ use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
 use rollcall_health::beat::beats::Unknown;
 use rollcall_health::beat::hearsay::Overheard;
-use rollcall_health::beat::{Beating, Beats, Change, Due, Heard, Heartbeat, Said, Silence};
-use rollcall_health::ledger::Evidence;
+use rollcall_health::beat::{Beating, Beats, Change, Due, Heard, Heartbeat, Said};
+use rollcall_health::checks::Listening;
 use rollcall_health::owner;
 use tokio::sync::Notify;
 
@@ -39,7 +39,7 @@ struct Shared {
 struct State {
     beats: Beats,
     /// What was not told yet, of each endpoint the latest: bounded by what is registered.
-    untold: BTreeMap<(Arc<Origin>, Name), (Evidence, Option<Silence>)>,
+    untold: BTreeMap<(Arc<Origin>, Name), Change>,
 }
 
 /// Why a beat is refused.
@@ -99,7 +99,8 @@ impl Hearing {
         Self(Arc::new(shared))
     }
 
-    /// A registration as it is now; without a heartbeat its endpoints do not beat.
+    /// A registration as it is now, before the checks know it: what they say of it finds its instances. Without a heartbeat its
+    /// endpoints do not beat.
     pub fn register(&self, origin: &Arc<Origin>, heartbeat: Option<Arc<Heartbeat>>, endpoints: &[Beating]) {
         let now = self.now();
         let mut state = self.state();
@@ -109,19 +110,32 @@ impl Hearing {
         }
         state.beats.register(origin, heartbeat, endpoints, &self.owned(), now);
         state.untold.retain(|(of, _), _| of != origin);
-        for change in state.beats.all_of(origin) {
-            self.untold(&mut state, change);
-        }
         self.0.metrics.instances.set(i64::try_from(state.beats.len()).unwrap_or(i64::MAX));
         if was_empty && !state.beats.is_empty() {
             self.0.occupied.notify_one();
         }
     }
 
+    /// The checks know a registration: what is known of its instances is told once more, since it may have come before.
+    pub fn registered(&self, origin: &Origin) {
+        let mut state = self.state();
+        for change in state.beats.all_of(origin) {
+            self.untold(&mut state, change);
+        }
+    }
+
     /// The replicas are others now.
     pub(super) fn own(&self) {
+        self.state().beats.own(&self.owned());
+    }
+
+    /// What the checks say of whose beats are judged here.
+    pub(super) fn listen(&self, all: &[Listening]) {
         let now = self.now();
-        self.state().beats.own(&self.owned(), now);
+        let mut state = self.state();
+        for Listening { origin, endpoint, ear } in all {
+            state.beats.listen(origin, endpoint, *ear, now);
+        }
     }
 
     /// Who is there, and who owns what.
@@ -198,6 +212,9 @@ impl Hearing {
     pub(super) fn tick(&self) -> bool {
         let now = self.now();
         let mut state = self.state();
+        if self.0.roster.is_deaf() {
+            state.beats.deaf();
+        }
         let stalls = state.beats.stalls();
         let changes = state.beats.tick(now);
         self.0.metrics.stalls.inc_by(state.beats.stalls() - stalls);
@@ -245,19 +262,18 @@ impl Hearing {
         loop {
             let untold = std::mem::take(&mut self.state().untold);
             if !untold.is_empty() {
-                let change = |((origin, endpoint), (evidence, silence))| Change { origin, endpoint, evidence, silence };
-                return untold.into_iter().map(change).collect();
+                return untold.into_values().collect();
             }
             self.0.news.notified().await;
         }
     }
 
     fn owned(&self) -> impl Fn(&Origin, &str) -> bool {
-        |origin, endpoint| self.0.roster.is_mine(&owner::work(origin, endpoint))
+        |origin, endpoint| self.0.roster.keeps(&owner::work(origin, endpoint))
     }
 
-    fn untold(&self, state: &mut State, Change { origin, endpoint, evidence, silence }: Change) {
-        state.untold.insert((origin, endpoint), (evidence, silence));
+    fn untold(&self, state: &mut State, change: Change) {
+        state.untold.insert((Arc::clone(&change.origin), Name::clone(&change.endpoint)), change);
         self.0.news.notify_one();
     }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use rollcall_health::beat::{self, awake};
+use rollcall_health::beat::awake;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::hearing::Hearing;
+use crate::checks::ears::Ears;
 use crate::checks::runner::Order;
 
 /// Keeps the time, for ever; without anybody to listen to it sleeps.
@@ -24,7 +25,14 @@ pub async fn keep_time(hearing: Hearing) {
     }
 }
 
-/// Lets each instance have the owner that it has among the replicas.
+/// Judges those whose endpoints this replica is at, as the checks say.
+pub async fn heed(hearing: Hearing, ears: Ears) {
+    loop {
+        hearing.listen(&ears.next().await);
+    }
+}
+
+/// Lets each instance have the owner that it has among the replicas: what is heard of another's is told.
 pub async fn follow(hearing: Hearing) {
     let mut roster = hearing.roster();
     loop {
@@ -36,10 +44,8 @@ pub async fn follow(hearing: Hearing) {
 /// Tells the checks what beats come to. Apart from the time, which must not wait for anybody.
 pub async fn tell(hearing: Hearing, orders: mpsc::Sender<Order>) {
     loop {
-        for beat::Change { origin, endpoint, evidence, silence } in hearing.news().await {
-            let (witness, evidence) = (beat::witness(), Some(evidence));
-            let evidence = Order::Evidence { origin, endpoint, witness, evidence, silence };
-            if orders.send(evidence).await.is_err() {
+        for change in hearing.news().await {
+            if orders.send(Order::Beat(Box::new(change))).await.is_err() {
                 return;
             }
         }

@@ -14,6 +14,7 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::hearing::Hearing;
+use super::machine;
 use crate::replicas::{Exchange, Heard, News};
 
 /// Tells the other replicas in batches what is heard here, for ever. Nothing while there is nothing.
@@ -61,27 +62,42 @@ fn body(told: &[Overheard]) -> Option<Bytes> {
         instance: told.instance,
         number: told.number,
         ago_ms: told.ago_ms,
-        status: match told.said.status() {
-            Status::Pass => Word::Pass,
-            Status::Warn => Word::Warn,
-            Status::Fail => Word::Fail,
-            Status::Stopped => Word::Stopped,
-        }
-        .into(),
+        status: folded(&told.said).into(),
         note: told.said.note().unwrap_or_default().to_owned(),
+        machine: told.said.machine().map(|checks| machine::told(checks)),
     });
     let beats: Vec<_> = beats.collect();
     (!beats.is_empty()).then(|| proto::OverheardBeats { beats }.encode_to_vec().into())
 }
 
+/// How it finds itself, and its checks on the machine; what these say stands beside it, for whoever can read that.
+fn folded(said: &Said) -> Word {
+    let own = match said.status() {
+        Status::Pass => Word::Pass,
+        Status::Warn => Word::Warn,
+        Status::Fail => Word::Fail,
+        Status::Stopped => Word::Stopped,
+    };
+    let checks = said.machine().into_iter().flat_map(|checks| checks.iter());
+    checks.map(|check| machine::word(check.health)).fold(own, |worst, word| if word > worst { word } else { worst })
+}
+
 fn overheard(beat: &proto::OverheardBeat) -> Overheard {
+    let checks = beat.machine.as_ref().map(machine::read);
     let status = match beat.status() {
+        // The worst of its checks, which say that themselves.
+        Word::Warn | Word::Fail if checks.is_some() => Status::Pass,
         Word::Pass => Status::Pass,
         Word::Warn => Status::Warn,
         Word::Fail => Status::Fail,
         Word::Stopped => Status::Stopped,
     };
-    Overheard { instance: beat.instance, number: beat.number, ago_ms: beat.ago_ms, said: Said::new(status, &beat.note) }
+    let said = Said::new(status, &beat.note);
+    let said = match checks {
+        Some(checks) => said.with_machine(checks),
+        None => said,
+    };
+    Overheard { instance: beat.instance, number: beat.number, ago_ms: beat.ago_ms, said }
 }
 
 #[cfg(test)]
@@ -90,7 +106,7 @@ mod tests {
 
     use rollcall_catalog::input::{Origin, OriginKind};
     use rollcall_catalog::model::{Addresses, Health};
-    use rollcall_health::beat::Beating;
+    use rollcall_health::beat::{Beating, OnMachine};
 
     use super::*;
     use crate::beats::metrics::{Metrics, Way};
@@ -101,7 +117,7 @@ mod tests {
     /// A replica by this name, of two.
     fn replica(me: &str) -> (Hearing, Exchange, Metrics) {
         let metrics = Metrics::default();
-        let live = Standing { live: Arc::from([Name::from("a"), Name::from("b")]), heard: Arc::from([]) };
+        let live = Standing::of([Name::from("a"), Name::from("b")], []);
         let roster = Roster::new(me.into(), tokio::sync::watch::channel(live).1);
         let hearing = Hearing::new(roster, Clock::default(), metrics.clone());
         let vm = |n: u8| Beating {
@@ -110,6 +126,7 @@ mod tests {
             vouched: false,
         };
         hearing.register(&vms(), Some(Arc::default()), &(1..=20).map(vm).collect::<Vec<_>>());
+        hearing.registered(&vms());
         (hearing, Exchange::new(me.into()), metrics)
     }
 
@@ -132,6 +149,16 @@ mod tests {
         let news = b.news().await;
         assert!(news.iter().all(|change| change.evidence.health == Health::Warning), "{news:?}");
         assert!(news.iter().all(|change| change.evidence.reason.ends_with("hot")), "{news:?}");
+        // What is checked on their machines, check by check.
+        let disk = OnMachine { name: "disk".into(), health: Health::Critical, saw: "check disk: full".into() };
+        let checks: Arc<[_]> = [disk.clone()].into();
+        let whole = Overheard { instance: 1, number: 1, ago_ms: 0, said: Said::PASS.with_machine(checks) };
+        let wire = proto::OverheardBeats::decode(body(std::slice::from_ref(&whole)).expect("one")).expect("beats");
+        assert_eq!(
+            (wire.beats[0].status(), overheard(&wire.beats[0])),
+            (Word::Fail, whole),
+            "and folded, for those of before"
+        );
         let own = a.news().await.iter().filter(|change| change.evidence.health == Health::Warning).count();
         assert_eq!(news.len() + own, 20, "each instance is decided by one of them");
         assert_eq!(metrics.heard(Way::Peer), news.len() as u64);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rollcall_catalog::input::Origin;
+use rollcall_catalog::input::{Origin, OriginKind};
 use rollcall_catalog::model::{Addresses, Name};
 use rollcall_catalog::service::{Service, Why};
 use rollcall_health::checks::{Admission, Candidate};
@@ -66,7 +66,12 @@ impl Admissions {
 
 impl Seen {
     fn of(origin: &Arc<Origin>, service: Arc<Service>) -> Self {
-        let members = service.endpoints.iter().filter(|member| member.origin == *origin);
+        let members = service.endpoints.iter().filter(|member| match origin.kind {
+            OriginKind::Service => member.is_pod_there,
+            OriginKind::EndpointSlice | OriginKind::ServiceRegistration | OriginKind::Import => {
+                member.origin == *origin
+            }
+        });
         let admitted = members.map(|member| (Name::clone(&member.endpoint.name), Some(member.endpoint.addresses)));
         let excluded = service.excluded.iter().filter(|excluded| excluded.origin == *origin);
         let judged = excluded.map(|excluded| {

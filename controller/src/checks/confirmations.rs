@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use rollcall_catalog::Snapshot;
 use rollcall_catalog::service::Service;
 use rollcall_catalog::snapshot::{Changes, Revision};
+use rollcall_catalog::{ServiceKey, Snapshot};
 use rollcall_health::Checks;
 
+use super::pods;
 use crate::writer::Snapshots;
 
 /// Hands the checks what policies say, as services change.
@@ -35,9 +36,18 @@ impl Confirmations {
             Changes::Resync => Snapshot::services(&snapshot).for_each(|of| say(of, checks)),
         }
     }
+
+    /// Tells them about one service, of which something is checked from now on.
+    pub fn tell_of(&self, key: &ServiceKey, checks: &mut Checks) {
+        let service = self.snapshots.borrow().as_ref().and_then(|snapshot| snapshot.get(key).cloned());
+        service.iter().for_each(|service| say(service, checks));
+    }
 }
 
 fn say(service: &Arc<Service>, checks: &mut Checks) {
     let others = service.policy.confirmation.replicas;
     service.registrations.iter().for_each(|registered| checks.ask_others(&registered.origin, others));
+    if service.policy.pod_checks.is_some() {
+        checks.ask_others(&Arc::new(pods::origin(&service.key)), others);
+    }
 }

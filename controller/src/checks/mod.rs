@@ -9,7 +9,9 @@
 //! - [`runner`]: the task; [`admission`]: nothing is dialled that the catalog keeps out; [`confirmations`]: how many others
 //!   are asked
 //! - [`surroundings`]: what probes need of the controller: [`secrets`] that checks name, the health that [`aliases`] follow
+//! - [`pods`]: which pods a policy has checked
 //! - [`peers`]: what is told to peers, and heard from them; [`wire`]: how that is written
+//! - [`ears`]: who judges beats, told to whoever hears them
 //! - [`metrics`]: what is counted
 //!
 //! Each endpoint has one owner among the live replicas, which runs all its checks. Its verdicts go to every replica by their
@@ -19,8 +21,10 @@
 pub mod admission;
 mod aliases;
 pub mod confirmations;
+pub mod ears;
 pub mod metrics;
 pub mod peers;
+pub mod pods;
 pub mod runner;
 mod secrets;
 mod surroundings;
@@ -39,6 +43,7 @@ use crate::evictions::Evictions;
 use crate::replicas::Replicas;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Snapshots};
+use ears::Ears;
 use runner::{Order, Runner};
 use secrets::Secrets;
 use surroundings::Surroundings;
@@ -48,7 +53,7 @@ pub use metrics::Metrics;
 /// Probes under way at most: each holds a socket.
 pub const PROBES_MAX: usize = 1024;
 
-/// Starts the checks; the orders for them go the way that comes back. How many are probed at a time is bounded by the open
+/// Starts the checks; the orders for them go the way that comes back, and what they decide about beats comes by the other. How many are probed at a time is bounded by the open
 /// files that are left to them.
 ///
 /// What this replica suspects of itself is told beside the gate `checks`, which is always open: what others find out is served
@@ -60,13 +65,14 @@ pub fn start(
     clock: Clock,
     (evictions, replicas, readiness): (Evictions, Replicas, &Readiness),
     registry: &mut Registry,
-) -> mpsc::Sender<Order> {
+) -> (mpsc::Sender<Order>, Ears) {
     let metrics = Metrics::new(readiness.gate("checks"));
     metrics.register(registry);
     let probes_max = Descriptors::current().share(Share::Probes, PROBES_MAX);
     let surroundings = Surroundings { secrets: Secrets::new(client), snapshots: snapshots.clone() };
     let probes = Probes::new(Network).with(Arc::new(surroundings));
     let (runner, orders) = Runner::new(inbox, snapshots, clock, (probes, probes_max), replicas, metrics);
-    tokio::spawn(runner.telling(evictions).run());
-    orders
+    let ears = Ears::default();
+    tokio::spawn(runner.telling(evictions, ears.clone()).run());
+    (orders, ears)
 }

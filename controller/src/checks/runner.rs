@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall_admin::LogRate;
-use rollcall_catalog::Input;
-use rollcall_catalog::input::{Contribution, Origin};
+use rollcall_catalog::input::{Contribution, Origin, OriginKind};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
-use rollcall_health::beat::Silence;
+use rollcall_catalog::{Input, ServiceKey};
+use rollcall_health::beat::{self, Silence};
 use rollcall_health::checks::{Account, Change, Course, Start, Step, TargetId};
-use rollcall_health::ledger::{Evidence, Witness};
 use rollcall_health::probe::Prober;
 use rollcall_health::{Checks, Lateness, Outcome, Plan};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +23,7 @@ use tracing::{Instrument, info, warn};
 
 use super::admission::Admissions;
 use super::confirmations::Confirmations;
+use super::ears::Ears;
 use super::metrics::Metrics;
 use super::peers::Peers;
 use crate::evictions::{Decided, Evictions};
@@ -39,20 +39,11 @@ pub enum Order {
     Register(Box<(Contribution, Plan)>),
     /// A registration is gone.
     Gone(Arc<Origin>),
-    /// What another than our own probes says of an endpoint: its heartbeats, an agent on its machine. Of one that was not
+    /// What to check of the pods of a service now; and the names of others of which an earlier process knew something.
+    Pods(Box<Plan>, Vec<Name>),
+    /// What an endpoint says of itself, by its heartbeat and by what its agent checks on its machine. Of one that was not
     /// registered before nothing is kept.
-    Evidence {
-        /// The registration.
-        origin: Arc<Origin>,
-        /// Its endpoint.
-        endpoint: Name,
-        /// Who says it.
-        witness: Witness,
-        /// What; `None` if it says nothing any more.
-        evidence: Option<Evidence>,
-        /// If it is that the endpoint fell silent.
-        silence: Option<Silence>,
-    },
+    Beat(Box<beat::Change>),
     /// Somebody wants to know who says what of the endpoints of a registration.
     Look {
         /// The registration.
@@ -80,6 +71,7 @@ pub struct Runner<P> {
     running: JoinSet<(TargetId, Outcome)>,
     aborts: HashMap<TargetId, AbortHandle>,
     evictions: Evictions,
+    ears: Ears,
 }
 
 /// A few lines at once, then one in ten seconds, however many probes are concerned.
@@ -121,14 +113,15 @@ impl<P: Prober> Runner<P> {
             running: JoinSet::new(),
             aborts: HashMap::new(),
             evictions: Evictions::default(),
+            ears: Ears::default(),
         };
         (runner, sender)
     }
 
-    /// The same, telling who measures evictions of them.
+    /// The same, telling who measures evictions of them, and who hears beats which of them are judged here.
     #[must_use]
-    pub fn telling(self, evictions: Evictions) -> Self {
-        Self { evictions, ..self }
+    pub fn telling(self, evictions: Evictions, ears: Ears) -> Self {
+        Self { evictions, ears, ..self }
     }
 
     /// Checks until every sender of orders is gone.
@@ -136,6 +129,7 @@ impl<P: Prober> Runner<P> {
         loop {
             self.start().await;
             self.peers.tell(&mut self.checks);
+            self.ears.tell(std::iter::from_fn(|| self.checks.take_listening()));
             let suspects_itself = self.checks.suspects_itself(self.now());
             self.replicas.suspects_itself(suspects_itself);
             if let Some(lateness) = self.lateness.news(self.now().mono_ms) {
@@ -182,20 +176,40 @@ impl<P: Prober> Runner<P> {
                     .collect();
                 self.inbox.send(Message::Together(inputs)).await;
             }
+            Order::Pods(plan, unknown) => self.pods(*plan, unknown).await,
             Order::Gone(origin) => {
                 let ended = self.checks.forget(&origin);
                 self.end(ended);
                 self.admissions.forget(&origin);
                 self.inbox.send(Message::Say(Input::Gone(origin))).await;
             }
-            Order::Evidence { origin, endpoint, witness, evidence, silence } => {
-                if let Some(change) = self.checks.evidence(&origin, &endpoint, witness, evidence, self.now()) {
+            Order::Beat(beat) => {
+                let beat::Change { origin, endpoint, evidence, machine, silence } = *beat;
+                if let Some(change) = self.checks.beat(&origin, &endpoint, evidence, machine.as_deref(), self.now()) {
                     self.tell_of(change, silence).await;
                 }
             }
             // Who asked may have gone.
             Order::Look { origin, to } => _ = to.send(self.checks.accounts(&origin)),
             Order::Synced(source) => self.inbox.send(Message::Synced(source)).await,
+        }
+    }
+
+    /// Pods are in the catalog already; only what checks say of them is told. A plan without any ends it.
+    async fn pods(&mut self, plan: Plan, unknown: Vec<Name>) {
+        let (origin, service, is_empty) = (Arc::clone(&plan.origin), plan.service.clone(), plan.endpoints.is_empty());
+        let replaced = self.checks.plan(plan, self.now());
+        self.end(replaced.ended);
+        let unknown = unknown.into_iter().map(|pod| (pod, None));
+        let inputs = unknown.chain(replaced.verdicts);
+        let inputs: Vec<_> = inputs.map(|(pod, said)| Input::PodVerdict(service.clone(), pod, said)).collect();
+        self.inbox.send(Message::Together(inputs)).await;
+        if is_empty {
+            let ended = self.checks.forget(&origin);
+            self.end(ended);
+            self.admissions.forget(&origin);
+        } else {
+            self.confirmations.tell_of(&service, &mut self.checks);
         }
     }
 
@@ -259,7 +273,16 @@ impl<P: Prober> Runner<P> {
         if own && verdict.as_ref().is_some_and(|verdict| verdict.health == Health::Critical) && before.is_callable() {
             self.measure(&origin, &endpoint, silence);
         }
-        self.inbox.send(Message::Say(Input::Verdict(origin, endpoint, verdict))).await;
+        let input = match origin.kind {
+            OriginKind::Service => {
+                let service = ServiceKey { namespace: Name::clone(&origin.namespace), name: Name::clone(&origin.name) };
+                Input::PodVerdict(service, endpoint, verdict)
+            }
+            OriginKind::EndpointSlice | OriginKind::ServiceRegistration | OriginKind::Import => {
+                Input::Verdict(origin, endpoint, verdict)
+            }
+        };
+        self.inbox.send(Message::Say(input)).await;
     }
 
     fn measure(&self, origin: &Arc<Origin>, endpoint: &Name, silence: Option<Silence>) {

@@ -13,15 +13,33 @@ use rollcall_health::confirmation::Vote;
 use rollcall_health::ledger::{Evidence, Subject, Vantage, Witness};
 use rollcall_xds::proto::rollcall::v1;
 
+/// Before the name of a service whose pods are meant; a registration's name has no slash.
+const PODS: &str = "pods/";
+
 /// The name of what is said of a registration.
 pub fn verdicts_name(origin: &Origin) -> String {
-    format!("{}/{}", origin.namespace, origin.name)
+    format!("{}/{}", origin.namespace, named(origin))
+}
+
+/// A registration by its name; the pods of a service by that of the service.
+fn named(origin: &Origin) -> String {
+    match origin.kind {
+        OriginKind::Service => format!("{PODS}{}", origin.name),
+        OriginKind::EndpointSlice | OriginKind::ServiceRegistration | OriginKind::Import => origin.name.to_string(),
+    }
+}
+
+fn origin_named(namespace: &str, named: &str) -> Arc<Origin> {
+    Arc::new(match named.strip_prefix(PODS) {
+        Some(service) => Origin::here(OriginKind::Service, namespace, service),
+        None => Origin::here(OriginKind::ServiceRegistration, namespace, named),
+    })
 }
 
 /// The registration that a name is of.
 pub fn origin(name: &str) -> Option<Arc<Origin>> {
-    let (namespace, name) = name.split_once('/')?;
-    Some(Arc::new(Origin::here(OriginKind::ServiceRegistration, namespace, name)))
+    let (namespace, named) = name.split_once('/')?;
+    Some(origin_named(namespace, named))
 }
 
 /// What is said of a registration; `None` when that is nothing.
@@ -50,7 +68,7 @@ pub fn read_verdicts(body: Bytes) -> BTreeMap<Name, Subject> {
 pub fn doubt(ask: &Ask) -> Bytes {
     let message = v1::Doubt {
         namespace: ask.origin.namespace.to_string(),
-        registration: ask.origin.name.to_string(),
+        registration: named(&ask.origin),
         endpoint: ask.endpoint.to_string(),
         check: ask.check.to_string(),
         address: octets(ask.address.ip()),
@@ -63,9 +81,8 @@ pub fn doubt(ask: &Ask) -> Bytes {
 /// The question of a peer.
 pub fn read_doubt(body: Bytes) -> Option<Ask> {
     let message = v1::Doubt::decode(body).ok()?;
-    let origin = Origin::here(OriginKind::ServiceRegistration, message.namespace, message.registration);
     Some(Ask {
-        origin: Arc::new(origin),
+        origin: origin_named(&message.namespace, &message.registration),
         endpoint: message.endpoint.into(),
         check: message.check.into(),
         address: SocketAddr::new(ip(&message.address)?, u16::try_from(message.port).ok()?),
@@ -95,7 +112,7 @@ pub fn read_testimony(body: Bytes) -> Option<Vote> {
 fn evidence((witness, said): (&Witness, &Evidence)) -> v1::Evidence {
     let (address, port, peer) = match &witness.vantage {
         Vantage::Address(address) => (octets(address.ip()), address.port().into(), String::new()),
-        Vantage::Instance => (Bytes::new(), 0, String::new()),
+        Vantage::Instance | Vantage::Machine => (Bytes::new(), 0, String::new()),
         Vantage::Peer(peer) => (Bytes::new(), 0, peer.to_string()),
     };
     let health = match said.health {
@@ -105,7 +122,8 @@ fn evidence((witness, said): (&Witness, &Evidence)) -> v1::Evidence {
         Health::Unknown | Health::Maintenance => v1::evidence::Health::Unknown,
     };
     let (since_ms, reason) = (said.since_ms, said.reason.to_string());
-    v1::Evidence { name: witness.name.to_string(), address, port, peer, health: health.into(), since_ms, reason }
+    let (name, on_machine) = (witness.name.to_string(), witness.vantage == Vantage::Machine);
+    v1::Evidence { name, address, port, peer, health: health.into(), since_ms, reason, on_machine }
 }
 
 fn read_evidence(said: v1::Evidence) -> Option<(Witness, Evidence)> {
@@ -118,6 +136,7 @@ fn read_evidence(said: v1::Evidence) -> Option<(Witness, Evidence)> {
     let vantage = match (said.address.is_empty(), said.peer.is_empty()) {
         (false, _) => Vantage::Address(SocketAddr::new(ip(&said.address)?, u16::try_from(said.port).ok()?)),
         (true, false) => Vantage::Peer(said.peer.into()),
+        (true, true) if said.on_machine => Vantage::Machine,
         (true, true) => Vantage::Instance,
     };
     let witness = Witness { name: said.name.into(), vantage };
@@ -143,16 +162,20 @@ mod tests {
     #[test]
     fn what_is_said_is_read_as_it_was_said() {
         let origin = Origin::here(OriginKind::ServiceRegistration, "shop", "vms");
-        assert_eq!(*super::origin(&verdicts_name(&origin)).expect("a name"), origin);
+        let pods = Origin::here(OriginKind::Service, "shop", "vms");
+        for origin in [&origin, &pods] {
+            assert_eq!(*super::origin(&verdicts_name(origin)).expect("a name"), *origin);
+        }
         let witness = |vantage| Witness { name: "web".into(), vantage };
         let said = |health| Evidence { health, since_ms: 7, reason: "answered 200".into() };
         let evidence = [
             (witness(Vantage::Address("[2001:db8::1]:80".parse().expect("an address"))), said(Health::Passing)),
             (witness(Vantage::Instance), said(Health::Critical)),
             (witness(Vantage::Peer("b".into())), said(Health::Warning)),
+            (witness(Vantage::Machine), said(Health::Critical)),
         ];
         let addresses = Addresses::from_ips(["198.51.100.1".parse().expect("an address")]).expect("one");
-        let (name, subject) = (Name::from("vm-1"), Subject { addresses, evidence: evidence.into() });
+        let (name, subject) = (Name::from("vm-1"), Subject { addresses, evidence: evidence.into_iter().collect() });
         let body = verdicts(&[(&name, &subject)]).expect("something");
         assert_eq!(read_verdicts(body), [(name, subject)].into());
         assert_eq!((verdicts(&[]), read_verdicts(Bytes::from_static(b"\xff"))), (None, BTreeMap::new()));

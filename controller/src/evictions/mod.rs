@@ -16,8 +16,9 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use rollcall_admin::LogRate;
 use rollcall_catalog::ServiceKey;
-use rollcall_catalog::input::Origin;
+use rollcall_catalog::input::{Origin, OriginKind};
 use rollcall_catalog::model::Name;
+use rollcall_catalog::service::Member;
 use rollcall_catalog::snapshot::{Revision, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
@@ -148,13 +149,17 @@ async fn run(
 /// Whether callers still get it.
 fn whereabouts(snapshot: &Snapshot, decided: &Decided) -> Whereabouts {
     let Some(service) = snapshot.get(&decided.service) else { return Whereabouts::Out };
-    let mut same = service
-        .endpoints
-        .iter()
-        .filter(|member| member.origin == decided.origin && member.endpoint.name == decided.endpoint);
+    let is_of = |member: &Member| match decided.origin.kind {
+        // A pod, which is checked under its Service and comes from an EndpointSlice.
+        OriginKind::Service => member.is_pod_there,
+        OriginKind::EndpointSlice | OriginKind::ServiceRegistration | OriginKind::Import => {
+            member.origin == decided.origin
+        }
+    };
+    let mut same = service.endpoints.iter().filter(|member| is_of(member) && member.endpoint.name == decided.endpoint);
     match same.find(|member| service.gives(member)) {
         None => Whereabouts::Out,
-        Some(member) if member.treatment.is_some_and(|treatment| treatment.held) => Whereabouts::Held,
+        Some(member) if member.treatment.as_ref().is_some_and(|treatment| treatment.held) => Whereabouts::Held,
         Some(_) => Whereabouts::In,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rollcall_catalog::ServiceKey;
+use rollcall_catalog::input::OriginKind;
 
 use super::Decided;
 
@@ -50,7 +51,9 @@ impl Pending {
     /// One was decided.
     pub fn decided(&mut self, decided: Decided) {
         if self.0.len() < WAITING_MAX {
-            self.0.push(Wait { decided, served: false, written: false });
+            // The EndpointSlices of pods are Kubernetes's.
+            let written = decided.origin.kind == OriginKind::Service;
+            self.0.push(Wait { decided, served: false, written });
         }
     }
 
@@ -105,8 +108,6 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    use rollcall_catalog::input::OriginKind;
-
     use super::*;
     use crate::testing::{origin, service_key};
 
@@ -138,6 +139,16 @@ mod tests {
         assert!(pending.written(&service_key("orders"), 10_050).is_empty());
         assert_eq!(pending.written(&service_key("payments"), 10_100), [Duration::from_millis(100); 2]);
         assert_eq!(pending.served(10_200, |_| Whereabouts::Out).len(), 1, "the other one");
+        assert!(pending.is_empty());
+    }
+
+    #[test]
+    fn of_a_pod_nothing_is_to_be_written() {
+        let mut pending = Pending::default();
+        let pod = Decided { origin: origin(OriginKind::Service, "payments"), ..decided("payments-a", 10_000) };
+        pending.decided(pod);
+        assert!(pending.written(&service_key("payments"), 10_050).is_empty(), "that was for others");
+        assert_eq!(pending.served(10_100, |_| Whereabouts::Out).len(), 1);
         assert!(pending.is_empty());
     }
 

@@ -33,6 +33,7 @@ impl Handler<ClusterLink> for Links {
     async fn apply(&mut self, link: ClusterLink) {
         let name = ObjectKey::of(&link.metadata).name;
         self.surroundings.reports.change(&name, |report| {
+            report.uid = link.status.as_ref().and_then(|status| status.cluster_uid.as_deref()).map(Name::from);
             (report.generation, report.stands) = (link.metadata.generation, link.status);
         });
         let spec = Arc::new(link.spec);
@@ -56,7 +57,8 @@ impl Handler<ClusterLink> for Links {
 
     /// What an earlier process imported by a link that is no more goes now.
     async fn synced(&mut self) {
-        let Surroundings { restored, inbox, .. } = &self.surroundings;
+        let Surroundings { restored, inbox, offers, .. } = &self.surroundings;
+        offers.clusters.complete();
         for cluster in restored.clusters() {
             for (key, _) in restored.take(&cluster) {
                 inbox.send(Message::Say(Input::Gone(link::origin(&cluster, &key)))).await;

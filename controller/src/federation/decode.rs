@@ -11,6 +11,7 @@ use rollcall_catalog::model::{
 use rollcall_xds::proto::rollcall::v1;
 
 use super::encode;
+use super::mcs::said::{self, Said};
 use crate::kubernetes::Names;
 
 /// Decodes. What many endpoints say alike is kept once.
@@ -28,6 +29,8 @@ pub struct Exported {
     pub created: i64,
     /// Its ports.
     pub ports: Ports,
+    /// How it is called, beside its ports.
+    pub manner: Said,
 }
 
 /// The place of a bucket among those of its service.
@@ -54,12 +57,13 @@ impl Decoder {
     /// # Errors
     /// When it is none.
     pub fn service(&mut self, name: &str, body: &[u8]) -> Result<(ServiceKey, Exported), String> {
-        let message = v1::ExportedService::decode(body).map_err(|error| format!("service {name}: {error}"))?;
+        let message = v1::ExportedService::decode(body).map_err(|error| format!("service {name:.300}: {error}"))?;
         let key = self.key(name).filter(|key| *key.namespace == *message.namespace && *key.name == *message.name);
         let key =
             key.ok_or_else(|| format!("service {name:.300} is named otherwise in its content, or by what is no name"))?;
         let ports = self.port_list(&message.ports).ok_or_else(|| format!("service {key} has a port that is none"))?;
-        Ok((key, Exported { created: message.created, ports }))
+        let manner = said::read(&message).map_err(|what| format!("service {key} has {what}"))?;
+        Ok((key, Exported { created: message.created, ports, manner }))
     }
 
     /// The endpoints of a resource of this name.
@@ -67,20 +71,20 @@ impl Decoder {
     /// # Errors
     /// When one of them is none.
     pub fn bucket(&mut self, name: &str, body: &[u8]) -> Result<(ServiceKey, Cut, Vec<Told>), String> {
-        let message = v1::ExportedBucket::decode(body).map_err(|error| format!("bucket {name}: {error}"))?;
+        let message = v1::ExportedBucket::decode(body).map_err(|error| format!("bucket {name:.300}: {error}"))?;
         let parsed = self.bucket_name(name);
         let parsed = parsed.filter(|(key, _)| *key.namespace == *message.namespace && *key.name == *message.service);
         let (key, cut) = parsed.ok_or_else(|| {
             format!("bucket {name:.300} is of another service than its content says, or named by what is no name")
         })?;
         if message.endpoints.len() > BUCKET_MAX || message.port_sets.len() > BUCKET_MAX {
-            return Err(format!("bucket {name} has more than {BUCKET_MAX} endpoints"));
+            return Err(format!("bucket {name:.300} has more than {BUCKET_MAX} endpoints"));
         }
         let sets: Option<Vec<Ports>> = message.port_sets.iter().map(|set| self.port_list(&set.ports)).collect();
-        let sets = sets.ok_or_else(|| format!("bucket {name} has a port that is none"))?;
+        let sets = sets.ok_or_else(|| format!("bucket {name:.300} has a port that is none"))?;
         let endpoints = message.endpoints.iter().map(|endpoint| {
             let told = self.endpoint(endpoint, &sets);
-            told.map_err(|what| format!("bucket {name}: the endpoint {:016x} has {what}", endpoint.id))
+            told.map_err(|what| format!("bucket {name:.300}: the endpoint {:016x} has {what}", endpoint.id))
         });
         Ok((key, cut, endpoints.collect::<Result<_, _>>()?))
     }
@@ -127,7 +131,7 @@ impl Decoder {
             node: None,
             weight: u16::try_from(said.weight).unwrap_or(u16::MAX).max(1),
             conditions: Conditions { ready: said.ready, serving: said.serving, terminating: said.terminating },
-            health_source: HealthSource::Imported { health: health(said), suspect_since_ms: None },
+            health_source: HealthSource::Imported { health: health(said), suspect_since_ms: None, own: false },
             attributes: self.attributes(said),
         };
         Ok((said.id, Arc::new(endpoint)))

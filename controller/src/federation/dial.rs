@@ -6,7 +6,7 @@ use std::time::Duration;
 use rollcall_catalog::model::Name;
 use rollcall_xds::client::{self, Config, Credential, Event};
 use rollcall_xds::resource::ResourceType;
-use rollcall_xds::server::CLUSTER_KEY;
+use rollcall_xds::server::{BY_CERTIFICATE, CLUSTER_KEY};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -21,10 +21,24 @@ pub struct Way {
     pub server_name: Option<String>,
     /// The authorities of its stream, as PEM.
     pub ca: Arc<[u8]>,
-    /// What it knows this cluster by. Never shown.
-    pub token: String,
+    /// What it knows this cluster by.
+    pub proof: Proof,
     /// What is wanted.
     pub wanted: Wanted,
+}
+
+/// What a cluster proves itself with. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A token of a ServiceAccount of the other cluster.
+    Token(String),
+    /// A certificate, whose signer the other cluster knows, as PEM.
+    Certificate {
+        /// Its chain, its own first.
+        chain: Arc<[u8]>,
+        /// Its private key.
+        key: Arc<[u8]>,
+    },
 }
 
 /// A stream that is opened again and again until this is dropped.
@@ -52,14 +66,24 @@ impl std::fmt::Debug for Way {
 // === impl Dial ===
 
 impl Dial {
-    /// Begins. `news` is told of everything that happens.
-    pub fn new(way: &Way, me: &Name, news: Arc<Notify>) -> Self {
-        let shared = Arc::new(Mutex::new(Heard::new(way.wanted.clone())));
-        let servers = way.addresses.iter().map(|address| format!("https://{address}")).collect();
+    /// Begins, at the address of number `first`. `uid`: what the cluster is known by, if it was heard before. `news` is told of
+    /// everything that happens.
+    pub fn new(way: &Way, first: usize, (me, uid): (&Name, Option<Name>), news: Arc<Notify>) -> Self {
+        let shared = Arc::new(Mutex::new(Heard::new(way.wanted.clone(), uid)));
+        let mut servers: Vec<_> = way.addresses.iter().map(|address| format!("https://{address}")).collect();
+        let first = first.checked_rem(servers.len()).unwrap_or(0);
+        servers.rotate_left(first);
+        let (value, own_pem) = match &way.proof {
+            Proof::Token(token) => (token.clone(), None),
+            Proof::Certificate { chain, key } => {
+                (BY_CERTIFICATE.to_owned(), Some([Arc::clone(chain), Arc::clone(key)]))
+            }
+        };
         let config = Config {
             ca: Some(Arc::clone(&way.ca)),
+            own_pem,
             server_name: way.server_name.clone(),
-            credential: Some(Credential { key: CLUSTER_KEY, value: way.token.clone() }),
+            credential: Some(Credential { key: CLUSTER_KEY, value }),
             types: ResourceType::BETWEEN_CLUSTERS.to_vec(),
             backoff_min: BACKOFF.0,
             backoff_max: BACKOFF.1,

@@ -10,6 +10,8 @@ use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::proto::rollcall::v1;
 use rollcall_xds::resource::{Resource, ResourceType};
 
+use super::exports::Tags;
+use super::mcs::said::Said;
 use crate::serve::rollcall::{key_value, octets, port};
 
 /// The name of the resource that says who exports.
@@ -22,31 +24,29 @@ pub enum Unexportable {
     NoService,
     /// It is another name for something else.
     ExternalName,
+    /// It stands for what is exported already.
+    Derived,
 }
 
 /// A service, and since when it is exported, in seconds since the epoch.
 ///
 /// # Errors
 /// When it cannot be exported.
-pub fn service(service: &Service, created: i64) -> Result<Vec<(ResourceType, Resource)>, Unexportable> {
-    let facts = service.facts.as_deref();
-    let headless = match facts.map(|facts| &facts.kind) {
-        Some(ServiceKind::ExternalName(_)) => return Err(Unexportable::ExternalName),
-        Some(ServiceKind::ClusterIp(_)) => false,
-        Some(ServiceKind::Headless) => true,
-        None if service.registrations.is_empty() => return Err(Unexportable::NoService),
-        None => true,
-    };
+pub fn service(service: &Service, created: i64, with: &Tags) -> Result<Vec<(ResourceType, Resource)>, Unexportable> {
+    exportable(service)?;
+    let said = Said::of(service, with);
     let members: Vec<&Member> = service.endpoints.iter().filter(|member| is_own(member)).collect();
     let count = if members.is_empty() { 0 } else { bucket::count(members.len()) };
-    let message = v1::ExportedService {
+    let mut message = v1::ExportedService {
         namespace: service.key.namespace.to_string(),
         name: service.key.name.to_string(),
         created,
-        headless,
+        headless: said.headless,
         ports: service.ports.iter().map(port).collect(),
         buckets: u32::try_from(count).unwrap_or(u32::MAX),
+        ..v1::ExportedService::default()
     };
+    said.write(&mut message);
     let mut resources: Vec<_> = bucket::runs(&members, count.max(1), |member| member.id)
         .enumerate()
         .take(count)
@@ -61,14 +61,28 @@ pub fn service(service: &Service, created: i64) -> Result<Vec<(ResourceType, Res
     Ok(resources)
 }
 
+/// Whether a service can be exported.
+///
+/// # Errors
+/// Why it cannot.
+pub fn exportable(service: &Service) -> Result<(), Unexportable> {
+    match service.facts.as_deref().map(|facts| &facts.kind) {
+        Some(ServiceKind::ExternalName(_)) => Err(Unexportable::ExternalName),
+        None if service.registrations.is_empty() => Err(Unexportable::NoService),
+        // What stands for exports is none.
+        Some(_) if service.clusterset().is_some() => Err(Unexportable::Derived),
+        Some(ServiceKind::ClusterIp(_) | ServiceKind::Headless) | None => Ok(()),
+    }
+}
+
 /// What is said every few seconds.
-pub fn exporter(cluster_id: &str, beat: u64) -> Resource {
-    let message = v1::Exporter { cluster_id: cluster_id.to_owned(), beat };
+pub fn exporter(cluster_id: &str, cluster_uid: &str, beat: u64) -> Resource {
+    let message = v1::Exporter { cluster_id: cluster_id.to_owned(), beat, cluster_uid: cluster_uid.to_owned() };
     Resource::new(ResourceType::Exporter, EXPORTER, &message)
 }
 
 /// Whether it has its origin in this cluster. What was imported is told by its own cluster alone.
-fn is_own(member: &Member) -> bool {
+pub fn is_own(member: &Member) -> bool {
     member.origin.place == Place::Here
 }
 
@@ -108,7 +122,7 @@ fn endpoint(member: &Member, port_sets: &[&Ports]) -> v1::ExportedEndpoint {
 }
 
 /// What the owner of a registered endpoint says about it. The labels of pods change without meaning for callers.
-fn told(member: &Member) -> Option<&Attributes> {
+pub fn told(member: &Member) -> Option<&Attributes> {
     match member.origin.kind {
         OriginKind::ServiceRegistration => Some(&member.endpoint.attributes),
         OriginKind::EndpointSlice | OriginKind::Import | OriginKind::Service => None,
@@ -133,3 +147,6 @@ pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

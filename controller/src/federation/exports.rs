@@ -1,19 +1,18 @@
 //! Which services are exported: by ServiceExports of the same namespace and name.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::ServiceExport;
-use tokio::sync::watch;
 
+use super::table::Table;
 use crate::kubernetes::informer::Handler;
 use crate::kubernetes::{ObjectKey, created};
 
-/// What ServiceExports say. Clones are the same.
-#[derive(Clone, Debug)]
-pub struct Exports(Arc<Shared>);
+/// What ServiceExports say; complete once all have been listed. Clones are the same.
+pub type Exports = Table<ServiceKey, Export>;
 
 /// A ServiceExport, as it stands in the API.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,52 +21,19 @@ pub struct Export {
     pub created: i64,
     /// Its generation.
     pub generation: Option<i64>,
+    /// Labels and annotations that go with it.
+    pub with: Arc<Tags>,
     /// What its status says.
     pub conditions: Vec<Condition>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    said: Mutex<BTreeMap<ServiceKey, Export>>,
-    /// Whether all have been listed once, and how often anything changed.
-    changed: watch::Sender<(bool, u64)>,
-}
-
-// === impl Exports ===
-
-impl Default for Exports {
-    fn default() -> Self {
-        Self(Arc::new(Shared { said: Mutex::default(), changed: watch::Sender::new((false, 0)) }))
-    }
-}
-
-impl Exports {
-    /// All, by the service.
-    pub fn all(&self) -> BTreeMap<ServiceKey, Export> {
-        self.lock().clone()
-    }
-
-    /// Since when a service is exported, in seconds since the epoch.
-    pub fn created(&self, key: &ServiceKey) -> Option<i64> {
-        self.lock().get(key).map(|export| export.created)
-    }
-
-    /// Wakes who waits for changes: `true` once all have been listed.
-    pub fn changes(&self) -> watch::Receiver<(bool, u64)> {
-        self.0.changed.subscribe()
-    }
-
-    fn put(&self, key: ServiceKey, export: Option<Export>) {
-        match export {
-            Some(export) => _ = self.lock().insert(key, export),
-            None => _ = self.lock().remove(&key),
-        }
-        self.0.changed.send_modify(|(_, count)| *count += 1);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ServiceKey, Export>> {
-        self.0.said.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Labels and annotations of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tags {
+    /// `exportedLabels`.
+    pub labels: BTreeMap<Name, Name>,
+    /// `exportedAnnotations`.
+    pub annotations: BTreeMap<Name, Name>,
 }
 
 fn key(object: &ObjectKey) -> ServiceKey {
@@ -77,19 +43,25 @@ fn key(object: &ObjectKey) -> ServiceKey {
 impl Handler<ServiceExport> for Exports {
     async fn apply(&mut self, export: ServiceExport) {
         let key = key(&ObjectKey::of(&export.metadata));
+        let pairs = |pairs: BTreeMap<String, String>| {
+            pairs.into_iter().map(|(key, value)| (Name::from(key), Name::from(value))).collect()
+        };
+        let spec = export.spec;
+        let with = Tags { labels: pairs(spec.exported_labels), annotations: pairs(spec.exported_annotations) };
         let said = Export {
             created: created(&export.metadata),
             generation: export.metadata.generation,
+            with: Arc::new(with),
             conditions: export.status.map(|status| status.conditions).unwrap_or_default(),
         };
-        self.put(key, Some(said));
+        self.put(&key, Some(said));
     }
 
     async fn delete(&mut self, gone: &ObjectKey) {
-        self.put(key(gone), None);
+        self.put(&key(gone), None);
     }
 
     async fn synced(&mut self) {
-        self.0.changed.send_modify(|(synced, count)| (*synced, *count) = (true, *count + 1));
+        self.complete();
     }
 }

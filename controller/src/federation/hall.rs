@@ -1,23 +1,24 @@
 //! What each peer is given: the exported services of the namespaces that it may see, and a beat every three seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use rollcall_catalog::Snapshot;
 use rollcall_catalog::digest::Version;
+use rollcall_catalog::input::Manner;
 use rollcall_catalog::model::{Name, ServiceKey};
+use rollcall_catalog::snapshot::{Changes, Revision, Snapshot};
 use rollcall_xds::cache::{self, Cache};
 use rollcall_xds::resource::{Resource, ResourceType};
-use rollcall_xds::server::Admits;
+use rollcall_xds::server::{Admits, Showing};
 use tokio::sync::watch;
 use tonic::Status;
 
 use super::encode::{self, Unexportable};
-use super::exports::Exports;
+use super::exports::{Exports, Tags};
 use super::rights::{Rights, Scope};
+use super::table::{News, Table};
 use crate::access::Access;
 use crate::writer::Snapshots;
 
@@ -29,9 +30,13 @@ pub struct Hall(Arc<Shared>);
 struct Shared {
     me: Name,
     exports: Exports,
+    told: Told,
     rights: Rights,
     shelves: Mutex<Shelves>,
 }
+
+/// Whether others are told of a service that is exported; complete once it is known of each.
+pub type Told = Table<ServiceKey, Result<(), Unexportable>>;
 
 /// What is exported, and each selection of it that somebody reads.
 #[derive(Debug, Default)]
@@ -39,15 +44,21 @@ struct Shelves {
     exported: BTreeMap<ServiceKey, Exported>,
     shelves: Vec<Shelf>,
     beat: u64,
-    /// The catalog is complete and ServiceExports have been listed: nothing is told before.
-    open: bool,
+    /// What no other cluster has.
+    uid: Name,
+    /// The catalog's revision that it was made from; `None` before the catalog is complete and ServiceExports have been listed:
+    /// nothing is told before.
+    revision: Option<Revision>,
 }
+
+/// What the resources of a service are made of: its version and manner, since when it is exported, and with what.
+type Of = (Version, Option<Arc<Manner>>, i64, Arc<Tags>);
 
 /// One service.
 #[derive(Debug)]
 struct Exported {
-    /// The version of the service that the resources are of, and since when it is exported.
-    of: (Version, i64),
+    /// What the resources are of.
+    of: Of,
     said: Result<Vec<(ResourceType, Resource)>, Unexportable>,
 }
 
@@ -57,6 +68,8 @@ struct Shelf {
     scope: Scope,
     cache: Cache,
     names: BTreeMap<ServiceKey, Vec<(ResourceType, Arc<str>)>>,
+    /// All that there is has been put on it once.
+    filled: bool,
     published: watch::Sender<Option<Arc<cache::Snapshot>>>,
 }
 
@@ -70,32 +83,37 @@ const REVIEW: Duration = Duration::from_secs(60);
 impl Hall {
     /// The hall of the cluster `me`, still closed.
     pub fn new(me: Name, exports: Exports, access: Access) -> Self {
-        Self(Arc::new(Shared { me, exports, rights: Rights::new(access), shelves: Mutex::default() }))
+        let rights = Rights::new(access);
+        Self(Arc::new(Shared { me, exports, told: Told::default(), rights, shelves: Mutex::default() }))
+    }
+
+    /// Whether others are told of what is exported.
+    pub fn told(&self) -> Told {
+        self.0.told.clone()
     }
 
     /// Keeps it in step with the catalog, until the writer is gone.
     pub async fn run(self, mut snapshots: Snapshots) {
-        let mut changes = self.0.exports.changes();
-        let synced = async {
-            snapshots.wait_for(Option::is_some).await.ok()?;
-            changes.wait_for(|(synced, _)| *synced).await.ok()
-        };
-        if synced.await.is_none() {
+        let mut exports = self.0.exports.follow();
+        if snapshots.wait_for(Option::is_some).await.is_err() {
             return;
         }
+        exports.complete().await;
         let mut beats = tokio::time::interval(BEAT);
         loop {
             let beat = tokio::select! {
                 changed = snapshots.changed() => if changed.is_err() { return } else { false },
-                changed = changes.changed() => if changed.is_err() { return } else { false },
+                () = exports.changed() => false,
                 _ = beats.tick() => true,
             };
             let snapshot = snapshots.borrow_and_update().clone();
             if let Some(snapshot) = snapshot {
                 let mut shelves = self.lock();
                 shelves.beat += u64::from(beat);
-                let news = shelves.refresh(&self.0.exports, &snapshot);
-                shelves.publish(&self.0.me, news);
+                let keys = shelves.changed(exports.news(), &self.0.exports, &snapshot);
+                let news = shelves.refresh(keys, &self.0, &snapshot);
+                shelves.publish(&self.0.me, &news);
+                self.0.told.complete();
             }
         }
     }
@@ -107,15 +125,8 @@ impl Hall {
         (told, shelves.shelves.iter().map(|shelf| shelf.published.receiver_count()).sum())
     }
 
-    /// Whether others are told of a service; `None` while that is not known yet.
-    pub fn tells(&self, key: &ServiceKey) -> Option<Result<(), Unexportable>> {
-        let shelves = self.lock();
-        let exported = shelves.exported.get(key).filter(|_| shelves.open)?;
-        Some(exported.said.as_ref().map(|_| ()).map_err(|why| *why))
-    }
-
     /// A stream of what `scope` holds. It ends when the rights of who reads it have changed.
-    fn stream(&self, token: String, peer: IpAddr, scope: Scope) -> watch::Receiver<Option<Arc<cache::Snapshot>>> {
+    fn stream(&self, showing: Showing, scope: Scope) -> watch::Receiver<Option<Arc<cache::Snapshot>>> {
         let mut shelf = self.lock().shelf(&scope, &self.0.me);
         let (sender, given) = watch::channel(shelf.borrow_and_update().clone());
         let hall = self.clone();
@@ -128,7 +139,7 @@ impl Hall {
                         Ok(()) => _ = sender.send_replace(shelf.borrow_and_update().clone()),
                         Err(_) => return,
                     },
-                    _ = reviews.tick() => match hall.0.rights.scope(&token, peer, hall.namespaces()).await {
+                    _ = reviews.tick() => match hall.0.rights.scope(&showing, hall.namespaces()).await {
                         Ok(now) if now == scope => {}
                         // It dials anew, and is given what it may see now, or told why it may not.
                         Ok(_) | Err(_) => return,
@@ -141,7 +152,7 @@ impl Hall {
 
     /// The namespaces in which anything is exported.
     fn namespaces(&self) -> BTreeSet<Name> {
-        self.0.exports.all().into_keys().map(|key| key.namespace).collect()
+        self.0.exports.with(|all| all.keys().map(|key| Name::clone(&key.namespace)).collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelves> {
@@ -150,15 +161,10 @@ impl Hall {
 }
 
 impl Admits for Hall {
-    fn admit<'a>(
-        &'a self,
-        token: &'a str,
-        peer: Option<IpAddr>,
-    ) -> BoxFuture<'a, Result<rollcall_xds::server::Snapshots, Status>> {
+    fn admit(&self, showing: Showing) -> BoxFuture<'_, Result<rollcall_xds::server::Snapshots, Status>> {
         Box::pin(async move {
-            let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-            let scope = self.0.rights.scope(token, peer, self.namespaces()).await?;
-            Ok(self.stream(token.to_owned(), peer, scope))
+            let scope = self.0.rights.scope(&showing, self.namespaces()).await?;
+            Ok(self.stream(showing, scope))
         })
     }
 }
@@ -166,33 +172,57 @@ impl Admits for Hall {
 // === impl Shelves ===
 
 impl Shelves {
-    /// Encodes what changed of what is exported. Whether anything did.
-    fn refresh(&mut self, exports: &Exports, snapshot: &Snapshot) -> bool {
-        let (wanted, before) = (exports.all(), self.exported.len());
-        self.exported.retain(|key, _| wanted.contains_key(key));
-        let mut news = self.exported.len() != before || !self.open;
-        for (key, export) in wanted {
+    /// The services of which something may be told otherwise than before.
+    fn changed(&self, news: News<ServiceKey>, exports: &Exports, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {
+        let changes = self.revision.map_or(Changes::Resync, |revision| snapshot.changes_since(revision));
+        let (News::Keys(mut keys), Changes::Services(changed)) = (news, changes) else {
+            let mut all = exports.keys();
+            all.extend(self.exported.keys().cloned());
+            return all;
+        };
+        keys.extend(changed.into_iter().filter(|key| self.exported.contains_key(key)));
+        keys
+    }
+
+    /// Encodes what changed of these. What is told otherwise.
+    fn refresh(&mut self, keys: BTreeSet<ServiceKey>, shared: &Shared, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {
+        let mut news = BTreeSet::new();
+        for key in keys {
+            let Some(export) = shared.exports.get(&key) else {
+                shared.told.put(&key, None);
+                if self.exported.remove(&key).is_some() {
+                    news.insert(key);
+                }
+                continue;
+            };
             let service = snapshot.get(&key);
-            let of = (service.map_or_else(Version::default, |service| service.version), export.created);
+            let version = service.map_or_else(Version::default, |service| service.version);
+            let manner = service.and_then(|service| service.facts.as_ref()?.manner.clone());
+            let of = (version, manner, export.created, export.with);
             if self.exported.get(&key).is_some_and(|exported| exported.of == of) {
                 continue;
             }
-            let said = service.map_or(Err(Unexportable::NoService), |service| encode::service(service, of.1));
-            self.exported.insert(key, Exported { of, said });
-            news = true;
+            let said = service.map_or(Err(Unexportable::NoService), |service| encode::service(service, of.2, &of.3));
+            shared.told.put(&key, Some(said.as_ref().map(|_| ()).map_err(|why| *why)));
+            self.exported.insert(key.clone(), Exported { of, said });
+            news.insert(key);
         }
-        self.open = true;
+        self.revision = Some(snapshot.revision());
+        let api = snapshot.get(&ServiceKey::new("default", "kubernetes")).and_then(|service| service.facts.clone());
+        self.uid = api.map_or_else(|| Name::clone(&self.uid), |facts| Name::clone(&facts.uid));
         news
     }
 
     /// Puts it on each shelf that somebody reads; the others are cleared away.
-    fn publish(&mut self, me: &str, news: bool) {
+    fn publish(&mut self, me: &str, news: &BTreeSet<ServiceKey>) {
         self.shelves.retain(|shelf| shelf.published.receiver_count() > 0);
         for shelf in &mut self.shelves {
-            if news {
-                shelf.fill(&self.exported);
+            // One that was made before there was anything to tell.
+            match shelf.filled {
+                true => news.iter().for_each(|key| shelf.put(key, self.exported.get(key))),
+                false => shelf.fill(&self.exported),
             }
-            shelf.show(me, self.beat);
+            shelf.show(me, &self.uid, self.beat);
         }
     }
 
@@ -201,10 +231,11 @@ impl Shelves {
             return shelf.published.subscribe();
         }
         let (published, given) = watch::channel(None);
-        let mut shelf = Shelf { scope: scope.clone(), cache: Cache::new(), names: BTreeMap::new(), published };
-        if self.open {
+        let (cache, names) = (Cache::new(), BTreeMap::new());
+        let mut shelf = Shelf { scope: scope.clone(), cache, names, filled: false, published };
+        if self.revision.is_some() {
             shelf.fill(&self.exported);
-            shelf.show(me, self.beat);
+            shelf.show(me, &self.uid, self.beat);
         }
         self.shelves.push(shelf);
         given
@@ -214,31 +245,35 @@ impl Shelves {
 // === impl Shelf ===
 
 impl Shelf {
-    /// Puts on it what it lacks, and takes off it what is exported no more.
+    /// Puts all on it that its readers may see.
     fn fill(&mut self, exported: &BTreeMap<ServiceKey, Exported>) {
-        let seen = exported.iter().filter(|(key, _)| self.scope.sees(&key.namespace));
-        let said = seen.filter_map(|(key, exported)| Some((key, exported.said.as_ref().ok()?)));
-        let mut names = BTreeMap::new();
-        for (key, resources) in said {
-            let of_service: Vec<_> = resources.iter().map(|(ty, resource)| (*ty, Arc::clone(&resource.name))).collect();
-            for (ty, resource) in resources {
-                self.cache.upsert(*ty, resource.clone());
-            }
-            names.insert(key.clone(), of_service);
+        exported.iter().for_each(|(key, exported)| self.put(key, Some(exported)));
+        self.filled = true;
+    }
+
+    /// Puts on it what it lacks of a service, and takes off it what is told of it no more.
+    fn put(&mut self, key: &ServiceKey, exported: Option<&Exported>) {
+        if !self.scope.sees(&key.namespace) {
+            return;
         }
-        for (key, before) in std::mem::replace(&mut self.names, names) {
-            let now = self.names.get(&key);
-            for (ty, name) in before {
-                if !now.is_some_and(|now| now.iter().any(|(its, same)| *its == ty && *same == name)) {
-                    self.cache.remove(ty, &name);
-                }
+        let resources = exported.and_then(|exported| exported.said.as_deref().ok()).unwrap_or_default();
+        let now: Vec<_> = resources.iter().map(|(ty, resource)| (*ty, Arc::clone(&resource.name))).collect();
+        for (ty, resource) in resources {
+            self.cache.upsert(*ty, resource.clone());
+        }
+        for (ty, name) in self.names.remove(key).unwrap_or_default() {
+            if !now.iter().any(|(its, same)| *its == ty && *same == name) {
+                self.cache.remove(ty, &name);
             }
+        }
+        if !now.is_empty() {
+            self.names.insert(key.clone(), now);
         }
     }
 
     /// Shows it to who reads it, with the beat.
-    fn show(&mut self, me: &str, beat: u64) {
-        self.cache.upsert(ResourceType::Exporter, encode::exporter(me, beat));
+    fn show(&mut self, me: &str, uid: &str, beat: u64) {
+        self.cache.upsert(ResourceType::Exporter, encode::exporter(me, uid, beat));
         let snapshot = self.cache.publish();
         self.published.send_if_modified(|current| {
             let changed = current.as_ref().is_none_or(|current| !Arc::ptr_eq(current, &snapshot));

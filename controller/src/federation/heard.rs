@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use rollcall_catalog::model::{Endpoint, Name, ServiceKey};
 use rollcall_crds::LinkCounts;
-use rollcall_xds::client::{Event, Update};
+use rollcall_xds::client::{Event, Update, Upsert};
 use rollcall_xds::proto::rollcall::v1;
-use rollcall_xds::resource::ResourceType;
+use rollcall_xds::resource::{ResourceType, Version};
 
 use super::decode::{Cut, Decoder, Exported};
 
@@ -33,19 +33,36 @@ pub struct Heard {
     decoder: Decoder,
     services: BTreeMap<ServiceKey, Service>,
     endpoints: usize,
-    held_back: BTreeMap<(ResourceType, Arc<str>), usize>,
-    /// Services of which something else is said than was taken last.
-    pub changed: BTreeSet<ServiceKey>,
+    held_back: BTreeMap<(ResourceType, Arc<str>), HeldBack>,
+    refused: BTreeMap<(ResourceType, Arc<str>), String>,
+    changed: BTreeSet<ServiceKey>,
+    /// The address by which it was said which cluster this is.
+    believed: Option<Arc<str>>,
+    /// The uid of the cluster that was believed, which another one of the same id has not.
+    pub uid: Option<Name>,
     /// All that the other cluster exports has come once.
     pub complete: bool,
     /// Beats that have come and were not looked at.
     pub beats: u64,
     /// The address of the stream.
     pub address: Arc<str>,
-    /// Why there is no stream, or why what it brings is of no use.
+    /// Why there is no stream.
     pub trouble: Option<String>,
-    /// What was refused last.
-    pub refused: Option<String>,
+    /// Why nothing that comes by this stream may be believed: it is of another cluster.
+    pub wrong: Option<String>,
+    /// How much came and was not counted yet.
+    pub traffic: Traffic,
+}
+
+/// How much came by streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Streams that were opened.
+    pub streams: u64,
+    /// Resources.
+    pub resources: u64,
+    /// Bytes of their content.
+    pub bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -54,26 +71,56 @@ struct Service {
     buckets: BTreeMap<Cut, Vec<(u64, Arc<Endpoint>)>>,
 }
 
+/// What is not taken in of a resource.
+#[derive(Clone, Copy, Debug)]
+struct HeldBack {
+    endpoints: usize,
+    /// It would be, were there not so much else.
+    too_much: bool,
+    /// Its service is taken in.
+    known: bool,
+}
+
+/// Whether there is room for a service.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// There is.
+    slot: bool,
+    /// It would be taken in.
+    is_wanted: bool,
+    /// It has its place.
+    known: bool,
+}
+
 /// Refusals that are told to the other cluster in one answer.
 const REFUSALS_TOLD_MAX: usize = 4;
+/// Names that are remembered because they are not wanted, or are refused; further ones are refused without being counted.
+const HELD_BACK_MAX: usize = 100_000;
+const REFUSED_MAX: usize = 256;
+/// Bytes of a name that are remembered.
+const NAME_MAX: usize = 512;
 
 // === impl Heard ===
 
 impl Heard {
-    /// Nothing yet.
-    pub fn new(wanted: Wanted) -> Self {
+    /// Nothing yet, of a cluster that may be known by its uid.
+    pub fn new(wanted: Wanted, uid: Option<Name>) -> Self {
         Self {
             wanted,
             decoder: Decoder::default(),
             services: BTreeMap::new(),
             endpoints: 0,
             held_back: BTreeMap::new(),
+            refused: BTreeMap::new(),
             changed: BTreeSet::new(),
+            believed: None,
+            uid,
             complete: false,
             beats: 0,
             address: Arc::from(""),
             trouble: None,
-            refused: None,
+            wrong: None,
+            traffic: Traffic::default(),
         }
     }
 
@@ -83,7 +130,10 @@ impl Heard {
     /// What of an update cannot be taken in; the rest of it is.
     pub fn on(&mut self, event: Event) -> Result<(), String> {
         match event {
-            Event::Connected { server } => (self.address, self.trouble) = (server, None),
+            Event::Connected { server } => {
+                (self.address, self.trouble) = (server, None);
+                self.traffic.streams += 1;
+            }
             Event::Disconnected { reason, .. } => self.trouble = Some(reason),
             Event::Update(update) => return self.update(update),
         }
@@ -105,57 +155,112 @@ impl Heard {
         self.services.iter().filter(|(_, service)| service.said.is_some()).map(|(key, _)| key.clone()).collect()
     }
 
+    /// Services of which something else is said than was taken last. Nothing while a stream by another address has not said yet which
+    /// cluster it is of: that comes after all else.
+    pub fn take_changed(&mut self) -> BTreeSet<ServiceKey> {
+        match self.wrong.is_none() && self.believed.as_ref() == Some(&self.address) {
+            true => std::mem::take(&mut self.changed),
+            false => BTreeSet::new(),
+        }
+    }
+
+    /// What of it cannot be taken in, in words.
+    pub fn refused(&self) -> Option<String> {
+        let (first, more) = (self.refused.values().next()?, self.refused.len() - 1);
+        match more {
+            0 => Some(first.clone()),
+            more => Some(format!("{first}; and {more} more that cannot be taken in")),
+        }
+    }
+
     /// What came and was not taken in.
     pub fn held_back(&self) -> LinkCounts {
         let services = self.held_back.keys().filter(|(ty, _)| *ty == ResourceType::ExportedService).count();
-        LinkCounts { services: number(services), endpoints: number(self.held_back.values().sum()) }
+        LinkCounts {
+            services: number(services),
+            endpoints: number(self.held_back.values().map(|held| held.endpoints).sum()),
+        }
     }
 
     /// Whether something is held back because there is too much of it.
     pub fn is_full(&self) -> bool {
-        self.endpoints >= self.wanted.endpoints_max || self.services.len() >= self.wanted.services_max
+        self.held_back.values().any(|held| held.too_much)
+    }
+
+    /// Whether there is room by now for something that is held back because there was too much. It is not here any more: who wants
+    /// it asks for all anew.
+    pub fn has_room_again(&self) -> bool {
+        let room = |held: &HeldBack| {
+            let slot = held.known || self.services.len() < self.wanted.services_max;
+            held.too_much && slot && (held.endpoints == 0 || self.endpoints < self.wanted.endpoints_max)
+        };
+        self.complete && self.held_back.values().any(room)
     }
 
     fn update(&mut self, update: Update) -> Result<(), String> {
-        let mut refusals = Vec::new();
+        let (mut refusals, mut count) = (Vec::new(), 0_usize);
         for upsert in update.upserts {
-            let result = match update.ty {
+            self.traffic.resources += 1;
+            self.traffic.bytes += upsert.value.len() as u64;
+            let result = content(&upsert).and_then(|()| match update.ty {
                 ResourceType::Exporter => self.exporter(&upsert.value),
                 ResourceType::ExportedService => self.put_service(&upsert.name, &upsert.value),
                 ResourceType::ExportedBucket => self.put_bucket(&upsert.name, &upsert.value),
                 _ => Ok(()),
-            };
-            refusals.extend(result.err());
+            });
+            let place = (update.ty, short(&upsert.name));
+            match result {
+                Ok(()) => _ = self.refused.remove(&place),
+                Err(why) => {
+                    count += 1;
+                    if refusals.len() < REFUSALS_TOLD_MAX {
+                        refusals.push(why.clone());
+                    }
+                    if update.ty != ResourceType::Exporter
+                        && (self.refused.len() < REFUSED_MAX || self.refused.contains_key(&place))
+                    {
+                        self.refused.insert(place, why);
+                    }
+                }
+            }
         }
         for name in update.removed {
+            self.refused.remove(&(update.ty, short(&name)));
             self.remove(update.ty, &name);
         }
-        if refusals.is_empty() {
-            return Ok(());
+        match count {
+            0 => Ok(()),
+            count => Err(format!("{count} resources refused, the others applied: {}", refusals.join("; "))),
         }
-        let told = refusals[..refusals.len().min(REFUSALS_TOLD_MAX)].join("; ");
-        self.refused = Some(told.clone());
-        Err(format!("{} resources refused, the others applied: {told}", refusals.len()))
     }
 
     fn exporter(&mut self, body: &[u8]) -> Result<(), String> {
         let message: v1::Exporter = prost::Message::decode(body).map_err(|error| format!("exporter: {error}"))?;
         let (said, wanted) = (&*message.cluster_id, &*self.wanted.cluster);
-        let wrong = match said {
-            said if said == &*self.wanted.me => {
-                Some(format!("{} is this cluster itself ({said}); give the addresses of {wanted}", self.address))
+        let uid = Some(&*message.cluster_uid).filter(|uid| !uid.is_empty() && uid.len() <= NAME_MAX);
+        let address = self.address.trim_start_matches("https://");
+        let wrong = match (said, &self.uid, uid) {
+            (said, ..) if said == &*self.wanted.me => {
+                Some(format!("{address} is this cluster itself ({said}); give the addresses of {wanted}"))
             }
-            said if said != wanted => Some(format!(
-                "the cluster at {} says that its id is {said:.63}, and this link is to {wanted}; name the link {said:.63}, or correct \
-                 its addresses",
-                self.address
+            (said, ..) if said != wanted => Some(format!(
+                "the cluster at {address} says that its id is {said:.63}, and this link is to {wanted}; name the link {said:.63}, or \
+                 correct its addresses"
+            )),
+            (_, Some(known), Some(uid)) if **known != *uid => Some(format!(
+                "two clusters say that they are {wanted}: the one at {address} is not the one that was heard before (uid {uid:.63} and \
+                 not {known}); give each an id of its own, or, if {wanted} was built anew, delete this link and make it again"
             )),
             _ => None,
         };
-        self.trouble.clone_from(&wrong);
+        self.wrong.clone_from(&wrong);
         if let Some(wrong) = wrong {
             return Err(wrong);
         }
+        if let (None, Some(uid)) = (&self.uid, uid) {
+            self.uid = Some(uid.into());
+        }
+        self.believed = Some(Arc::clone(&self.address));
         self.complete = true;
         self.beats += 1;
         Ok(())
@@ -163,20 +268,37 @@ impl Heard {
 
     fn put_service(&mut self, name: &Arc<str>, body: &[u8]) -> Result<(), String> {
         let (key, said) = self.decoder.service(name, body)?;
-        if !self.has_room(ResourceType::ExportedService, name, &key, 0) {
+        let room = self.room(&key);
+        if !room.slot {
+            self.hold_back(ResourceType::ExportedService, name, 0, &room);
             return Ok(());
         }
+        self.held_back.remove(&(ResourceType::ExportedService, Arc::clone(name)));
         self.services.entry(key.clone()).or_default().said = Some(said);
         self.changed.insert(key);
         Ok(())
     }
 
+    /// Takes in as many of its endpoints as there is room for: first those that were there before, so that one that comes pushes out
+    /// none that stays.
     fn put_bucket(&mut self, name: &Arc<str>, body: &[u8]) -> Result<(), String> {
-        let (key, cut, endpoints) = self.decoder.bucket(name, body)?;
-        let before = self.services.get(&key).and_then(|service| service.buckets.get(&cut)).map_or(0, Vec::len);
-        self.endpoints -= before;
-        if !self.has_room(ResourceType::ExportedBucket, name, &key, endpoints.len()) {
-            self.endpoints += before;
+        let (key, cut, mut endpoints) = self.decoder.bucket(name, body)?;
+        let before = self.services.get(&key).and_then(|service| service.buckets.get(&cut));
+        let known: BTreeSet<u64> = before.into_iter().flatten().map(|(id, _)| *id).collect();
+        self.endpoints -= before.map_or(0, Vec::len);
+        let room = self.room(&key);
+        let most = if room.slot { self.wanted.endpoints_max.saturating_sub(self.endpoints) } else { 0 };
+        let mut rest = 0;
+        if endpoints.len() > most {
+            endpoints.sort_by_key(|(id, _)| !known.contains(id));
+            rest = endpoints.split_off(most).len();
+        }
+        if rest > 0 {
+            self.hold_back(ResourceType::ExportedBucket, name, rest, &room);
+        } else {
+            self.held_back.remove(&(ResourceType::ExportedBucket, Arc::clone(name)));
+        }
+        if !room.slot || (endpoints.is_empty() && rest > 0 && known.is_empty()) {
             return Ok(());
         }
         self.endpoints += endpoints.len();
@@ -185,21 +307,24 @@ impl Heard {
         Ok(())
     }
 
-    /// Whether it is wanted and there is room for it; else it is counted as held back.
-    fn has_room(&mut self, ty: ResourceType, name: &Arc<str>, key: &ServiceKey, endpoints: usize) -> bool {
+    /// Whether a service is wanted, and has its place or finds one.
+    fn room(&self, key: &ServiceKey) -> Room {
         let wanted = &self.wanted;
         let named = wanted.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(&key.namespace));
         // The API server of this cluster is not to be found elsewhere.
         let own = &*key.namespace == "default" && &*key.name == "kubernetes";
         let known = self.services.contains_key(key);
-        let room =
-            self.endpoints + endpoints <= wanted.endpoints_max && (known || self.services.len() < wanted.services_max);
-        if named && !own && room {
-            self.held_back.remove(&(ty, Arc::clone(name)));
-            return true;
+        let is_wanted = named && !own;
+        let slot = is_wanted && (known || self.services.len() < wanted.services_max);
+        Room { slot, is_wanted, known }
+    }
+
+    /// Counts what is not taken in.
+    fn hold_back(&mut self, ty: ResourceType, name: &Arc<str>, endpoints: usize, room: &Room) {
+        if self.held_back.len() < HELD_BACK_MAX {
+            let held = HeldBack { endpoints, too_much: room.is_wanted, known: room.known };
+            self.held_back.insert((ty, Arc::clone(name)), held);
         }
-        self.held_back.insert((ty, Arc::clone(name)), endpoints);
-        false
     }
 
     fn remove(&mut self, ty: ResourceType, name: &Arc<str>) {
@@ -221,6 +346,27 @@ impl Heard {
             self.services.remove(&key);
         }
         self.changed.insert(key);
+    }
+}
+
+/// Whether content is what its version is of: else a reconnect, which tells versions, would leave something else here than there.
+fn content(upsert: &Upsert) -> Result<(), String> {
+    let version = Version::of(&upsert.value).to_string();
+    match version == *upsert.version {
+        true => Ok(()),
+        false => Err(format!(
+            "{:.300} came as version {:.63} with the content of version {version}; whatever changes it on the way, or the other \
+             cluster's controller, is to be mended",
+            upsert.name, upsert.version
+        )),
+    }
+}
+
+/// As much of a name as is remembered.
+fn short(name: &Arc<str>) -> Arc<str> {
+    match name.len() > NAME_MAX {
+        true => name.chars().take(NAME_MAX / 4).collect::<String>().into(),
+        false => Arc::clone(name),
     }
 }
 

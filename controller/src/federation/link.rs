@@ -9,20 +9,26 @@ use std::time::Duration;
 
 use kube::Client;
 use rollcall_catalog::Input;
+use rollcall_catalog::clusterset;
 use rollcall_catalog::input::{Contribution, Origin, OriginKind, Place};
 use rollcall_catalog::model::{Endpoint, HealthSource, Name, ServiceKey};
 use rollcall_catalog::source::{SourceId, SourceKind};
-use rollcall_crds::{ClusterLinkSpec, LinkCounts, LinkState};
+use rollcall_crds::{ClusterLinkSpec, LinkState};
 use tokio::sync::{Notify, watch};
 
-use super::dial::{Dial, Way};
-use super::heard::{Heard, Wanted};
+use super::heard::{Heard, Traffic};
 use super::machine::{Machine, Patience, Standing};
+use super::mcs::offers::{Offer, Offers};
+use super::mcs::said::Said;
+use super::mcs::union::Export;
 use super::report::Reports;
 use super::restored::Restored;
+use super::survey::Survey;
 use crate::time::clock::Clock;
-use crate::writer::{Inbox, Message};
+use crate::writer::{Inbox, Message, Snapshots};
 
+mod account;
+mod line;
 mod secret;
 
 /// What every link needs.
@@ -38,10 +44,14 @@ pub struct Surroundings {
     pub inbox: Inbox,
     /// Time.
     pub clock: Clock,
+    /// What came of it.
+    pub snapshots: Snapshots,
     /// What an earlier process imported.
     pub restored: Restored,
     /// Who tells how links are.
     pub reports: Reports,
+    /// Who makes services across clusters of what they export.
+    pub offers: Offers,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -58,10 +68,12 @@ pub struct Link {
     news: Arc<Notify>,
     machine: Machine,
     /// The stream that the catalog is told of, and the one that will take its place.
-    line: Option<Line>,
-    next: Option<Line>,
+    line: Option<line::Line>,
+    next: Option<line::Line>,
     /// What the catalog has been told, as if the cluster were heard.
-    told: BTreeMap<ServiceKey, Contribution>,
+    told: BTreeMap<ServiceKey, Told>,
+    /// `spec.import.merge`, as it was last looked at.
+    merges: bool,
     standing: Standing,
     heard_ms: Option<i64>,
     state: LinkState,
@@ -69,21 +81,26 @@ pub struct Link {
     /// Why it cannot be dialled.
     unusable: Option<String>,
     read_ms: Option<u64>,
+    /// Not before that all is asked for anew.
+    anew_ms: u64,
+    /// Why what the last stream brought is of no use, when that was given up, and how often.
+    wrong: Option<(String, u64)>,
+    turns: usize,
+    traffic: Traffic,
+    /// What became of its endpoints here, and when that was looked at.
+    survey: (Survey, u64),
 }
 
-struct Line {
-    way: Way,
-    dial: Dial,
+/// What is known of one service.
+#[derive(Clone, PartialEq)]
+struct Told {
+    said: Contribution,
+    /// How it wants to be called; `None` of what an earlier process left.
+    manner: Option<Said>,
 }
 
 /// How often a link looks at its time by itself.
 const TICK: Duration = Duration::from_secs(1);
-/// How often its Secret is read again: while it is good, and while it is not.
-const SECRET_MS: u64 = 30_000;
-const SECRET_RETRY_MS: u64 = 5_000;
-/// What a link takes in at most where it does not say.
-const SERVICES_MAX: u32 = 10_000;
-const ENDPOINTS_MAX: u32 = 100_000;
 
 /// By what the catalog knows a service of another cluster.
 pub fn origin(cluster: &Name, service: &ServiceKey) -> Arc<Origin> {
@@ -100,11 +117,21 @@ pub fn origin(cluster: &Name, service: &ServiceKey) -> Arc<Origin> {
 impl Link {
     /// A link that follows `spec` until its sender is dropped.
     pub fn new(name: Name, spec: watch::Receiver<Arc<ClusterLinkSpec>>, surroundings: Surroundings) -> Self {
-        let told = surroundings.restored.take(&name);
+        let (mut told, mut derived) = (BTreeMap::new(), BTreeMap::new());
+        for (key, said) in surroundings.restored.take(&name) {
+            match clusterset::may_be_derived(&key.name) {
+                true => _ = derived.insert(key, said),
+                false => _ = told.insert(key, Told { said, manner: None }),
+            }
+        }
+        let kept = !told.is_empty() || !derived.is_empty();
+        surroundings.offers.begin(&name, derived);
+        let merges = spec.borrow().import.merge.unwrap_or(true);
         let patience = Patience::of(spec.borrow().when_silent.as_ref());
         let now = surroundings.clock.now();
         Self {
-            machine: Machine::new(patience, !told.is_empty(), now.mono_ms),
+            machine: Machine::new(patience, kept, now.mono_ms),
+            merges,
             name,
             spec,
             surroundings,
@@ -118,6 +145,11 @@ impl Link {
             since_ms: now.wall_ms,
             unusable: None,
             read_ms: None,
+            anew_ms: 0,
+            wrong: None,
+            turns: 0,
+            traffic: Traffic::default(),
+            survey: (Survey::default(), 0),
         }
     }
 
@@ -136,70 +168,21 @@ impl Link {
             }
             self.machine.allow(Patience::of(self.spec.borrow_and_update().when_silent.as_ref()));
             self.find_way().await;
+            self.turn_away();
+            self.fill_up();
             self.turn_over().await;
             self.take_in().await;
             self.look_at_time().await;
             self.report();
         }
+        self.surroundings.offers.end(&self.name);
+        // Whoever removed it wants all of it gone, whether or not the other cluster can say so.
+        self.silent(false).await;
         let all: Vec<_> = self.told.keys().cloned().collect();
         for key in all {
             self.say(&key, None).await;
         }
-        self.surroundings.reports.forget(&self.name);
-    }
-
-    /// Reads the Secret when it is time, and dials where what it says or the link says is new.
-    async fn find_way(&mut self) {
-        let now_ms = self.surroundings.clock.monotonic_ms();
-        let pause_ms = if self.unusable.is_some() { SECRET_RETRY_MS } else { SECRET_MS };
-        if self.read_ms.is_some_and(|read_ms| now_ms < read_ms.saturating_add(pause_ms)) {
-            return;
-        }
-        self.read_ms = Some(now_ms);
-        let spec = Arc::clone(&self.spec.borrow());
-        let Surroundings { client, namespace, .. } = &self.surroundings;
-        match secret::read(client, namespace, &spec.secret_name).await {
-            Ok((token, ca)) => {
-                let way = Way {
-                    addresses: spec.addresses.clone(),
-                    server_name: spec.server_name.clone(),
-                    ca,
-                    token,
-                    wanted: self.wanted(&spec),
-                };
-                self.unusable = None;
-                self.go(way);
-            }
-            // What was good goes on: a Secret that cannot be read takes nothing away.
-            Err(words) => self.unusable = Some(words),
-        }
-    }
-
-    fn wanted(&self, spec: &ClusterLinkSpec) -> Wanted {
-        let namespaces = &spec.import.namespaces;
-        let all = namespaces.iter().any(|namespace| namespace == "*");
-        let limit = |limit: Option<u32>, default: u32| limit.unwrap_or(default) as usize;
-        let limits = spec.limits.clone().unwrap_or_default();
-        Wanted {
-            cluster: Name::clone(&self.name),
-            me: Name::clone(&self.surroundings.me),
-            namespaces: (!all).then(|| namespaces.iter().map(|namespace| Name::from(&**namespace)).collect()),
-            services_max: limit(limits.services, SERVICES_MAX),
-            endpoints_max: limit(limits.endpoints, ENDPOINTS_MAX),
-        }
-    }
-
-    fn go(&mut self, way: Way) {
-        let goes = [&self.next, &self.line].into_iter().flatten().next().is_some_and(|line| line.way == way);
-        if goes {
-            return;
-        }
-        if self.line.as_ref().is_some_and(|line| line.way == way) {
-            self.next = None; // back to what it was
-            return;
-        }
-        let dial = Dial::new(&way, &self.surroundings.me, Arc::clone(&self.news));
-        self.next = Some(Line { way, dial });
+        self.surroundings.reports.put(&self.name, None);
     }
 
     /// The new stream takes the place of the old one once all has come by it.
@@ -207,17 +190,21 @@ impl Link {
         if !self.next.as_ref().is_some_and(|next| next.dial.heard().complete) {
             return;
         }
-        self.line = self.next.take();
+        if let Some(before) = self.line.take() {
+            self.count(&before);
+        }
+        (self.line, self.wrong) = (self.next.take(), None);
         let Some(line) = &self.line else { return };
         let mut keys = {
             let mut heard = line.dial.heard();
-            heard.changed.clear();
+            heard.take_changed();
             heard.keys()
         };
         keys.extend(self.told.keys().cloned());
         for key in keys {
             self.take_in_one(&key).await;
         }
+        self.surroundings.offers.complete(&self.name);
     }
 
     /// Hands on what changed.
@@ -225,7 +212,7 @@ impl Link {
         let Some(line) = &self.line else { return };
         let (changed, beats) = {
             let mut heard = line.dial.heard();
-            (std::mem::take(&mut heard.changed), std::mem::take(&mut heard.beats))
+            (heard.take_changed(), std::mem::take(&mut heard.beats))
         };
         if beats > 0 {
             let now = self.surroundings.clock.now();
@@ -246,28 +233,47 @@ impl Link {
         }
     }
 
-    fn contribution(&self, key: &ServiceKey, heard: &Heard) -> Option<Contribution> {
+    fn contribution(&self, key: &ServiceKey, heard: &Heard) -> Option<Told> {
         let (said, endpoints) = heard.service(key)?;
-        Some(Contribution {
+        let manner = Some(said.manner.clone());
+        let said = Contribution {
             created: said.created,
             ports: Arc::clone(&said.ports),
             endpoints,
             ..Contribution::new(origin(&self.name, key), key.clone())
-        })
+        };
+        Some(Told { said, manner })
     }
 
     /// Tells the catalog what is said of a service, as the link stands.
-    async fn say(&mut self, key: &ServiceKey, now: Option<Contribution>) {
+    async fn say(&mut self, key: &ServiceKey, now: Option<Told>) {
         let input = match (&now, self.standing) {
             (None, _) | (Some(_), Standing::Gone) => Input::Gone(origin(&self.name, key)),
-            (Some(now), Standing::Fresh) => Input::Contribution(now.clone()),
-            (Some(now), Standing::Suspect) => Input::Contribution(suspect(now, self.since_ms)),
+            (Some(now), Standing::Fresh) => Input::Contribution(now.said.clone()),
+            (Some(now), Standing::Suspect) => Input::Contribution(suspect(&now.said, self.since_ms)),
         };
+        self.surroundings.offers.put(&self.name, key, now.as_ref().and_then(|now| self.offer(now, &input)));
         match now {
             Some(now) => _ = self.told.insert(key.clone(), now),
             None => _ = self.told.remove(key),
         }
+        let input = if self.merges { input } else { Input::Gone(origin(&self.name, key)) };
         self.surroundings.inbox.send(Message::Say(input)).await;
+    }
+
+    /// What services across clusters are told of it: one whose cluster is gone keeps its place and has no endpoints.
+    fn offer(&self, now: &Told, said: &Input) -> Option<Offer> {
+        let endpoints = match said {
+            Input::Contribution(said) => said.endpoints.clone(),
+            _ => Vec::new(),
+        };
+        let export = Export {
+            cluster: Name::clone(&self.name),
+            created: now.said.created,
+            ports: Arc::clone(&now.said.ports),
+            said: now.manner.clone()?,
+        };
+        Some(Offer { export, endpoints })
     }
 
     /// What the time makes of it; where it stands otherwise, all is told anew.
@@ -279,66 +285,39 @@ impl Link {
             tracing::info!(link = %self.name, from = %self.state, to = %state, "a link is in another state");
             (self.state, self.since_ms) = (state, now.wall_ms);
         }
-        if standing == self.standing {
+        let merges = self.spec.borrow().import.merge.unwrap_or(true);
+        if (standing, merges) == (self.standing, self.merges) {
             return;
         }
-        self.standing = standing;
+        let before = std::mem::replace(&mut self.standing, standing);
+        self.merges = merges;
+        if standing == Standing::Gone {
+            self.surroundings.offers.expire(&self.name);
+            self.silent(true).await;
+        }
         let all: Vec<_> = self.told.iter().map(|(key, said)| (key.clone(), said.clone())).collect();
         for (key, said) in all {
             self.say(&key, Some(said)).await;
         }
+        if before == Standing::Gone {
+            self.silent(false).await;
+        }
     }
 
-    fn report(&self) {
-        let total = LinkCounts {
-            services: number(self.told.len()),
-            endpoints: number(self.told.values().map(|said| said.endpoints.len()).sum()),
-        };
-        let (imported, expired) = match self.standing {
-            Standing::Fresh | Standing::Suspect => (total, LinkCounts::default()),
-            Standing::Gone => (LinkCounts::default(), total),
-        };
-        let mut problems: Vec<String> = self.unusable.iter().cloned().collect();
-        let (mut held_back, mut address) = (LinkCounts::default(), String::new());
-        for line in [&self.next, &self.line].into_iter().flatten() {
-            let heard = line.dial.heard();
-            problems.extend(heard.trouble.iter().chain(&heard.refused).map(|words| cut(words)));
-            if heard.is_full() {
-                problems.push(format!(
-                    "it exports more than this link takes in ({} services, {} endpoints); raise spec.limits, or import fewer namespaces",
-                    line.way.wanted.services_max, line.way.wanted.endpoints_max
-                ));
-            }
-            (held_back, address) = (heard.held_back(), heard.address.trim_start_matches("https://").to_owned());
-        }
-        if self.machine.state() == LinkState::Connecting && problems.is_empty() {
-            problems.push("not heard yet".to_owned());
-        }
-        self.surroundings.reports.change(&self.name, |report| {
-            (report.state, report.since_ms, report.heard_ms) = (self.machine.state(), self.since_ms, self.heard_ms);
-            (report.imported, report.held_back, report.expired) = (imported, held_back, expired);
-            (report.address, report.problems) = (address, problems);
-        });
+    /// Tells the catalog whether endpoints go because nothing is heard, which a policy may guard against, or because it is said.
+    async fn silent(&self, silent: bool) {
+        self.surroundings.inbox.send(Message::Say(Input::Silent(Name::clone(&self.name), silent))).await;
     }
 }
 
 /// The same, to be called last.
 fn suspect(said: &Contribution, since_ms: i64) -> Contribution {
     let last = |endpoint: &Arc<Endpoint>| match &endpoint.health_source {
-        HealthSource::Imported { health, .. } => Arc::new(Endpoint {
-            health_source: HealthSource::Imported { health: *health, suspect_since_ms: Some(since_ms) },
+        HealthSource::Imported { health, own, .. } => Arc::new(Endpoint {
+            health_source: HealthSource::Imported { health: *health, suspect_since_ms: Some(since_ms), own: *own },
             ..Endpoint::clone(endpoint)
         }),
         _ => Arc::clone(endpoint),
     };
     Contribution { endpoints: said.endpoints.iter().map(last).collect(), ..said.clone() }
-}
-
-fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// Foreign words, as long as a status has room for.
-fn cut(words: &str) -> String {
-    words.chars().filter(|char| !char.is_control()).take(512).collect()
 }

@@ -112,6 +112,17 @@ impl Machine {
         self.state
     }
 
+    /// The longest of its bounds that its silence has passed, in words.
+    pub fn silent_for(&self) -> String {
+        let ms = match self.state {
+            LinkState::Expired => self.patience.expire_after_ms,
+            LinkState::Connecting | LinkState::Connected | LinkState::Suspect | LinkState::Other => {
+                self.patience.suspect_after_ms
+            }
+        };
+        rollcall_catalog::time::words(std::time::Duration::from_millis(ms))
+    }
+
     /// What the catalog is told.
     pub fn standing(&self) -> Standing {
         match (self.state, self.patience.then) {

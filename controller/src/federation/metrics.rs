@@ -1,13 +1,15 @@
 //! What is measured about links and exports.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::registry::Registry;
 use rollcall_admin::page::{self, Page};
+use rollcall_catalog::model::Name;
 use rollcall_crds::LinkState;
 
 use super::hall::Hall;
-use super::report::Reports;
+use super::report::{Report, Reports};
 use crate::time::clock::Clock;
 
 /// Reads how links are.
@@ -32,7 +34,7 @@ impl Metrics {
     }
 
     fn write(&self, page: &mut Page<'_>) -> fmt::Result {
-        let (reports, now_ms) = (self.reports.all(), self.clock.wall_ms());
+        let (reports, now_ms) = (self.reports.with(BTreeMap::clone), self.clock.wall_ms());
         let states = reports.iter().flat_map(|(link, report)| {
             let value = |state| f64::from(u8::from(report.state == state));
             STATES.map(|state| ([("link", &**link), ("state", state.as_str())], value(state)))
@@ -64,8 +66,48 @@ impl Metrics {
             "Endpoints of this cluster: imported, held back (other namespaces than the link names, or beyond its limits), expired with its silence.",
             endpoints,
         )?;
+        let services = reports.iter().flat_map(|(link, report)| {
+            let counted = [
+                ("imported", report.imported.services),
+                ("held_back", report.held_back.services),
+                ("expired", report.expired.services),
+            ];
+            counted.map(|(what, count)| ([("link", &**link), ("what", what)], f64::from(count)))
+        });
+        page.gauges(
+            "rollcall_link_services",
+            "Services of this cluster: imported, held back, expired, as its endpoints.",
+            services,
+        )?;
+        let problems = reports.iter().map(|(link, report)| ([("link", &**link)], report.problems.len() as f64));
+        page.gauges(
+            "rollcall_link_problems",
+            "What is wrong with the link to this cluster, as its status says in words (kubectl get clusterlink NAME --output yaml). 0 is normal.",
+            problems,
+        )?;
+        self.write_traffic(page, &reports)?;
         let (exported, peers) = self.hall.counts();
         page.gauge("rollcall_exports_services", "Services that other clusters are told of.", exported as f64)?;
         page.gauge("rollcall_exports_peers", "Streams of other clusters that this replica serves.", peers as f64)
+    }
+
+    fn write_traffic(&self, page: &mut Page<'_>, reports: &BTreeMap<Name, Report>) -> fmt::Result {
+        let each =
+            |count: fn(&Report) -> u64| reports.iter().map(move |(link, report)| ([("link", &**link)], count(report)));
+        page.counters(
+            "rollcall_link_streams",
+            "Streams that were opened to this cluster. One is normal, and one more for each change of the link or restart over there.",
+            each(|report| report.traffic.streams),
+        )?;
+        page.counters(
+            "rollcall_link_resources",
+            "Resources that came from this cluster: one every three seconds, and those of what changed.",
+            each(|report| report.traffic.resources),
+        )?;
+        page.counters(
+            "rollcall_link_received_bytes",
+            "Bytes of their content, without what the stream adds.",
+            each(|report| report.traffic.bytes),
+        )
     }
 }

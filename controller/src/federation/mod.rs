@@ -14,7 +14,11 @@
 //! - [`clusters`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
 //! - [`dial`]: the stream to another cluster; [`heard`]: what came by it; [`decode`]: as the catalog has it
 //! - [`machine`]: connected, suspect, expired; pure
+//! - [`mcs`]: what clusters export under one name as one service: ServiceImports
+//! - [`table`]: what these tell each other by key; [`pauses`]: who waits after a refused write
 //! - [`restored`]: what an earlier process imported, from the EndpointSlices that stand
+//! - [`lease`]: a Lease for each cluster that is heard
+//! - [`survey`]: what became of another cluster's endpoints in this one's catalog
 //! - [`status`]: what is told in ClusterLinks and ServiceExports; [`metrics`]: what is measured
 //!
 //! What is imported is never exported: only what has its origin in this cluster stands in the [`hall`]. So nothing goes round in
@@ -27,13 +31,18 @@ pub mod encode;
 pub mod exports;
 pub mod hall;
 pub mod heard;
+pub mod lease;
 pub mod link;
 pub mod machine;
+pub mod mcs;
 pub mod metrics;
+pub mod pauses;
 pub mod report;
 pub mod restored;
 pub mod rights;
 pub mod status;
+pub mod survey;
+pub mod table;
 
 use std::sync::Arc;
 
@@ -49,6 +58,10 @@ use crate::writer::{Inbox, Snapshots};
 use clusters::Links;
 use exports::Exports;
 use hall::Hall;
+use mcs::offers::Offers;
+use mcs::plans::Plans;
+use mcs::room::Room;
+use mcs::seen::Seen;
 use report::Reports;
 use restored::Restored;
 
@@ -59,6 +72,8 @@ pub struct Settings {
     pub cluster_id: Name,
     /// Where the Secrets of links are.
     pub namespace: String,
+    /// Whether services across clusters are made of exports: ServiceImports and what is derived from them.
+    pub service_imports: bool,
 }
 
 /// What other rooms need of this one.
@@ -68,6 +83,10 @@ pub struct Federation {
     pub exports: Exports,
     /// What an earlier process imported.
     pub restored: Restored,
+    /// The ServiceImports that stand, if there are to be any.
+    pub imports: Option<Seen>,
+    plans: Plans,
+    namespace: String,
     links: Links,
     reports: Reports,
     hall: Hall,
@@ -81,6 +100,11 @@ impl Federation {
         self.links.clone()
     }
 
+    /// How links are.
+    pub fn reports(&self) -> Reports {
+        self.reports.clone()
+    }
+
     /// What streams of other clusters are given.
     pub fn between(&self) -> BetweenClusters {
         BetweenClusters(Arc::new(self.hall.clone()))
@@ -88,8 +112,16 @@ impl Federation {
 
     /// Starts to tell in the API how links and exports are, by the leader.
     pub fn tell(&self, client: Client, fence: Fence, clock: Clock) {
-        let teller = status::Teller::new(client, fence, clock, self.exports.clone(), self.reports.clone());
-        tokio::spawn(teller.run(self.hall.clone()));
+        if let Some(imports) = &self.imports {
+            let (client, fence) = (client.clone(), fence.clone());
+            tokio::spawn(mcs::writer::Writer::new(client, fence, clock, self.plans.clone(), imports.clone()).run());
+        }
+        let (of, namespace) = (client.clone(), self.namespace.clone());
+        let leases =
+            lease::Leases { client: of, namespace, fence: fence.clone(), clock, reports: self.reports.clone() };
+        tokio::spawn(leases.run());
+        let told = (self.exports.clone(), self.reports.clone(), self.plans.clone(), self.hall.told());
+        tokio::spawn(status::Teller::new(client, fence, clock, told).run());
     }
 }
 
@@ -102,9 +134,25 @@ pub fn start(
     clock: Clock,
     registry: &mut Registry,
 ) -> Federation {
-    let (exports, restored, reports) = (Exports::default(), Restored::default(), Reports::default());
+    let (exports, reports) = (Exports::default(), Reports::default());
+    let (restored, offers, plans) = (Restored::of(&settings.cluster_id), Offers::default(), Plans::default());
     let hall = Hall::new(Name::clone(&settings.cluster_id), exports.clone(), access);
-    tokio::spawn(hall.clone().run(snapshots));
+    tokio::spawn(hall.clone().run(snapshots.clone()));
+    let seen_by_links = snapshots.clone();
+    let imports = settings.service_imports.then(Seen::default);
+    if let Some(seen) = imports.clone() {
+        let room = Room {
+            me: Name::clone(&settings.cluster_id),
+            exports: exports.clone(),
+            offers: offers.clone(),
+            restored: restored.clone(),
+            seen,
+            plans: plans.clone(),
+            inbox: inbox.clone(),
+        };
+        tokio::spawn(room.run(snapshots));
+    }
+    let namespace = settings.namespace.clone();
     let surroundings = link::Surroundings {
         me: settings.cluster_id,
         namespace: settings.namespace,
@@ -113,8 +161,10 @@ pub fn start(
         clock,
         restored: restored.clone(),
         reports: reports.clone(),
+        offers,
+        snapshots: seen_by_links,
     };
     metrics::Metrics { reports: reports.clone(), hall: hall.clone(), clock }.register(registry);
     let links = Links::new(surroundings);
-    Federation { exports, restored, links, reports, hall }
+    Federation { exports, restored, imports, plans, namespace, links, reports, hall }
 }

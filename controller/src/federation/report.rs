@@ -1,17 +1,16 @@
 //! How each link is, for who tells it: the API, and the metrics.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use rollcall_catalog::model::Name;
 use rollcall_crds::{ClusterLinkStatus, LinkCounts, LinkState};
 
+use super::heard::Traffic;
+use super::table::Table;
+
 /// Of all links. Clones are the same.
-#[derive(Clone, Debug, Default)]
-pub struct Reports(Arc<Mutex<BTreeMap<Name, Report>>>);
+pub type Reports = Table<Name, Report>;
 
 /// One link.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// `metadata.generation` of the object that it follows.
     pub generation: Option<i64>,
@@ -31,25 +30,10 @@ pub struct Report {
     pub held_back: LinkCounts,
     /// What was taken out.
     pub expired: LinkCounts,
+    /// The uid of the cluster that was heard.
+    pub uid: Option<Name>,
+    /// How much came.
+    pub traffic: Traffic,
     /// What is wrong, in plain words.
     pub problems: Vec<String>,
-}
-
-// === impl Reports ===
-
-impl Reports {
-    /// All of them.
-    pub fn all(&self) -> BTreeMap<Name, Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Changes one, which begins empty.
-    pub fn change(&self, link: &Name, change: impl FnOnce(&mut Report)) {
-        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(Name::clone(link)).or_default());
-    }
-
-    /// It is gone.
-    pub fn forget(&self, link: &Name) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(link);
-    }
 }

@@ -17,6 +17,8 @@ pub struct Restored(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     clusters: BTreeMap<Name, BTreeMap<ServiceKey, Service>>,
+    /// This cluster's own id.
+    me: Option<Name>,
     /// Links have begun to take: what stands from now on is of this process.
     closed: bool,
 }
@@ -31,12 +33,26 @@ struct Service {
 // === impl Restored ===
 
 impl Restored {
-    /// A slice of ours with endpoints of another cluster, read as any other: what the catalog is to be told of its service.
-    pub fn slice(&self, cluster: &str, slice: &ObjectKey, read: &Contribution) -> Option<Contribution> {
+    /// Of the cluster `me`.
+    pub fn of(me: &Name) -> Self {
+        let restored = Self::default();
+        restored.lock().me = Some(Name::clone(me));
+        restored
+    }
+
+    /// A slice of ours with endpoints of another cluster, which may have been silent when it was written, read as any other: what
+    /// the catalog is to be told of its service.
+    pub fn slice(
+        &self,
+        (cluster, suspect): (&str, bool),
+        slice: &ObjectKey,
+        read: &Contribution,
+    ) -> Option<Contribution> {
         let mut state = self.lock();
         if state.closed {
             return None;
         }
+        let state = &mut *state;
         let services = state.clusters.entry(cluster.into()).or_default();
         let service = services.entry(read.service.clone()).or_default();
         if !service.slices.insert(slice.clone()) {
@@ -44,11 +60,15 @@ impl Restored {
         }
         let said = service.said.get_or_insert_with(|| Contribution {
             origin: link::origin(&cluster.into(), &read.service),
+            // Older than anything that a link tells: these endpoints won whatever contest there was, and keep what they
+            // won until their own cluster is heard, in whichever order the clusters come back.
+            created: i64::MIN,
             endpoints: Vec::new(),
             unusable: Vec::new(),
             ..read.clone()
         });
-        said.endpoints.extend(read.endpoints.iter().map(|endpoint| Arc::new(imported(endpoint))));
+        let own = state.me.as_deref() == Some(cluster);
+        said.endpoints.extend(read.endpoints.iter().map(|endpoint| Arc::new(imported(endpoint, own, suspect))));
         Some(said.clone())
     }
 
@@ -60,11 +80,11 @@ impl Restored {
         services.into_iter().filter_map(|(key, service)| Some((key, service.said?))).collect()
     }
 
-    /// The clusters that nobody has taken.
+    /// The clusters that nobody has taken, but for this one.
     pub fn clusters(&self) -> Vec<Name> {
         let mut state = self.lock();
         state.closed = true;
-        state.clusters.keys().cloned().collect()
+        state.clusters.keys().filter(|cluster| state.me.as_ref() != Some(*cluster)).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -72,15 +92,21 @@ impl Restored {
     }
 }
 
-/// As the stream would have told it: named by its address, and well if callers were given it.
-fn imported(endpoint: &Endpoint) -> Endpoint {
-    let Conditions { ready, .. } = endpoint.conditions;
-    let health = if ready { Health::Passing } else { Health::Critical };
+/// As the stream would have told it: named by its address, and well if callers were given it. In a slice that said to call its
+/// endpoints last, those that serve were.
+fn imported(endpoint: &Endpoint, own: bool, suspect: bool) -> Endpoint {
+    let said = endpoint.conditions;
+    let conditions = match suspect && said.serving {
+        true => Conditions { ready: true, serving: true, terminating: false },
+        false => said,
+    };
+    let health = if conditions.ready { Health::Passing } else { Health::Critical };
     let address = endpoint.addresses.iter().next();
     Endpoint {
         name: address.map_or_else(|| Name::clone(&endpoint.name), |ip| ip.to_string().into()),
         node: None,
-        health_source: HealthSource::Imported { health, suspect_since_ms: None },
+        conditions,
+        health_source: HealthSource::Imported { health, suspect_since_ms: None, own },
         ..endpoint.clone()
     }
 }

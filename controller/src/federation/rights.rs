@@ -1,12 +1,13 @@
-//! Which namespaces a peer may see: by RBAC, with the token of a ServiceAccount of this cluster.
+//! Which namespaces a peer may see: by RBAC, with the token of a ServiceAccount of this cluster, or a client certificate.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use rollcall_catalog::model::Name;
+use rollcall_xds::server::Showing;
 use tonic::Status;
 
-use crate::access::{Access, Credential, Denied, Right};
+use crate::access::{Access, Denied, Right};
 
 /// Asks the API server.
 #[derive(Clone, Debug)]
@@ -23,6 +24,9 @@ pub enum Scope {
 
 /// No resource that exists: `get` of it, in a namespace, is the right to its exports.
 const RESOURCE: &str = "exports";
+/// Said to a cluster that shows nothing that can be checked.
+const NO_CREDENTIAL: &str = "no certificate came by the handshake: this cluster asks for one only if it knows who signs them (--client-ca); \
+                             or give the link a token";
 /// For each further namespace the API server is asked once more.
 const NAMESPACES_MAX: usize = 256;
 
@@ -46,12 +50,13 @@ impl Rights {
         Self(access)
     }
 
-    /// What whoever shows this token may see of the namespaces that have exports.
+    /// What whoever shows this token or certificate may see of the namespaces that have exports.
     ///
     /// # Errors
     /// When it is nothing, or nobody can be asked.
-    pub async fn scope(&self, token: &str, peer: IpAddr, exporting: BTreeSet<Name>) -> Result<Scope, Status> {
-        let who = self.0.authenticate(Credential::Token(token), peer).await.map_err(status)?;
+    pub async fn scope(&self, showing: &Showing, exporting: BTreeSet<Name>) -> Result<Scope, Status> {
+        let peer = showing.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let who = self.0.caller(showing.authorization.as_deref(), &showing.certificate, peer).await.map_err(status)?;
         let everywhere = match self.0.may(&who, right("")).await {
             Ok(()) => return Ok(Scope::All),
             Err(denied @ Denied::Forbidden { .. }) => denied,
@@ -75,9 +80,8 @@ fn right(namespace: &str) -> Right<'_> {
 
 fn status(denied: Denied) -> Status {
     match denied {
-        Denied::NoCredential | Denied::Unknown(_) | Denied::Certificate(_) | Denied::Nameless => {
-            Status::unauthenticated(denied.to_string())
-        }
+        Denied::NoCredential => Status::unauthenticated(NO_CREDENTIAL),
+        Denied::Unknown(_) | Denied::Certificate(_) | Denied::Nameless => Status::unauthenticated(denied.to_string()),
         Denied::Forbidden { .. } => Status::permission_denied(denied.to_string()),
         Denied::Busy(..) | Denied::Unavailable(_) => Status::unavailable(denied.to_string()),
     }

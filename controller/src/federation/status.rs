@@ -1,7 +1,9 @@
 //! Tells in the API how links and exports are. Every replica knows; the leader writes, and only what differs from what stands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::api::{Api, Patch, PatchParams};
@@ -14,7 +16,10 @@ use serde_json::json;
 
 use super::encode::Unexportable;
 use super::exports::{Export, Exports};
-use super::hall::Hall;
+use super::hall::Told;
+use super::mcs::plans::Plans;
+use super::mcs::union::Union;
+use super::pauses::Pauses;
 use super::report::{Report, Reports};
 use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
@@ -28,12 +33,21 @@ pub struct Teller {
     clock: Clock,
     exports: Exports,
     reports: Reports,
+    plans: Plans,
+    told: Told,
+    /// Of which something else may stand than should, and when each may be written again.
+    links: BTreeSet<Name>,
+    link_pauses: Pauses<Name>,
+    services: BTreeSet<ServiceKey>,
+    service_pauses: Pauses<ServiceKey>,
 }
 
 /// Between two looks at what differs.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Writes at one look at most: more wait for the next.
-const WRITES_MAX: usize = 20;
+const WRITES_MAX: usize = 64;
+/// Of them at the same time.
+const AT_ONCE: usize = 8;
 /// A heartbeat that is newer by less is not worth a write.
 const HEARTBEAT_MS: i64 = 30_000;
 
@@ -41,51 +55,122 @@ const HEARTBEAT_MS: i64 = 30_000;
 
 impl Teller {
     /// Writes while the fence is open.
-    pub fn new(client: Client, fence: Fence, clock: Clock, exports: Exports, reports: Reports) -> Self {
-        Self { client, fence, clock, exports, reports }
+    pub fn new(
+        client: Client,
+        fence: Fence,
+        clock: Clock,
+        (exports, reports, plans, told): (Exports, Reports, Plans, Told),
+    ) -> Self {
+        let (links, link_pauses) = (BTreeSet::new(), Pauses::default());
+        let (services, service_pauses) = (BTreeSet::new(), Pauses::default());
+        Self { client, fence, clock, exports, reports, plans, told, links, link_pauses, services, service_pauses }
     }
 
     /// Writes as long as the process lives.
-    pub async fn run(self, hall: Hall) {
+    pub async fn run(mut self) {
+        let (mut reports, mut exports, mut told) = (self.reports.follow(), self.exports.follow(), self.told.follow());
+        let (mut wanted, mut refused) = (self.plans.wanted.follow(), self.plans.refused.follow());
+        told.complete().await;
         loop {
-            tokio::time::sleep(PAUSE).await;
-            let mut writes = 0;
-            for (link, report) in self.reports.all() {
-                if let Some(status) = link_status(&report).filter(|_| writes < WRITES_MAX && self.fence.is_open()) {
-                    writes += 1;
-                    self.write_link(&link, status).await;
-                }
+            self.links.extend(reports.news().into_keys(|| self.reports.keys()));
+            for news in [exports.news(), told.news(), wanted.news(), refused.news()] {
+                self.services.extend(news.into_keys(|| self.exports.keys()));
             }
-            for (key, export) in self.exports.all() {
-                let said = hall.tells(&key);
-                let conditions = export_conditions(&export, said, self.clock.timestamp());
-                let differs = said.is_some() && differ(&export.conditions, &conditions);
-                if differs && writes < WRITES_MAX && self.fence.is_open() {
-                    writes += 1;
-                    self.write_export(&key, &conditions).await;
-                }
+            self.tell_links().await;
+            self.tell_exports().await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn tell_links(&mut self) {
+        let (now_ms, mut writes) = (self.clock.monotonic_ms(), Vec::new());
+        self.link_pauses.sweep(now_ms);
+        for link in self.links.iter().filter(|link| self.link_pauses.may(link, now_ms)) {
+            writes.push((link.clone(), self.reports.get(link).and_then(|report| link_status(&report))));
+        }
+        self.links.retain(|link| !writes.iter().any(|(same, status)| same == link && status.is_none()));
+        let open = self.fence.is_open();
+        let writes = writes.into_iter().filter_map(|(link, status)| Some((link, status?))).filter(|_| open);
+        let this = &*self;
+        let results = stream::iter(writes.take(WRITES_MAX)).map(|(link, status)| async move {
+            let written = this.write_link(&link, status).await;
+            (link, written)
+        });
+        let results: Vec<_> = results.buffer_unordered(AT_ONCE).collect().await;
+        for (link, written) in results {
+            let now_ms = self.clock.monotonic_ms();
+            match written {
+                true => self.link_pauses.written(&link, now_ms),
+                false => self.link_pauses.refused(&link, now_ms),
             }
         }
     }
 
-    async fn write_link(&self, name: &Name, status: ClusterLinkStatus) {
+    async fn tell_exports(&mut self) {
+        let (now_ms, mut writes) = (self.clock.monotonic_ms(), Vec::new());
+        self.service_pauses.sweep(now_ms);
+        let mut same = Vec::new();
+        for key in self.services.iter().filter(|key| self.service_pauses.may(key, now_ms)) {
+            match self.conditions(key) {
+                Some(conditions) => writes.push((key.clone(), conditions)),
+                None => same.push(key.clone()),
+            }
+            if writes.len() >= WRITES_MAX {
+                break;
+            }
+        }
+        same.iter().for_each(|key| _ = self.services.remove(key));
+        if !self.fence.is_open() {
+            return;
+        }
+        let this = &*self;
+        let results = stream::iter(writes).map(|(key, conditions)| async move {
+            let written = this.write_export(&key, &conditions).await;
+            (key, written)
+        });
+        let results: Vec<_> = results.buffer_unordered(AT_ONCE).collect().await;
+        for (key, written) in results {
+            let now_ms = self.clock.monotonic_ms();
+            match written {
+                true => self.service_pauses.written(&key, now_ms),
+                false => self.service_pauses.refused(&key, now_ms),
+            }
+        }
+    }
+
+    /// What a ServiceExport should say, if it says something else.
+    fn conditions(&self, key: &ServiceKey) -> Option<Vec<Condition>> {
+        let export = self.exports.get(key)?;
+        let said = self.told.get(key)?;
+        let refused = self.plans.refused.get(key);
+        let union = self.plans.wanted.with(|all| all.get(key).and_then(|plan| plan.union.clone()));
+        let here = Here { union: union.as_deref(), refused: refused.as_deref() };
+        let conditions = export_conditions(&export, said, here, self.clock.timestamp());
+        differ(&export.conditions, &conditions).then_some(conditions)
+    }
+
+    async fn write_link(&self, name: &Name, status: ClusterLinkStatus) -> bool {
         let api: Api<ClusterLink> = Api::all(self.client.clone());
         let object = json!({
             "apiVersion": ClusterLink::api_version(&()), "kind": ClusterLink::kind(&()),
             "metadata": { "name": &**name }, "status": status,
         });
-        if written("ClusterLink", name, patch(&api, name, &object)).await {
-            self.reports.change(name, |report| report.stands = Some(status));
+        let written = written("ClusterLink", name, patch(&api, name, &object)).await;
+        if written {
+            self.reports.alter(name, |report| {
+                report.map(|report| Report { stands: Some(status), ..report }) // it may be gone meanwhile
+            });
         }
+        written
     }
 
-    async fn write_export(&self, key: &ServiceKey, conditions: &[Condition]) {
+    async fn write_export(&self, key: &ServiceKey, conditions: &[Condition]) -> bool {
         let api: Api<ServiceExport> = Api::namespaced(self.client.clone(), &key.namespace);
         let object = json!({
             "apiVersion": ServiceExport::api_version(&()), "kind": ServiceExport::kind(&()),
             "metadata": { "name": &*key.name, "namespace": &*key.namespace }, "status": { "conditions": conditions },
         });
-        written("ServiceExport", &key.to_string(), patch(&api, &key.name, &object)).await;
+        written("ServiceExport", &key.to_string(), patch(&api, &key.name, &object)).await
     }
 }
 
@@ -96,7 +181,7 @@ where
     api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object)).await.map(|_| ())
 }
 
-/// Whether it was written. What was not is tried again with the next look.
+/// Whether it was written.
 async fn written(kind: &str, name: &str, write: impl Future<Output = kube::Result<()>>) -> bool {
     let why = match tokio::time::timeout(WRITE_TIMEOUT, write).await {
         Ok(Ok(())) => return true,
@@ -105,8 +190,7 @@ async fn written(kind: &str, name: &str, write: impl Future<Output = kube::Resul
         Ok(Err(error)) => kube_error::words(&error),
         Err(_) => format!("no answer within {WRITE_TIMEOUT:?}"),
     };
-    tracing::warn!(kind, name, why, "a status cannot be written; it is tried again");
-    tokio::time::sleep(PAUSE).await;
+    tracing::warn!(kind, name, why, "a status cannot be written; it is tried again later");
     false
 }
 
@@ -119,6 +203,7 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
         since: second(report.since_ms),
         last_heartbeat_time: report.heard_ms.and_then(second),
         address: report.address.clone(),
+        cluster_uid: report.uid.as_deref().map(str::to_owned),
         imported: report.imported,
         held_back: report.held_back,
         expired: report.expired,
@@ -140,9 +225,22 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
     (differs || newer).then_some(ClusterLinkStatus { last_heartbeat_time: last, since, ..status })
 }
 
+/// What this cluster makes of an export.
+#[derive(Clone, Copy, Debug, Default)]
+struct Here<'a> {
+    /// The service that all clusters' exports are together, where that is known.
+    union: Option<&'a Union>,
+    /// Why it cannot be written.
+    refused: Option<&'a str>,
+}
+
 /// Valid, Ready and Conflict, as they should be.
-fn export_conditions(export: &Export, said: Option<Result<(), Unexportable>>, now: Timestamp) -> Vec<Condition> {
-    let said = said.unwrap_or(Err(Unexportable::NoService));
+fn export_conditions(
+    export: &Export,
+    said: Result<(), Unexportable>,
+    here: Here<'_>,
+    now: Timestamp,
+) -> Vec<Condition> {
     let valid = match said {
         Ok(()) => (TRUE, words::VALID, "the Service is there, and of a type that can be exported"),
         Err(Unexportable::NoService) => {
@@ -153,13 +251,22 @@ fn export_conditions(export: &Export, said: Option<Result<(), Unexportable>>, no
             words::INVALID_SERVICE_TYPE,
             "the Service is of type ExternalName, which has no endpoints to export; export the Service that it points to",
         ),
+        Err(Unexportable::Derived) => (
+            FALSE,
+            words::INVALID_SERVICE_TYPE,
+            "the Service stands for what clusters export already; export the Service that it is derived from",
+        ),
     };
     let ready = match said {
+        Ok(()) if let Some(why) = here.refused => (FALSE, words::FAILED, why),
         Ok(()) => (TRUE, words::READY, "clusters with the right to this namespace's exports are told of it"),
         Err(_) => (FALSE, words::PENDING, "nothing is told to other clusters; see Valid"),
     };
+    let conflict = here.union.filter(|_| said.is_ok()).map(conflict);
+    let conflict = conflict.as_ref().map(|(status, reason, message)| (*status, &**reason, &**message));
     let all = [(words::VALID, valid), (words::READY, ready)];
     all.into_iter()
+        .chain(conflict.map(|conflict| (words::CONFLICT, conflict)))
         .map(|(type_, (status, reason, message))| {
             let stands =
                 export.conditions.iter().find(|condition| condition.type_ == type_ && condition.status == status);
@@ -173,6 +280,16 @@ fn export_conditions(export: &Export, said: Option<Result<(), Unexportable>>, no
             }
         })
         .collect()
+}
+
+/// Whether clusters agree, on the export of each of them.
+fn conflict(union: &Union) -> (&'static str, String, String) {
+    if union.conflicts.is_empty() {
+        return (FALSE, words::NO_CONFLICTS.to_owned(), "all clusters that export it agree".to_owned());
+    }
+    let reasons: Vec<_> = union.conflicts.keys().map(|conflict| conflict.reason()).collect();
+    let messages: Vec<_> = union.conflicts.values().map(String::as_str).collect();
+    (TRUE, reasons.join(","), messages.join(". "))
 }
 
 /// Whether what stands is other than what should, of the conditions that should.

@@ -29,6 +29,9 @@ impl Denial {
 
     /// Reads the sentence that the API server writes (`forbiddenMessage` in its `responsewriters`).
     fn parse(message: &str) -> Option<Self> {
+        if is_admission(message) {
+            return None;
+        }
         let (user, rest) = message.split_once("User \"")?.1.split_once("\" cannot ")?;
         let (verb, rest) = rest.split_once(" resource \"")?;
         let (resource, rest) = rest.split_once("\" in API group \"")?;
@@ -93,6 +96,13 @@ impl fmt::Display for Denial {
         f.write_str("; run helm upgrade with rbac.create=true, or apply the rules of manifests/rbac.yaml")?;
         f.write_str(self.way_around())
     }
+}
+
+/// Whether these are the words of an admission webhook or policy, and not of the API server: they may be any.
+pub fn is_admission(message: &str) -> bool {
+    message.contains(" denied the request")
+        || message.contains(" denied request")
+        || message.starts_with("admission webhook ")
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ impl<K: Resource> Resource for Guarded<K> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Service;
+    use k8s_openapi::api::core::v1::{Pod, Service};
+    use k8s_openapi::api::discovery::v1::EndpointSlice;
     use kube::core::{ObjectList, WatchEvent};
 
     use super::*;
@@ -111,5 +112,34 @@ mod tests {
         let event = format!(r#"{{"type": "MODIFIED", "object": {BAD}}}"#);
         let event: WatchEvent<Guarded<Service>> = serde_json::from_str(&event).expect("an event");
         assert!(matches!(event, WatchEvent::Modified(Guarded::Bad(..))));
+    }
+
+    fn is_good<K: serde::de::DeserializeOwned + kube::Resource>(object: &str) -> bool {
+        matches!(serde_json::from_str::<Guarded<K>>(object), Ok(Guarded::Good(_)))
+    }
+
+    #[test]
+    fn a_part_that_is_null_is_as_one_that_is_absent() {
+        const META: &str = r#""metadata": {"name": "a", "namespace": "shop", "labels": null, "annotations": null, "ownerReferences": null}"#;
+        for parts in [
+            r#""endpoints": null, "ports": null"#,
+            r#""endpoints": []"#,
+            r#""endpoints": [{"addresses": ["192.0.2.1"], "conditions": null, "hints": null, "targetRef": null, "zone": null}]"#,
+            r#""endpoints": [{"addresses": ["192.0.2.1"], "conditions": {"ready": null, "serving": null, "terminating": null}}]"#,
+            r#""endpoints": [], "ports": [{"name": null, "port": null, "protocol": null, "appProtocol": null}]"#,
+        ] {
+            assert!(is_good::<EndpointSlice>(&format!(r#"{{{META}, "addressType": "IPv4", {parts}}}"#)), "{parts}");
+        }
+        for spec in [
+            r#""spec": null"#,
+            r#""spec": {"ports": null, "selector": null, "clusterIPs": null, "ipFamilies": null, "externalName": null}"#,
+            r#""spec": {"type": "ExternalName", "externalName": "db.example.net", "clusterIP": null}"#,
+            r#""spec": {}, "status": null"#,
+        ] {
+            assert!(is_good::<Service>(&format!("{{{META}, {spec}}}")), "{spec}");
+        }
+        for status in [r#""status": null"#, r#""status": {"podIPs": null, "conditions": null}"#, r#""spec": null"#] {
+            assert!(is_good::<Pod>(&format!("{{{META}, {status}}}")), "{status}");
+        }
     }
 }

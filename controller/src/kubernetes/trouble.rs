@@ -58,7 +58,7 @@ fn not_served(source: Source) -> String {
         Source::Services | Source::EndpointSlices | Source::Pods | Source::Nodes | Source::Leases => {
             "is this a Kubernetes API server of 1.21 or later?"
         }
-        Source::Clusters | Source::ServiceExports => {
+        Source::Clusters | Source::ServiceExports | Source::ServiceImports => {
             "apply manifests/crds, or run helm upgrade with federation.enabled=true; or leave out --cluster-id"
         }
         Source::Registries => "it is not of this cluster; look at its own object",

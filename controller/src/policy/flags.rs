@@ -47,9 +47,10 @@ impl FromStr for DefaultPolicy {
                 "{unknown} is no field of a DiscoveryPolicy; kubectl explain discoverypolicy.spec lists them"
             ));
         }
-        if spec.target.is_some() || spec.maintenance.is_some() {
+        if spec.target.is_some() || spec.maintenance.is_some() || spec.pod_checks.is_some() {
             return Err(
-                "target and maintenance have no place in the cluster's default; write a DiscoveryPolicy".to_owned()
+                "target, maintenance and podChecks have no place in the cluster's default; write a DiscoveryPolicy"
+                    .to_owned(),
             );
         }
         in_bounds(&spec)?;
@@ -62,6 +63,8 @@ impl FromStr for DefaultPolicy {
             staleness: said.staleness.flatten(),
             damping: said.damping.flatten(),
             confirmation: said.confirmation.unwrap_or_default(),
+            warning: said.warning.unwrap_or_default(),
+            pod_checks: None,
             from: From::default(),
         };
         Ok(Self { policy })
@@ -94,17 +97,19 @@ fn in_bounds(spec: &DiscoveryPolicySpec) -> Result<(), String> {
             && whole(damping.maximum.get())
     });
     let confirmation = spec.confirmation.iter().all(|confirmation| confirmation.replicas <= 3);
+    let warning = spec.warning.iter().all(|warning| warning.percent <= 100);
     let says = |section: &str, bounds: &str| {
         Err(format!("{section}: {bounds}; kubectl explain discoverypolicy.spec.{section} has the bounds"))
     };
-    match (guard, staleness, damping, confirmation) {
+    match (guard, staleness, damping, confirmation, warning) {
         (false, ..) => says("guard", "percent is 0 to 99, minimum at least 1, window and hold at least 1s"),
         (_, false, ..) => says("staleness", "after is at least 10s"),
-        (_, _, false, _) => says(
+        (_, _, false, ..) => says(
             "damping",
             "penalty and reuse are at least 1, reuse is less than suppress, halfLife and maximum at least 1s",
         ),
-        (.., false) => says("confirmation", "replicas is 0 to 3"),
+        (.., false, _) => says("confirmation", "replicas is 0 to 3"),
+        (.., false) => says("warning", "percent is 0 to 100"),
         _ => Ok(()),
     }
 }
@@ -149,7 +154,9 @@ mod tests {
             (r#"{"staleness":{"after":"1s"}}"#, "at least 10s"),
             (r#"{"damping":{"reuse":5000}}"#, "reuse is less than suppress"),
             (r#"{"confirmation":{"replicas":4}}"#, "replicas is 0 to 3"),
+            (r#"{"warning":{"percent":101}}"#, "percent is 0 to 100"),
             (r#"{"target":{"service":"web"}}"#, "no place in the cluster's default"),
+            (r#"{"podChecks":{"checks":[{"name":"web","tcp":{}}]}}"#, "no place in the cluster's default"),
         ] {
             let error = read(text).expect_err(text);
             assert!(error.contains(said), "{text}: {error}");

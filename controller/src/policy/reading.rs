@@ -1,7 +1,7 @@
 //! DiscoveryPolicies become [`Statement`]s: sections with their defaults, and what in them cannot be used.
 
 use rollcall_catalog::model::Name;
-use rollcall_catalog::policy::{Confirmation, Damping, RemovalGuard, Scope, Staleness, Statement, WhenStale};
+use rollcall_catalog::policy::{Confirmation, Damping, RemovalGuard, Scope, Staleness, Statement, Warned, WhenStale};
 use rollcall_crds::{
     self as api, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, GuardScope, GuardSpec, StalenessSpec,
 };
@@ -31,6 +31,7 @@ pub fn sections(spec: &DiscoveryPolicySpec) -> Statement {
         removal,
         damping,
         confirmation: spec.confirmation.as_ref().map(|said| Confirmation { replicas: said.replicas.min(3) }),
+        warning: spec.warning.as_ref().map(|said| Warned { percent: said.percent.min(100) }),
         maintenance: maintenance.collect(),
         problems: problems.into(),
         ..Statement::default()

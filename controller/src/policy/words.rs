@@ -32,6 +32,12 @@ pub fn says(policy: &Policy, section: Section) -> String {
             let replicas = policy.confirmation.replicas;
             (replicas > 0).then(|| format!("up to {replicas} others are asked before an endpoint turns Critical"))
         }
+        Section::Warning => match policy.warning.percent {
+            100.. => None,
+            0 => Some("on streams endpoints in Warning are called only while none is Passing".to_owned()),
+            percent => Some(format!("on streams an endpoint in Warning gets {percent} % of what a Passing one gets")),
+        },
+        Section::PodChecks => policy.pod_checks.as_ref().map(|checks| checks.says.to_string()),
     }
     .unwrap_or_else(|| "off".to_owned())
 }

@@ -13,7 +13,7 @@ use rollcall_catalog::model::{Endpoint, Health, Name, Protocol};
 use rollcall_crds::{self as api, InitialStatus, ServiceRegistrationSpec};
 use rollcall_health::beat::Heartbeat;
 use rollcall_health::definition::{RETRY_INTERVAL, TIMEOUT_MAX};
-use rollcall_health::{Check, Target, Thresholds, schedule};
+use rollcall_health::{Check, CheckKind, Target, Thresholds, schedule};
 
 use super::endpoints::protocol;
 use super::problem;
@@ -81,18 +81,33 @@ fn check(namespace: &Name, spec: &ServiceRegistrationSpec, said: &api::CheckSpec
         let (a, port, protocol) = (if needed == Protocol::Tcp { "a TCP" } else { "a UDP" }, &port.name, port.protocol);
         return Err(unsupported(&format!("it needs {a} port, and port {port:?} is {protocol}; name {a} port")));
     }
+    let what = kind::read(namespace, &spec.service, kind).map_err(|what| unsupported(&what))?;
+    Ok(defined(said, what, port.name.as_str().into()))
+}
+
+/// A check of pods of services in a namespace, and what its port speaks. It names a port of the Service, or none.
+pub fn of_pods(namespace: &Name, said: &api::CheckSpec) -> Result<(Check, Protocol), Problem> {
+    let unsupported = |what: &str| problem(Fault::UnsupportedValue, format!("podChecks: check {}: {what}", said.name));
+    let Some((kind, speaks)) = said.kind().and_then(|kind| Some((kind, kind::protocol(kind)?))) else {
+        return Err(unsupported("its kind is not known to this version; use http, tcp, tls, grpc, http2 or udp"));
+    };
+    let what = kind::read(namespace, "", kind).map_err(|what| unsupported(&what))?;
+    Ok((defined(said, what, kind.port().unwrap_or_default().into()), speaks))
+}
+
+fn defined(said: &api::CheckSpec, kind: CheckKind, port: Name) -> Check {
     let interval = said.interval.get();
-    Ok(Check {
+    Check {
         name: said.name.as_str().into(),
-        kind: kind::read(namespace, spec, kind).map_err(|what| unsupported(&what))?,
-        port: port.name.as_str().into(),
+        kind,
+        port,
         interval,
         retry_interval: said.retry_interval.map_or(RETRY_INTERVAL, Duration::from).min(interval),
         // Objects from before the bound have longer ones, and stay in use with this.
         timeout: said.timeout.get().min(TIMEOUT_MAX),
         thresholds: Thresholds { failures: said.failure_threshold, successes: said.success_threshold },
         initial: initial(said.initial_status.unwrap_or_default()),
-    })
+    }
 }
 
 fn initial(said: InitialStatus) -> Health {

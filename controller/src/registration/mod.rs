@@ -3,6 +3,7 @@
 //! - [`endpoints`]: an endpoint of the spec as the catalog has it, or why it cannot be used
 //! - [`checks`]: the same for a check, and what is to be probed where
 //! - [`heartbeat`]: which endpoints are to beat, and which silence convicts them
+//! - [`pod_checks`]: the same for checks of pods, which a DiscoveryPolicy defines, and what an earlier process knew of them
 //! - [`restored`]: verdicts of an earlier process, from the status
 //! - [`stuck`]: none of the checks can be run
 //!
@@ -11,6 +12,7 @@
 pub mod checks;
 pub mod endpoints;
 pub mod heartbeat;
+pub mod pod_checks;
 pub mod restored;
 pub mod stuck;
 

@@ -87,6 +87,7 @@ fn verdict(said: &EndpointStatus) -> Option<Verdict> {
         health: health(said.health),
         since_ms: said.since.0.as_millisecond(),
         reason: said.reason.as_str().into(),
+        on_machine: said.on_machine,
     };
     let verdict = Verdict {
         health: health(said.health),
@@ -99,7 +100,7 @@ fn verdict(said: &EndpointStatus) -> Option<Verdict> {
 }
 
 /// In maintenance its checks go on, and know how it is.
-fn health(said: api::Health) -> Health {
+pub fn health(said: api::Health) -> Health {
     match said {
         api::Health::Passing => Health::Passing,
         api::Health::Warning => Health::Warning,

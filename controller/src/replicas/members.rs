@@ -32,6 +32,7 @@ pub struct Members {
     pub(super) listing: watch::Receiver<Option<Arc<Listing>>>,
     pub(super) says: watch::Receiver<Presence>,
     pub(super) standing: watch::Sender<Standing>,
+    pub(super) deaf: watch::Sender<bool>,
     pub(super) left: watch::Sender<Vec<Name>>,
     pub(super) dials: BTreeMap<Name, Dial>,
     pub(super) count: u64,
@@ -145,6 +146,8 @@ impl Members {
             }
             changed
         });
+        let deaf = self.membership.is_deaf(now_ms);
+        self.deaf.send_if_modified(|current| std::mem::replace(current, deaf) != deaf);
         let left = self.membership.left(now_ms);
         self.left.send_if_modified(|current| std::mem::replace(current, left.clone()) != left);
     }

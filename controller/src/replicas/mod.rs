@@ -94,6 +94,7 @@ pub fn start(
     let exchange = Exchange::new(Name::clone(&me));
     let (standing, stands) = watch::channel(Standing::alone(&me));
     let (says, said) = watch::channel(Presence::default());
+    let (deaf, is_deaf) = watch::channel(false);
     let (left, leases_left) = watch::channel(Vec::new());
     let card = {
         let (identity, token, certificates) = (Name::clone(&me), proofs.fingerprint(), certificates.clone());
@@ -114,6 +115,7 @@ pub fn start(
         listing,
         says: said,
         standing,
+        deaf,
         left,
         dials: BTreeMap::new(),
         count: 0,
@@ -123,7 +125,7 @@ pub fn start(
     let ended = tokio::spawn(registrar.run(stop.clone()));
     let snapshots = exchange.snapshots();
     let between = BetweenReplicas { snapshots, proves: Arc::new(move |shown| proofs.proves(shown)) };
-    let replicas = Replicas { roster: Roster::new(me, stands), exchange, says };
+    let replicas = Replicas { roster: Roster::new(me, stands).deafened(is_deaf), exchange, says };
     ((replicas, Some(between)), ended)
 }
 
@@ -132,9 +134,13 @@ pub fn start(
 impl Replicas {
     /// One that has no peers and never will.
     pub fn alone(me: impl Into<Name>) -> Self {
-        let me = me.into();
-        let exchange = Exchange::new(Name::clone(&me));
-        Self { roster: Roster::alone(me), exchange, says: watch::Sender::new(Presence::default()) }
+        Self::of(Roster::alone(me))
+    }
+
+    /// Those of a roster, to whom no stream leads.
+    pub(crate) fn of(roster: Roster) -> Self {
+        let exchange = Exchange::new(roster.mine());
+        Self { roster, exchange, says: watch::Sender::new(Presence::default()) }
     }
 
     /// Tells the others whether this replica suspects that what it sees is its own fault.

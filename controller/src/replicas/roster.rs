@@ -14,6 +14,7 @@ use tokio::sync::watch;
 pub struct Roster {
     me: Name,
     standing: watch::Receiver<Standing>,
+    deaf: watch::Receiver<bool>,
 }
 
 // === impl Roster ===
@@ -21,7 +22,18 @@ pub struct Roster {
 impl Roster {
     /// What is told of `me` and its peers.
     pub(crate) fn new(me: Name, standing: watch::Receiver<Standing>) -> Self {
-        Self { me, standing }
+        Self { me, standing, deaf: watch::channel(false).1 }
+    }
+
+    /// The same, told whether a peer lives that is not heard.
+    #[must_use]
+    pub(super) fn deafened(self, deaf: watch::Receiver<bool>) -> Self {
+        Self { deaf, ..self }
+    }
+
+    /// Whether a peer lives that is not heard: what it knows is not known here.
+    pub fn is_deaf(&self) -> bool {
+        *self.deaf.borrow()
     }
 
     /// Of one that has no peers and never will.
@@ -57,6 +69,11 @@ impl Roster {
         self.owner(work) == self.me
     }
 
+    /// Whether nobody else can be at `work`, whatever the others see ([`Standing::keeps`]).
+    pub fn keeps(&self, work: &str) -> bool {
+        self.standing.borrow().keeps(&self.me, work)
+    }
+
     /// Waits until the replicas stand otherwise; for ever if they never will.
     pub async fn changed(&mut self) {
         if self.standing.changed().await.is_err() {
@@ -75,7 +92,7 @@ mod tests {
         let (told, standing) = watch::channel(Standing::alone(&me));
         let mut roster = Roster::new(me, standing);
         assert!((0..100).all(|n| roster.is_mine(&format!("shop/vms/vm-{n}"))));
-        told.send_replace(Standing { live: Arc::from(["a".into(), "b".into()]), heard: Arc::from(["b".into()]) });
+        told.send_replace(Standing::of(["a".into(), "b".into()], ["b".into()]));
         roster.changed().await;
         let mine = (0..1_000).filter(|n| roster.is_mine(&format!("shop/vms/vm-{n}"))).count();
         assert!((400..600).contains(&mine), "{mine} of 1,000");

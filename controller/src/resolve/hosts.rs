@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::turns::Resolution;
+
 /// Names that registrations give, and what is known of them.
 #[derive(Debug, Default)]
 pub struct Hosts(BTreeMap<String, Host>);
@@ -12,8 +14,13 @@ struct Host {
     addresses: BTreeSet<IpAddr>,
     /// What was said last where there is no address, or it failed.
     words: String,
-    /// When it is asked for next; none while it is.
+    /// When it is asked for next; none while it is, or rests.
     due_ms: Option<u64>,
+    is_asked: bool,
+    /// Others ask for it.
+    rests: bool,
+    /// Whether a name server has said something of it since it began to be asked for here.
+    was_answered: bool,
     /// Answers in a row without an address, and when the first of them came.
     absent_since_ms: Option<u64>,
     failures: u32,
@@ -48,6 +55,8 @@ const TTL_S_MAX: u32 = 300;
 /// After a failure it is tried again so soon, and then ever later up to half a minute.
 const RETRY_MS: u64 = 1_000;
 const RETRY_MS_MAX: u64 = 30_000;
+/// So many failures in a row, and others are told nothing any more.
+const FAILURES_MAX: u32 = 3;
 /// A name that vanished keeps its addresses for so long: a zone that is being reloaded is empty for a moment.
 const ABSENT_MS: u64 = 30_000;
 
@@ -71,8 +80,60 @@ impl Hosts {
             return;
         }
         let words = "is being looked up".to_owned();
-        let known = Host { addresses: known(), words, due_ms: Some(now_ms), absent_since_ms: None, failures: 0 };
+        let known = Host {
+            addresses: known(),
+            words,
+            due_ms: Some(now_ms),
+            is_asked: false,
+            rests: false,
+            was_answered: false,
+            absent_since_ms: None,
+            failures: 0,
+        };
         self.0.insert(host.to_owned(), known);
+    }
+
+    /// This replica asks for it from now on: at once, if it did not before.
+    pub fn ask(&mut self, host: &str, now_ms: u64) {
+        if let Some(known) = self.0.get_mut(host).filter(|known| known.rests) {
+            known.rests = false;
+            known.due_ms = Some(now_ms).filter(|_| !known.is_asked);
+        }
+    }
+
+    /// It is not asked for until [`Hosts::ask`]; what is known of it stands.
+    pub fn rest(&mut self, host: &str) {
+        if let Some(known) = self.0.get_mut(host) {
+            (known.rests, known.due_ms, known.was_answered, known.failures) = (true, None, false, 0);
+        }
+    }
+
+    /// The same, and this is known of it, by another replica. Whether it is something else than before.
+    pub fn follow(&mut self, host: &str, says: Resolution) -> bool {
+        self.rest(host);
+        let Some(known) = self.0.get_mut(host) else { return false };
+        known.absent_since_ms = None;
+        let addresses: BTreeSet<_> = says.addresses.into_iter().take(ADDRESSES_MAX).collect();
+        let before =
+            (std::mem::replace(&mut known.addresses, addresses), std::mem::replace(&mut known.words, says.words));
+        known.addresses != before.0 || (known.addresses.is_empty() && known.words != before.1)
+    }
+
+    /// What others may be told: none before a name server has said something, or while they fail for longer. Who asks behind
+    /// this replica may reach them.
+    pub fn says(&self, host: &str) -> Option<Resolution> {
+        let known = self.0.get(host).filter(|known| known.was_answered && known.failures < FAILURES_MAX)?;
+        Some(Resolution { addresses: known.addresses.clone(), words: known.words.clone() })
+    }
+
+    /// All names that are wanted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Whether a registration gives this name.
+    pub fn is_wanted(&self, host: &str) -> bool {
+        self.0.contains_key(host)
     }
 
     /// Forgets all others.
@@ -101,7 +162,7 @@ impl Hosts {
     pub fn due(&mut self, now_ms: u64) -> Option<String> {
         let due = self.0.iter_mut().find(|(_, known)| known.due_ms.is_some_and(|due_ms| due_ms <= now_ms));
         due.map(|(host, known)| {
-            known.due_ms = None;
+            (known.due_ms, known.is_asked) = (None, true);
             host.clone()
         })
     }
@@ -114,6 +175,10 @@ impl Hosts {
     /// Takes in an answer; whether what is known of the name is something else now.
     pub fn answered(&mut self, host: &str, answer: Answer, now_ms: u64) -> bool {
         let Some(known) = self.0.get_mut(host) else { return false };
+        known.is_asked = false;
+        if known.rests {
+            return false;
+        }
         let before = (known.addresses.clone(), known.words.clone());
         known.take_in(answer, now_ms);
         (&known.addresses, &known.words) != (&before.0, &before.1)
@@ -148,6 +213,7 @@ impl Host {
             ttl_s = ttl_s.min(of);
         }
         let ttl_ms = u64::from(ttl_s.clamp(TTL_S_MIN, TTL_S_MAX)) * 1000;
+        self.was_answered |= failed.is_none();
         self.failures = if failed.is_some() { self.failures.saturating_add(1) } else { 0 };
         let retry_ms = RETRY_MS << self.failures.saturating_sub(1).min(5);
         self.due_ms = Some(now_ms + if failed.is_some() { retry_ms.min(RETRY_MS_MAX) } else { ttl_ms });
@@ -251,5 +317,29 @@ mod tests {
         assert_eq!(hosts.addresses(NAME).len(), ADDRESSES_MAX);
         hosts.keep(&BTreeSet::new());
         assert!(hosts.addresses(NAME).is_empty() && hosts.next_ms().is_none());
+    }
+
+    #[test]
+    fn what_others_ask_for_rests_here_and_goes_on_from_what_they_said() {
+        let mut hosts = hosts();
+        assert_eq!(hosts.says(NAME), None, "nobody has said anything of it");
+        let says = |addresses: &str| Resolution { addresses: ips(addresses), words: String::new() };
+        assert!(hosts.follow(NAME, says("198.51.100.1")));
+        assert!(!hosts.follow(NAME, says("198.51.100.1")), "no news");
+        assert!(!hosts.answered(NAME, Answer::found(ips("198.51.100.9"), 60), 0), "asked before it rested");
+        assert_eq!((hosts.next_ms(), hosts.says(NAME)), (None, None));
+        hosts.ask(NAME, 70_000);
+        assert_eq!(hosts.due(70_000).as_deref(), Some(NAME));
+        hosts.answered(NAME, both(Family::Failed("SERVFAIL".into())), 70_000);
+        assert_eq!((hosts.words(NAME).as_str(), hosts.says(NAME)), ("198.51.100.1", None));
+        hosts.answered(NAME, Answer::found(ips("198.51.100.2"), 60), 80_000);
+        assert_eq!(
+            hosts.says(NAME),
+            Some(says("198.51.100.2")).map(|said| Resolution { words: hosts.0[NAME].words.clone(), ..said })
+        );
+        for _ in 0..FAILURES_MAX {
+            hosts.answered(NAME, both(Family::Failed("SERVFAIL".into())), 90_000);
+        }
+        assert_eq!(hosts.says(NAME), None, "the next in rank may reach a name server");
     }
 }

@@ -3,24 +3,32 @@
 //! ```text
 //!  informer --ServiceRegistration--> Front --> task --the same, with addresses in place of names--> sources::Registrations
 //!                                               ^--answers-- ask (the system's name servers)
+//!                                               ^--what the replica that asks has found-- the exchange of `replicas`
 //! ```
+//!
+//! One replica asks for a name and tells the others, so that all have the same addresses.
 //!
 //! Whoever comes after it knows addresses alone: the guard, checks and what is written hold for each of them as for one that
 //! stands in the object.
 //!
 //! - [`expand`]: a registration with its names resolved; [`hosts`]: which names are asked for when, and what is known of them
+//! - [`turns`]: which replica asks; [`wire`]: what it tells the others
 //! - [`message`]: questions and answers of DNS; [`ask`]: the one part that does I/O
 
 mod ask;
 pub mod expand;
 pub mod hosts;
 mod message;
+pub mod turns;
+pub mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rollcall_catalog::model::Name;
 use rollcall_crds::ServiceRegistration;
+use rollcall_xds::resource::ResourceType;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info};
@@ -28,19 +36,14 @@ use tracing::{debug, info};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::guarded::Bad;
 use crate::kubernetes::informer::Handler;
+use crate::replicas::{Exchange, Heard, News, Replicas, Roster};
 use crate::time::clock::Clock;
 use expand::Unresolved;
 use hosts::{Answer, Hosts};
+use turns::{Course, Turns};
 
-/// Who is told registrations with addresses.
-pub trait Resolved: Send + 'static {
-    /// A registration as it is now. `unresolved` has words about endpoints without an address, by name.
-    fn take_in(&mut self, registration: ServiceRegistration, unresolved: Unresolved)
-    -> impl Future<Output = ()> + Send;
-}
-
-/// Takes registrations from their watch.
-#[derive(Debug)]
+/// Takes registrations from their watch. Clones are the same.
+#[derive(Clone, Debug)]
 pub struct Front(mpsc::Sender<Event>);
 
 #[derive(Debug)]
@@ -60,6 +63,14 @@ struct Task<H> {
     asking: JoinSet<(String, Answer)>,
     resolv_conf: PathBuf,
     clock: Clock,
+    roster: Roster,
+    exchange: Exchange,
+    heard: Heard,
+    turns: Turns,
+    /// Names that others may have been told of.
+    told: BTreeSet<String>,
+    /// When a name that others should say something of is looked at again.
+    look_ms: Option<u64>,
 }
 
 /// Events that wait at most.
@@ -69,11 +80,38 @@ const ASKING_MAX: usize = 32;
 /// Without a name to ask for, nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Puts itself before `inner`; names are asked of the servers in the file `resolv_conf`.
-pub fn before<H: Handler<ServiceRegistration> + Resolved>(inner: H, resolv_conf: PathBuf, clock: Clock) -> Front {
+/// Who is told registrations with addresses.
+pub trait Resolved: Send + 'static {
+    /// A registration as it is now. `unresolved` has words about endpoints without an address, by name.
+    fn take_in(&mut self, registration: ServiceRegistration, unresolved: Unresolved)
+    -> impl Future<Output = ()> + Send;
+}
+
+/// Puts itself before `inner`; names are asked of the servers in the file `resolv_conf`, each by one of the `replicas`.
+pub fn before<H: Handler<ServiceRegistration> + Resolved>(
+    inner: H,
+    resolv_conf: PathBuf,
+    clock: Clock,
+    replicas: &Replicas,
+) -> Front {
     let (sender, events) = mpsc::channel(QUEUE);
-    let (raw, hosts, asking) = (HashMap::new(), Hosts::default(), JoinSet::new());
-    tokio::spawn(Task { inner, events, raw, hosts, asking, resolv_conf, clock }.run());
+    let (roster, exchange) = (replicas.roster.clone(), replicas.exchange.clone());
+    let task = Task {
+        inner,
+        events,
+        raw: HashMap::new(),
+        hosts: Hosts::default(),
+        asking: JoinSet::new(),
+        resolv_conf,
+        clock,
+        heard: exchange.subscribe(ResourceType::Resolved),
+        turns: Turns::new(roster.mine(), roster.standing()),
+        roster,
+        exchange,
+        told: BTreeSet::new(),
+        look_ms: None,
+    };
+    tokio::spawn(task.run());
     Front(sender)
 }
 
@@ -106,6 +144,7 @@ impl<H: Handler<ServiceRegistration> + Resolved> Task<H> {
             self.ask();
             let now_ms = self.clock.monotonic_ms();
             let due = self.hosts.next_ms().filter(|_| self.asking.len() < ASKING_MAX);
+            let due = due.into_iter().chain(self.look_ms).min();
             let pause = due.map_or(IDLE, |due_ms| Duration::from_millis(due_ms.saturating_sub(now_ms)));
             tokio::select! {
                 event = self.events.recv() => match event {
@@ -117,7 +156,16 @@ impl<H: Handler<ServiceRegistration> + Resolved> Task<H> {
                         self.answered(&host, answer).await;
                     }
                 }
-                () = tokio::time::sleep(pause) => {}
+                () = self.roster.changed() => {
+                    self.turns.stand(self.roster.standing());
+                    self.look_at_all().await;
+                }
+                news = self.heard.next() => self.take_in(news).await,
+                () = tokio::time::sleep(pause) => {
+                    if self.look_ms.is_some_and(|look_ms| look_ms <= self.clock.monotonic_ms()) {
+                        self.look_at_all().await;
+                    }
+                }
             }
         }
     }
@@ -144,10 +192,81 @@ impl<H: Handler<ServiceRegistration> + Resolved> Task<H> {
         for host in expand::hosts(&registration) {
             // Of a process before this one: callers keep what they have until there is an answer.
             self.hosts.want(host, || expand::known(&registration, host), now_ms);
+            // Nobody has been told of this registration yet: no news for others.
+            self.look_at(host);
         }
         self.raw.insert(key.clone(), registration);
         self.keep_wanted();
         self.tell(&key).await;
+    }
+
+    /// Does what is this replica's turn to do about a name. Whether other addresses are known of it by that.
+    fn look_at(&mut self, host: &str) -> bool {
+        let now_ms = self.clock.monotonic_ms();
+        match self.turns.course(host, now_ms) {
+            Course::Ask => {
+                self.hosts.ask(host, now_ms);
+                false
+            }
+            Course::Follow(says) => {
+                self.unsay(host);
+                self.hosts.follow(host, says)
+            }
+            // What it has said stands until somebody before it says something.
+            Course::Wait(until_ms) => {
+                self.hosts.rest(host);
+                self.look_ms = Some(self.look_ms.map_or(until_ms, |look_ms| look_ms.min(until_ms)));
+                false
+            }
+        }
+    }
+
+    async fn look_at_all(&mut self) {
+        self.look_ms = None;
+        let all: Vec<_> = self.hosts.names().map(str::to_owned).collect();
+        for host in all {
+            if self.look_at(&host) {
+                self.tell_of(&host).await;
+            }
+        }
+    }
+
+    async fn take_in(&mut self, all: Vec<(Name, News)>) {
+        for (from, news) in all {
+            let hosts = match news {
+                News::Said(host, body) => {
+                    self.turns.heard(&from, &host, wire::read(body));
+                    vec![host]
+                }
+                News::Unsaid(host) => {
+                    self.turns.heard(&from, &host, None);
+                    vec![host]
+                }
+                News::Gone => self.turns.gone(&from),
+            };
+            for host in hosts {
+                if self.hosts.is_wanted(&host) && self.look_at(&host) {
+                    self.tell_of(&host).await;
+                }
+            }
+        }
+    }
+
+    /// Tells the other replicas what was found, if it is this one's turn.
+    fn say(&mut self, host: &str) {
+        match self.hosts.says(host) {
+            Some(says) => {
+                self.told.insert(host.to_owned());
+                self.exchange.publish(ResourceType::Resolved, host, Some(wire::body(&says)));
+            }
+            None => self.unsay(host),
+        }
+    }
+
+    fn unsay(&mut self, host: &str) {
+        if self.told.remove(host) {
+            self.exchange.publish(ResourceType::Resolved, host, None);
+        }
     }
 
     fn forget(&mut self, key: &ObjectKey) {
@@ -157,8 +276,13 @@ impl<H: Handler<ServiceRegistration> + Resolved> Task<H> {
     }
 
     fn keep_wanted(&mut self) {
-        let wanted = self.raw.values().flat_map(expand::hosts).collect();
+        let wanted: BTreeSet<_> = self.raw.values().flat_map(expand::hosts).collect();
+        let left: Vec<_> = self.hosts.names().filter(|host| !wanted.contains(host)).map(str::to_owned).collect();
         self.hosts.keep(&wanted);
+        for host in left {
+            self.turns.forget(&host);
+            self.unsay(&host);
+        }
     }
 
     async fn tell(&mut self, key: &ObjectKey) {
@@ -182,9 +306,16 @@ impl<H: Handler<ServiceRegistration> + Resolved> Task<H> {
 
     async fn answered(&mut self, host: &str, answer: Answer) {
         debug!(host, ?answer, "asked for a host");
-        if !self.hosts.answered(host, answer, self.clock.monotonic_ms()) {
-            return;
+        let has_news = self.hosts.answered(host, answer, self.clock.monotonic_ms());
+        // Also when it is no news here: others may not have been told yet.
+        self.say(host);
+        if has_news {
+            self.tell_of(host).await;
         }
+    }
+
+    /// Tells every registration that names a host.
+    async fn tell_of(&mut self, host: &str) {
         info!(host, now = %self.hosts.words(host), "a host of registered endpoints has other addresses");
         let concerned = |registration: &ServiceRegistration| expand::hosts(registration).any(|own| own == host);
         let keys: Vec<_> = self.raw.iter().filter(|(_, raw)| concerned(raw)).map(|(key, _)| key.clone()).collect();

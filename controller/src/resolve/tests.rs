@@ -11,7 +11,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::*;
+use crate::replicas::Roster;
 use crate::testing::registration;
+use rollcall_health::membership::Standing;
+use rollcall_health::owner;
+use tokio::sync::watch;
+use turns::Resolution;
 
 /// A name server that knows `db.example.net`, and no other name.
 async fn name_server() -> SocketAddr {
@@ -62,10 +67,17 @@ impl Handler<ServiceRegistration> for Behind {
 }
 
 async fn rig() -> (Front, UnboundedReceiver<(Vec<String>, Unresolved)>, tempfile::NamedTempFile) {
+    rig_among(&Replicas::alone("a")).await
+}
+
+async fn rig_among(
+    replicas: &Replicas,
+) -> (Front, UnboundedReceiver<(Vec<String>, Unresolved)>, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     writeln!(file, "nameserver {}", name_server().await).expect("written");
     let (sender, behind) = unbounded_channel();
-    (before(Behind(sender), file.path().to_path_buf(), Clock::default()), behind, file)
+    let front = before(Behind(sender), file.path().to_path_buf(), Clock::default(), replicas);
+    (front, behind, file)
 }
 
 fn spec(endpoints: serde_json::Value) -> ServiceRegistration {
@@ -117,4 +129,34 @@ async fn a_name_that_is_not_there_is_said_and_the_others_go_on() {
     tokio::time::timeout(Duration::from_secs(60), told).await.expect("both are told");
     front.apply(spec(json!([{ "name": "b", "addresses": ["198.51.100.2"] }]))).await;
     assert_eq!(next(&mut behind).await.0, ["b=198.51.100.2"], "the host is not asked for any more");
+}
+
+#[tokio::test]
+async fn one_replica_asks_the_others_take_its_word_and_go_on_from_it_without_it() {
+    let ranked = owner::ranked("db.example.net", ["a", "b"]);
+    let (first, me) = (Name::from(ranked[0]), Name::from(ranked[1]));
+    let both = Standing::of(["a".into(), "b".into()], [first.clone()]);
+    let (stand, standing) = watch::channel(both);
+    let replicas = Replicas::of(Roster::new(me.clone(), standing));
+    let (mut front, mut behind, _file) = rig_among(&replicas).await;
+    front.apply(spec(json!([{ "name": "db", "host": "db.example.net" }]))).await;
+    assert_eq!(next(&mut behind).await.0, ["db="]);
+    // Not what this one's name server says.
+    let says = Resolution { addresses: ["198.51.100.99".parse().expect("an address")].into(), words: String::new() };
+    let say = |body| replicas.exchange.heard(&first, ResourceType::Resolved, &"db.example.net".into(), body);
+    say(Some(wire::body(&says)));
+    assert_eq!(next(&mut behind).await.0, ["db-198-51-100-99=198.51.100.99"]);
+    let said = || replicas.exchange.snapshots().borrow().as_ref().map_or(0, |all| all.len(ResourceType::Resolved));
+    assert_eq!(said(), 0, "who follows says nothing");
+    say(None);
+    replicas.exchange.gone(&first);
+    stand.send_replace(Standing::alone(&me));
+    let (endpoints, _) = next(&mut behind).await;
+    assert_eq!(endpoints.len(), 3, "it asks by itself: {endpoints:?}");
+    let mut snapshots = replicas.exchange.snapshots();
+    let told = snapshots.wait_for(|all| all.as_ref().is_some_and(|all| all.len(ResourceType::Resolved) == 1));
+    tokio::time::timeout(Duration::from_secs(60), told).await.expect("in time").expect("it runs");
+    front.apply(spec(json!([{ "name": "vm", "addresses": ["198.51.100.1"] }]))).await;
+    let unsaid = snapshots.wait_for(|all| all.as_ref().is_some_and(|all| all.len(ResourceType::Resolved) == 0));
+    tokio::time::timeout(Duration::from_secs(60), unsaid).await.expect("in time").expect("it runs");
 }

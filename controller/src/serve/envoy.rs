@@ -5,14 +5,16 @@
 //!
 //! - [`cluster`]: the Cluster, and which protocol is spoken to it
 //! - [`Assignment`]: the endpoints of a port, kept in parts
-//! - [`parts`]: an assignment made out of another
+//! - [`parts`]: an assignment made out of another; [`levels`]: what is used first; [`reach`]: whose an endpoint is
 //! - `endpoint`, `metadata`: one of them
 
 mod assignment;
 mod cluster;
 mod endpoint;
+pub mod levels;
 pub(in crate::serve) mod metadata;
 pub mod parts;
+pub mod reach;
 
 use rollcall_catalog::input::ServiceKind;
 use rollcall_catalog::model::{Port, Protocol};
@@ -20,6 +22,7 @@ use rollcall_catalog::service::Service;
 
 pub use self::assignment::Assignment;
 pub use self::cluster::{cluster, from_elsewhere};
+pub(in crate::serve) use self::endpoint::Standing;
 use super::lens::name;
 
 /// The ports of a service that have a Cluster. An alias has no endpoints to send to, and Envoy's clusters speak TCP.

@@ -24,8 +24,9 @@ mod near;
 mod node;
 mod tagged;
 
-use self::name::Target;
-use super::envoy::{self, parts};
+use self::name::{Across, Target};
+use super::envoy;
+use super::envoy::parts::{self, Part};
 
 /// See the module.
 #[derive(Debug)]
@@ -45,31 +46,12 @@ impl Lens {
         Target::read(name, &self.domain)
     }
 
-    /// The plain name of the cluster that is meant.
-    fn plain(&self, target: &Target<'_>, snapshot: &Snapshot) -> Option<String> {
-        if let name::PortRef::Name(port) = target.port {
-            return Some(name::plain(target.name, target.namespace, (port, 0)));
-        }
-        let service = read(snapshot.get(ResourceType::Service, &target.service())?);
-        let port = target.port_of(&service).ok()?;
-        Some(name::plain(target.name, target.namespace, (&port.name, port.port)))
-    }
-}
-
-impl view::Lens for Lens {
-    fn viewer(&self, client: &view::Client<'_>) -> Viewer {
-        Viewer {
-            scope: node::wanted(client.node),
-            locality: node::locality(client.node),
-            manner: manner(client).map(Arc::from),
-        }
-    }
-
-    fn shows(&self, viewer: &Viewer, ty: ResourceType, name: &str) -> bool {
-        let Scope::Namespaces(shown) = &viewer.scope else { return true };
+    /// Whether a resource is of that part of the catalog.
+    pub fn is_within(&self, scope: &Scope, ty: ResourceType, name: &str) -> bool {
+        let Scope::Namespaces(shown) = scope else { return true };
         let within = |namespace: &str| shown.iter().any(|shown| **shown == *namespace);
         match ty {
-            ResourceType::Service | ResourceType::EndpointBucket => {
+            ResourceType::Service | ResourceType::EndpointBucket | ResourceType::ServiceEntry => {
                 name.split_once('/').is_some_and(|(namespace, _)| within(namespace))
             }
             ResourceType::Listener | ResourceType::Route | ResourceType::Cluster | ResourceType::Endpoints => {
@@ -81,10 +63,35 @@ impl view::Lens for Lens {
             | ResourceType::Doubt
             | ResourceType::Testimony
             | ResourceType::Beats
+            | ResourceType::Resolved
             | ResourceType::Exporter
             | ResourceType::ExportedService
             | ResourceType::ExportedBucket => true,
         }
+    }
+
+    /// The plain name of the cluster that is meant.
+    fn plain(&self, target: &Target<'_>, snapshot: &Snapshot) -> Option<String> {
+        if let name::PortRef::Name(port) = target.port {
+            return Some(name::plain(&target.called(), target.namespace, (port, 0)));
+        }
+        let service = read(snapshot.get(ResourceType::Service, &target.service())?);
+        let port = target.port_of(&service).ok()?;
+        Some(name::plain(&target.called(), target.namespace, (&port.name, port.port)))
+    }
+}
+
+impl view::Lens for Lens {
+    fn viewer(&self, client: &view::Client<'_>) -> Viewer {
+        Viewer {
+            scope: node::wanted(client.node).and(client.may_see),
+            locality: node::locality(client.node),
+            manner: manner(client).map(Arc::from),
+        }
+    }
+
+    fn shows(&self, viewer: &Viewer, ty: ResourceType, name: &str) -> bool {
+        self.is_within(&viewer.scope, ty, name)
     }
 
     fn alters(&self, viewer: &Viewer, ty: ResourceType) -> bool {
@@ -98,8 +105,8 @@ impl view::Lens for Lens {
     fn see(&self, viewer: &Viewer, ty: ResourceType, resource: &Resource) -> Resource {
         let name = &resource.name;
         let seen = match ty {
-            ResourceType::Cluster => envoy::from_elsewhere(resource, name, source(viewer)),
-            ResourceType::Endpoints => Some(endpoints(viewer, name, resource, None)),
+            ResourceType::Cluster => cluster(viewer, name, resource),
+            ResourceType::Endpoints => Some(endpoints(viewer, name, resource, &|_| {})),
             _ => None,
         };
         seen.unwrap_or_else(|| resource.clone())
@@ -128,11 +135,11 @@ impl view::Lens for Lens {
             ResourceType::Route => {
                 let service = read(basis);
                 let port = target.port_of(&service).ok()?;
-                let plain = name::plain(target.name, target.namespace, (&port.name, port.port));
+                let plain = name::plain(&target.called(), target.namespace, (&port.name, port.port));
                 Some(api::routes(name, target.cluster(&plain)))
             }
-            ResourceType::Cluster => envoy::from_elsewhere(basis, name, source(viewer)),
-            ResourceType::Endpoints => Some(endpoints(viewer, name, basis, target.tag)),
+            ResourceType::Cluster => cluster(viewer, name, basis),
+            ResourceType::Endpoints => Some(endpoints(viewer, name, basis, &|parts| meant(parts, &target))),
             _ => None,
         }
     }
@@ -154,7 +161,13 @@ impl view::Lens for Lens {
             ResourceType::Cluster | ResourceType::Endpoints => self.target(name).filter(|target| !target.is_plain),
             _ => None,
         }?;
-        Some(subject(target.namespace, target.name))
+        Some(subject(target.namespace, &target.called()))
+    }
+
+    /// Without endpoints: clients that are told that an assignment is no more, or nothing, go on calling those of before.
+    fn parting(&self, ty: ResourceType, name: &str) -> Option<Resource> {
+        let is_ours = ty == ResourceType::Endpoints && self.target(name).is_some();
+        is_ours.then(|| Resource::from_body(ty, name, parts::write(name, &[])))
     }
 
     fn why_absent(&self, viewer: &Viewer, ty: ResourceType, name: &str, snapshot: &Snapshot) -> String {
@@ -164,27 +177,39 @@ impl view::Lens for Lens {
             );
         };
         let key = target.service();
+        let said = format!("{}/{}", target.namespace, target.name);
         let service = snapshot.get(ResourceType::Service, &key).filter(|_| self.shows(viewer, ty, name));
         let Some(service) = service.map(read) else {
-            return format!("there is no service {key}, or this client may not see it");
+            return match target.across {
+                Some(_) => {
+                    format!("no cluster that this one is linked to exports {said}, or this client may not see it")
+                }
+                None => format!("there is no service {said}, or this client may not see it"),
+            };
         };
         match target.port_of(&service) {
-            Err(why) => format!("service {key} {why}"),
+            Err(why) => format!("service {said} {why}"),
             Ok(_) => format!("there is no {name}"),
         }
     }
 }
 
-/// The endpoints under that name: those with the tag, what is near first.
-fn endpoints(viewer: &Viewer, name: &str, assignment: &Resource, tag: Option<&str>) -> Resource {
+/// The endpoints under that name: those that `keep` leaves, what is near first.
+fn endpoints(viewer: &Viewer, name: &str, assignment: &Resource, keep: &dyn Fn(&mut Vec<Part>)) -> Resource {
     let mut parts = parts::read(assignment.body());
-    if let Some(tag) = tag {
-        tagged::keep(&mut parts, tag);
-    }
-    if let Some(place) = &viewer.locality {
-        near::rank(&mut parts, place);
-    }
+    keep(&mut parts);
+    near::rank(&mut parts, viewer.locality.as_ref());
     Resource::from_body(ResourceType::Endpoints, name, parts::write(name, &parts))
+}
+
+/// Leaves those that a name means: with its tag, of its cluster.
+fn meant(parts: &mut Vec<Part>, target: &Target<'_>) {
+    if let Some(tag) = target.tag {
+        tagged::keep(parts, tag);
+    }
+    if let Some(Across::Cluster(id)) = target.across {
+        parts.retain(|part| part.locality.sub_zone == id);
+    }
 }
 
 fn read(service: &Resource) -> v1::Service {
@@ -199,21 +224,34 @@ fn subject(namespace: &str, name: &str) -> Subject {
     hash.digest()
 }
 
-/// A client that is given clusters on a stream of their own is told to ask for their endpoints as it asked for them: the
-/// variant, and its own name for this server.
+/// Whether a client reports its loads. One that is given clusters on a stream of their own is told to ask for their endpoints
+/// as it asked for them: the variant, and its own name for this server.
 fn manner(client: &view::Client<'_>) -> Option<String> {
+    let loads = if node::reports(client.node) { LOADS } else { "" };
     let alone = client.serves == Serves::Only(ResourceType::Cluster);
-    let server = node::server(client.node).filter(|_| alone)?;
     let variant = match client.variant {
         Variant::Delta => "delta",
         Variant::StateOfTheWorld => "grpc",
     };
-    Some(format!("{variant}/{server}"))
+    match node::server(client.node).filter(|_| alone) {
+        Some(server) => Some(format!("{loads}{variant}/{server}")),
+        None => Some(loads.to_owned()).filter(|loads| !loads.is_empty()),
+    }
+}
+
+/// What begins the manner of whoever reports loads. No variant begins like that.
+const LOADS: &str = "loads ";
+
+/// A cluster as that viewer sees it, under that name.
+fn cluster(viewer: &Viewer, name: &str, cluster: &Resource) -> Option<Resource> {
+    let reports = viewer.manner.as_deref().is_some_and(|manner| manner.starts_with(LOADS));
+    envoy::from_elsewhere(cluster, name, source(viewer), reports)
 }
 
 /// Where a viewer gets endpoints from, if not from the aggregated stream.
 fn source(viewer: &Viewer) -> Option<ConfigSource> {
-    let (variant, server) = viewer.manner.as_deref()?.split_once('/')?;
+    let manner = viewer.manner.as_deref()?;
+    let (variant, server) = manner.strip_prefix(LOADS).unwrap_or(manner).split_once('/')?;
     let api_type = if variant == "delta" { ApiType::DeltaGrpc } else { ApiType::Grpc };
     let envoy = EnvoyGrpc { cluster_name: server.to_owned(), ..EnvoyGrpc::default() };
     let service = GrpcService { target_specifier: Some(TargetSpecifier::EnvoyGrpc(envoy)), ..GrpcService::default() };

@@ -66,7 +66,7 @@ impl Metrics {
         )?;
         page.counters(
             "rollcall_xds_refused_requests",
-            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as polling (unimplemented), no room for its answer beside others that are not read (unread). 0 is normal.",
+            "Requests refused, by reason: no room beside others that had come by half (crowded), begun and not ended in time (late), too many names that do not exist or answers not read (memory), a method that is not served, such as polling (unimplemented), no room for its answer beside others that are not read (unread), no token or certificate that is known (unauthenticated), nothing that its sender may see, or no longer what they saw (forbidden), nobody can be asked who they are (unjudged). 0 is normal, but for some unauthenticated where tokens expire.",
             Refusal::ALL.map(|reason| ([("reason", reason.as_str())], streams.refused_requests(reason))),
         )?;
         page.gauge(
@@ -104,6 +104,11 @@ impl Metrics {
             "rollcall_xds_oversized_responses",
             "Responses above 3.5 MiB, which gRPC clients may refuse, by type URL. 0 is normal.",
             each(|of| &of.oversized),
+        )?;
+        page.gauges(
+            "rollcall_xds_largest_response_bytes",
+            "Resources of the largest response since the start, by type URL. gRPC reads 4 MiB; Listeners and Clusters of the state-of-the-world cannot be split, so see to it from 2 MiB on: give clients fewer namespaces, or the delta variant.",
+            ResourceType::ALL.map(|ty| ([("type", ty.type_url())], page::read(&streams.types()[ty].largest))),
         )
     }
 

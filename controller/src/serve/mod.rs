@@ -9,13 +9,19 @@
 //! - [`stale`]: what is said of a service that is stale
 //! - [`rollcall`]: Rollcall's own types, for DNS servers
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
+//! - [`mesh`]: ServiceEntry, for meshes
 //! - [`lens`]: what exists by name alone, and what looks different to some: gRPC targets, near and far, one's own part
+//! - [`loads`]: load reports of clients, as metrics
+//! - [`client_status`]: what each client holds and has refused, for tools (CSDS)
 //! - [`start`]: the stream's listener; [`metrics`]: what is measured
 //! - [`explain`]: one service as JSON, [`streams`]: who is served, for people
 
+pub mod client_status;
 pub mod envoy;
 pub mod explain;
 pub mod lens;
+pub mod loads;
+pub mod mesh;
 pub mod metrics;
 pub mod publisher;
 pub mod rollcall;

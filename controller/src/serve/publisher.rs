@@ -11,6 +11,7 @@ use rollcall_xds::cache::{self, Cache};
 use rollcall_xds::resource::ResourceType;
 use tokio::sync::watch;
 
+use super::mesh;
 use super::rollcall;
 use super::served::Served;
 use crate::writer::Snapshots;
@@ -24,6 +25,8 @@ pub struct Publisher {
     revision: Option<Revision>,
     /// What each service has in the cache.
     served: HashMap<ServiceKey, Served>,
+    /// The domain that hosts of ServiceEntries end in, if there are to be any.
+    entries: Option<Box<str>>,
     propagation: Option<Arc<Propagation>>,
 }
 
@@ -31,17 +34,27 @@ pub struct Publisher {
 
 impl Publisher {
     /// A publisher for a cluster of that domain, and what it will publish: nothing before the catalog has synced.
-    pub fn new(snapshots: Snapshots, cluster_domain: &str) -> (Self, watch::Receiver<Option<Arc<cache::Snapshot>>>) {
+    pub fn new(
+        snapshots: Snapshots,
+        cluster_domain: &str,
+        across: bool,
+    ) -> (Self, watch::Receiver<Option<Arc<cache::Snapshot>>>) {
         let mut cache = Cache::new();
-        cache.upsert(ResourceType::Zone, rollcall::zone(cluster_domain));
+        cache.upsert(ResourceType::Zone, rollcall::zone(cluster_domain, across));
         let (published, receiver) = watch::channel(None);
-        let publisher = Self { snapshots, cache, published, revision: None, served: HashMap::new(), propagation: None };
+        let (served, revision) = (HashMap::new(), None);
+        let publisher = Self { snapshots, cache, published, revision, served, entries: None, propagation: None };
         (publisher, receiver)
     }
 
     /// Has it measured how long changes take.
     pub fn measured(self, propagation: Arc<Propagation>) -> Self {
         Self { propagation: Some(propagation), ..self }
+    }
+
+    /// Has it publish ServiceEntries for meshes, whose hosts end in that domain.
+    pub fn with_entries(self, domain: Option<&str>) -> Self {
+        Self { entries: domain.map(Into::into), ..self }
     }
 
     /// Publishes until the writer is gone.
@@ -89,6 +102,12 @@ impl Publisher {
     fn update(&mut self, key: &ServiceKey, service: Option<&Arc<Service>>) {
         let service = service.filter(|service| service.exists());
         let before = self.served.remove(key);
+        if let Some(domain) = &self.entries {
+            match service.and_then(|service| mesh::service_entry(service, domain)) {
+                Some(entry) => _ = self.cache.upsert(ResourceType::ServiceEntry, entry),
+                None => _ = self.cache.remove(ResourceType::ServiceEntry, &key.to_string()),
+            }
+        }
         match (before, service) {
             (before, Some(service)) => {
                 let served = Served::update(before, service, &mut self.cache);

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
-use rollcall_catalog::input::{OriginKind, ServiceKind};
-use rollcall_catalog::model::{Attributes, Name, Port, Ports, Protocol};
+use rollcall_catalog::clusterset;
+use rollcall_catalog::input::{OriginKind, Place, ServiceKind};
+use rollcall_catalog::model::{Attributes, Health, Name, Port, Ports, Protocol};
 use rollcall_catalog::policy::WhenStale;
 use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::proto::rollcall::v1;
@@ -57,6 +58,8 @@ pub fn bucket_name(service: &Service, index: usize) -> String {
 }
 
 fn message(service: &Service, members: &[Member]) -> v1::EndpointBucket {
+    // Elsewhere it makes no difference to callers.
+    let across = service.clusterset().is_some();
     let mut port_sets: Vec<&Ports> = members.iter().map(|member| &member.endpoint.ports).collect();
     port_sets.sort_unstable();
     port_sets.dedup();
@@ -75,6 +78,12 @@ fn message(service: &Service, members: &[Member]) -> v1::EndpointBucket {
         node: member.endpoint.node.as_deref().unwrap_or_default().to_owned(),
         tags: told(member).iter().flat_map(|told| &told.tags).map(ToString::to_string).collect(),
         metadata: told(member).iter().flat_map(|told| &told.metadata).map(key_value).collect(),
+        cluster: match &member.origin.place {
+            Place::Cluster(cluster) if across => cluster.to_string(),
+            _ => String::new(),
+        },
+        suspect: member.endpoint.is_suspect(),
+        warns: warns(member),
     };
     v1::EndpointBucket {
         namespace: service.key.namespace.to_string(),
@@ -82,6 +91,11 @@ fn message(service: &Service, members: &[Member]) -> v1::EndpointBucket {
         endpoints: members.iter().map(endpoint).collect(),
         port_sets: port_sets.iter().map(|ports| v1::PortSet { ports: ports.iter().map(port).collect() }).collect(),
     }
+}
+
+/// Whether callers that want only passing endpoints leave it out.
+pub(super) fn warns(member: &Member) -> bool {
+    member.health == Health::Warning
 }
 
 /// What the owner of a registered endpoint says about it. The labels of pods change without meaning for callers.
@@ -96,9 +110,11 @@ pub(crate) fn key_value((key, value): (&Name, &Name)) -> v1::KeyValue {
     v1::KeyValue { key: key.to_string(), value: value.to_string() }
 }
 
-/// The Zone resource: the one thing that a DNS server has to know beside the services.
-pub fn zone(cluster_domain: &str) -> Resource {
-    Resource::new(ResourceType::Zone, "zone", &v1::Zone { cluster_domain: cluster_domain.to_owned() })
+/// The Zone resource: what a DNS server has to know beside the services. `across`: there are names across clusters.
+pub fn zone(cluster_domain: &str, across: bool) -> Resource {
+    let clusterset_domain = if across { clusterset::DOMAIN } else { "" }.to_owned();
+    let message = v1::Zone { cluster_domain: cluster_domain.to_owned(), clusterset_domain };
+    Resource::new(ResourceType::Zone, "zone", &message)
 }
 
 pub(crate) fn port(port: &Port) -> v1::Port {

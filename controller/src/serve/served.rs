@@ -74,7 +74,7 @@ fn assign(
         let name = envoy::cluster_name(service, port);
         let endpoints = assignment.encode(&name, service, buckets, changed);
         let speaks = port.app_protocol.clone().or_else(|| assignment.spoken());
-        cache.upsert(ResourceType::Cluster, envoy::cluster(&name, speaks.as_deref()));
+        cache.upsert(ResourceType::Cluster, envoy::cluster(&name, speaks.as_deref(), &assignment.keys()));
         cache.upsert(ResourceType::Endpoints, stale::marked(ResourceType::Endpoints, endpoints, service));
         assignments.push(assignment);
     }
@@ -83,7 +83,8 @@ fn assign(
 
 /// Whether each bucket says something else to callers than before.
 fn changed_buckets(before: Option<&Service>, now: &Service, buckets: &[Arc<Bucket>]) -> Vec<bool> {
-    let Some(before) = before.filter(|before| before.buckets() == now.buckets()) else {
+    let alike = |before: &&Service| before.buckets() == now.buckets() && before.policy.warning == now.policy.warning;
+    let Some(before) = before.filter(alike) else {
         return vec![true; buckets.len()];
     };
     let both = before.endpoints.buckets().zip(buckets);
@@ -97,9 +98,13 @@ fn same_members(before: &[Member], now: &[Member]) -> bool {
 /// Whether callers are told the same. What only people are told, such as a reason, does not matter.
 fn same_member(before: &Member, now: &Member) -> bool {
     before.id == now.id
-        && before.conditions.ready == now.conditions.ready
-        && before.zone == now.zone
+        && envoy::Standing::of(before) == envoy::Standing::of(now)
+        && before.conditions.terminating == now.conditions.terminating
+        && (&before.zone, &before.region) == (&now.zone, &now.region)
+        && rollcall::warns(before) == rollcall::warns(now)
         && before.origin.kind == now.origin.kind
+        && before.told() == now.told()
+        && before.endpoint.is_suspect() == now.endpoint.is_suspect()
         && (Arc::ptr_eq(&before.endpoint, &now.endpoint) || same_endpoint(&before.endpoint, &now.endpoint))
 }
 

@@ -9,7 +9,7 @@ use rollcall_xds::resource::{Resource, ResourceType};
 use super::envoy::metadata::Metadata;
 
 /// The resource of a service, with the reason in its metadata if the service is stale:
-/// `{"dev.rollcall": {stale_since: "2026-11-28T10:00:00Z", reason: "…"}}`.
+/// `{"rollcall.dev": {stale_since: "2026-11-28T10:00:00Z", reason: "…"}}`.
 pub fn marked(ty: ResourceType, resource: Resource, service: &Service) -> Resource {
     let (Some(since_s), Some(staleness)) = (service.stale, &service.policy.staleness) else { return resource };
     let since = Timestamp::from_second(since_s).unwrap_or_default();
@@ -92,7 +92,7 @@ mod tests {
         assert!(said.contains("its policy refuses old endpoints"), "{said}");
         // As a client that nobody here wrote reads it.
         let read = envoy_types::pb::envoy::service::discovery::v3::Resource::decode(&*assignment.wire).expect("one");
-        let about = read.metadata.expect("metadata").filter_metadata.remove("dev.rollcall").expect("ours");
+        let about = read.metadata.expect("metadata").filter_metadata.remove("rollcall.dev").expect("ours");
         assert!(about.fields.contains_key("reason") && read.resource_name.is_none(), "{about:?}");
         let body = envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment::decode(assignment.body())
             .expect("one");

@@ -2,18 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use rollcall_admin::descriptors::{Descriptors, Share};
 use rollcall_admin::ports::{self, Setting};
 use rollcall_admin::{Gate, Readiness};
-use rollcall_xds::server::{self, BetweenClusters, BetweenReplicas, Clients, Limits, Server};
+use rollcall_xds::server::{self, BetweenClusters, BetweenReplicas, Clients, Limits, Readers, Server};
 use rollcall_xds::tls::{self, Acceptor, Bounds, Incoming};
 use rollcall_xds::view::Views;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::client_status::ClientStatus;
 use super::lens::Lens;
+use super::loads::Loads;
 use super::metrics::Metrics;
 use super::publisher::Publisher;
 use crate::agents;
@@ -29,12 +32,20 @@ pub struct Settings {
     pub streams_max: usize,
     /// What names of services end in.
     pub cluster_domain: String,
+    /// Whether meshes are given ServiceEntries.
+    pub entries: bool,
+    /// Whether there are names across clusters.
+    pub across: bool,
     /// Who hears agents, on the same port.
     pub agents: agents::Service,
     /// What streams of other replicas are given.
     pub between: Option<BetweenReplicas>,
     /// What streams of other clusters are given.
     pub clusters: Option<BetweenClusters>,
+    /// Who judges those who read the catalog; without, everybody reads everything.
+    pub readers: Option<Readers>,
+    /// As [`Limits::connection_age`].
+    pub connection_age: Option<Duration>,
 }
 
 /// The stream, as it is served.
@@ -53,19 +64,26 @@ pub fn start(
     (readiness, stop): (&Readiness, CancellationToken),
     registry: &mut Registry,
 ) -> Serving {
-    let Settings { address, streams_max, cluster_domain, agents, between, clusters } = settings;
-    let (publisher, published) = Publisher::new(snapshots, &cluster_domain);
+    let Settings { address, streams_max, cluster_domain, across, agents, between, clusters, readers, .. } = settings;
+    let (entries, connection_age) = (settings.entries, settings.connection_age);
+    let (publisher, published) = Publisher::new(snapshots, &cluster_domain, across);
+    let publisher = publisher.with_entries(entries.then_some(&cluster_domain));
+    let loads = Loads::new(&cluster_domain, published.clone(), readers.clone(), streams_max);
+    loads.register(registry);
     tokio::spawn(publisher.measured(propagation).run());
     let streams = Arc::<server::Metrics>::default();
     Metrics { streams: Arc::clone(&streams), connections: Arc::clone(&connections) }.register(registry);
-    let server = Server::new(published, Limits { streams_max, ..Limits::default() }, streams);
+    let server = Server::new(published, Limits { streams_max, connection_age, ..Limits::default() }, streams);
     let server = server.seen_through(Views::through(Arc::new(Lens::new(&cluster_domain))));
     let server = between.into_iter().fold(server, Server::between);
     let server = clusters.into_iter().fold(server, Server::exporting);
+    let status = ClientStatus::new(&cluster_domain, server.clients(), readers.clone());
+    let server = readers.into_iter().fold(server, Server::read_by);
     let (_, wanted) = connections_wanted(streams_max);
     let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };
     let gate = readiness.gate("grpc");
-    let task = tokio::spawn(listen(address, acceptor, bounds, connections, (server.clone(), agents), gate, stop));
+    let services = (server.clone(), agents, loads, status);
+    let task = tokio::spawn(listen(address, acceptor, bounds, connections, services, gate, stop));
     Serving { server, task }
 }
 
@@ -95,7 +113,7 @@ async fn listen(
     acceptor: Option<Acceptor>,
     bounds: Bounds,
     connections: Arc<tls::Metrics>,
-    (server, agents): (Server, agents::Service),
+    (server, agents, loads, status): (Server, agents::Service, Loads, ClientStatus),
     gate: Gate,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
@@ -109,6 +127,8 @@ async fn listen(
     server
         .into_router()
         .add_service(agents.into_service())
+        .add_service(loads.into_service())
+        .add_service(status.into_service())
         .serve_with_incoming_shutdown(incoming.bounded(bounds, connections).into_stream(), stop.cancelled_owned())
         .await
 }

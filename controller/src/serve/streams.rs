@@ -7,8 +7,12 @@ use serde_json::{Value, json};
 
 /// Answers `/debug/streams`.
 pub fn page(replica: &str, streams: &[Description]) -> Reply {
-    let body = json!({ "replica": replica, "streams": streams.iter().map(stream).collect::<Vec<_>>() });
-    Reply::json(format!("{body:#}\n"))
+    Reply::json(format!("{:#}\n", list(replica, streams)))
+}
+
+/// What is said of them, the oldest first.
+pub fn list(replica: &str, streams: &[Description]) -> Value {
+    json!({ "replica": replica, "streams": streams.iter().map(stream).collect::<Vec<_>>() })
 }
 
 fn stream(of: &Description) -> Value {
@@ -16,6 +20,7 @@ fn stream(of: &Description) -> Value {
         "node": of.node,
         "agent": of.agent,
         "zone": of.zone,
+        "identity": of.identity,
         "address": of.address.to_string(),
         "variant": match of.variant {
             Variant::Delta => "delta",
@@ -52,14 +57,17 @@ mod tests {
         let clusters = TypeDescription { ty: ResourceType::Cluster, held: 2, sent: None, ack: None, nack };
         let said = stream(&Description {
             address: Ipv4Addr::LOCALHOST.into(),
+            identity: "ServiceAccount shop/till".to_owned(),
             variant: Variant::StateOfTheWorld,
             node: "pod".to_owned(),
             agent: "gRPC C-core".to_owned(),
+            region: String::new(),
             zone: "a".to_owned(),
             age: Duration::from_secs(60),
             bytes: 17,
             types: vec![clusters],
         });
+        assert_eq!(said["identity"], "ServiceAccount shop/till");
         assert_eq!((&said["variant"], &said["age_s"]), (&json!("state-of-the-world"), &json!(60)));
         let nack = json!({ "s_ago": 3, "words": "no lb_policy" });
         assert_eq!((&said["types"][0]["held"], &said["types"][0]["last_nack"]), (&json!(2), &nack));

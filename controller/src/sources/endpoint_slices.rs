@@ -21,7 +21,7 @@ use crate::kubernetes::informer::Handler;
 use crate::kubernetes::{Names, created};
 use crate::writeback::observed::{Observations, Seen};
 use crate::writeback::owned;
-use crate::writeback::slices::{SERVICE_LABEL, SOURCE_CLUSTER_LABEL};
+use crate::writeback::slices::{SERVICE_LABEL, SOURCE_CLUSTER_LABEL, SUSPECT_LABEL};
 use crate::writer::{Inbox, Message};
 
 /// Hands EndpointSlices to the catalog, and our own to the write-back.
@@ -53,9 +53,11 @@ impl EndpointSlices {
     /// What one of ours says of another cluster's endpoints.
     fn restore(&mut self, key: &ObjectKey, slice: &EndpointSlice) -> Option<Contribution> {
         let restored = self.restored.clone()?;
-        let cluster = slice.metadata.labels.as_ref()?.get(SOURCE_CLUSTER_LABEL)?;
+        let labels = slice.metadata.labels.as_ref()?;
+        let cluster = labels.get(SOURCE_CLUSTER_LABEL)?;
+        let suspect = labels.contains_key(SUSPECT_LABEL);
         let read = self.contribution(key, slice)?;
-        restored.slice(cluster, key, &read)
+        restored.slice((cluster, suspect), key, &read)
     }
 
     fn origin(&mut self, key: &ObjectKey) -> Arc<Origin> {

@@ -32,6 +32,8 @@ use crate::checks::runner::Order;
 use crate::federation::Federation;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::metrics::Metrics;
+use crate::registration::pod_checks::PodCheckBook;
+use crate::replicas::Replicas;
 use crate::resolve;
 use crate::time::clock::Clock;
 use crate::writeback::observed::Observations;
@@ -58,6 +60,8 @@ pub struct Receivers {
     pub orders: mpsc::Sender<Order>,
     /// Who hears beats.
     pub hearing: Hearing,
+    /// The other replicas, of which one asks for each DNS name.
+    pub replicas: Replicas,
     /// Who writes for agents.
     pub agents: Watched,
     /// The write-back: what stands there.
@@ -66,8 +70,8 @@ pub struct Receivers {
     pub federation: Option<Federation>,
     /// Published first: what only the write-back needs is watched after it.
     pub snapshots: Snapshots,
-    /// Beside them: the bound of services that no DiscoveryPolicy is for.
-    pub staleness: Option<Staleness>,
+    /// Beside them: the bound of services that no DiscoveryPolicy is for; and who checks pods, for what policies say of that.
+    pub policies: (Option<Staleness>, PodCheckBook),
 }
 
 /// Starts the watches that the flags ask for.
@@ -79,7 +83,8 @@ pub fn start(
     to: Receivers,
     registry: &mut Registry,
 ) {
-    let Receivers { inbox, orders, hearing, agents, observations, federation, snapshots, staleness } = to;
+    let Receivers { inbox, orders, hearing, replicas, agents, observations, federation, snapshots, policies } = to;
+    let (staleness, pod_checks) = policies;
     let wanted = args.catalog();
     let mut watches = Watches::new(client.clone(), readiness.clone(), clock, args.namespaces());
     watches.of_namespaces(Source::Services, || Services::new(inbox.clone()));
@@ -87,13 +92,10 @@ pub fn start(
     let slices = || EndpointSlices::new(inbox.clone(), observations.clone()).restoring(restored.clone());
     watches.of_namespaces(Source::EndpointSlices, slices);
     watches.of_namespaces(Source::Pods, || Pods::new(inbox.clone()));
-    let registrations = || {
-        let registrations = Registrations::new(orders.clone(), hearing.clone(), observations.clone());
-        let registrations = registrations.telling(agents.clone());
-        resolve::before(registrations, args.resolv_conf.clone(), clock)
-    };
-    watches.of_namespaces(Source::ServiceRegistrations, registrations);
-    watches.of_namespaces(Source::Policies, || Policies::new(inbox.clone(), observations.clone()));
+    let registrations = Registrations::new(orders, hearing.clone(), observations.clone()).telling(agents);
+    let registrations = resolve::before(registrations, args.resolv_conf.clone(), clock, &replicas);
+    watches.of_namespaces(Source::ServiceRegistrations, || registrations.clone());
+    watches.of_namespaces(Source::Policies, || Policies::new(inbox.clone(), observations.clone(), pod_checks.clone()));
     if wanted.contains(&Source::Nodes) {
         watches.of_cluster(Source::Nodes, Nodes::new(inbox.clone()));
     }
@@ -109,6 +111,9 @@ pub fn start(
     if let Some(federation) = federation {
         watches.of_namespaces_behind(&snapshots, Source::ServiceExports, "", || federation.exports.clone());
         watches.of_cluster_behind(&snapshots, Source::Clusters, federation.links());
+        if let Some(imports) = &federation.imports {
+            watches.of_namespaces_behind(&snapshots, Source::ServiceImports, "", || imports.clone());
+        }
     }
     let started = watches.into_freshness();
     let told = Contacts { sources: started.clone(), client, clock, inbox, snapshots, default: staleness };

@@ -11,6 +11,7 @@ use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::informer::Handler;
 use crate::policy::reading::statement;
+use crate::registration::pod_checks::{PodCheckBook, stated};
 use crate::writeback::observed::{Observations, Seen};
 use crate::writer::{Inbox, Message};
 
@@ -18,25 +19,31 @@ use crate::writer::{Inbox, Message};
 pub struct Policies {
     inbox: Inbox,
     observations: Observations,
+    pod_checks: PodCheckBook,
 }
 
 // === impl Policies ===
 
 impl Policies {
     /// A handler that speaks to the writer and to the write-back.
-    pub fn new(inbox: Inbox, observations: Observations) -> Self {
-        Self { inbox, observations }
+    pub fn new(inbox: Inbox, observations: Observations, pod_checks: PodCheckBook) -> Self {
+        Self { inbox, observations, pod_checks }
     }
 }
 
 impl Handler<DiscoveryPolicy> for Policies {
     async fn apply(&mut self, policy: DiscoveryPolicy) {
         let key = key(&ObjectKey::of(&policy.metadata));
-        self.inbox.send(Message::Say(Input::Policy(key, Some(Arc::new(statement(&policy)))))).await;
+        // Before the catalog shows it: whoever runs the checks finds them here.
+        let failing = self.pod_checks.set(&policy);
+        let failing = failing.into_iter().map(|(service, pod, verdict)| Input::PodVerdict(service, pod, Some(verdict)));
+        let policy_itself = Input::Policy(key, Some(Arc::new(stated(&policy, statement(&policy)))));
+        self.inbox.send(Message::Together(failing.chain([policy_itself]).collect())).await;
         self.observations.send(Seen::policy(&policy)).await;
     }
 
     async fn delete(&mut self, gone: &ObjectKey) {
+        self.pod_checks.forget(&key(gone));
         self.inbox.send(Message::Say(Input::Policy(key(gone), None))).await;
         self.observations.send(Seen::PolicyGone(gone.clone())).await;
     }

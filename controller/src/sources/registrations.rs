@@ -70,11 +70,13 @@ impl Resolved for Registrations {
     async fn take_in(&mut self, registration: ServiceRegistration, unresolved: Unresolved) {
         let Reading { contribution, plan, heartbeat, beating } = self.reader.read_resolved(&registration, &unresolved);
         let origin = Arc::clone(&plan.origin);
+        // Before the checks know it: they say whose beats are judged here.
+        self.hearing.register(&origin, heartbeat, &beating);
         // By way of the checks, which tell the catalog the verdicts together with the endpoints. Fails during shutdown
         // only, when nobody checks any more.
         let _ = self.orders.send(Order::Register(Box::new((contribution, plan)))).await;
         // After it: what beats come to is about an endpoint that the checks know.
-        self.hearing.register(&origin, heartbeat, &beating);
+        self.hearing.registered(&origin);
         self.observations.send(Seen::registration(&registration)).await;
         // Last: an agent that is told that it stands may beat at once.
         if let Some(agents) = &self.agents {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use kube::ResourceExt;
 use rollcall_catalog::Input;
-use rollcall_catalog::input::{Families, ServiceFacts, ServiceKind, TrafficDistribution};
+use rollcall_catalog::input::{Families, Manner, ServiceFacts, ServiceKind, TrafficDistribution};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Name, Port, Protocol, ServiceKey};
 
@@ -49,6 +49,7 @@ impl Services {
             },
             topology_auto: topology_auto(service),
             labels: service.labels().iter().map(|(key, value)| (self.names.get(key), self.names.get(value))).collect(),
+            manner: manner(spec, &mut self.names),
         }
     }
 
@@ -112,6 +113,21 @@ fn traffic(distribution: Option<&str>) -> TrafficDistribution {
         Some("PreferSameNode") => TrafficDistribution::PreferSameNode,
         _ => TrafficDistribution::Any,
     }
+}
+
+/// What most Services do not have.
+fn manner(spec: &ServiceSpec, names: &mut Names) -> Option<Arc<Manner>> {
+    /// `spec.sessionAffinityConfig.clientIP.timeoutSeconds` where it is not said (core/v1).
+    const AFFINITY_S: u32 = 10_800;
+    let timeout = spec.session_affinity_config.as_ref().and_then(|config| config.client_ip.as_ref()?.timeout_seconds);
+    let client_ip = spec.session_affinity.as_deref() == Some("ClientIP");
+    let manner = Manner {
+        affinity_s: client_ip.then(|| timeout.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(AFFINITY_S)),
+        internal_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+        traffic: names.maybe(spec.traffic_distribution.as_deref()),
+        v6_first: spec.ip_families.iter().flatten().next().is_some_and(|family| family == "IPv6"),
+    };
+    (manner != Manner::default()).then(|| Arc::new(manner))
 }
 
 /// A protocol of the Kubernetes API; absent means TCP. `None` for one that this version does not know.

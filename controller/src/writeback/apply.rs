@@ -1,14 +1,18 @@
 //! One piece of work: the writes that bring an object, or a set of slices, in line with the catalog.
 
+mod failure;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
+use rollcall_admin::LogRate;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::{
@@ -20,18 +24,20 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, field, info_span, warn};
 
+pub use self::failure::Failure;
 use super::metrics::Metrics;
 use super::observed::Seen;
 use super::{entries, limits, policies, slices, status};
 use crate::kubernetes::ObjectKey;
-use crate::kubernetes::denial::Denial;
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::guarded::Guarded;
-use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 
 /// Our name in the managed fields of what we write.
 pub const FIELD_MANAGER: &str = "rollcall";
+
+/// A quota, or a policy against Events, meets each of them.
+static EVENTS_LOST: LogRate = LogRate::new(5, Duration::from_secs(10));
 
 /// The writes that one target needs.
 #[derive(Debug)]
@@ -53,17 +59,6 @@ pub enum Work {
     Entry(Box<CatalogEntry>, Option<String>),
     /// A CatalogEntry whose service is gone.
     RemoveEntry(ServiceKey, String),
-}
-
-/// Why a write was not made.
-#[derive(Debug)]
-pub enum Failure {
-    /// This replica does not lead, or not for long enough.
-    NotLeading,
-    /// No answer in time. It may have been made: the watch will tell.
-    Timeout,
-    /// The API server refused it, or could not be reached.
-    Kube(kube::Error),
 }
 
 /// What came of a piece of work.
@@ -286,7 +281,11 @@ impl Applier {
                 Err(Failure::Kube(error)) if self.denials.told(&error) => {
                     debug!(reason = event.reason.as_deref(), "event not published for want of a right");
                 }
-                Err(error) => warn!(%error, reason = event.reason.as_deref(), "event could not be published"),
+                Err(error) => {
+                    if let Some(unsaid) = EVENTS_LOST.permit() {
+                        warn!(%error, reason = event.reason.as_deref(), unsaid, "event could not be published");
+                    }
+                }
                 Ok(_) => {}
             }
         }
@@ -312,63 +311,6 @@ impl Applier {
         self.metrics.took(object, begin.elapsed());
         span.record("result", result.as_ref().map_or_else(Failure::kind, |_| "written"));
         result
-    }
-}
-
-// === impl Failure ===
-
-impl Failure {
-    /// Whether it is one that trying does not heal: the object is refused as it is. Who asks, how often and in what turn
-    /// is another matter, and so is a server that has a fault of its own.
-    pub fn is_refusal(&self) -> bool {
-        match self {
-            Self::NotLeading | Self::Timeout => false,
-            Self::Kube(kube::Error::Api(status)) => {
-                let own = (400..500).contains(&status.code) && !matches!(status.code, 401 | 408 | 409 | 429);
-                // etcd says so, and the API server passes it on as a fault of its own.
-                own || status.message.contains("request is too large")
-            }
-            Self::Kube(_) => false,
-        }
-    }
-
-    /// Whether the namespace is in deletion.
-    pub fn is_ending(&self) -> bool {
-        match self {
-            Self::Kube(kube::Error::Api(status)) => {
-                status.code == 403 && status.message.contains("because it is being terminated")
-            }
-            Self::NotLeading | Self::Timeout | Self::Kube(_) => false,
-        }
-    }
-
-    /// Whether we may not write such objects there.
-    pub fn is_denial(&self) -> bool {
-        match self {
-            Self::Kube(error) => Denial::of(error).is_some(),
-            Self::NotLeading | Self::Timeout => false,
-        }
-    }
-
-    /// The word for it in metrics.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::NotLeading => "not_leading",
-            Self::Timeout => "timeout",
-            Self::Kube(kube::Error::Api(status)) if status.code == 409 => "conflict",
-            Self::Kube(kube::Error::Api(_)) => "refused",
-            Self::Kube(_) => "unreachable",
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotLeading => f.write_str("this replica does not lead"),
-            Self::Timeout => f.write_str("no answer in time"),
-            Self::Kube(error) => f.write_str(&kube_error::words(error)),
-        }
     }
 }
 

@@ -71,7 +71,8 @@ pub enum Word {
 /// Nothing is written before what stands there of these has been seen.
 const UNSEEN: [Source; 4] =
     [Source::EndpointSlices, Source::ServiceRegistrations, Source::Policies, Source::CatalogEntries];
-/// Targets written at once at most.
+/// Targets written at once at most: a fifteenth of the seats that the API server has for ServiceAccounts by default (245 of 600,
+/// lent out to others by nine tenths), at which writes wait for a seat for 3 ms at most ([`super::budget::Budget::new`]).
 pub const BUSY_MAX: usize = 16;
 /// A status waits for its slices so long at most: slices that change all the time must not keep it from being told.
 const STATUS_WAITS_MS: u64 = 2000;
@@ -318,6 +319,7 @@ impl Desk {
             }
             Seen::Registration(key, seen) => {
                 let service = seen.service.clone();
+                self.setbacks.met(&key.namespace, &seen.uid.as_str().into());
                 if self.observed.put_registration(key.clone(), *seen) {
                     self.queue.add(Target::Status(key), now_ms);
                     self.queue.add(Target::Entry(service), now_ms);

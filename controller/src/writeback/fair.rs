@@ -27,6 +27,9 @@ struct Lane {
     of: HashMap<Name, VecDeque<Target>>,
 }
 
+/// Room for so many targets is kept while none is due.
+pub(super) const ROOM: usize = 256;
+
 /// What a turn costs: of seven turns four are for slices, two for statuses, one for an entry, as long as all wait.
 const STRIDES: [u64; 3] = [1, 2, 4];
 
@@ -59,6 +62,10 @@ impl Fair {
         lane.passed += STRIDES[at];
         let target = lane.pop()?;
         self.all.remove(&target);
+        if self.all.is_empty() {
+            // At the start all targets are due at once, and hardly ever again.
+            self.all.shrink_to(ROOM);
+        }
         Some(target)
     }
 

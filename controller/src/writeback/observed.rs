@@ -3,7 +3,7 @@
 mod registration;
 mod unreadable;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::ResourceExt;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::{CatalogEntry, DiscoveryPolicy, ServiceRegistration};
+use rollcall_crds::{CatalogEntry, DiscoveryPolicy, FailingPod, ServiceRegistration};
 use tokio::sync::mpsc;
 
 pub use self::registration::{SeenEndpoint, SeenRegistration, Told};
@@ -86,6 +86,8 @@ pub struct SeenPolicy {
     pub status: Version,
     /// Its conditions.
     pub conditions: Vec<Condition>,
+    /// The pods that fail, as it tells them.
+    pub failing: Vec<FailingPod>,
 }
 
 /// The way of the watches to the write-back.
@@ -95,14 +97,16 @@ pub struct Observations(mpsc::Sender<Seen>);
 /// Everything that stands in the API and concerns the write-back.
 #[derive(Debug, Default)]
 pub struct Observed {
-    slices: HashMap<ServiceKey, BTreeMap<Name, StandingSlice>>,
+    /// Sorted by name. Most services have one: a node of a tree has room for eleven.
+    slices: HashMap<ServiceKey, Vec<(Name, StandingSlice)>>,
     slice_services: HashMap<ObjectKey, ServiceKey>,
     /// CatalogEntries.
     pub entries: HashMap<ServiceKey, SeenEntry>,
     /// DiscoveryPolicies.
     pub policies: HashMap<ObjectKey, SeenPolicy>,
-    registrations: HashMap<ObjectKey, SeenRegistration>,
-    by_service: HashMap<ServiceKey, BTreeSet<ObjectKey>>,
+    registrations: HashMap<ObjectKey, Box<SeenRegistration>>,
+    /// Sorted.
+    by_service: HashMap<ServiceKey, Vec<ObjectKey>>,
     /// Registrations that are there and cannot be decoded.
     unreadable: BTreeMap<ObjectKey, Unreadable>,
 }
@@ -148,6 +152,7 @@ impl Seen {
             generation: policy.metadata.generation,
             status: policies::version(&status),
             conditions: status.conditions,
+            failing: status.failing_pods,
         };
         Self::Policy(ObjectKey::of(&policy.metadata), seen)
     }
@@ -164,7 +169,9 @@ impl StandingSlice {
 
 fn pack(slice: EndpointSlice) -> Box<str> {
     let metadata = ObjectMeta { name: slice.metadata.name, ..ObjectMeta::default() };
-    serde_json::to_string(&EndpointSlice { metadata, ..slice }).unwrap_or_default().into()
+    let text = serde_json::to_string(&EndpointSlice { metadata, ..slice }).unwrap_or_default();
+    // A copy: the text has grown by doubling, and an allocator may leave what is shrunk where it is.
+    text.as_str().into()
 }
 
 // === impl SeenEntry ===
@@ -203,7 +210,7 @@ impl Observations {
 impl Observed {
     /// Our slices of a service, by name.
     pub fn slices(&self, service: &ServiceKey) -> impl Iterator<Item = (&Name, &StandingSlice)> {
-        self.slices.get(service).into_iter().flatten()
+        self.slices.get(service).into_iter().flatten().map(|(name, slice)| (name, slice))
     }
 
     /// Services that have slices of ours.
@@ -213,11 +220,8 @@ impl Observed {
 
     /// A slice as it stands now; the services whose slices have to be looked at because of it.
     pub fn put_slice(&mut self, key: &ObjectKey, service: Option<ServiceKey>, slice: StandingSlice) -> Vec<ServiceKey> {
-        let known = self
-            .slice_services
-            .get(key)
-            .and_then(|service| self.slices.get(service))
-            .and_then(|slices| slices.get(&key.name));
+        let slices = self.slice_services.get(key).and_then(|service| self.slices.get(service));
+        let known = slices.and_then(|slices| Some(&slices[place(slices, &key.name).ok()?].1));
         if known.is_some_and(|known| is_older(&slice.stands, &known.stands)) {
             return Vec::new();
         }
@@ -226,7 +230,11 @@ impl Observed {
         let service = service.or_else(|| concerned.first().cloned());
         if let Some(service) = service {
             self.slice_services.insert(key.clone(), service.clone());
-            self.slices.entry(service.clone()).or_default().insert(Name::clone(&key.name), slice);
+            let slices = self.slices.entry(service.clone()).or_insert_with(|| Vec::with_capacity(1));
+            match place(slices, &key.name) {
+                Ok(at) => slices[at].1 = slice,
+                Err(at) => slices.insert(at, (Name::clone(&key.name), slice)),
+            }
             concerned.push(service);
         }
         concerned
@@ -236,7 +244,7 @@ impl Observed {
     pub fn remove_slice(&mut self, key: &ObjectKey) -> Vec<ServiceKey> {
         let Some(service) = self.slice_services.remove(key) else { return Vec::new() };
         if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&key.name);
+            slices.retain(|(name, _)| *name != key.name);
             if slices.is_empty() {
                 self.slices.remove(&service);
             }
@@ -274,8 +282,11 @@ impl Observed {
                 // A host has other addresses.
                 || known.endpoints != seen.endpoints
         });
-        self.by_service.entry(seen.service.clone()).or_default().insert(key.clone());
-        self.registrations.insert(key, seen);
+        let keys = self.by_service.entry(seen.service.clone()).or_insert_with(|| Vec::with_capacity(1));
+        if let Err(at) = keys.binary_search(&key) {
+            keys.insert(at, key.clone());
+        }
+        self.registrations.insert(key, Box::new(seen));
         news
     }
 
@@ -284,7 +295,7 @@ impl Observed {
         self.unreadable.remove(key);
         let gone = self.registrations.remove(key)?;
         if let Some(keys) = self.by_service.get_mut(&gone.service) {
-            keys.remove(key);
+            keys.retain(|known| known != key);
             if keys.is_empty() {
                 self.by_service.remove(&gone.service);
             }
@@ -309,7 +320,7 @@ impl Observed {
 
     /// A registration.
     pub fn registration(&self, key: &ObjectKey) -> Option<&SeenRegistration> {
-        self.registrations.get(key)
+        self.registrations.get(key).map(|seen| &**seen)
     }
 
     /// Every registration's key.
@@ -322,6 +333,11 @@ impl Observed {
     pub fn registrations_of(&self, service: &ServiceKey) -> impl Iterator<Item = &ObjectKey> {
         self.by_service.get(service).into_iter().flatten()
     }
+}
+
+/// Where a slice is among those of its service, or would be.
+fn place(slices: &[(Name, StandingSlice)], name: &Name) -> Result<usize, usize> {
+    slices.binary_search_by(|(known, _)| known.cmp(name))
 }
 
 /// Whether `seen` is older than what is known, which a watch may deliver after our own write (KEP-5504: versions of one

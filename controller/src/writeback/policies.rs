@@ -4,18 +4,20 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rollcall_catalog::digest::{Digest, Version};
 use rollcall_catalog::policy::Section;
-use rollcall_catalog::report::Report;
+use rollcall_catalog::report::{self, Report};
 use rollcall_catalog::service::Service;
 use rollcall_crds::conditions::{self, IN_FORCE, accepted, in_force as reasons};
-use rollcall_crds::{DiscoveryPolicyStatus, GovernedService, PolicyInForce};
+use rollcall_crds::{DiscoveryPolicyStatus, FailingPod, GovernedService, PolicyInForce};
 
 use super::limits;
 use super::observed::SeenPolicy;
-use super::status::whole_seconds;
+use super::status::{self, whole_seconds};
 use crate::policy::words;
 
 /// What `target` says of all services of a namespace.
 const ALL: &str = "*";
+/// As many checks as a policy may have.
+const POD_CHECKS_MAX: usize = 8;
 
 /// The sections of DiscoveryPolicies that are in force for a service. What is the cluster's default is left out: it is the same
 /// for all, and no reason to write all of them.
@@ -48,6 +50,20 @@ pub fn desired(seen: &SeenPolicy, report: &Report, now: Timestamp) -> DiscoveryP
         held_endpoints: number(report.held),
         damped_endpoints: number(report.damped),
         stale_services: number(report.stale),
+        failing_pods_total: number(report.failing_total),
+        failing_pods: report.failing.iter().map(|pod| failing(pod, seen)).collect(),
+    }
+}
+
+/// A pod that fails. Of its checks times stay as long as what they time does.
+fn failing(pod: &report::FailingPod, seen: &SeenPolicy) -> FailingPod {
+    let before = seen.failing.iter().find(|before| before.service == *pod.service && before.pod == *pod.pod);
+    let known = before.map(|before| &*before.checks).unwrap_or_default();
+    FailingPod {
+        service: pod.service.to_string(),
+        pod: pod.pod.to_string(),
+        addresses: pod.addresses.iter().map(|ip| ip.to_string()).collect(),
+        checks: status::checks::desired_of(known, &pod.checks).into_iter().take(POD_CHECKS_MAX).collect(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rollcall_catalog::model::{Name, ServiceKey};
 
-use super::fair::Fair;
+use super::fair::{Fair, ROOM};
 use crate::kubernetes::ObjectKey;
 use crate::time::backoff::Backoff;
 
@@ -190,6 +190,9 @@ impl Queue {
     fn forget_age(&mut self, target: &Target) {
         if let Some(since) = self.since.remove(target) {
             self.ages.remove(&(since, target.clone()));
+        }
+        if self.since.is_empty() {
+            self.since.shrink_to(ROOM);
         }
     }
 }

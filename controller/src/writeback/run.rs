@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
+use rollcall_admin::LogRate;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -15,6 +17,11 @@ use super::queue::Target;
 use crate::evictions::Evictions;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
+
+/// Lines about writes that failed.
+static FAILED: LogRate = LogRate::new(20, Duration::from_secs(5));
+/// Lines about writes that were refused.
+static REFUSED: LogRate = LogRate::new(20, Duration::from_secs(5));
 
 /// The write-back, before it runs: a desk that decides, and what it does not have: time, tasks and the network.
 pub struct WriteBack {
@@ -120,9 +127,9 @@ impl WriteBack {
         for word in words {
             match word {
                 Word::Quiet(said) => debug!("{said}: looking again"),
-                Word::Failed(said) => warn!("{said}: write failed; trying again"),
+                Word::Failed(said) => say(&FAILED, &said, "write failed; trying again"),
                 Word::Refused(said) => {
-                    warn!("{said}: write refused; it is tried again when it changes, and now and then");
+                    say(&REFUSED, &said, "write refused; it is tried again when it changes, and now and then");
                 }
             }
         }
@@ -139,6 +146,13 @@ impl WriteBack {
         metrics.refusals.store(self.desk.refusals() as u64, Relaxed);
         metrics.oldest_ms.store(self.desk.oldest_ms(self.clock.monotonic_ms()), Relaxed);
         metrics.untold.store(self.desk.untold(), Relaxed);
+    }
+}
+
+/// A webhook that is away, or a quota, meets all objects of a namespace at once.
+fn say(rate: &LogRate, what: &str, outcome: &'static str) {
+    if let Some(unsaid) = rate.permit() {
+        warn!(unsaid, "{what}: {outcome}");
     }
 }
 

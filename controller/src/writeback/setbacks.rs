@@ -43,7 +43,7 @@ enum Closing {
 #[derive(Clone, Debug)]
 struct Closed {
     pauses: Pauses,
-    /// The Services that a namespace had when it was closed: another one in it means that it is a new namespace.
+    /// The Services and registrations that a namespace had when it was closed: another one means that it is a new namespace.
     uids: HashSet<Name>,
     words: String,
 }
@@ -172,7 +172,7 @@ impl Setbacks {
         self.closed.contains_key(&Closing::Namespace(Name::clone(namespace)))
     }
 
-    /// A Service of a namespace as it is now: one that a namespace in deletion had not got shows that it is there again.
+    /// A Service or registration of a namespace as it is now: one that a namespace in deletion had not got shows that it is there again.
     pub fn met(&mut self, namespace: &Name, uid: &Name) {
         let closing = Closing::Namespace(Name::clone(namespace));
         if self.closed.get(&closing).is_some_and(|closed| !closed.uids.contains(uid)) {

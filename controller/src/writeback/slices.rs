@@ -29,6 +29,9 @@ pub const MANAGED_BY: &str = "controller.rollcall.dev";
 /// The cluster that a slice's endpoints are imported from (KEP-1645 `LabelSourceCluster`).
 pub const SOURCE_CLUSTER_LABEL: &str = "multicluster.kubernetes.io/source-cluster";
 
+/// The cluster of a slice's endpoints has fallen silent, and they are told to be called last.
+pub const SUSPECT_LABEL: &str = "rollcall.dev/suspect";
+
 /// Headless Services have it on their slices, so that kube-proxy leaves them alone (core/v1 `IsHeadlessService`).
 const HEADLESS_LABEL: &str = "service.kubernetes.io/headless";
 
@@ -76,17 +79,24 @@ type Set<'a> = (Option<&'a Name>, Family, &'a Ports);
 
 /// The slices that should stand in the API for a service, sorted by name.
 ///
-/// None when there is no Service of that name, or one that takes no endpoints (ExternalName).
+/// None when there is a Service of that name that takes no endpoints (ExternalName). Where there is no Service, what other clusters
+/// export under its name stands all the same: nobody calls it by that, and a restart knows it while they are away.
 pub fn desired(service: &Service) -> Vec<Cut> {
-    let Some(facts) = taking(service) else { return Vec::new() };
+    let facts = service.facts.as_deref();
+    if !takes(facts) {
+        return Vec::new();
+    }
+    let demoted = demotes(service);
     let mut sets: BTreeMap<Set<'_>, Vec<(&Member, IpAddr)>> = BTreeMap::new();
-    for member in service.endpoints.iter().filter(|member| is_written(member)) {
+    let written = |member: &&Member| is_written(member) && (facts.is_some() || source_cluster(member).is_some());
+    for member in service.endpoints.iter().filter(written) {
         for ip in member.endpoint.addresses.iter().filter(|ip| wanted(facts, *ip)) {
             let set = (source_cluster(member), Family::of(ip), &member.endpoint.ports);
             sets.entry(set).or_default().push((member, ip));
         }
     }
-    let zones = if facts.topology_auto { pod_zones(service) } else { BTreeSet::new() };
+    let auto = facts.is_some_and(|facts| facts.topology_auto);
+    let zones = if auto { pod_zones(service) } else { BTreeSet::new() };
     let mut cuts = Vec::new();
     for ((cluster, family, ports), members) in &sets {
         let count = bucket::count(members.len());
@@ -94,13 +104,20 @@ pub fn desired(service: &Service) -> Vec<Cut> {
             if !run.is_empty() {
                 let members = &members[run];
                 let registrations = members.iter().map(|(member, _)| registration(member)).collect();
-                let endpoints =
-                    members.iter().map(|(member, ip)| endpoint(service, member, *ip, facts, &zones)).collect();
+                let suspect = demoted && members.iter().any(|(member, _)| member.endpoint.is_suspect());
+                let endpoints = members.iter().map(|(member, ip)| {
+                    let endpoint = endpoint(service, member, *ip, facts, &zones);
+                    if suspect { last(endpoint) } else { endpoint }
+                });
+                let endpoints = endpoints.collect();
                 let name = slice_name(service, (*cluster, *family), ports, (count, index));
                 let ports = ports.iter().map(port).collect();
                 let mut slice = slice(service, facts, name, family.address_type(), ports, endpoints);
                 if let (Some(cluster), Some(labels)) = (cluster, &mut slice.metadata.labels) {
                     labels.insert(SOURCE_CLUSTER_LABEL.to_owned(), cluster.to_string());
+                    if suspect {
+                        labels.insert(SUSPECT_LABEL.to_owned(), "true".to_owned());
+                    }
                 }
                 cuts.push(Cut { slice, registrations });
             }
@@ -118,7 +135,8 @@ pub fn with_endpoints(
 ) -> Option<EndpointSlice> {
     let name = standing.metadata.name.clone().unwrap_or_default();
     let ports = standing.ports.clone().unwrap_or_default();
-    Some(slice(service, taking(service)?, name, &standing.address_type, ports, endpoints))
+    let facts = service.facts.as_deref();
+    takes(facts).then(|| slice(service, facts, name, &standing.address_type, ports, endpoints))
 }
 
 /// The version of what matters about a slice, the same for one that should be and one that is: all that we write.
@@ -157,9 +175,27 @@ pub fn is_written(member: &Member) -> bool {
     }
 }
 
-/// The Service, if it takes endpoints.
-fn taking(service: &Service) -> Option<&ServiceFacts> {
-    service.facts.as_deref().filter(|facts| !matches!(facts.kind, ServiceKind::ExternalName(_)))
+/// Whether a Service takes endpoints, should there be one.
+fn takes(facts: Option<&ServiceFacts>) -> bool {
+    !facts.is_some_and(|facts| matches!(facts.kind, ServiceKind::ExternalName(_)))
+}
+
+/// Whether endpoints of silent clusters are told to be called last: when the others are at least as many, and so can bear it.
+fn demotes(service: &Service) -> bool {
+    let (mut suspect, mut others) = (0_usize, 0_usize);
+    for member in service.endpoints.iter().filter(|member| member.conditions.ready) {
+        *(if member.endpoint.is_suspect() { &mut suspect } else { &mut others }) += 1;
+    }
+    suspect > 0 && others >= suspect
+}
+
+/// To be called when no other endpoint of the Service is ready: of an endpoint that is serving and terminating kube-proxy makes use
+/// only then (KEP-1669). One that was about to end when its cluster fell silent is not called any more.
+fn last(endpoint: SliceEndpoint) -> SliceEndpoint {
+    let conditions = endpoint.conditions.unwrap_or_default();
+    let callable = conditions.ready == Some(true);
+    let conditions = EndpointConditions { ready: Some(false), serving: Some(callable), terminating: Some(true) };
+    SliceEndpoint { conditions: Some(conditions), hints: None, ..endpoint }
 }
 
 /// The zones in which others' endpoints of a service are.
@@ -193,7 +229,8 @@ impl Family {
 }
 
 /// A Service has endpoints of its own families only.
-fn wanted(facts: &ServiceFacts, ip: IpAddr) -> bool {
+fn wanted(facts: Option<&ServiceFacts>, ip: IpAddr) -> bool {
+    let Some(facts) = facts else { return true };
     match Family::of(ip) {
         Family::V4 => facts.families.v4,
         Family::V6 => facts.families.v6,
@@ -202,7 +239,7 @@ fn wanted(facts: &ServiceFacts, ip: IpAddr) -> bool {
 
 fn slice(
     service: &Service,
-    facts: &ServiceFacts,
+    facts: Option<&ServiceFacts>,
     name: String,
     address_type: &str,
     ports: Vec<EndpointPort>,
@@ -213,7 +250,7 @@ fn slice(
             name: Some(name),
             namespace: Some(service.key.namespace.to_string()),
             labels: Some(labels(service, facts)),
-            owner_references: Some(vec![owner(service, facts)]),
+            owner_references: facts.map(|facts| vec![owner(service, facts)]),
             ..ObjectMeta::default()
         },
         address_type: address_type.to_owned(),
@@ -225,10 +262,12 @@ fn slice(
 /// The Service's own labels and those that say what the slice is, as the EndpointSlice controller has it
 /// (endpointslice `setEndpointSliceLabels`). Without them, `service-proxy-name` would be ignored and every node would
 /// handle headless Services.
-fn labels(service: &Service, facts: &ServiceFacts) -> BTreeMap<String, String> {
-    let own = facts.labels.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+fn labels(service: &Service, facts: Option<&ServiceFacts>) -> BTreeMap<String, String> {
+    let own = facts.into_iter().flat_map(|facts| facts.labels.iter());
+    let own = own.map(|(key, value)| (key.to_string(), value.to_string()));
     let mut labels: BTreeMap<_, _> = own.filter(|(key, _)| key != HEADLESS_LABEL).collect();
-    if facts.kind == ServiceKind::Headless {
+    // Where there is no Service no node has to look at it.
+    if facts.is_none_or(|facts| facts.kind == ServiceKind::Headless) {
         labels.insert(HEADLESS_LABEL.to_owned(), String::new());
     }
     labels.insert(SERVICE_LABEL.to_owned(), service.key.name.to_string());
@@ -278,7 +317,7 @@ fn endpoint(
     service: &Service,
     member: &Member,
     ip: IpAddr,
-    facts: &ServiceFacts,
+    facts: Option<&ServiceFacts>,
     zones: &BTreeSet<Name>,
 ) -> SliceEndpoint {
     let conditions = member.conditions;
@@ -294,7 +333,7 @@ fn endpoint(
         hostname: member.endpoint.hostname.as_deref().filter(|host| limits::is_dns_label(host)).map(str::to_owned),
         zone: member.zone.as_deref().map(str::to_owned),
         node_name: member.endpoint.node.as_deref().map(str::to_owned),
-        hints: if ready { hints(member, facts, zones) } else { None },
+        hints: facts.filter(|_| ready).and_then(|facts| hints(member, facts, zones)),
         ..SliceEndpoint::default()
     }
 }

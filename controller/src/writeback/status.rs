@@ -1,6 +1,6 @@
 //! The status of a registration: health of each endpoint, and conditions in plain words.
 
-mod checks;
+pub mod checks;
 
 use std::collections::BTreeMap;
 
@@ -149,7 +149,7 @@ fn endpoint(
         Fate::Out(_) => Vec::new(),
     };
     let flaps = match fate {
-        Fate::In(member) => member.treatment.and_then(|treatment| treatment.penalty).map(flaps),
+        Fate::In(member) => member.treatment.as_ref().and_then(|treatment| treatment.penalty).map(flaps),
         Fate::Out(_) => None,
     };
     EndpointStatus {
@@ -286,7 +286,7 @@ fn published(service: &Service, any: bool, publication: &Publication) -> Said {
 
 /// The summary where a guard keeps endpoints callable that have left: they are given to callers, and something is wrong.
 fn held(fates: &BTreeMap<&Name, Fate<'_>>) -> Option<Said> {
-    let is_held = |member: &&Member| member.treatment.is_some_and(|treatment| treatment.held);
+    let is_held = |member: &&Member| member.treatment.as_ref().is_some_and(|treatment| treatment.held);
     let members = fates.values().filter_map(|fate| match fate {
         Fate::In(member) => Some(*member),
         Fate::Out(_) => None,

@@ -55,10 +55,10 @@ impl Response {
     /// What does not fit is left out record by record from the end: additional records silently, because nobody asked for
     /// them (RFC 2181 §9), all others with TC set.
     pub fn encode(&self, limit: u16, out: &mut Vec<u8>) -> bool {
-        let opt = self.edns.as_ref().map(|edns| edns.encode(self.rcode)).unwrap_or_default();
-        let mut written = self.sections(usize::from(limit).saturating_sub(opt.len()), out);
-        if !opt.is_empty() {
-            out.extend(opt);
+        let opt = self.edns.as_ref().map_or(0, Edns::bytes);
+        let mut written = self.sections(usize::from(limit).saturating_sub(opt), out);
+        if let Some(edns) = &self.edns {
+            edns.put(self.rcode.high(), out);
             written.additionals += 1;
         }
         self.header(&written, out);

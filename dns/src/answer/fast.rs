@@ -2,13 +2,15 @@
 //! No allocation, no lock.
 //!
 //! - [`asked`]: the question as it lies in the query
+//! - `targets`: ports of endpoints; `some`: addresses of some of them
 //! - [`write`]: header, records and OPT
 //!
 //! What is answered here is what the other way would answer, byte for byte; a test holds them together. Whatever is not
-//! common takes the other way: names in mixed case where more than a pointer to the question would be written, chains of
-//! CNAMEs, several endpoints of one name, options of EDNS.
+//! common takes the other way: chains of CNAMEs, several endpoints of one name, choices of very many.
 
 mod asked;
+mod some;
+mod targets;
 mod write;
 
 use std::net::IpAddr;
@@ -18,7 +20,7 @@ use hickory_proto::rr::RecordType;
 
 use super::edns::Edns;
 use super::encode::RECORD_BYTES_MIN;
-use super::{Outside, Summary, Transport};
+use super::{Asker, Manner, Outside, Summary};
 use crate::zone::apex::{Apex, Kinship};
 use crate::zone::apexes::Apexes;
 use crate::zone::holders::{Holders, Role};
@@ -48,15 +50,21 @@ const META_TYPES_END: u16 = 255;
 /// Answers a query of the common kind into `out`, which is empty; `None`, and nothing written, when it takes the other way.
 pub(super) fn answer(
     query: &[u8],
-    transport: Transport,
+    asker: &Asker,
     zone: &Zone,
-    outside: Outside,
+    manner: &Manner,
     rng: &mut Rng,
     out: &mut Vec<u8>,
 ) -> Option<Summary> {
-    let asked = Asked::read(query)?;
+    let asked = Asked::read(query, asker, manner)?;
+    if !manner.clients.contain(asker.from) {
+        return None;
+    }
     if asked.rtype == OPT || (META_TYPES_BEGIN..=META_TYPES_END).contains(&asked.rtype) {
         return None;
+    }
+    if zone.is_restored() {
+        return None; // every answer says that it may be stale
     }
     let apexes = zone.apexes();
     let apexes = apexes.as_deref()?;
@@ -64,10 +72,16 @@ pub(super) fn answer(
     let mut room = NO_LABELS;
     let below = asked.starts().len() - apex.wire().labels;
     let node = zone.node_below(apex, asked.labels(below, &mut room));
-    if apex.reading().is_shared() && outside == Outside::Forwarded && !matches!(node, Node::Address(..)) {
-        return None; // another server may know more
+    let others_know = manner.outside == Outside::Forwarded || manner.hosts.is_some();
+    if apex.reading().is_shared() && others_know && !matches!(node, Node::Address(..)) {
+        return None; // another server, or a file, may know more
     }
-    let limit = Edns::limit(asked.edns.as_ref(), transport);
+    let may_be_completed =
+        manner.outside == Outside::Forwarded && manner.completion.concerns(apex.reading(), asked.rtype.into());
+    if may_be_completed && matches!(node, Node::Missing) {
+        return None;
+    }
+    let limit = Edns::limit(asked.edns.as_ref(), asker.transport);
     let most = usize::from(limit) / RECORD_BYTES_MIN + 1;
     let mut answering = Answering { zone, apexes, apex, below, most, rng, writer: Writer::new(&asked, limit, out) };
     let code = answering.node(&asked, &node);
@@ -75,8 +89,9 @@ pub(super) fn answer(
         out.clear();
         return None;
     };
-    let truncated = answering.writer.finish(&asked, rcode, outside == Outside::Forwarded);
-    Some(Summary { rtype: Some(RecordType::from(asked.rtype)), rcode, truncated })
+    let truncated = answering.writer.finish(&asked, rcode, manner.outside == Outside::Forwarded);
+    let known_client = Edns::is_known(asked.edns.as_ref());
+    Some(Summary { rtype: Some(RecordType::from(asked.rtype)), rcode, truncated, known_client })
 }
 
 struct Answering<'a> {
@@ -99,20 +114,32 @@ impl Answering<'_> {
         let found = match (node, asked.rtype) {
             (Node::Missing, _) => return self.negative(asked, ResponseCode::NXDomain),
             // An answer that is too old says so.
-            (Node::Service(record) | Node::Instances(record, _) | Node::Port(record, _), _)
-                if record.staleness().is_some() =>
-            {
+            (
+                Node::Service(record) | Node::Instances(record, _) | Node::Tagged(record, _) | Node::Port(record, _),
+                _,
+            ) if record.staleness().is_some() => {
                 return None;
             }
-            (Node::External(_) | Node::NameServer | Node::Stale | Node::Tagged(..), _) => return None,
-            (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..), TXT | SRV) => return None,
+            // Of endpoints of silent clusters, some have to be told apart.
+            (Node::Service(record) | Node::Port(record, _), _) if record.first().is_some() => return None,
+            (Node::External(_) | Node::NameServer | Node::Stale, _) => return None,
+            (Node::Service(_), TXT) if self.apex.reading() == Reading::Registry => return None,
+            (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..) | Node::Tagged(..), TXT | SRV) => {
+                return None;
+            }
             (Node::Service(record), A | AAAA) => self.service(asked, record)?,
             (Node::Service(record), SRV) => self.ports(asked, record, None)?,
-            (Node::Port(record, place), SRV) => self.ports(asked, record, Some(record.port_at(*place)?))?,
-            (Node::Instances(record, places), A | AAAA) => match record.instances().get(places.clone())? {
-                [endpoint] => endpoint.addresses.iter().any(|address| self.address(asked, address)),
-                _ => return None,
-            },
+            (Node::Port(record, place), SRV) => {
+                let (protocol, name) = record.port_at(*place)?;
+                self.ports(asked, record, Some((*place, protocol, name)))?
+            }
+            (Node::Instances(record, places), A | AAAA) if places.len() == 1 => {
+                let endpoint = record.instance(places.get(0)?)?;
+                endpoint.addresses.iter().any(|address| self.address(asked, address))
+            }
+            (Node::Instances(record, places) | Node::Tagged(record, places), A | AAAA) => {
+                self.some(asked, record, places)?
+            }
             (Node::Pod(address), A | AAAA) => self.address(asked, *address),
             (Node::Address(address, holders), PTR) => self.pointer(asked, *address, holders)?,
             (
@@ -121,6 +148,7 @@ impl Answering<'_> {
                 | Node::Version
                 | Node::Service(_)
                 | Node::Instances(..)
+                | Node::Tagged(..)
                 | Node::Port(..)
                 | Node::Pod(_)
                 | Node::Address(..),
@@ -141,11 +169,11 @@ impl Answering<'_> {
 
     fn service(&mut self, asked: &Asked<'_>, record: &Record) -> Option<bool> {
         let mut places = [0; PLACES];
-        let (ttl, v4, v6) = (self.zone.ttl(), record.v4(), record.v6());
-        let len = if asked.rtype == A { v4.len() } else { v6.len() };
+        let ttl = self.zone.ttl();
+        let len = if asked.rtype == A { record.v4_len() } else { record.v6_len() };
         let count = self.rng.fill(&mut places, len, self.most)?;
         for place in places[..count].iter().map(|place| usize::from(*place)) {
-            let address = if asked.rtype == A { IpAddr::V4(v4[place]) } else { IpAddr::V6(v6[place]) };
+            let address = if asked.rtype == A { record.v4_at(place)?.into() } else { record.v6_at(place)?.into() };
             if !self.writer.address(asked, address, ttl) {
                 break;
             }
@@ -153,19 +181,37 @@ impl Answering<'_> {
         Some(count > 0)
     }
 
-    /// The ports of a service with virtual addresses, at its own name.
-    fn ports(&mut self, asked: &Asked<'_>, record: &Record, wanted: Option<(Protocol, &str)>) -> Option<bool> {
-        let Kind::ClusterIp { addresses, ports } = record.kind() else { return None };
-        // The name is written: spelled in another case it would not be the question's.
-        if self.apex.reading() != Reading::Cluster || asked.spelled(0) != asked.name() {
+    /// The ports of a service, with virtual addresses at its own name.
+    fn ports(&mut self, asked: &Asked<'_>, record: &Record, wanted: Option<(usize, Protocol, &str)>) -> Option<bool> {
+        if self.apex.reading() != Reading::Cluster {
             return None;
         }
         let own = if wanted.is_some() { 2 } else { 0 };
+        let (addresses, ports) = match record.kind() {
+            Kind::ClusterIp { addresses, ports } => (addresses, ports),
+            // Only below its own name: by zone they are at names of the service.
+            Kind::Headless if self.below == own + 3 => return self.targets(asked, record, own, wanted),
+            Kind::Headless | Kind::External { .. } => return None,
+        };
+        // The name is written: spelled in another case it would not be the question's.
+        if asked.spelled(0) != asked.name() {
+            return None;
+        }
         let (mut numbers, mut len) = ([0_u16; PLACES], 0);
         for port in ports.iter() {
-            let is_wanted = wanted.is_none_or(|(protocol, name)| port.protocol == protocol && *port.name == *name);
+            let is_wanted = wanted.is_none_or(|(_, protocol, name)| port.protocol == protocol && *port.name == *name);
             if is_wanted {
                 *numbers.get_mut(len)? = port.number;
+                len += 1;
+            }
+        }
+        // Two ports of one number are one record (RFC 2181 §5).
+        let numbers = &mut numbers[..len];
+        numbers.sort_unstable();
+        let mut len = 0;
+        for at in 0..numbers.len() {
+            if len == 0 || numbers[len - 1] != numbers[at] {
+                numbers[len] = numbers[at];
                 len += 1;
             }
         }
@@ -182,17 +228,17 @@ impl Answering<'_> {
 
     /// The one name that an address leads back to.
     fn pointer(&mut self, asked: &Asked<'_>, address: IpAddr, holders: &Holders) -> Option<bool> {
-        let [(role, key)] = &**holders else { return None };
+        let [(role, key)] = holders.told() else { return None };
         let primary = self.apexes.primary();
         let apart = self.apex.wire().kinship == Kinship::None && self.apex.wire().servers == primary.wire().origin;
         if !apart || primary.reading() != Reading::Cluster {
             return None;
         }
         let record = self.zone.service(key)?;
-        let label = match (role, record.places_at(address)) {
-            (Role::Virtual, _) => None,
-            (Role::Endpoint, [place]) => Some(&*record.instances().get(*place as usize)?.label),
-            (Role::Endpoint, _) => return None,
+        let label = match role {
+            Role::Virtual => None,
+            Role::Endpoint => Some(&*record.only_at(address)?.label),
+            Role::Silent => return None,
         };
         self.writer.pointer(asked, label, key, &primary.wire().origin, self.zone.ttl())
     }
@@ -200,9 +246,11 @@ impl Answering<'_> {
     /// Nothing but the zone's SOA (RFC 2308 §2).
     fn negative(&mut self, asked: &Asked<'_>, code: ResponseCode) -> Option<ResponseCode> {
         let wire = self.apex.wire();
-        if asked.spelled(self.below) != &*wire.origin {
-            return None;
-        }
+        // Of the zone's name as much as was sent in another case is written, and the rest is pointed to.
+        let labels = asked.starts().len();
+        let same = (self.below..labels).find(|label| asked.spelled(*label) == asked.lower(*label));
+        let rest = same.map_or(0, |label| asked.lower(label).len());
+        let written = wire.origin.get(..wire.origin.len().checked_sub(rest)?)?;
         // A name that ends like the name server's would be pointed to.
         let before = self.below.checked_sub(1).map_or(&[][..], |label| asked.spelled(label));
         if wire.kinship == Kinship::Same
@@ -211,6 +259,6 @@ impl Answering<'_> {
             return None;
         }
         let (ttl, serial) = (self.zone.ttl(), self.zone.serial());
-        self.writer.soa(asked.pointer(self.below), wire, ttl, serial).map(|()| code)
+        self.writer.soa(written, same.map(|label| asked.pointer(label)), wire, ttl, serial).map(|()| code)
     }
 }

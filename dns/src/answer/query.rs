@@ -3,6 +3,7 @@
 use hickory_proto::op::{Query as Question, ResponseCode};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
+use super::asker::{Asker, Manner};
 use super::edns::{Edns, OPT_TYPE};
 use super::encode::Response;
 use super::wire::{ADDITIONAL, HEADER_BYTES, count, span};
@@ -53,7 +54,7 @@ const OPCODE_QUERY: u8 = 0;
 
 impl Query {
     /// Reads a message.
-    pub fn read(bytes: &[u8]) -> Read {
+    pub fn read(bytes: &[u8], asker: &Asker, manner: &Manner) -> Read {
         let Some(header) = Header::read(bytes) else { return Read::Ignore };
         // Two servers that answer each other's responses would never stop (RUSTSEC-2023-0041).
         if header.is_response {
@@ -63,9 +64,13 @@ impl Query {
             // RFC 9619 §4; where the OPT record would be is then of no interest.
             return Read::Refuse(header.response(header.refusal(), None));
         }
-        match body(bytes, header.questions) {
+        match body(bytes, header.questions, asker, manner) {
             Some((Some(question), edns)) if header.opcode == OPCODE_QUERY => {
                 Read::Query(Self { question, edns, header })
+            }
+            // Only a cookie is asked for (RFC 7873 §5.4).
+            Some((None, Some(edns))) if header.opcode == OPCODE_QUERY && edns.cookie.is_some() => {
+                Read::Refuse(header.response(ResponseCode::NoError, Some(edns)))
             }
             Some((_, edns)) => Read::Refuse(header.response(header.refusal(), edns)),
             None => Read::Refuse(header.response(header.refusal(), None)),
@@ -80,9 +85,9 @@ impl Query {
 
 /// What follows the header: the question, if there is one, and OPT; `None` when it is broken.
 ///
-/// Records are stepped over and never decoded, options in OPT neither: nothing in them matters here, and the library
-/// would log a line for each that it finds wrong.
-fn body(bytes: &[u8], questions: u16) -> Option<(Option<Question>, Option<Edns>)> {
+/// Records are stepped over and never decoded, options in OPT neither by the library, which would log a line for each that it
+/// finds wrong.
+fn body(bytes: &[u8], questions: u16, asker: &Asker, manner: &Manner) -> Option<(Option<Question>, Option<Edns>)> {
     let mut decoder = BinDecoder::new(bytes);
     decoder.read_slice(HEADER_BYTES).ok()?;
     let question = if questions == 0 { None } else { Some(Question::read(&mut decoder).ok()?) };
@@ -95,7 +100,7 @@ fn body(bytes: &[u8], questions: u16) -> Option<(Option<Question>, Option<Edns>)
                 if section != ADDITIONAL || edns.is_some() || !root {
                     return None; // RFC 6891 §6.1.1
                 }
-                edns = Some(Edns::read(&record, bytes.get(record.data..record.end)?)?);
+                edns = Some(Edns::read(&record, bytes.get(record.data..record.end)?, asker, manner)?);
             }
             at = record.end;
         }

@@ -45,7 +45,7 @@ pub fn span(bytes: &[u8], at: usize) -> Option<Span> {
 }
 
 /// Where the name at `start` ends: at a root, or at a pointer, which must lead back (RFC 1035 §4.1.4).
-fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub fn name_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     loop {
         match *bytes.get(at)? {

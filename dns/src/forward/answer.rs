@@ -9,7 +9,7 @@ use hickory_proto::rr::Record;
 use super::message::is_without_edns;
 use crate::answer::edns::{EXTENDED_ERROR_OPTION, Edns, ExtendedError, OPT_TYPE, opt_record};
 use crate::answer::encode::Response;
-use crate::answer::wire::{ADDITIONAL, HEADER_BYTES, count, options, span, write_counts};
+use crate::answer::wire::{ADDITIONAL, HEADER_BYTES, Span, count, options, span, write_counts};
 use crate::answer::{Foreign, Transport};
 use crate::zone::Found;
 
@@ -30,6 +30,32 @@ struct Opt {
     /// Its extended errors (RFC 8914), as on the wire.
     errors: Vec<u8>,
 }
+
+/// For how long an answer may be kept, in seconds, as it says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// The shortest TTL of its records.
+    Positive(u32),
+    /// That of a denial (RFC 2308 §5).
+    Negative(u32),
+}
+
+/// Since when an answer is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// It has just come.
+    New,
+    /// For so many seconds, which its TTLs are shorter by.
+    Kept(u32),
+    /// For longer than it may be kept: it says so.
+    Stale,
+}
+
+/// What records of a stale answer say (RFC 8767 §4).
+const STALE_TTL: u32 = 30;
+const TYPE_CNAME: u16 = 5;
+const TYPE_SOA: u16 = 6;
+const TYPE_RRSIG: u16 = 46;
 
 const FLAG_AA: u8 = 0x04;
 /// TC in the third byte of a header.
@@ -56,6 +82,7 @@ impl Answer {
                 counts[section - 1] += 1;
             }
         }
+        answer.shrink();
         Some(answer)
     }
 
@@ -121,24 +148,80 @@ impl Answer {
         self.opt.is_none() && is_without_edns(self.bytes[3])
     }
 
+    /// How long it may be kept; `None` for one that may not: cut, an error, or a denial without the zone's SOA.
+    pub fn lifetime(&self) -> Option<Lifetime> {
+        let denies = match self.rcode() {
+            ResponseCode::NoError => false,
+            ResponseCode::NXDomain => true,
+            _ => return None,
+        };
+        if self.is_truncated() {
+            return None;
+        }
+        let asked = u16::from_be_bytes(*self.bytes.get(self.question_end - 4..)?.first_chunk()?);
+        let (mut shortest, mut answered, mut soa) = (u32::MAX, false, None);
+        for (section, record) in self.spans() {
+            match (section, record.rtype) {
+                (1, rtype) => {
+                    answered |= !matches!(rtype, TYPE_CNAME | TYPE_RRSIG) || asked == rtype;
+                    shortest = shortest.min(seconds(record.ttl));
+                }
+                (2, TYPE_SOA) => {
+                    let minimum = self.bytes.get(record.data..record.end)?.last_chunk()?;
+                    soa = Some(seconds(record.ttl).min(seconds(*minimum)));
+                }
+                _ => {}
+            }
+        }
+        if answered && !denies {
+            return Some(Lifetime::Positive(shortest));
+        }
+        soa.map(|soa| Lifetime::Negative(soa.min(shortest)))
+    }
+
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        let opt = self.opt.as_ref().map_or(0, |opt| opt.errors.capacity());
+        self.bytes.capacity() + self.records.capacity() * size_of::<(usize, usize)>() + opt
+    }
+
+    /// Takes no more room than it needs.
+    fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.records.shrink_to_fit();
+    }
+
+    /// Its records, each with its section.
+    fn spans(&self) -> impl Iterator<Item = (usize, Span)> {
+        let begins = std::iter::once(self.question_end).chain(self.records.iter().map(|(_, end)| *end));
+        self.records.iter().zip(begins).filter_map(|((section, _), begin)| Some((*section, span(&self.bytes, begin)?)))
+    }
+
     /// Writes the answer for the client into `out`, which is empty: the client's id, question and OPT, cut to what it
     /// can take, behind the chain of CNAMEs that led to the question. The error is for answers that cannot be passed on.
     pub fn pass_on(
         &self,
         foreign: &Foreign,
         transport: Transport,
+        age: Age,
         out: &mut Vec<u8>,
     ) -> Result<ResponseCode, ExtendedError> {
         if foreign.chain.is_empty() {
-            self.relay(foreign, transport, out)
+            self.relay(foreign, transport, age, out)
         } else {
-            self.continue_chain(foreign, transport, out)
+            self.continue_chain(foreign, transport, age, out)
         }
     }
 
-    fn relay(&self, foreign: &Foreign, transport: Transport, out: &mut Vec<u8>) -> Result<ResponseCode, ExtendedError> {
+    fn relay(
+        &self,
+        foreign: &Foreign,
+        transport: Transport,
+        age: Age,
+        out: &mut Vec<u8>,
+    ) -> Result<ResponseCode, ExtendedError> {
         let edns = foreign.query.edns.as_ref();
-        let opt = self.client_opt(edns)?;
+        let opt = self.client_opt(edns, age)?;
         let limit = usize::from(Edns::limit(edns, transport)).saturating_sub(opt.len());
         out.extend_from_slice(&self.bytes[..self.question_end]);
         let fits = self.records.partition_point(|(_, end)| *end <= limit);
@@ -150,6 +233,12 @@ impl Answer {
         let cut = self.records.get(fits).is_some_and(|(section, _)| *section < ADDITIONAL);
         if let Some((_, end)) = self.records[..fits].last() {
             out.extend_from_slice(&self.bytes[self.question_end..*end]);
+        }
+        if age != Age::New {
+            // TTL, length of data, data.
+            for (_, record) in self.spans().take(fits) {
+                out[record.data - 6..record.data - 2].copy_from_slice(&age.ttl(seconds(record.ttl)).to_be_bytes());
+            }
         }
         if !opt.is_empty() {
             counts[ADDITIONAL - 1] += 1;
@@ -178,10 +267,18 @@ impl Answer {
     }
 
     /// The OPT record for the client, or nothing for one that sent none.
-    fn client_opt(&self, edns: Option<&Edns>) -> Result<Vec<u8>, ExtendedError> {
+    fn client_opt(&self, edns: Option<&Edns>, age: Age) -> Result<Vec<u8>, ExtendedError> {
         let (high, errors) = self.opt.as_ref().map_or((0, &[][..]), |opt| (opt.rcode_high, &opt.errors[..]));
+        let stale = match age {
+            Age::New | Age::Kept(_) => Vec::new(),
+            Age::Stale => Edns::error_option(ExtendedError::StaleAnswer),
+        };
         match edns {
-            Some(edns) => Ok(opt_record(high, edns.dnssec_ok, errors)),
+            Some(edns) => {
+                let mut options = [stale.as_slice(), errors].concat();
+                edns.put_options(&mut options);
+                Ok(opt_record(high, edns.dnssec_ok, &options))
+            }
             None if high == 0 => Ok(Vec::new()),
             // Without its high bits the code would be another.
             None => Err(ExtendedError::NetworkError),
@@ -193,19 +290,44 @@ impl Answer {
         &self,
         foreign: &Foreign,
         transport: Transport,
+        age: Age,
         out: &mut Vec<u8>,
     ) -> Result<ResponseCode, ExtendedError> {
-        let message = self.decode().ok_or(ExtendedError::NetworkError)?;
+        let mut message = self.decode().ok_or(ExtendedError::NetworkError)?;
+        for record in message.answers.iter_mut().chain(&mut message.authorities) {
+            record.ttl = age.ttl(record.ttl);
+        }
         let answers: Vec<Record> = foreign.chain.iter().cloned().chain(message.answers).collect();
         let found = Found { answers, authorities: message.authorities, ..Found::default() };
         let rcode = ResponseCode::from(0, self.bytes[3] & 0x0f);
         // The first name is ours: so is the authority (RFC 1035 §4.1.1).
-        let response = Response { authoritative: true, rcode, found, ..foreign.query.response() };
+        let mut response = Response { authoritative: true, rcode, found, ..foreign.query.response() };
+        if let (Age::Stale, Some(edns)) = (age, &mut response.edns) {
+            edns.error = Some(ExtendedError::StaleAnswer);
+        }
         response.write(transport, out);
         out[2] |= self.bytes[2] & FLAG_TC;
         out[3] |= self.bytes[3] & FLAG_RA;
         Ok(rcode)
     }
+}
+
+// === impl Age ===
+
+impl Age {
+    /// What a record says that said `ttl`.
+    fn ttl(self, ttl: u32) -> u32 {
+        match self {
+            Self::New => ttl,
+            Self::Kept(seconds) => ttl.saturating_sub(seconds),
+            Self::Stale => STALE_TTL,
+        }
+    }
+}
+
+/// A TTL; one with the highest bit counts as 0 (RFC 2181 §8).
+fn seconds(ttl: [u8; 4]) -> u32 {
+    Some(u32::from_be_bytes(ttl)).filter(|ttl| *ttl <= i32::MAX as u32).unwrap_or(0)
 }
 
 /// The extended errors among the options of an OPT record, as they are.

@@ -29,8 +29,8 @@ pub struct Keeper {
     listen: Vec<SocketAddr>,
     upstreams: Arc<Upstreams>,
     metrics: Arc<Metrics>,
-    /// Opens with the first server that can be asked and stays open: names of the cluster are answered in any case.
-    gate: Gate,
+    /// Opens with the first server that can be asked and stays open; names of the cluster are answered in any case.
+    gate: Option<Gate>,
     opened: bool,
     /// What was last said about the files, so that it is said once.
     said: Vec<String>,
@@ -47,15 +47,16 @@ struct Resolved {
 // === impl Keeper ===
 
 impl Keeper {
-    /// A keeper of `upstreams`; `listen` are the addresses that must not be among them.
+    /// A keeper of `upstreams`; without a gate, of those of a stub domain, which nobody waits for. `listen` are the addresses that must not be among them.
     pub fn new(
         targets: Vec<Target>,
         listen: Vec<SocketAddr>,
         upstreams: Arc<Upstreams>,
         metrics: Arc<Metrics>,
-        gate: Gate,
+        gate: Option<Gate>,
     ) -> Self {
-        gate.close("asking the servers that questions are forwarded to for the first time");
+        let gate =
+            gate.inspect(|gate| gate.close("asking the servers that questions are forwarded to for the first time"));
         Self { targets, listen, upstreams, metrics, gate, opened: false, said: Vec::new() }
     }
 
@@ -108,6 +109,7 @@ impl Keeper {
     }
 
     fn report(&mut self) {
+        let Some(gate) = &self.gate else { return };
         let count = self.upstreams.count();
         self.metrics.forward.upstreams(&count);
         if self.opened {
@@ -116,11 +118,11 @@ impl Keeper {
         let of = |standing| count.get(&standing).copied().unwrap_or(0);
         if of(Standing::Usable) + of(Standing::HeldDown) > 0 {
             self.opened = true;
-            self.gate.open();
+            gate.open();
         } else if of(Standing::Looping) > 0 && of(Standing::Unchecked) == 0 {
-            self.gate.close_for("ForwardingLoop", loop_text(&self.upstreams));
+            gate.close_for("ForwardingLoop", loop_text(&self.upstreams));
         } else if !self.said.is_empty() {
-            self.gate.close_for("NothingToForwardTo", self.said.join("; "));
+            gate.close_for("NothingToForwardTo", self.said.join("; "));
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -14,13 +16,15 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::bundles::arrange;
+
 /// Datagrams that are taken or sent at once.
 pub(super) const BATCH: usize = 64;
 /// Longer queries are cut, and then malformed. None that a resolver makes comes near.
 const QUERY_BYTES_MAX: usize = 2048;
 
 /// Where a query came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Peer {
     /// Who asks.
     pub(super) from: SocketAddr,
@@ -46,7 +50,10 @@ pub(super) struct Batch {
     came: Vec<(usize, Option<Peer>)>,
     /// Beside each other: answers and for whom, as far as `ready`.
     answers: Vec<Vec<u8>>,
-    receivers: Vec<Peer>,
+    receivers: Vec<(Peer, usize)>,
+    /// Their places in the order in which they leave, and which of them leave together.
+    order: Vec<usize>,
+    bundles: Vec<Range<usize>>,
     receive: [Option<Headers>; 4],
     send: [Option<Headers>; 3],
 }
@@ -54,6 +61,9 @@ pub(super) struct Batch {
 thread_local! {
     static OF_THREAD: RefCell<Batch> = RefCell::new(Batch::new());
 }
+
+/// Whether the system cuts several answers apart by itself. Not where a device or a tunnel on the way cannot, which is found out.
+static TOGETHER: AtomicBool = AtomicBool::new(true);
 
 // === impl Batch ===
 
@@ -64,6 +74,8 @@ impl Batch {
             came: Vec::with_capacity(BATCH),
             answers: (0..BATCH).map(|_| Vec::new()).collect(),
             receivers: Vec::with_capacity(BATCH),
+            order: Vec::with_capacity(BATCH),
+            bundles: Vec::with_capacity(BATCH),
             receive: [const { None }; 4],
             send: [const { None }; 3],
         }
@@ -99,43 +111,75 @@ impl Batch {
 
     /// The answer that was written last is to be sent.
     pub(super) fn is_for(&mut self, peer: Peer) {
-        self.receivers.push(peer);
+        let len = self.answers.get(self.receivers.len()).map_or(0, Vec::len);
+        self.receivers.push((peer, len));
     }
 
     /// Sends all answers: how many were lost. A full send buffer drops them, as the network might: resolvers ask again.
     /// Waiting would hold up all others.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> usize {
-        let (mut sent, mut lost) = (0, 0);
-        while sent + lost < self.receivers.len() {
-            let begin = sent + lost;
-            let at = self.receivers[begin].at;
-            let same = self.receivers[begin..].iter().take_while(|peer| peer.at == at).count();
-            match socket.try_io(Interest::WRITABLE, || Ok(self.send_some(socket.as_raw_fd(), begin..begin + same)?)) {
-                Ok(count) if count > 0 => sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => lost = self.receivers.len() - sent,
+        arrange(&self.receivers, TOGETHER.load(Relaxed), &mut self.order, &mut self.bundles);
+        let (mut at, mut lost) = (0, 0);
+        while let Some(bundle) = self.bundles.get(at).cloned() {
+            let sent = if bundle.len() > 1 {
+                socket.try_io(Interest::WRITABLE, || Ok(self.send_together(socket.as_raw_fd(), bundle.clone())?))
+            } else {
+                socket.try_io(Interest::WRITABLE, || Ok(self.send_some(socket.as_raw_fd(), at)?))
+            };
+            match sent {
+                Ok(count) if count > 0 => at += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return lost + self.order.len() - bundle.start;
+                }
+                // Not on this way, or not at all: one by one it may be sent, if not through it.
+                Err(_) if bundle.len() > 1 => {
+                    TOGETHER.store(false, Relaxed);
+                    self.bundles.splice(at..=at, bundle.map(|place| place..place + 1));
+                }
                 // The first one cannot be sent; the others are not concerned.
-                Ok(_) | Err(_) => lost += 1,
+                Ok(_) | Err(_) => {
+                    lost += 1;
+                    at += 1;
+                }
             }
         }
         lost
     }
 
-    /// Sends answers that leave from one address, in this order, as far as the system takes them.
-    fn send_some(&mut self, socket: RawFd, which: std::ops::Range<usize>) -> nix::Result<usize> {
-        let peers = &self.receivers[which.clone()];
-        let at = peers.first().and_then(|peer| peer.at);
+    /// Sends answers to one client, the longest first: 1, as many as are sent.
+    fn send_together(&self, socket: RawFd, bundle: Range<usize>) -> nix::Result<usize> {
+        let places = &self.order[bundle];
+        let Some((peer, size)) = places.first().and_then(|place| self.receivers.get(*place)) else { return Ok(0) };
+        let mut pieces = [IoSlice::new(&[]); BATCH];
+        pieces.iter_mut().zip(places).for_each(|(piece, place)| *piece = IoSlice::new(&self.answers[*place]));
+        // At most a datagram's bytes.
+        let (to, size) = (storage(peer.from), *size as u16);
+        let pieces = &pieces[..places.len().min(BATCH)];
+        with_control(peer.at, Some(&size), |control| sendmsg(socket, pieces, control, MsgFlags::empty(), Some(&to)))?;
+        Ok(1)
+    }
+
+    /// Sends answers that leave alone and from one address, in this order from a bundle on, as far as the system takes them.
+    fn send_some(&mut self, socket: RawFd, begin: usize) -> nix::Result<usize> {
+        let of = |bundle: &Range<usize>| self.order.get(bundle.start).and_then(|place| self.receivers.get(*place));
+        let at = self.bundles.get(begin).and_then(of).and_then(|(peer, _)| peer.at);
+        let alone = self.bundles[begin..].iter().take_while(|bundle| bundle.len() == 1).filter_map(of);
+        let (mut to, mut count): ([Option<SockaddrStorage>; BATCH], usize) = ([None; BATCH], 0);
+        for (place, (peer, _)) in to.iter_mut().zip(alone.take_while(|(peer, _)| peer.at == at)) {
+            *place = Some(storage(peer.from));
+            count += 1;
+        }
         let (place, family) = match at {
             None => (0, Family::V4(false)),
             Some(IpAddr::V4(_)) => (1, Family::V4(true)),
             Some(IpAddr::V6(_)) => (2, Family::V6(true)),
         };
         let headers = self.send[place].get_or_insert_with(|| family.headers(at.is_some()));
-        let mut to: [Option<SockaddrStorage>; BATCH] = [None; BATCH];
-        to.iter_mut().zip(peers).for_each(|(place, peer)| *place = Some(storage(peer.from)));
-        let answers = &self.answers[which];
-        let slices: [_; BATCH] = std::array::from_fn(|n| [IoSlice::new(answers.get(n).map_or(&[][..], Vec::as_slice))]);
-        let (slices, to) = (&slices[..answers.len()], &to[..answers.len()]);
-        let sent = with_source(at, |source| {
+        let places = self.bundles[begin..begin + count].iter().map(|bundle| self.order[bundle.start]);
+        let mut slices = [[IoSlice::new(&[])]; BATCH];
+        slices.iter_mut().zip(places).for_each(|(slice, place)| *slice = [IoSlice::new(&self.answers[place])]);
+        let (slices, to) = (&slices[..count], &to[..count]);
+        let sent = with_control(at, None, |source| {
             sendmmsg(socket, headers, slices, to, source, MsgFlags::empty()).map(Iterator::count)
         })?;
         Ok(sent)
@@ -146,23 +190,33 @@ impl Batch {
 pub(super) fn send_one(socket: &UdpSocket, answer: &[u8], peer: Peer) -> io::Result<()> {
     let (fd, to, slices) = (socket.as_raw_fd(), storage(peer.from), [IoSlice::new(answer)]);
     socket.try_io(Interest::WRITABLE, || {
-        with_source(peer.at, |source| sendmsg(fd, &slices, source, MsgFlags::empty(), Some(&to)))?;
+        with_control(peer.at, None, |source| sendmsg(fd, &slices, source, MsgFlags::empty(), Some(&to)))?;
         Ok(())
     })
 }
 
-/// Runs `send` with what tells the system from which address to send.
-fn with_source<T>(at: Option<IpAddr>, send: impl FnOnce(&[ControlMessage<'_>]) -> nix::Result<T>) -> nix::Result<T> {
+/// Runs `send` with what tells the system from which address to send, and where to cut.
+fn with_control<T>(
+    at: Option<IpAddr>,
+    size: Option<&u16>,
+    send: impl FnOnce(&[ControlMessage<'_>]) -> nix::Result<T>,
+) -> nix::Result<T> {
+    let cut = size.map(ControlMessage::UdpGsoSegments);
+    let with = |source: Option<ControlMessage<'_>>| match (source, cut) {
+        (Some(source), Some(cut)) => send(&[source, cut]),
+        (Some(one), None) | (None, Some(one)) => send(&[one]),
+        (None, None) => send(&[]),
+    };
     match at {
-        None => send(&[]),
+        None => with(None),
         Some(IpAddr::V4(address)) => {
             let address = in_addr { s_addr: u32::from(address).to_be() };
             let info = in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: address, ipi_addr: in_addr { s_addr: 0 } };
-            send(&[ControlMessage::Ipv4PacketInfo(&info)])
+            with(Some(ControlMessage::Ipv4PacketInfo(&info)))
         }
         Some(IpAddr::V6(address)) => {
             let info = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 };
-            send(&[ControlMessage::Ipv6PacketInfo(&info)])
+            with(Some(ControlMessage::Ipv6PacketInfo(&info)))
         }
     }
 }

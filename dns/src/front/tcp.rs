@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::inbound::Inbound;
 use super::seats::{Admission, Seat, Seats};
-use super::{Reply, Responder};
+use super::tls::Tls;
+use super::{Reply, Responder, http};
 use crate::answer::Transport;
 use crate::metrics::DropReason;
 
@@ -30,8 +31,14 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Queries of one connection that may wait for other servers. With as many, no further one is read.
 pub const WAITING_MAX: usize = 64;
 
-/// Answers until `shutdown`; connections end at the next query's boundary.
-pub async fn serve(listener: TcpListener, responder: Responder, connections_max: usize, shutdown: CancellationToken) {
+/// Answers until `shutdown`, with TLS below if there is any; connections end at the next query's boundary.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    responder: Responder,
+    connections_max: usize,
+    shutdown: CancellationToken,
+) {
     let mut seats = Seats::new(connections_max);
     let connections = TaskTracker::new();
     let mut failing = false;
@@ -53,11 +60,24 @@ pub async fn serve(listener: TcpListener, responder: Responder, connections_max:
         let Some(seat) = admit(&mut seats, client, &responder) else { continue };
         // Answers are whole writes already; a socket that cannot be told so is slower, not wrong.
         drop(stream.set_nodelay(true));
-        let (responder, shutdown) = (responder.clone(), shutdown.clone());
+        let (responder, shutdown, tls) = (responder.clone(), shutdown.clone(), tls.clone());
         connections.spawn(async move {
             responder.metrics.tcp_connections.inc();
             let metrics = Arc::clone(&responder.metrics);
-            if let Err(error) = connection(stream, client, responder, &seat, shutdown).await {
+            let ended = match tls {
+                None => connection(stream, client, responder, &seat, shutdown).await,
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) if tls.is_for_http() => {
+                        http::connection(stream, client, responder, Arc::clone(&seat), shutdown).await
+                    }
+                    Ok(stream) => connection(stream, client, responder, &seat, shutdown).await,
+                    Err(error) => {
+                        metrics.dropped(Transport::Tcp, DropReason::Handshake);
+                        Err(error)
+                    }
+                },
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "TCP connection ended");
             }
             metrics.tcp_connections.dec();
@@ -216,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             let Some(query) = self.inbound.next() else { break };
             seat.begin();
             some = true;
-            match self.responder.respond(query, Transport::Tcp, &mut self.answer) {
+            match self.responder.respond(query, Transport::Tcp, self.client, &mut self.answer) {
                 Reply::Answer => self.write().await?,
                 Reply::Forward(forwarder, foreign) => match forwarder.begin(foreign, Transport::Tcp, self.client) {
                     Ok(forwarding) => {
@@ -230,6 +250,11 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                         self.write().await?;
                     }
                 },
+                Reply::Transfer(mut transfer) => {
+                    while self.responder.write_next(&mut transfer, &mut self.answer) {
+                        self.write().await?;
+                    }
+                }
                 Reply::None => {
                     self.reading = Reading::Over;
                     break;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Family, Peer, send_one};
@@ -57,7 +56,7 @@ impl Worker {
                 // An ICMP error for an answer sent before; the next datagram is not concerned.
                 Err(error) => return tracing::trace!(%error, "datagram lost"),
             };
-            let begin = Instant::now();
+            let begin = self.responder.begin();
             for at in 0..count {
                 self.reply(batch, at);
             }
@@ -74,7 +73,7 @@ impl Worker {
         if peer.from.port() == 0 {
             return self.responder.metrics.dropped(Transport::Udp, DropReason::Source);
         }
-        match self.responder.reply(query, Transport::Udp, answer) {
+        match self.responder.reply(query, Transport::Udp, peer.from.ip(), answer) {
             Reply::Answer => batch.is_for(peer),
             Reply::Forward(forwarder, foreign) => {
                 if let Some(refusal) = self.forward(forwarder, foreign, peer) {
@@ -82,7 +81,8 @@ impl Worker {
                     batch.is_for(peer);
                 }
             }
-            Reply::None => {}
+            // Over a stream alone.
+            Reply::Transfer(_) | Reply::None => {}
         }
     }
 
@@ -111,6 +111,7 @@ mod tests {
 
     use super::super::bind::bind;
     use super::*;
+    use crate::holder::Held;
     use crate::metrics::Metrics;
     use crate::zone::{Settings, ZoneWriter};
 
@@ -125,7 +126,7 @@ mod tests {
     async fn all_are_answered(listen: &str, asked: &str, from: &str) {
         let mut writer = ZoneWriter::new(Settings::default());
         writer.sync("cluster.local", 1).unwrap();
-        let mut bound = bind(listen.parse().unwrap(), 1).unwrap();
+        let mut bound = bind(listen.parse().unwrap(), 1, &Held::default()).unwrap();
         let responder = Responder::new(Arc::clone(writer.zone()), Arc::new(Metrics::default()));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(bound.udp.remove(0), responder, stop.clone()));

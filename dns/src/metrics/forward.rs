@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
@@ -14,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::Code;
 use crate::answer::Transport;
+use crate::forward::cache::Size;
 use crate::forward::exchange::Failure;
 use crate::forward::upstreams::Standing;
 
@@ -25,6 +27,10 @@ pub struct Forward {
     /// Questions under way.
     pub in_flight: Gauge,
     failures: Family<FailureLabels, Counter>,
+    /// Answers that are kept.
+    pub cache: Cache,
+    asked: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
+    unanswered: Family<UpstreamLabels, Counter>,
     upstreams: Family<StandingLabels, Gauge>,
 }
 
@@ -42,6 +48,30 @@ struct FailureLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StandingLabels {
     state: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+/// The metrics of the answers that are kept.
+#[derive(Debug, Default)]
+pub struct Cache {
+    /// Queries answered by what is kept.
+    pub hits: Counter,
+    /// Queries for which nothing was, or nothing fresh.
+    pub misses: Counter,
+    /// Queries answered by what is too old, since nobody answered.
+    pub stale: Counter,
+    /// Answers that were asked for again before their end.
+    pub renewals: Counter,
+    /// Queries that waited for the answer to one before.
+    pub coalesced: Counter,
+    /// Answers that went for others.
+    pub evictions: Counter,
+    answers: Gauge,
+    bytes: Gauge,
 }
 
 /// Why a try, or a question, came to nothing.
@@ -79,6 +109,10 @@ impl Default for Forward {
             duration: Histogram::new((0..16).map(|n| 0.000_25 * f64::from(1_u32 << n))),
             in_flight: Gauge::default(),
             failures: Family::default(),
+            cache: Cache::default(),
+            // 1 ms to 2 s.
+            asked: Family::new_with_constructor(|| Histogram::new((0..12).map(|n| 0.001 * f64::from(1_u32 << n)))),
+            unanswered: Family::default(),
             upstreams: Family::default(),
         }
     }
@@ -100,6 +134,11 @@ impl Forward {
                     or names below one domain, may have), remembered (failed seconds ago, not asked again), \
                     no_upstream. 0 is normal";
         to.register("forward_failures", help, self.failures.clone());
+        let help = "Time that a server took for one try, by server; 2 s and nothing where it was silent";
+        to.register_with_unit("forward_upstream", help, Unit::Seconds, self.asked.clone());
+        let help = "Tries that a server did not answer, by server; 0 is normal";
+        to.register("forward_upstream_failures", help, self.unanswered.clone());
+        self.cache.register(to);
         let help = "Servers that queries are forwarded to, by state: usable, held_down (fails; asked last), unchecked, \
                     looping (leads back here; never asked)";
         to.register("forward_upstreams", help, self.upstreams.clone());
@@ -109,6 +148,15 @@ impl Forward {
     pub fn answered(&self, transport: Transport, rcode: ResponseCode, took: Duration) {
         self.queries.get_or_create(&ForwardedLabels { transport, rcode: Code::of(rcode) }).inc();
         self.duration.observe(took.as_secs_f64());
+    }
+
+    /// A server was asked.
+    pub fn asked(&self, server: SocketAddr, took: Duration, answered: bool) {
+        let labels = UpstreamLabels { upstream: server.to_string() };
+        if !answered {
+            self.unanswered.get_or_create(&labels).inc();
+        }
+        self.asked.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// Something failed.
@@ -126,6 +174,37 @@ impl Forward {
         for (state, number) in count {
             self.upstreams.get_or_create(&StandingLabels { state: *state }).set(*number);
         }
+    }
+}
+
+// === impl Cache ===
+
+impl Cache {
+    fn register(&self, to: &mut Registry) {
+        let help =
+            "Queries for names outside of the cluster answered by what is kept. Most of them, where names repeat";
+        to.register("forward_cache_hits", help, self.hits.clone());
+        let help = "Queries for names outside of the cluster for which no answer was kept";
+        to.register("forward_cache_misses", help, self.misses.clone());
+        let help = "Queries answered by what may be kept no longer, because no server answered; 0 is normal";
+        to.register("forward_cache_stale", help, self.stale.clone());
+        let help = "Popular answers that were asked for again shortly before their end, so that nobody waits for them";
+        to.register("forward_cache_renewals", help, self.renewals.clone());
+        let help = "Queries that waited for the answer to the same one, which was asked already";
+        to.register("forward_cache_coalesced", help, self.coalesced.clone());
+        let help =
+            "Answers that went for others because of the bound, --cache-bytes; few of the misses when that is enough";
+        to.register("forward_cache_evictions", help, self.evictions.clone());
+        to.register("forward_cache_answers", "Answers that are kept", self.answers.clone());
+        let help = "Bytes of answers that are kept, of --cache-bytes";
+        to.register_with_unit("forward_cache_size", help, Unit::Bytes, self.bytes.clone());
+    }
+
+    /// So much is kept.
+    pub fn holds(&self, size: Size) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.answers.set(count(size.answers));
+        self.bytes.set(count(size.bytes));
     }
 }
 

@@ -50,6 +50,10 @@ pub enum DropReason {
     NotSent,
     /// A connection above the limit.
     TooManyConnections,
+    /// TLS was not agreed on.
+    Handshake,
+    /// More answers than its network gets over UDP; every second of them left cut.
+    RateLimited,
 }
 
 /// Types of the catalog's resources.
@@ -167,6 +171,8 @@ impl EncodeLabelValue for DropReason {
             Self::Source => "source",
             Self::NotSent => "not_sent",
             Self::TooManyConnections => "too_many_connections",
+            Self::Handshake => "handshake",
+            Self::RateLimited => "rate_limited",
         };
         name.encode(encoder)
     }

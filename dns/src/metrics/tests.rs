@@ -19,7 +19,8 @@ fn page(metrics: &Metrics) -> String {
 fn all_metrics_keep_the_conventions() {
     let metrics = Metrics::default();
     let (took, unix_time) = (Duration::from_micros(3), Duration::from_secs(1_700_000_000));
-    let summary = Summary { rtype: Some(RecordType::SRV), rcode: ResponseCode::NXDomain, truncated: true };
+    let summary =
+        Summary { rtype: Some(RecordType::SRV), rcode: ResponseCode::NXDomain, truncated: true, known_client: false };
     metrics.answered(Transport::Udp, summary, took);
     metrics.answered(Transport::Udp, summary, took);
     metrics.answered(Transport::Tcp, Summary { rtype: Some(RecordType::Unknown(999)), ..summary }, took);

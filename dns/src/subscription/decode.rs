@@ -11,7 +11,9 @@ use rollcall_xds::proto::rollcall::v1 as proto;
 
 use crate::zone::apex::DomainError;
 use crate::zone::label::{endpoint_label, is_hostname_label};
-use crate::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service, Staleness, Texts, WhenStale};
+use crate::zone::model::{
+    Addresses, Endpoint, Kind, Place, Port, Ports, Protocol, Service, Staleness, Texts, WhenStale,
+};
 use crate::zone::writer::{BucketName, Change};
 
 /// Why a resource cannot be used. Each of them is a fault of the server's.
@@ -42,6 +44,7 @@ pub enum DecodeError {
 pub struct Decoder {
     ports: Interner<[Port]>,
     texts: Interner<[Box<str>]>,
+    places: Interner<Place>,
 }
 
 /// Longest string of a TXT record (RFC 1035 §3.3).
@@ -49,9 +52,10 @@ const TEXT_BYTES_MAX: usize = 255;
 /// Longest name of a port: the underscore before it takes one byte of a label's 63.
 const PORT_NAME_BYTES_MAX: usize = 62;
 
-/// The cluster's domain in a `Zone`.
-pub fn cluster_domain(value: &[u8]) -> Result<String, DecodeError> {
-    Ok(proto::Zone::decode(value)?.cluster_domain)
+/// The cluster's domain in a `Zone`, and that of names across clusters; empty where there are none.
+pub fn domains(value: &[u8]) -> Result<(String, String), DecodeError> {
+    let zone = proto::Zone::decode(value)?;
+    Ok((zone.cluster_domain, zone.clusterset_domain))
 }
 
 /// Reads `NAMESPACE/NAME/COUNT/INDEX`.
@@ -91,8 +95,11 @@ impl Decoder {
         check_key(&name.service, &message.namespace, &message.service)?;
         let lists: Vec<_> = message.port_sets.iter().map(|set| self.ports(&set.ports)).collect();
         let texts: Vec<_> = message.endpoints.iter().map(|endpoint| self.texts.share(texts(endpoint))).collect();
-        let endpoints =
-            message.endpoints.into_iter().zip(texts).filter_map(|(message, texts)| endpoint(&message, &lists, texts));
+        let mut place = |zone: &str| self.places.share(Place { zone: zone.to_ascii_lowercase().into() });
+        let endpoints = message.endpoints.into_iter().zip(texts).filter_map(|(message, texts)| {
+            let place = place(&message.zone);
+            endpoint(&message, &lists, texts, place)
+        });
         let endpoints = endpoints.map(Arc::new).collect();
         Ok(Change::Bucket(name, endpoints))
     }
@@ -123,9 +130,9 @@ fn check_key(key: &str, namespace: &str, name: &str) -> Result<(), DecodeError> 
 }
 
 /// An endpoint without a usable address is none.
-fn endpoint(message: &proto::Endpoint, lists: &[Ports], texts: Texts) -> Option<Endpoint> {
+fn endpoint(message: &proto::Endpoint, lists: &[Ports], texts: Texts, place: Arc<Place>) -> Option<Endpoint> {
     let addresses = Addresses::first_of_each(message.addresses.iter().filter_map(|bytes| address(bytes)))?;
-    let (label, has_hostname) = endpoint_label(&message.hostname, addresses);
+    let (label, has_hostname) = label(message, addresses);
     let ports = usize::try_from(message.port_set).ok().and_then(|index| lists.get(index)).cloned();
     Some(Endpoint {
         id: message.id,
@@ -136,7 +143,20 @@ fn endpoint(message: &proto::Endpoint, lists: &[Ports], texts: Texts) -> Option<
         has_hostname,
         ports: ports.unwrap_or_default(),
         texts,
+        place,
+        warns: message.warns,
+        suspect: message.suspect,
     })
+}
+
+/// Its label below its service; below one of several clusters the cluster's id follows it, which may have a dot.
+fn label(message: &proto::Endpoint, addresses: Addresses) -> (Box<str>, bool) {
+    let (label, has_hostname) = endpoint_label(&message.hostname, addresses);
+    let cluster = message.cluster.to_ascii_lowercase();
+    match !cluster.is_empty() && cluster.split('.').all(is_hostname_label) {
+        true => (format!("{label}.{cluster}").into(), false),
+        false => (label, has_hostname),
+    }
 }
 
 /// Tags and metadata as attributes (RFC 1464): `tag=canary`, `version=1.2`. What is too long for a string is left out.

@@ -71,7 +71,7 @@ fn readiness_opens_with_the_zone_and_stays_open_when_the_stream_is_lost() {
     );
     given.subscriber.on_event(Event::Connected { server: "http://a".into() }).unwrap();
     assert!(given.closed().contains("connected to http://a"), "{}", given.closed());
-    let zone = proto::Zone { cluster_domain: "cluster.local".into() };
+    let zone = proto::Zone { cluster_domain: "cluster.local".into(), ..proto::Zone::default() };
     given.update(ResourceType::Zone, vec![upsert("zone", &zone)], &[]).unwrap();
     assert!(given.readiness.is_ready() && given.zone.is_synced());
     given.subscriber.on_event(lost()).unwrap();
@@ -144,9 +144,9 @@ fn buckets_are_decoded_and_an_endpoint_without_an_address_is_none() {
     given.update(ResourceType::EndpointBucket, vec![upsert("shop/db/2/1", &bucket)], &[]).unwrap();
     given.update(ResourceType::Service, vec![headless], &[]).unwrap();
     let record = given.zone.service("shop/db").unwrap();
-    let told: Vec<_> = record.instances().iter().map(|each| (&*each.label, each.weight)).collect();
+    let told: Vec<_> = record.instances().map(|each| (&*each.label, each.weight)).collect();
     assert_eq!(told, [("10-1-0-3", 1), ("db-0", u16::MAX)]);
-    let texts: Vec<_> = record.instances().iter().map(|each| each.texts.join(" ")).collect();
+    let texts: Vec<_> = record.instances().map(|each| each.texts.join(" ")).collect();
     assert_eq!(texts, ["", "tag=canary version=1.2"]);
     given.update(ResourceType::EndpointBucket, vec![], &["shop/db/2/1"]).unwrap();
     assert!(!given.zone.service("shop/db").unwrap().exists());

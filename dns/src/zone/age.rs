@@ -11,13 +11,18 @@ use super::record::Record;
 pub(super) struct Age {
     lost: AtomicBool,
     seconds: AtomicU64,
+    /// What is known is from a file.
+    restored: AtomicBool,
 }
 
 // === impl Zone ===
 
 impl Zone {
-    /// There is a stream: what is known is of now.
+    /// There is a stream: what is known is of now, but for what is from a file.
     pub fn connected(&self) {
+        if self.is_restored() {
+            return;
+        }
         self.age.lost.store(false, Relaxed);
         self.age.seconds.store(0, Relaxed);
     }
@@ -25,6 +30,29 @@ impl Zone {
     /// The stream is lost: what is known grows older from here.
     pub fn disconnected(&self) {
         self.age.lost.store(true, Relaxed);
+    }
+
+    /// What is known is from a file that was right so many seconds before.
+    pub fn restored(&self, seconds: u64) {
+        self.age.restored.store(true, Relaxed);
+        self.age.lost.store(true, Relaxed);
+        self.age.seconds.store(seconds, Relaxed);
+    }
+
+    /// A stream has brought what a file did not know: what is known is of now.
+    pub fn caught_up(&self) {
+        self.age.restored.store(false, Relaxed);
+        self.connected();
+    }
+
+    /// Whether what is known is from a file. Every answer from it says that it may be stale.
+    pub fn is_restored(&self) -> bool {
+        self.age.restored.load(Relaxed)
+    }
+
+    /// For how many seconds there has been no stream; 0 while there is one.
+    pub fn age_s(&self) -> u64 {
+        self.age.seconds.load(Relaxed)
     }
 
     /// So many seconds have passed.

@@ -123,7 +123,7 @@ fn wire(name: &Name) -> Box<[u8]> {
 }
 
 /// `labels` before `base`; `None` when that is longer than a name may be (RFC 1035 §2.3.4).
-pub(super) fn prepend(labels: &[&str], base: &Name) -> Option<Name> {
+pub(crate) fn prepend(labels: &[&str], base: &Name) -> Option<Name> {
     let mut name = Name::from_labels(labels.iter().map(|label| label.as_bytes())).ok()?.append_name(base).ok()?;
     name.set_fqdn(true);
     Some(name)

@@ -29,6 +29,21 @@ impl Apexes {
         Ok(apexes)
     }
 
+    /// The domain of names across clusters.
+    pub fn add_clusterset(&mut self, domain: &str) -> Result<(), DomainError> {
+        let origin = Apex::new(domain, Reading::Clusterset)?.origin().clone();
+        self.add(self.primary.beside(origin, Reading::Clusterset));
+        Ok(())
+    }
+
+    /// Whether the zones are the same.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let zones = |apexes: &Self| -> Vec<_> {
+            apexes.all.iter().map(|apex| (apex.origin().clone(), apex.reading())).collect()
+        };
+        self.primary.origin() == other.primary.origin() && zones(self) == zones(other)
+    }
+
     /// Domains of registries. None takes the name of another zone.
     pub fn add_registry(&mut self, domains: &[Name]) {
         // The root stands for none.

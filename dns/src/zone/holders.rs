@@ -1,6 +1,7 @@
 //! The services that an address leads back to.
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// What an address is to a service. The order is that of precedence: who asks for the name of a virtual address means the
@@ -11,10 +12,19 @@ pub enum Role {
     Virtual,
     /// That of an endpoint with a name of its own.
     Endpoint,
+    /// That of another endpoint: it leads nowhere. Kept when names of pods are verified.
+    Silent,
 }
 
-/// Services by their keys `NAMESPACE/NAME`, sorted by role, then key. Almost always one.
-pub type Holders = Arc<[(Role, Arc<str>)]>;
+/// Services by their keys `NAMESPACE/NAME`, sorted by role, then key; never none. There is one entry for each address, so the
+/// common case has no list of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// Almost always.
+    One((Role, Arc<str>)),
+    /// An address that several share.
+    Many(Arc<[(Role, Arc<str>)]>),
+}
 
 /// A service that begins or ceases to hold an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +45,30 @@ pub fn steps<'a>(
     gone.chain(new).map(|((address, role), step)| (*address, *role, step))
 }
 
+// === impl Holders ===
+
+impl Holders {
+    /// The services that a question for the address leads to; it may be none.
+    pub fn told(&self) -> &[(Role, Arc<str>)] {
+        &self[..self.partition_point(|(role, _)| *role < Role::Silent)]
+    }
+
+    fn of(mut all: Vec<(Role, Arc<str>)>) -> Option<Self> {
+        if all.len() == 1 { all.pop().map(Self::One) } else { (!all.is_empty()).then(|| Self::Many(all.into())) }
+    }
+}
+
+impl Deref for Holders {
+    type Target = [(Role, Arc<str>)];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(all) => all,
+        }
+    }
+}
+
 /// The holders of an address after steps of services.
 pub fn after(holders: Option<Holders>, steps: Vec<(Role, Arc<str>, Step)>) -> Option<Holders> {
     let mut all: Vec<_> = holders.iter().flat_map(|held| held.iter().cloned()).collect();
@@ -46,7 +80,7 @@ pub fn after(holders: Option<Holders>, steps: Vec<(Role, Arc<str>, Step)>) -> Op
             (Ok(_), Step::In) | (Err(_), Step::Out) => {}
         }
     }
-    (!all.is_empty()).then(|| all.into())
+    Holders::of(all)
 }
 
 /// Whether one of the services is in a namespace.
@@ -64,7 +98,12 @@ mod tests {
     use super::*;
 
     fn holders(keys: &[&str]) -> Holders {
-        keys.iter().map(|key| (Role::Endpoint, Arc::from(*key))).collect()
+        Holders::of(keys.iter().map(|key| (Role::Endpoint, Arc::from(*key))).collect()).unwrap()
+    }
+
+    #[test]
+    fn who_holds_an_address_alone_takes_no_more_room_than_a_list() {
+        assert_eq!(size_of::<Holders>(), size_of::<(Role, Arc<str>)>());
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A question in, records out.
 
+mod across;
 mod tagged;
+mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, PTR, SRV, TXT};
@@ -13,10 +14,12 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use super::apex::{Apex, prepend};
 use super::apexes::Apexes;
 use super::holders::{Holders, Role};
-use super::model::{Endpoint, Kind, Port, Protocol, WhenStale};
+use super::model::{Endpoint, Kind, WhenStale};
 use super::node::Node;
-use super::record::Record as Service;
+use super::reading::Reading;
+use super::record::{Places, Record as Service};
 use super::{Rng, Zone};
+use wanted::Wanted;
 
 /// What a zone knows about a question.
 #[derive(Debug, PartialEq)]
@@ -68,7 +71,8 @@ impl Zone {
     pub fn lookup(&self, name: &Name, rtype: RecordType, rng: &mut Rng, max: usize) -> Lookup {
         let apexes = self.apexes.load();
         let Some(apexes) = apexes.as_deref() else { return Lookup::NotReady };
-        let mut asking = Asking { zone: self, apexes, rtype, rng, max, found: Found::default() };
+        let found = Found { stale: self.is_restored().then_some(WhenStale::Serve), ..Found::default() };
+        let mut asking = Asking { zone: self, apexes, rtype, rng, max, found };
         let mut owner = name.clone();
         for _ in 0..CHAIN_MAX {
             let chain = asking.found.answers.len();
@@ -130,9 +134,12 @@ impl Asking<'_> {
             _ if self.rtype == RecordType::ANY => self.minimal_any(owner),
             Node::Apex => self.apex(apex, owner),
             Node::NameServer => self.name_server(owner),
-            Node::Version => self.version(owner),
-            Node::Service(service) => self.service(apex, owner, &service),
-            Node::Instances(service, places) => self.instances(apex, owner, &service, places),
+            Node::Version => self.version(apex, owner),
+            Node::Service(service) => match service.first() {
+                Some(places) => self.tagged(apex, owner, &service, places),
+                None => self.service(apex, owner, &service),
+            },
+            Node::Instances(service, places) => self.instances(apex, owner, &service, &places),
             Node::Port(service, place) => self.ports(apex, owner, &service, Wanted::at(&service, place)),
             Node::Tagged(service, places) => self.tagged(apex, owner, &service, &places),
             Node::Pod(address) => self.some_of(owner, self.of_type(&[address])),
@@ -174,51 +181,51 @@ impl Asking<'_> {
         self.some_of(owner, self.of_type(&self.zone.settings.name_servers));
     }
 
-    /// Kubernetes DNS specification 1.1.0, 2.2.
-    fn version(&mut self, owner: &Name) {
-        if self.rtype == RecordType::TXT {
-            self.push(owner, RData::TXT(TXT::new(vec!["1.1.0".to_owned()])));
-        }
-    }
-
     /// Kubernetes DNS specification 1.1.0, 2.3.1 and 2.4.1. Ports are beyond it: tools of StatefulSets ask the service's own
     /// name for them, and CoreDNS answers.
     fn service(&mut self, apex: &Apex, owner: &Name, service: &Service) {
         match self.rtype {
             RecordType::A => {
-                let some = self.rng.choose_from(service.v4(), self.max);
-                some.into_iter().for_each(|address| self.push(owner, RData::A(A(address))));
+                let some = self.rng.places(service.v4_len(), self.max).into_iter().filter_map(|at| service.v4_at(at));
+                some.for_each(|address| self.push(owner, RData::A(A(address))));
             }
             RecordType::AAAA => {
-                let some = self.rng.choose_from(service.v6(), self.max);
-                some.into_iter().for_each(|address| self.push(owner, RData::AAAA(AAAA(address))));
+                let some = self.rng.places(service.v6_len(), self.max).into_iter().filter_map(|at| service.v6_at(at));
+                some.for_each(|address| self.push(owner, RData::AAAA(AAAA(address))));
             }
             RecordType::SRV => self.ports(apex, owner, service, Wanted::All),
+            RecordType::TXT if apex.reading() == Reading::Registry => {
+                let some = self.rng.places(service.len(), self.looks()).into_iter();
+                let some = some.filter_map(|at| service.instance(at));
+                self.texts(owner, some);
+            }
             _ => {}
         }
     }
 
-    fn instances(&mut self, apex: &Apex, owner: &Name, service: &Service, places: Range<usize>) {
-        let Some(endpoints) = service.instances().get(places) else { return };
+    fn instances(&mut self, apex: &Apex, owner: &Name, service: &Service, places: &Places) {
+        let endpoint = |at: usize| service.instance(places.get(at)?);
         match self.rtype {
             RecordType::A | RecordType::AAAA => {
-                let addresses = self.addresses(endpoints);
+                let addresses = self.addresses((places.len(), endpoint));
                 self.some_of(owner, self.of_type(&addresses));
             }
-            RecordType::TXT => self.texts(owner, endpoints),
+            RecordType::TXT => {
+                let some = self.rng.places(places.len(), self.looks()).into_iter().filter_map(endpoint);
+                self.texts(owner, some);
+            }
             RecordType::SRV => {
-                if let Some(below) = self.apexes.service_name(apex, service) {
-                    self.targets(&below, owner, service, (endpoints.len(), |at| endpoints.get(at)), Wanted::All);
+                if let Some(below) = self.below(apex, owner, service) {
+                    self.targets(&below, owner, service, (places.len(), endpoint), Wanted::All);
                 }
             }
             _ => {}
         }
     }
 
-    /// What owners say about endpoints with one name: a record each.
-    fn texts(&mut self, owner: &Name, endpoints: &[Arc<Endpoint>]) {
-        let mut texts: Vec<_> =
-            self.rng.places(endpoints.len(), self.looks()).into_iter().map(|at| &endpoints[at].texts).collect();
+    /// What owners say about endpoints: a record each.
+    fn texts<'b>(&mut self, owner: &Name, endpoints: impl Iterator<Item = &'b Arc<Endpoint>>) {
+        let mut texts: Vec<_> = endpoints.map(|endpoint| &endpoint.texts).collect();
         texts.sort_unstable();
         texts.dedup();
         let said = texts.into_iter().filter(|texts| !texts.is_empty());
@@ -232,29 +239,29 @@ impl Asking<'_> {
         if self.rtype != RecordType::SRV {
             return;
         }
-        let Some(below) = self.apexes.service_name(apex, service) else { return };
+        let Some(below) = self.below(apex, owner, service) else { return };
         match service.kind() {
             Kind::ClusterIp { addresses, ports } => {
                 let wanted = ports.iter().filter(|port| wanted.includes(port));
                 // One target: nothing to weigh (RFC 2782, "Weight").
-                let records = wanted.map(|port| RData::SRV(SRV::new(0, 0, port.number, below.clone()))).collect();
-                self.some_of(owner, records);
-                self.add(&below, addresses);
-            }
-            Kind::Headless => {
-                let places = match wanted {
-                    Wanted::Named(place, ..) => service.places_of(place),
-                    Wanted::All => None,
-                };
-                let all = service.instances();
-                match places {
-                    Some(places) => {
-                        let of = |at: usize| all.get(*places.get(at)? as usize);
-                        self.targets(&below, owner, service, (places.len(), of), wanted);
-                    }
-                    None => self.targets(&below, owner, service, (all.len(), |at| all.get(at)), wanted),
+                // Two ports of one number are one record (RFC 2181 §5).
+                let numbers: BTreeSet<u16> = wanted.map(|port| port.number).collect();
+                let records = numbers.into_iter().map(|number| RData::SRV(SRV::new(0, 0, number, below.clone())));
+                let records: Vec<_> = records.collect();
+                if !records.is_empty() {
+                    self.add(&below, addresses);
                 }
+                self.some_of(owner, records);
             }
+            Kind::Headless => match wanted {
+                Wanted::Named(port, ..) => {
+                    let those = (service.count_with(port), |at| service.with(port, at));
+                    self.targets(&below, owner, service, those, wanted);
+                }
+                Wanted::All => {
+                    self.targets(&below, owner, service, (service.len(), |at| service.instance(at)), wanted);
+                }
+            },
             Kind::External { .. } => {}
         }
     }
@@ -269,23 +276,25 @@ impl Asking<'_> {
         wanted: Wanted<'_>,
     ) {
         // Endpoints that share a name share its records (RFC 2181 §5); of their weights the largest counts.
-        let mut targets = BTreeMap::<(&str, u16), u16>::new();
+        let mut targets = BTreeMap::<(&str, u16), (bool, u16)>::new();
         for endpoint in self.rng.places(count, self.looks()).into_iter().filter_map(endpoint) {
             if targets.len() >= self.max {
                 break;
             }
             for port in endpoint.ports.iter().filter(|port| wanted.includes(port)) {
-                let weight = targets.entry((&endpoint.label, port.number)).or_default();
-                *weight = endpoint.weight.max(*weight);
+                let (last, weight) = targets.entry((&endpoint.label, port.number)).or_insert((true, 0));
+                (*last, *weight) = (*last && endpoint.suspect, endpoint.weight.max(*weight));
             }
         }
         let mut targets: Vec<_> = targets.into_iter().collect();
         self.rng.choose(&mut targets, self.max);
         let mut named = BTreeMap::<&str, Name>::new();
-        for ((label, number), weight) in targets {
+        for ((label, number), (last, weight)) in targets {
             let known = named.get(label).cloned();
-            let Some(target) = known.or_else(|| prepend(&[label], below)) else { continue };
-            self.push(owner, RData::SRV(SRV::new(0, weight, number, target.clone())));
+            let Some(target) = known.or_else(|| prepend(&label.split('.').collect::<Vec<_>>(), below)) else {
+                continue;
+            };
+            self.push(owner, RData::SRV(SRV::new(u16::from(last), weight, number, target.clone())));
             named.insert(label, target);
         }
         for (label, target) in named {
@@ -293,7 +302,8 @@ impl Asking<'_> {
             if self.found.additionals.len() >= self.max {
                 break;
             }
-            let addresses = self.addresses(service.labelled(label.as_bytes()));
+            let places = service.places_labelled(label.as_bytes());
+            let addresses = self.addresses((places.len(), |at| service.instance(places.get(at)?)));
             self.add(&target, &addresses);
         }
     }
@@ -302,6 +312,7 @@ impl Asking<'_> {
         if self.rtype != RecordType::PTR {
             return;
         }
+        let holders = holders.told();
         let virtual_ = holders.partition_point(|(role, _)| *role == Role::Virtual);
         let names = match self.service_names(&holders[..virtual_]) {
             names if names.is_empty() => self.endpoint_names(address, &holders[virtual_..]),
@@ -323,17 +334,19 @@ impl Asking<'_> {
         for (_, key) in self.rng.choose_from(holders, self.max) {
             let Some(service) = self.zone.services.get(&key) else { continue };
             let Some(below) = self.apexes.service_name(self.apexes.primary(), &service) else { continue };
-            let places = self.rng.choose_from(service.places_at(address), self.max.saturating_sub(names.len()));
-            let endpoints = places.into_iter().filter_map(|place| service.instances().get(place as usize));
-            names.extend(endpoints.filter_map(|endpoint| prepend(&[&endpoint.label], &below)));
+            let endpoints = self.rng.choose_from(&service.at(address), self.max.saturating_sub(names.len()));
+            names.extend(endpoints.into_iter().filter_map(|endpoint| prepend(&[&endpoint.label], &below)));
         }
         names
     }
 
-    /// The addresses of endpoints with one name, each once.
-    fn addresses(&mut self, endpoints: &[Arc<Endpoint>]) -> Vec<IpAddr> {
-        let places = self.rng.places(endpoints.len(), self.looks()).into_iter();
-        let mut all: Vec<_> = places.flat_map(|place| endpoints[place].addresses.iter()).collect();
+    /// The addresses of endpoints, of which there are so many, each once.
+    fn addresses<'b>(
+        &mut self,
+        (count, endpoint): (usize, impl Fn(usize) -> Option<&'b Arc<Endpoint>>),
+    ) -> Vec<IpAddr> {
+        let some = self.rng.places(count, self.looks()).into_iter().filter_map(endpoint);
+        let mut all: Vec<_> = some.flat_map(|endpoint| endpoint.addresses.iter()).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -368,30 +381,5 @@ impl Asking<'_> {
 
     fn ttl(&self) -> u32 {
         self.zone.settings.ttl
-    }
-}
-
-/// Which ports are asked for.
-#[derive(Clone, Copy, Debug)]
-enum Wanted<'a> {
-    /// Whatever they are called, and those without a name.
-    All,
-    /// One: its place among the service's, and what it is called.
-    Named(usize, Protocol, &'a str),
-}
-
-// === impl Wanted ===
-
-impl<'a> Wanted<'a> {
-    /// The one at a place, which is one.
-    fn at(service: &'a Service, place: usize) -> Self {
-        service.port_at(place).map_or(Self::All, |(protocol, name)| Self::Named(place, protocol, name))
-    }
-
-    fn includes(self, port: &Port) -> bool {
-        match self {
-            Self::All => true,
-            Self::Named(_, protocol, name) => port.protocol == protocol && *port.name == *name,
-        }
     }
 }

@@ -104,6 +104,19 @@ pub struct Endpoint {
     pub ports: Ports,
     /// What its owner says about it: one TXT record at its own name.
     pub texts: Texts,
+    /// Where it is.
+    pub place: Arc<Place>,
+    /// Its health is Warning: it is ready, and some callers leave it out.
+    pub warns: bool,
+    /// Its cluster is another one that has fallen silent: it is given when there is no other, or after all others.
+    pub suspect: bool,
+}
+
+/// Where an endpoint is. Many share one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The zone, in lower case; empty when it is not known.
+    pub zone: Box<str>,
 }
 
 // === impl Protocol ===

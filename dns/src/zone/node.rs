@@ -1,7 +1,6 @@
 //! Which name of a zone a query means.
 
 use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
@@ -10,7 +9,7 @@ use super::Zone;
 use super::apex::Apex;
 use super::apexes::Apexes;
 use super::holders::Holders;
-use super::record::Record;
+use super::record::{Places, Record};
 
 /// A name, as far as the zone knows it.
 #[derive(Debug)]
@@ -32,9 +31,9 @@ pub(crate) enum Node {
     /// That of a service that is a name elsewhere.
     External(Arc<Record>),
     /// At least one endpoint of a service, by their places among its instances: those with one label.
-    Instances(Arc<Record>, Range<usize>),
+    Instances(Arc<Record>, Places),
     /// Endpoints of a service with a tag, by their places among its instances.
-    Tagged(Arc<Record>, Box<[u32]>),
+    Tagged(Arc<Record>, Places),
     /// A named port of a service, by its place among them.
     Port(Arc<Record>, usize),
     /// A pod's name by its address.

@@ -3,11 +3,13 @@
 //! - [`cluster`]: a cluster's own names, as the Kubernetes DNS specification 1.1.0 has them; [`pods`]: those of pods
 //! - [`reverse`]: names from addresses
 //! - [`registry`]: those of a registry, by the forms of Consul
+//! - [`clusterset`]: those of services across clusters
 //!
-//! A further reading, such as that of names across clusters, is a file here and a variant of
+//! A further reading is a file here and a variant of
 //! [`Reading`]; its apexes are added where the catalog's domain is taken over.
 
 pub mod cluster;
+pub mod clusterset;
 pub mod pods;
 pub mod registry;
 pub mod reverse;
@@ -28,6 +30,8 @@ pub enum Reading {
     Reverse(Family),
     /// `SERVICE.service` and what is around it.
     Registry,
+    /// `SERVICE.NAMESPACE.svc` of what several clusters export.
+    Clusterset,
 }
 
 /// A family of addresses, each with a reverse tree.
@@ -48,22 +52,23 @@ impl Reading {
             Self::Cluster => zone.cluster_node(labels),
             Self::Reverse(family) => zone.reverse_node(family, labels),
             Self::Registry => zone.registry_node(labels),
+            Self::Clusterset => zone.clusterset_node(labels),
         }
     }
 
     /// What a service is called below an apex of this reading; `None` when it has no name there, or one that is longer
     /// than a name may be.
-    pub(super) fn service_name(self, apex: &Apex, service: &Record) -> Option<Name> {
+    pub(crate) fn service_name(self, apex: &Apex, service: &Record) -> Option<Name> {
         match self {
             Self::Cluster => cluster::service_name(apex, service),
-            Self::Reverse(_) | Self::Registry => None,
+            Self::Reverse(_) | Self::Registry | Self::Clusterset => None,
         }
     }
 
     /// Whether other servers may know what this one does not.
     pub(crate) fn is_shared(self) -> bool {
         match self {
-            Self::Cluster | Self::Registry => false,
+            Self::Cluster | Self::Registry | Self::Clusterset => false,
             Self::Reverse(_) => true,
         }
     }

@@ -85,7 +85,7 @@ impl Rng {
     }
 
     /// The same at the beginning of `items`: how many.
-    fn shuffle<T>(&mut self, items: &mut [T], max: usize) -> usize {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T], max: usize) -> usize {
         let chosen = max.min(items.len());
         for i in 0..chosen {
             let j = i + self.below(items.len() - i);

@@ -40,6 +40,14 @@ impl<K: Hash + Ord + Clone, V: Clone> Shards<K, V> {
         Some(shard[at].1.clone())
     }
 
+    /// All values, in no order: of each shard as it is when its turn comes.
+    pub fn values(&self) -> Vec<V> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.load().iter().map(|(_, value)| value.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
     /// Sets the keys that come with a value, takes out those that come with none. Each shard is copied once, whatever
     /// the number of changes in it. For the one writer alone: of two at once, one would lose its changes.
     pub fn apply(&self, changes: impl IntoIterator<Item = (K, Option<V>)>) {

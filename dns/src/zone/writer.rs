@@ -1,18 +1,17 @@
 //! The one writer of a zone: parts of the catalog in, changed records out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::apex::DomainError;
 use super::apexes::Apexes;
-use super::holders::{self, Holders, Role, Step};
+use super::holders::{self, Role, Step};
 use super::model::{Endpoint, Service};
 use super::reading::pods::PodNames;
-use super::record::Record;
-use super::shards::Shards;
+use super::record::{self, Record};
+use super::section::{Backwards, Section};
 use super::{Settings, Zone};
 
 /// A part of the catalog that changed.
@@ -58,6 +57,8 @@ pub struct ZoneWriter {
     held: HashMap<Arc<str>, Held>,
     /// Services in each namespace.
     namespaces: BTreeMap<Arc<str>, usize>,
+    /// Endpoints in each zone, in each bucket counted.
+    zones: BTreeMap<Box<str>, usize>,
     size: Size,
 }
 
@@ -66,12 +67,19 @@ pub struct ZoneWriter {
 struct Held {
     service: Option<Service>,
     /// In the order of arrival.
-    buckets: Vec<(Part, Vec<Arc<Endpoint>>)>,
+    buckets: Vec<Bucket>,
     /// Identities in `buckets`, each counted once.
     endpoints: usize,
     published: Option<Arc<Record>>,
-    /// Addresses of all endpoints, sorted: kept when names of pods are verified.
-    pods: Box<[(IpAddr, Role)]>,
+}
+
+/// One bucket of a service.
+#[derive(Debug)]
+struct Bucket {
+    part: Part,
+    endpoints: Box<[Arc<Endpoint>]>,
+    /// What queries see of it, once that was needed.
+    section: Option<Arc<Section>>,
 }
 
 /// Steps of services at addresses.
@@ -83,7 +91,7 @@ impl ZoneWriter {
     /// An empty zone, which answers nothing until [`ZoneWriter::sync`].
     pub fn new(settings: Settings) -> Self {
         let zone = Arc::new(Zone::new(settings));
-        Self { zone, held: HashMap::new(), namespaces: BTreeMap::new(), size: Size::default() }
+        Self { zone, held: HashMap::new(), namespaces: BTreeMap::new(), zones: BTreeMap::new(), size: Size::default() }
     }
 
     /// For readers.
@@ -104,10 +112,17 @@ impl ZoneWriter {
 
     /// The whole catalog has been seen, and this is the cluster's domain. Answers begin, or change to that domain.
     pub fn sync(&mut self, domain: &str, unix_time: u32) -> Result<(), DomainError> {
+        self.sync_across(domain, "", unix_time)
+    }
+
+    /// The same, with the domain of names across clusters; empty where there are none.
+    pub fn sync_across(&mut self, domain: &str, across: &str, unix_time: u32) -> Result<(), DomainError> {
         let mut apexes = Apexes::of_cluster(domain)?;
+        if !across.is_empty() {
+            apexes.add_clusterset(across)?;
+        }
         apexes.add_registry(&self.zone.settings.registry.domains);
-        let origin = apexes.primary().origin();
-        if self.zone.apexes.load().as_ref().is_none_or(|known| known.primary().origin() != origin) {
+        if self.zone.apexes.load().as_ref().is_none_or(|known| !known.is_like(&apexes)) {
             self.serve(apexes, unix_time);
         }
         Ok(())
@@ -122,63 +137,92 @@ impl ZoneWriter {
     /// Applies changes; readers see each service change at once, and those together that share a shard. Only names of
     /// services in `changes` are touched.
     pub fn apply(&mut self, changes: impl IntoIterator<Item = Change>, unix_time: u32) {
-        let dirty: BTreeSet<_> = changes.into_iter().map(|change| self.hold(change)).collect();
+        let mut dirty = BTreeSet::new();
+        for change in changes {
+            dirty.insert(self.key_of(&change));
+            self.hold(change);
+        }
         if dirty.is_empty() {
             return;
         }
-        let (mut records, mut moves, mut pods) = (Vec::new(), Steps::new(), Steps::new());
+        let (mut records, mut moves) = (Vec::with_capacity(dirty.len()), Steps::new());
         for key in dirty {
-            if self.zone.settings.pod_names == PodNames::Verified {
-                self.move_pods(&key, &mut pods);
-            }
             let (before, after) = self.rebuild(&key);
-            moved(&key, before.as_deref(), after.as_deref(), &mut moves);
+            for (address, role, step) in Record::steps(before.as_deref(), after.as_deref()) {
+                moves.entry(address).or_default().push((role, Arc::clone(&key), step));
+            }
             records.push((key, after));
         }
         // Serial before data: who compares serials may look once too often, never once too seldom.
         self.touch(unix_time);
         self.publish_namespaces(&records);
+        self.publish_zones();
         self.zone.services.apply(records);
-        take(&self.zone.holders, moves);
-        take(&self.zone.pods, pods);
+        self.publish_holders(moves);
     }
 
-    /// Files a change; returns the service's key.
-    fn hold(&mut self, change: Change) -> Arc<str> {
+    /// The key of the service that a change is of: the one that is held, if there is one, so that there is no second.
+    fn key_of(&self, change: &Change) -> Arc<str> {
+        let key = match change {
+            Change::Service(key, _) | Change::ServiceGone(key) => key,
+            Change::Bucket(name, _) | Change::BucketGone(name) => &name.service,
+        };
+        Arc::clone(self.held.get_key_value(key).map_or(key, |(held, _)| held))
+    }
+
+    /// Files a change.
+    fn hold(&mut self, change: Change) {
         match change {
-            Change::Service(key, service) => {
-                self.held.entry(Arc::clone(&key)).or_default().service = Some(service);
-                key
-            }
+            Change::Service(key, service) => self.held.entry(key).or_default().describe(service),
             Change::ServiceGone(key) => {
                 if let Some(held) = self.held.get_mut(&key) {
                     held.service = None;
+                    held.buckets.iter_mut().for_each(|bucket| bucket.section = None);
                 }
-                key
             }
             Change::Bucket(name, endpoints) => {
-                let held = self.held.entry(Arc::clone(&name.service)).or_default();
-                held.buckets.retain(|(part, _)| *part != name.part);
-                held.buckets.push((name.part, endpoints));
-                name.service
+                self.count_zones(&endpoints, 1);
+                let held = self.held.entry(name.service).or_default();
+                let before = held.take(name.part);
+                held.buckets.reserve_exact(1);
+                held.buckets.push(Bucket { part: name.part, endpoints: endpoints.into(), section: None });
+                self.count_zones(&before, -1);
             }
             Change::BucketGone(name) => {
-                if let Some(held) = self.held.get_mut(&name.service) {
-                    held.buckets.retain(|(part, _)| *part != name.part);
-                }
-                name.service
+                let before = self.held.get_mut(&name.service).map(|held| held.take(name.part));
+                self.count_zones(&before.unwrap_or_default(), -1);
             }
         }
     }
 
-    /// Computes a service's record anew. Returns the one before and the one now.
+    /// Endpoints come (1) or go (-1).
+    fn count_zones(&mut self, endpoints: &[Arc<Endpoint>], step: isize) {
+        for zone in endpoints.iter().map(|endpoint| &endpoint.place.zone).filter(|zone| !zone.is_empty()) {
+            match self.zones.get_mut(zone) {
+                Some(count) => *count = count.saturating_add_signed(step),
+                None => drop(self.zones.insert(zone.clone(), usize::from(step > 0))),
+            }
+        }
+    }
+
+    fn publish_zones(&mut self) {
+        self.zones.retain(|_, count| *count > 0);
+        if !self.zones.keys().eq(self.zone.zones.load().iter()) {
+            self.zone.zones.store(Arc::new(self.zones.keys().cloned().collect()));
+        }
+    }
+
+    /// Computes a service's record anew, as far as it changed: what it was before, and is now.
     fn rebuild(&mut self, key: &Arc<str>) -> (Option<Arc<Record>>, Option<Arc<Record>>) {
+        let settings = &self.zone.settings;
+        let silent = settings.knows_pods || settings.pod_names == PodNames::Verified;
+        let backwards = Backwards { told: record::leads_back(key), silent };
         let Some(held) = self.held.get_mut(key) else { return (None, None) };
-        let endpoints = held.union();
-        let count = endpoints.len();
-        let after = held.service.clone().map(|service| Arc::new(Record::new(Arc::clone(key), service, endpoints)));
-        let before = mem::replace(&mut held.published, after.clone());
-        self.size.endpoints = self.size.endpoints + count - mem::replace(&mut held.endpoints, count);
+        let count = held.count();
+        let before = held.published.take();
+        let after = held.record(key, before.as_deref(), backwards).map(Arc::new);
+        held.published.clone_from(&after);
+        self.size.endpoints = self.size.endpoints + count - std::mem::replace(&mut held.endpoints, count);
         self.size.services = self.size.services + usize::from(after.is_some()) - usize::from(before.is_some());
         let names = |record: &Option<Arc<Record>>| record.as_ref().map_or(0, |record| record.names());
         self.size.names = self.size.names + names(&after) - names(&before);
@@ -215,18 +259,17 @@ impl ZoneWriter {
         self.namespaces.retain(|_, count| *count > 0);
     }
 
-    /// Notes at which addresses a service's endpoints are now, and what that changes.
-    fn move_pods(&mut self, key: &Arc<str>, steps: &mut Steps) {
-        let Some(held) = self.held.get_mut(key) else { return };
-        let endpoints = if held.service.is_some() { held.union() } else { Vec::new() };
-        let addresses = endpoints.into_iter().flat_map(|endpoint| endpoint.addresses.iter());
-        let mut after: Vec<_> = addresses.map(|address| (address, Role::Endpoint)).collect();
-        after.sort_unstable();
-        after.dedup();
-        let before = mem::replace(&mut held.pods, after.into());
-        for (address, role, step) in holders::steps(&before, &held.pods) {
-            steps.entry(address).or_default().push((role, Arc::clone(key), step));
-        }
+    /// Takes steps over into the index of addresses.
+    fn publish_holders(&self, steps: Steps) {
+        let index = &self.zone.holders;
+        let changes: Vec<_> = steps
+            .into_iter()
+            .map(|(address, steps)| {
+                let held = holders::after(index.get(&address), steps);
+                (address, held)
+            })
+            .collect();
+        index.apply(changes);
     }
 
     fn touch(&mut self, unix_time: u32) {
@@ -238,40 +281,64 @@ impl ZoneWriter {
 // === impl Held ===
 
 impl Held {
-    /// Every endpoint once. Buckets of two counts overlap while a service is cut anew: what came last is true.
+    /// Takes over what a service is.
+    fn describe(&mut self, service: Service) {
+        if self.service.as_ref() != Some(&service) {
+            self.service = Some(service);
+            self.buckets.iter_mut().for_each(|bucket| bucket.section = None);
+        }
+    }
+
+    /// What queries see of it; only buckets that changed are computed. `before`: what it was.
+    fn record(&mut self, key: &Arc<str>, before: Option<&Record>, backwards: Backwards) -> Option<Record> {
+        let service = self.service.clone()?;
+        let sections = if self.is_one_cut() {
+            let mut all = Vec::with_capacity(self.buckets.len());
+            for bucket in &mut self.buckets {
+                let new = || Arc::new(Section::new(&service, bucket.endpoints.iter(), backwards));
+                all.push((bucket.part, Arc::clone(bucket.section.get_or_insert_with(new))));
+            }
+            all.sort_unstable_by_key(|(part, _)| *part);
+            all.into_iter().map(|(_, section)| section).collect()
+        } else {
+            Box::from([Arc::new(Section::new(&service, self.union(), backwards))])
+        };
+        Some(Record::new(Arc::clone(key), service, sections, before))
+    }
+
+    /// Whether all buckets are of one count. Those of two overlap while a service is cut anew.
+    fn is_one_cut(&self) -> bool {
+        self.buckets.windows(2).all(|pair| pair[0].part.0 == pair[1].part.0)
+    }
+
+    /// How many endpoints there are, each counted once.
+    fn count(&self) -> usize {
+        match self.is_one_cut() {
+            true => self.buckets.iter().map(|bucket| bucket.endpoints.len()).sum(),
+            false => self.union().len(),
+        }
+    }
+
+    /// Every endpoint once. Of buckets that overlap what came last is true.
     fn union(&self) -> Vec<&Arc<Endpoint>> {
-        let all = self.buckets.iter().flat_map(|(_, endpoints)| endpoints);
-        let one_cut = self.buckets.windows(2).all(|pair| pair[0].0.0 == pair[1].0.0);
-        if one_cut {
+        let all = self.buckets.iter().flat_map(|bucket| &bucket.endpoints);
+        if self.is_one_cut() {
             return all.collect();
         }
         let latest: HashMap<u64, &Arc<Endpoint>> = all.map(|endpoint| (endpoint.id, endpoint)).collect();
         latest.into_values().collect()
     }
 
+    /// The endpoints of a bucket, which is then no more.
+    fn take(&mut self, part: Part) -> Box<[Arc<Endpoint>]> {
+        let place = self.buckets.iter().position(|bucket| bucket.part == part);
+        // In the order of arrival.
+        place.map(|place| self.buckets.remove(place).endpoints).unwrap_or_default()
+    }
+
     fn is_empty(&self) -> bool {
         self.service.is_none() && self.buckets.is_empty()
     }
-}
-
-fn moved(key: &Arc<str>, before: Option<&Record>, after: Option<&Record>, steps: &mut Steps) {
-    let before = before.map_or_else(Vec::new, Record::reverse_addresses);
-    let after = after.map_or_else(Vec::new, Record::reverse_addresses);
-    for (address, role, step) in holders::steps(&before, &after) {
-        steps.entry(address).or_default().push((role, Arc::clone(key), step));
-    }
-}
-
-/// Takes steps over into an index of addresses.
-fn take(index: &Shards<IpAddr, Holders>, steps: Steps) {
-    let changes: Vec<_> = steps
-        .into_iter()
-        .map(|(address, steps)| {
-            let held = holders::after(index.get(&address), steps);
-            (address, held)
-        })
-        .collect();
-    index.apply(changes);
 }
 
 fn namespace(key: &str) -> &str {

@@ -36,6 +36,9 @@ fn endpoint() -> impl Strategy<Value = Arc<Endpoint>> {
                 has_hostname,
                 ports: Arc::new([]),
                 texts: Arc::default(),
+                place: Arc::default(),
+                warns: false,
+                suspect: false,
             })
         },
     )
@@ -51,12 +54,19 @@ fn endpoints() -> impl Strategy<Value = Vec<Arc<Endpoint>>> {
 
 fn change() -> impl Strategy<Value = Change> {
     let key = || prop::sample::select(KEYS.to_vec()).prop_map(Arc::<str>::from);
-    // One part for each cut: parts of one cut never share an identity.
-    let name = || (key(), 0..3_u32).prop_map(|(service, cut)| BucketName { service, part: (1 << cut, 0) });
+    let part = || (0..3_u32, 0..4_u32).prop_map(|(cut, index)| (1 << cut, index % (1 << cut)));
+    let name = || (key(), part()).prop_map(|(service, part)| BucketName { service, part });
+    // Parts of one cut never share an identity.
+    let only = |(count, index): (u32, u32), endpoints: Vec<Arc<Endpoint>>| -> Vec<_> {
+        endpoints.into_iter().filter(|endpoint| endpoint.id % u64::from(count) == u64::from(index)).collect()
+    };
     prop_oneof![
         3 => (key(), service()).prop_map(|(key, service)| Change::Service(key, service)),
         1 => key().prop_map(Change::ServiceGone),
-        4 => (name(), endpoints()).prop_map(|(name, endpoints)| Change::Bucket(name, endpoints)),
+        4 => (name(), endpoints()).prop_map(move |(name, endpoints)| {
+            let endpoints = only(name.part, endpoints);
+            Change::Bucket(name, endpoints)
+        }),
         2 => name().prop_map(Change::BucketGone),
     ]
 }
@@ -77,7 +87,7 @@ fn final_state(writer: &ZoneWriter) -> Vec<Change> {
     let mut changes = Vec::new();
     for (key, held) in &writer.held {
         let name = |part| BucketName { service: Arc::clone(key), part };
-        changes.extend(held.buckets.iter().map(|(part, endpoints)| Change::Bucket(name(*part), endpoints.clone())));
+        changes.extend(held.buckets.iter().map(|bucket| Change::Bucket(name(bucket.part), bucket.endpoints.to_vec())));
         changes.extend(held.service.clone().map(|service| Change::Service(Arc::clone(key), service)));
     }
     changes
@@ -87,8 +97,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_index_depends_on_the_final_state_alone(batches in prop::collection::vec(prop::collection::vec(change(), 0..4), 0..12)) {
-        let settings = Settings { ttl: 5, ..Settings::default() };
+    fn the_index_depends_on_the_final_state_alone(
+        batches in prop::collection::vec(prop::collection::vec(change(), 0..4), 0..12),
+        pod_names in prop::sample::select(vec![PodNames::Off, PodNames::Verified]),
+    ) {
+        let settings = Settings { ttl: 5, pod_names, ..Settings::default() };
         let (mut lived, mut fresh) = (ZoneWriter::new(settings.clone()), ZoneWriter::new(settings));
         for batch in batches {
             lived.apply(batch, 1);

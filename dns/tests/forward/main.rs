@@ -4,7 +4,9 @@
 mod failures;
 mod fairness;
 mod file;
+mod kept;
 mod loops;
 mod relay;
 mod server;
+mod stubs;
 mod upstream;

@@ -32,7 +32,7 @@ async fn the_answer_comes_with_the_clients_id_and_spelling_over_both_transports(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_question_has_an_id_and_a_port_of_its_own_and_nothing_is_cached() {
+async fn each_question_has_an_id_and_a_port_of_its_own() {
     let upstream = Upstream::with_address([192, 0, 2, 1]).await;
     let dns = Dns::start(&[&upstream.addr.to_string()]).await;
     for _ in 0..20 {

@@ -49,6 +49,7 @@ impl Dns {
     /// With further flags.
     pub(crate) async fn start_with(catalog: &str, forward: &[&str], further: &[&str]) -> Self {
         let flags = ["--catalog", catalog, "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--workers", "2"];
+        let flags = flags.into_iter().chain(["--cache-bytes", "0"]);
         let forward = forward.iter().flat_map(|target| ["--forward", target]);
         let args = Args::try_parse_from(
             ["rollcall-dns"].into_iter().chain(flags).chain(forward).chain(further.iter().copied()),
@@ -174,7 +175,7 @@ impl Catalog {
         cache.upsert(ResourceType::EndpointBucket, Resource::new(ResourceType::EndpointBucket, "shop/db/1/0", &bucket));
         cache.upsert(kind, Resource::new(kind, "shop/db", &service("db", Kind::Headless, 1, "")));
         cache.upsert(kind, Resource::new(kind, "shop/away", &service("away", Kind::ExternalName, 0, external_name)));
-        let zone = proto::Zone { cluster_domain: "cluster.local".to_owned() };
+        let zone = proto::Zone { cluster_domain: "cluster.local".to_owned(), ..proto::Zone::default() };
         cache.upsert(ResourceType::Zone, Resource::new(ResourceType::Zone, "zone", &zone));
         self.snapshots.send_replace(Some(cache.publish()));
     }

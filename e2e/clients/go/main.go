@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-const usage = "usage: clients grpc INTERVAL-MS NAME=TARGET... | http INTERVAL-MS NAME=URL... | serve NAME ADDRESS"
+const usage = "usage: clients grpc INTERVAL-MS NAME=TARGET... | http INTERVAL-MS NAME=URL... | serve NAME ADDRESS | status ADDRESS"
 
 func main() {
 	var err error
@@ -18,6 +18,8 @@ func main() {
 		err = run(args[1], args[2:], newHTTP)
 	case len(args) == 3 && args[0] == "serve":
 		err = serve(args[1], args[2])
+	case len(args) == 2 && args[0] == "status":
+		err = status(args[1])
 	default:
 		err = fmt.Errorf("%s", usage)
 	}

@@ -5,8 +5,12 @@ use std::path::Path;
 
 use crate::layout;
 
-/// Both families, IPv4 first: a Service gets IPv4 unless it asks for more.
-const SERVICE_RANGES: &str = "10.96.0.0/16,fd00:96::/112";
+/// Where the Services of a cluster get their addresses. Both families, IPv4 first: a Service gets IPv4 unless it asks for more.
+/// Clusters that are linked are numbered, and no two have the same.
+fn service_ranges(number: u8) -> String {
+    let third = 96 + u16::from(number);
+    format!("10.{third}.0.0/16,fd00:{third}::/112")
+}
 
 pub(crate) fn flag(name: &str, value: impl std::fmt::Display) -> String {
     format!("--{name}={value}")
@@ -31,7 +35,7 @@ pub(crate) fn etcd(folder: &Path, client: SocketAddr, peer: SocketAddr) -> Vec<S
     ]
 }
 
-pub(crate) fn api_server(folder: &Path, etcd: SocketAddr, listen: SocketAddr) -> Vec<String> {
+pub(crate) fn api_server(folder: &Path, etcd: SocketAddr, listen: SocketAddr, number: u8) -> Vec<String> {
     vec![
         flag("etcd-servers", format_args!("http://{etcd}")),
         flag("bind-address", listen.ip()),
@@ -39,7 +43,7 @@ pub(crate) fn api_server(folder: &Path, etcd: SocketAddr, listen: SocketAddr) ->
         // Nobody reaches it through 10.96.0.1 here, and a loopback address may not be an endpoint.
         flag("advertise-address", listen.ip()),
         flag("endpoint-reconciler-type", "none"),
-        flag("service-cluster-ip-range", SERVICE_RANGES),
+        flag("service-cluster-ip-range", service_ranges(number)),
         flag("authorization-mode", "RBAC"),
         file("token-auth-file", folder, "tokens.csv"),
         file("tls-cert-file", folder, "apiserver.crt"),

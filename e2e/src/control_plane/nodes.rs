@@ -12,8 +12,9 @@ pub struct Node {
     pub name: &'static str,
     /// Its `topology.kubernetes.io/zone`.
     pub zone: &'static str,
-    address: &'static str,
-    pod_ranges: [&'static str; 2],
+    /// The last number of its address, and where its pods' addresses begin.
+    last: u8,
+    pods: (u8, char),
 }
 
 /// The region of all nodes.
@@ -21,13 +22,13 @@ pub const REGION: &str = "eu-1";
 
 /// The nodes. Their pod ranges hold 4,094 pods each.
 pub const NODES: [Node; 2] = [
-    Node { name: "node-a", zone: "zone-a", address: "172.30.0.11", pod_ranges: ["10.244.0.0/20", "fd00:244:a::/112"] },
-    Node { name: "node-b", zone: "zone-b", address: "172.30.0.12", pod_ranges: ["10.244.16.0/20", "fd00:244:b::/112"] },
+    Node { name: "node-a", zone: "zone-a", last: 11, pods: (0, 'a') },
+    Node { name: "node-b", zone: "zone-b", last: 12, pods: (16, 'b') },
 ];
 
-/// Creates the nodes.
-pub(super) fn create(kubectl: &Kubectl) -> Result<()> {
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": NODES.map(|node| object(&node))});
+/// Creates the nodes of the cluster of this number; no two have an address in common.
+pub(super) fn create(kubectl: &Kubectl, number: u8) -> Result<()> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": NODES.map(|node| object(&node, number))});
     kubectl.run_with_input(&["create", "-f", "-"], &list.to_string()).map(drop)
 }
 
@@ -43,7 +44,10 @@ fn is_ready(node: &Value) -> bool {
     ready && node["spec"]["taints"].is_null()
 }
 
-fn object(node: &Node) -> Value {
+fn object(node: &Node, number: u8) -> Value {
+    let (third, sixth) = node.pods;
+    let second = 244 + u16::from(number);
+    let pod_ranges = [format!("10.{second}.{third}.0/20"), format!("fd00:{second}:{sixth}::/112")];
     json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -56,9 +60,9 @@ fn object(node: &Node) -> Value {
                 "topology.kubernetes.io/zone": node.zone,
             },
         },
-        "spec": {"podCIDR": node.pod_ranges[0], "podCIDRs": node.pod_ranges},
+        "spec": {"podCIDR": pod_ranges[0], "podCIDRs": pod_ranges},
         "status": {"addresses": [
-            {"type": "InternalIP", "address": node.address},
+            {"type": "InternalIP", "address": format!("172.30.{number}.{}", node.last)},
             {"type": "Hostname", "address": node.name},
         ]},
     })

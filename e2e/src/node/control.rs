@@ -40,7 +40,7 @@ impl Control {
         let folder = &config.folder;
         write_pki(tools, config)?;
         write_tokens(config)?;
-        let mut flags = components::api_server(folder, ETCD, API_SERVER);
+        let mut flags = components::api_server(folder, ETCD, API_SERVER, 0);
         flags.extend(api_server_flags(config)?);
         let component = |name: &str, args: Vec<String>| -> Result<Process> {
             let program = space.program(name, &tools.controlplane, folder)?.args([name]).args(args);

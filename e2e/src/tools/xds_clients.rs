@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Recipe, go, run};
+use crate::cargo::cargo;
 use crate::layout;
 
 /// Where they are put, below the folder of tools.
@@ -103,7 +104,7 @@ pub fn xds_client_rust() -> Result<PathBuf> {
     recipe.ready(|folder| {
         // Beside our own crates, so that `cargo clean` takes it too; what is kept is the program.
         let built = layout::target().join("xds-client-rust");
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut build = cargo();
         build.args(["build", "--quiet", "--locked", "--target-dir"]).arg(&built).current_dir(&source);
         // Those of the cargo that may have started us are about another workspace.
         build.env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION").env_remove("RUSTFLAGS");

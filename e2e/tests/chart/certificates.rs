@@ -81,7 +81,7 @@ fn catalogs_of_others_are_checked_by_the_bundle_if_any_has_tls() {
     assert!(dns.contains(&"--catalog-ca-file=/etc/rollcall/ca/ca.crt"), "{dns:?}");
     assert!(!dns.iter().any(|arg| arg.starts_with("--catalog-server-name")), "each has a name of its own: {dns:?}");
     assert_eq!(volumes(&rendered, "rollcall-dns")[0]["secret"]["secretName"], "other-ca");
-    let plain = render("dns: {catalogs: ['http://b.example.org:18000']}");
+    let plain = render("dns: {snapshot: none, catalogs: ['http://b.example.org:18000']}");
     assert!(volumes(&plain, "rollcall-dns").is_null(), "nothing is checked by it");
 }
 
@@ -92,6 +92,45 @@ fn off_is_off_however_yaml_reads_it() {
         assert!(args(&rendered, "rollcall-controller").contains(&"--tls=off"));
         let dns = args(&rendered, "rollcall-dns");
         assert!(dns[0].starts_with("--catalog=http://") && !dns.iter().any(|arg| arg.starts_with("--catalog-ca")));
-        assert!(volumes(&rendered, "rollcall-dns").is_null());
+        let volumes = volumes(&rendered, "rollcall-dns");
+        let names: Vec<_> = volumes.as_array().into_iter().flatten().map(|volume| volume["name"].as_str()).collect();
+        assert_eq!(names, [Some("snapshot")], "neither authorities nor a token");
     }
+}
+
+#[test]
+fn dns_servers_say_who_they_are_by_a_token_for_this_stream_alone() {
+    let rendered = render("");
+    let dns = args(&rendered, "rollcall-dns");
+    assert!(dns.contains(&"--catalog-token-file=/var/run/secrets/rollcall.dev/token"), "{dns:?}");
+    let token = &volumes(&rendered, "rollcall-dns")[1]["projected"]["sources"][0]["serviceAccountToken"];
+    assert_eq!((&token["audience"], &token["path"]), (&json!("rollcall"), &json!("token")));
+    assert!(!args(&rendered, "rollcall-controller").iter().any(|arg| arg.starts_with("--readers")), "by default");
+}
+
+#[test]
+fn one_value_locks_the_stream_and_the_dns_servers_go_on() {
+    let rendered = render("controller: {readers: authorized}");
+    assert!(args(&rendered, "rollcall-controller").contains(&"--readers=authorized"));
+    let role = rendered.get("ClusterRole", "rollcall-dns");
+    assert_eq!((&role["rules"][0]["resources"], &role["rules"][0]["verbs"]), (&json!(["streams"]), &json!(["get"])));
+    let bound = rendered.get("ClusterRoleBinding", "rollcall-dns");
+    assert_eq!(bound["subjects"][0]["name"], "rollcall-dns");
+}
+
+#[test]
+fn what_goes_into_bootstrap_files_is_trusted_by_dns_servers_as_well() {
+    let own = render("bootstrap: {namespaces: [shop], mountPath: /run/rollcall}");
+    let controller = args(&own, "rollcall-controller");
+    assert!(controller.contains(&"--bootstrap-configmap=shop/rollcall-bootstrap"), "{controller:?}");
+    assert!(controller.contains(&"--bootstrap-mount-path=/run/rollcall"), "{controller:?}");
+    assert!(!controller.iter().any(|arg| arg.starts_with("--bootstrap-ca-file")), "it has its own authority");
+    let given = render("{bootstrap: {namespaces: [shop]}, certificates: {source: secret, secret: {name: stream}}}");
+    assert!(args(&given, "rollcall-controller").contains(&"--bootstrap-ca-file=/etc/rollcall/bootstrap-ca/ca.crt"));
+    let (ours, theirs) = (volumes(&given, "rollcall-controller"), volumes(&given, "rollcall-dns"));
+    assert_eq!(ours[1], theirs[0], "the authorities alone");
+    let entries = |values: &str| args(&render(values), "rollcall-controller").contains(&"--service-entries=true");
+    assert!(entries("controller: {serviceEntries: true}") && !entries(""), "what is not asked for costs nothing");
+    let off = render("{bootstrap: {namespaces: [shop]}, certificates: {source: off}}");
+    assert!(volumes(&off, "rollcall-controller").is_null());
 }

@@ -135,3 +135,124 @@ fn without_it_nothing_of_it_is_there() {
         rendered.names().into_iter().filter(|name| name.contains("dns") || name.starts_with("Pod/")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn answers_are_kept_and_domains_have_servers_of_their_own_as_the_values_say() {
+    let args = |values: &str| pod(&render(values), "Deployment")["containers"][0]["args"].to_string();
+    let given = args(
+        "dns: {cache: {bytes: 67108864, ttl: 60, negativeTTL: 5, staleSeconds: 0}, \
+         stubDomains: {corp.example: [192.0.2.53, '192.0.2.54:5353']}}",
+    );
+    for flag in [
+        "--cache-bytes=67108864",
+        "--cache-ttl=60",
+        "--cache-negative-ttl=5",
+        "--cache-stale=0",
+        "--stub-domain=corp.example=192.0.2.53,192.0.2.54:5353",
+    ] {
+        assert!(given.contains(&format!("\"{flag}\"")), "{flag}: {given}");
+    }
+    assert!(args("dns: {cache: {bytes: 0}}").contains("--cache-bytes=0"));
+    let unset = args("");
+    assert!(!unset.contains("--cache-bytes") && !unset.contains("--stub-domain"), "{unset}");
+}
+
+#[test]
+fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
+    let of = |values: &str| pod(&render(values), "Deployment").clone();
+    let given = of(
+        "dns: {allow: [10.0.0.0/8, 'fd00::/8'], transferTo: [10.0.0.53/32], searchCompletion: endpoints, queryLog: failed, dnstap: /run/tap/socket, hostsConfigMap: dns-hosts, answersPerSecond: 5000, cookieSecretName: dns-cookies, \
+         registry: {domains: [rollcall, consul], namespace: shop, datacenter: east, onlyPassing: true}}",
+    );
+    for flag in [
+        "--allow=10.0.0.0/8",
+        "--allow=fd00::/8",
+        "--transfer-to=10.0.0.53/32",
+        "--search-completion=endpoints",
+        "--query-log=failed",
+        "--dnstap=/run/tap/socket",
+        "--hosts=/etc/rollcall/hosts/hosts",
+        "--answers-per-second=5000",
+        "--cookie-secret-file=/etc/rollcall/cookies/secret",
+        "--nsid=$(POD_NAME)",
+        "--registry-domain=rollcall,consul",
+        "--registry-namespace=shop",
+        "--registry-datacenter=east",
+        "--registry-only-passing",
+    ] {
+        let args = &given["containers"][0]["args"];
+        assert!(args.as_array().is_some_and(|args| args.contains(&json!(flag))), "{flag}: {args:#}");
+    }
+    let secret = json!({"name": "cookies", "secret": {"secretName": "dns-cookies",
+        "items": [{"key": "secret", "path": "secret"}]}});
+    assert!(given["volumes"].as_array().is_some_and(|volumes| volumes.contains(&secret)), "{given:#}");
+    let hosts =
+        json!({"name": "hosts", "configMap": {"name": "dns-hosts", "items": [{"key": "hosts", "path": "hosts"}]}});
+    assert!(given["volumes"].as_array().is_some_and(|volumes| volumes.contains(&hosts)), "{given:#}");
+    let unset = of("dns: {nsid: false, registry: {domains: []}}").to_string();
+    assert!(unset.contains("--registry-domain=none"), "{unset}");
+    for flag in [
+        "--allow",
+        "--answers-per-second",
+        "cookie",
+        "--nsid",
+        "--registry-datacenter",
+        "only-passing",
+        "dnstap",
+        "--hosts",
+    ] {
+        assert!(!unset.contains(flag), "{flag}: {unset}");
+    }
+}
+
+#[test]
+fn the_only_server_of_a_node_has_its_sockets_held() {
+    let holds = |values: &str, kind| pod(&render(values), kind).to_string().contains("--hold-sockets");
+    let on_each_node = "mode: nodeLocal, service: {clusterIP: 10.96.0.10}";
+    assert!(holds(&format!("dns: {{{on_each_node}}}"), "DaemonSet"));
+    assert!(!holds(&format!("dns: {{{on_each_node}, holdSockets: false}}"), "DaemonSet"));
+    assert!(!holds("", "Deployment"));
+    assert!(holds("dns: {holdSockets: true}", "Deployment"));
+}
+
+#[test]
+fn with_a_secret_dns_over_tls_is_spoken() {
+    let rendered = render("dns: {tls: {secretName: dns-tls}}");
+    let pod = pod(&rendered, "Deployment");
+    let container = &pod["containers"][0];
+    for flag in
+        ["--tls-listen=0.0.0.0:1853", "--https-listen=0.0.0.0:1443", "--tls-cert-file=/etc/rollcall/tls/tls.crt"]
+    {
+        assert!(container["args"].as_array().is_some_and(|args| args.contains(&json!(flag))), "{container:#}");
+    }
+    let secret = json!({"name": "tls", "secret": {"secretName": "dns-tls"}});
+    assert!(pod["volumes"].as_array().is_some_and(|volumes| volumes.contains(&secret)), "{pod:#}");
+    let ports = &rendered.get("Service", "rollcall-dns")["spec"]["ports"];
+    for (name, port) in [("dns-tls", 853), ("dns-https", 443)] {
+        let port = json!({"name": name, "port": port, "targetPort": name});
+        assert!(ports.as_array().is_some_and(|ports| ports.contains(&port)), "{ports:#}");
+    }
+    assert!(!render("").get("Service", "rollcall-dns").to_string().contains("dns-tls"));
+}
+
+#[test]
+fn the_catalog_is_kept_on_disk_where_the_values_say() {
+    let at = "--snapshot=/var/lib/rollcall-dns/catalog";
+    let of = |values: &str| pod(&render(values), "Deployment").clone();
+    let mount = json!({"name": "snapshot", "mountPath": "/var/lib/rollcall-dns"});
+    for (values, volume) in [
+        ("", json!({"name": "snapshot", "emptyDir": {}})),
+        (
+            "dns: {snapshot: hostPath, snapshotHostPath: /srv/dns}",
+            json!({"name": "snapshot", "hostPath": {"path": "/srv/dns", "type": "Directory"}}),
+        ),
+    ] {
+        let pod = of(values);
+        let has = |list: &Value, one: &Value| list.as_array().is_some_and(|list| list.contains(one));
+        let container = &pod["containers"][0];
+        assert!(has(&container["args"], &json!(at)) && has(&container["volumeMounts"], &mount), "{container:#}");
+        assert!(has(&pod["volumes"], &volume), "{pod:#}");
+    }
+    let none = of("dns: {snapshot: none}").to_string();
+    assert!(!none.contains("--snapshot") && !none.contains("rollcall-dns/catalog"), "{none}");
+}

@@ -1,6 +1,5 @@
-//! `manifests/rbac.yaml`: the chart's rights, for those who install without Helm, such as the end-to-end tests.
-
-use std::path::PathBuf;
+//! `manifests/rbac.yaml`: the chart's rights, for those who install without Helm, such as the end-to-end tests; and
+//! `manifests/rbac-federation.yaml`, the same with other clusters.
 
 use anyhow::{Context, Result};
 use rollcall_e2e::{layout, tools};
@@ -29,10 +28,23 @@ const TEMPLATES: [&str; 5] =
 /// Labels that say Helm looks after an object, or are of one version.
 const HELM: [&str; 3] = ["app.kubernetes.io/managed-by:", "app.kubernetes.io/version:", "helm.sh/chart:"];
 
+/// What is set for the rights of a cluster that is linked with others.
+const FEDERATION: [&str; 4] = [
+    "--set",
+    "federation.enabled=true,federation.clusterId=east",
+    "--set",
+    "federation.secrets={link-east,link-west,link-north,link-south}",
+];
+
 #[test]
 fn the_rights_are_those_of_the_chart() -> Result<()> {
-    let file = file();
-    let expected = expected()?;
+    stands("rbac.yaml", &[])?;
+    stands("rbac-federation.yaml", &FEDERATION)
+}
+
+fn stands(name: &str, more: &[&str]) -> Result<()> {
+    let file = layout::root().join("manifests").join(name);
+    let expected = expected(more)?;
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, &expected).with_context(|| format!("writing {}", file.display()))?;
     }
@@ -46,16 +58,13 @@ fn the_rights_are_those_of_the_chart() -> Result<()> {
     Ok(())
 }
 
-fn file() -> PathBuf {
-    layout::root().join("manifests/rbac.yaml")
-}
-
-fn expected() -> Result<String> {
+fn expected(more: &[&str]) -> Result<String> {
     let chart = chart().display().to_string();
     let mut text = HEADER.to_owned();
     for template in TEMPLATES {
         let shown = format!("templates/{template}.yaml");
         let words = ["template", "rollcall", &chart, "--namespace", NAMESPACE, "--show-only", &shown];
+        let words = [&words, more].concat();
         for line in helm(&tools::helm()?, &words, "")?.lines() {
             if !line.starts_with("# Source: rollcall/")
                 && !HELM.iter().any(|label| line.trim_start().starts_with(label))

@@ -76,7 +76,8 @@ fn alerts_are_left_out_labelled_and_added() -> Result<()> {
     let added = find("RollcallCertificateExpiringSoon").expect("the alert");
     ensure!(added["annotations"]["summary"] == "{{ $labels.job }} has an hour left", "{added:#}");
     let all = "[RollcallAnswersStale, RollcallEndpointsLost, RollcallServiceEndpointsLost, RollcallEndpointsHeld, \
-               RollcallSlicesNotWritten, RollcallCertificateExpiring, RollcallDnsFailing]";
+               RollcallSlicesNotWritten, RollcallLinkSilent, RollcallLinkExpired, RollcallCertificateExpiring, \
+               RollcallDnsFailing]";
     let none = render(&format!("prometheusRule: {{enabled: true, disabled: {all}}}"));
     ensure!(none.of("PrometheusRule").is_empty(), "a rule without groups");
     Ok(())

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::rendered::{refusal, refusal_as};
 
 /// Wrong values, and what the refusal must name.
-const WRONG: [(&str, &[&str]); 56] = [
+const WRONG: [(&str, &[&str]); 66] = [
     ("controler: {replicaCount: 2}", &["additional properties 'controler' not allowed"]),
     ("controller: {replicas: 2}", &["at '/controller'", "'replicas' not allowed"]),
     ("controller: {replicaCount: 0}", &["at '/controller/replicaCount'", "minimum"]),
@@ -22,6 +22,12 @@ const WRONG: [(&str, &[&str]); 56] = [
     ("dns: {mode: clusterDns}", &["at '/dns/mode'", "'stubDomain', 'clusterDNS', 'nodeLocal'"]),
     ("dns: {mode: clusterDNS}", &["dns.service.clusterIP is required with dns.mode clusterDNS", "10.96.0.10"]),
     ("dns: {mode: nodeLocal}", &["dns.service.clusterIP is required with dns.mode nodeLocal"]),
+    (
+        "dns: {stubDomains: {corp.example: [dns.example]}}",
+        &["stubDomains/corp.example/0", "'dns.example' does not match"],
+    ),
+    ("dns: {cache: {negativeTTL: -1}}", &["at '/dns/cache/negativeTTL'", "minimum"]),
+    ("dns: {snapshot: disk}", &["at '/dns/snapshot'", "'emptyDir', 'hostPath', 'none'"]),
     ("dns: {service: {clusterIP: None}}", &["at '/dns/service/clusterIP'", "'None' does not match"]),
     (
         "dns: {mode: nodeLocal, service: {clusterIP: 10.96.0.10}, autoscaling: {enabled: true}}",
@@ -29,12 +35,19 @@ const WRONG: [(&str, &[&str]); 56] = [
     ),
     ("dns: {service: {clusterIP: ten}}", &["at '/dns/service/clusterIP'", "'ten' does not match"]),
     ("dns: {forward: [dns.example.org]}", &["at '/dns/forward/0'", "does not match"]),
+    ("dns: {allow: [everybody]}", &["at '/dns/allow/0'", "'everybody' does not match"]),
+    ("dns: {answersPerSecond: 0}", &["at '/dns/answersPerSecond'", "minimum"]),
+    ("dns: {registry: {domains: [a_b]}}", &["at '/dns/registry/domains/0'", "'a_b' does not match"]),
+    ("dns: {registry: {namespace: ''}}", &["at '/dns/registry/namespace'"]),
     ("dns: {ttl: 86400}", &["at '/dns/ttl'", "maximum"]),
     (
         "certificates: {source: letsencrypt}",
         &["at '/certificates/source'", "'authority', 'certManager', 'secret', 'off'"],
     ),
     ("certificates: {source: secret}", &["certificates.secret.name is required with certificates.source secret"]),
+    ("bootstrap: {namespaces: [Shop]}", &["at '/bootstrap/namespaces/0'", "'Shop' does not match"]),
+    ("bootstrap: {namespaces: [shop], mountPath: etc}", &["at '/bootstrap/mountPath'", "'etc' does not match"]),
+    ("bootstrap: {name: Boot}", &["at '/bootstrap/name'", "'Boot' does not match"]),
     ("watchNamespaces: [Shop]", &["at '/watchNamespaces/0'", "'Shop' does not match"]),
     ("{serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}", &["exclude each other", "turn one off"]),
     ("logLevel: verbose", &["at '/logLevel'", "'verbose' does not match"]),

@@ -40,6 +40,33 @@ fn nothing_is_a_wildcard_and_no_other_secret_is_in_reach() {
 }
 
 #[test]
+fn bootstrap_files_are_kept_by_name_in_the_namespaces_that_are_listed_and_nowhere_else() {
+    let rendered = render("bootstrap: {namespaces: [shop, bank]}");
+    for namespace in ["shop", "bank"] {
+        let of = |kind: &str, name: &str| {
+            let own =
+                |object: &&&Value| object["metadata"]["name"] == name && object["metadata"]["namespace"] == namespace;
+            let found = rendered.of(kind);
+            (*found.iter().find(own).unwrap_or_else(|| panic!("no {kind} {namespace}/{name}"))).clone()
+        };
+        assert!(of("ConfigMap", "rollcall-bootstrap")["data"].is_null(), "the controller fills it");
+        let role = of("Role", "rollcall-controller-bootstrap");
+        assert_eq!(rights(&role), ["get configmaps rollcall-bootstrap", "update configmaps rollcall-bootstrap"]);
+        let subject = &of("RoleBinding", "rollcall-controller-bootstrap")["subjects"][0];
+        assert_eq!((&subject["name"], &subject["namespace"]), (&json!("rollcall-controller"), &json!(NAMESPACE)));
+    }
+    assert!(
+        rendered
+            .of("Role")
+            .into_iter()
+            .filter(|role| role["metadata"]["name"] == "rollcall-controller-bootstrap")
+            .count()
+            == 2
+    );
+    assert!(render("").text.find("rollcall-bootstrap").is_none(), "nothing is made that nobody asked for");
+}
+
+#[test]
 fn with_named_namespaces_the_rules_hold_in_these_alone() {
     let cluster = render("");
     let named = render("watchNamespaces: [shop, billing]");

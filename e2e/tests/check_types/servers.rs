@@ -114,6 +114,7 @@ impl Shared {
                 let _ = stream.read(&mut [0; 1]).await?;
                 Ok(())
             }
+            "hung" | "slow" | "loops" => self.unwell(name, stream).await,
             "tcp" => self.ping_pong(stream).await,
             "grpc" | "http2" => self.http2(name, stream).await,
             other => anyhow::bail!("no server {other}"),
@@ -126,6 +127,28 @@ impl Shared {
         let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
+        Ok(())
+    }
+
+    /// Silent after the request, with a body that never ends, or always pointing at itself.
+    async fn unwell(&self, name: &str, mut stream: TcpStream) -> Result<()> {
+        if self.passes() {
+            return self.http(stream).await;
+        }
+        let _ = stream.read(&mut [0; 4096]).await?;
+        match name {
+            "loops" => stream.write_all(b"HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n").await?,
+            "slow" => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n").await?;
+                // Until the client has seen enough.
+                loop {
+                    stream.write_all(b"r").await?;
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+            _ => {}
+        }
+        let _ = stream.read(&mut [0; 1]).await?;
         Ok(())
     }
 

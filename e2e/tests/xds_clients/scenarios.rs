@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use rollcall_e2e::clock;
 use rollcall_e2e::xds_client::Family;
+use serde_json::json;
 
 use super::crowd::{Cell, Expect, Losses, Member};
 use super::stage::{At, HERE, Stage, THERE};
@@ -18,7 +19,7 @@ pub(crate) struct Scenario {
     pub(crate) run: fn(&mut Stage) -> Result<Vec<Cell>>,
 }
 
-pub(crate) const ALL: [Scenario; 10] = [
+pub(crate) const ALL: [Scenario; 11] = [
     Scenario { title: "first answers", about: "The client starts and calls a service of two endpoints.", run: first },
     Scenario {
         title: "endpoints change",
@@ -36,6 +37,12 @@ pub(crate) const ALL: [Scenario; 10] = [
         run: drain,
     },
     Scenario {
+        title: "shut down",
+        about: "The slice of an endpoint says that it terminates, as of a pod that is deleted; once no client calls it any more it ends \
+                gracefully, and then its slice goes. No call fails.",
+        run: shut_down,
+    },
+    Scenario {
         title: "weights",
         about: "Two zones, neither of them the client's, of weights 1 and 3: the share of the second. tonic-xds 0.1 does \
                 not weigh.",
@@ -49,8 +56,8 @@ pub(crate) const ALL: [Scenario; 10] = [
     },
     Scenario {
         title: "deleted, returned",
-        about: "The service is deleted, then registered again. tonic-xds 0.1 keeps the last endpoints of what is \
-                deleted; grpc-js 1.14 does not notice that it is back until its channel is opened anew.",
+        about: "The service is deleted, then registered again. grpc-js 1.14 does not notice that it is back until its \
+                channel is opened anew.",
         run: deleted,
     },
     Scenario {
@@ -99,15 +106,34 @@ fn drain(stage: &mut Stage) -> Result<Vec<Cell>> {
     stage.register("drain", &[At::usual("a").out(), At::usual("b")])?;
     let alone = Expect::of("drain", &["b"]);
     let drained = stage.crowd.await_each("drain", Some(since), &alone, Losses::None);
-    let server = stage.servers.get("drain-a").context("no server drain-a")?;
-    server.process.terminate();
-    let ended = clock::unix_ms();
-    let after = stage.crowd.await_each("drain", Some(ended), &alone, Losses::None);
-    let server = stage.servers.get_mut("drain-a").context("no server drain-a")?;
-    let gracefully = server.process.join(BOUND)?;
-    anyhow::ensure!(gracefully, "the server did not end");
+    let after = end(stage, "drain", &alone)?;
     // The first says how long it took; the second may only object.
     Ok(drained.into_iter().zip(after).map(|(said, after)| said.unless(after)).collect())
+}
+
+fn shut_down(stage: &mut Stage) -> Result<Vec<Cell>> {
+    stage.crowd.await_each("ending", None, &Expect::of("ending", &["a", "b"]), Losses::Some);
+    let since = stage.crowd.release("ending");
+    stage.say("ending", "a", &json!({"ready": false, "serving": true, "terminating": true}))?;
+    let alone = Expect::of("ending", &["b"]);
+    let drained = stage.crowd.await_each("ending", Some(since), &alone, Losses::None);
+    let after = end(stage, "ending", &alone)?;
+    stage.unsay("ending", "a")?;
+    let gone = stage.crowd.await_each("ending", Some(clock::unix_ms()), &alone, Losses::None);
+    let objects = after.into_iter().zip(gone).map(|(after, gone)| after.unless(gone));
+    Ok(drained.into_iter().zip(objects).map(|(said, object)| said.unless(object)).collect())
+}
+
+/// Has the first server of a service end gracefully; what each client sees from then on.
+fn end(stage: &mut Stage, service: &'static str, left: &Expect) -> Result<Vec<Cell>> {
+    let name = format!("{service}-a");
+    let server = stage.servers.get(&name).with_context(|| format!("no server {name}"))?;
+    server.process.terminate();
+    let ended = clock::unix_ms();
+    let after = stage.crowd.await_each(service, Some(ended), left, Losses::None);
+    let server = stage.servers.get_mut(&name).with_context(|| format!("no server {name}"))?;
+    anyhow::ensure!(server.process.join(BOUND)?, "the server {name} did not end");
+    Ok(after)
 }
 
 fn weights(stage: &mut Stage) -> Result<Vec<Cell>> {

@@ -18,12 +18,14 @@ use crate::support::shop::outside_address;
 /// The namespace of all services here.
 pub(crate) const NAMESPACE: &str = "xds";
 
-/// Every service that clients call, from the first moment on; and its servers. `unborn` is registered later.
-pub(crate) const SERVICES: [(&str, &[&str]); 9] = [
+/// Every service that clients call, from the first moment on; and its servers. `unborn` is registered later, and
+/// `ending` is of EndpointSlices, as pods are.
+pub(crate) const SERVICES: [(&str, &[&str]); 10] = [
     ("first", &["a", "b"]),
     ("change", &["a", "b", "c"]),
     ("zero", &["a", "b"]),
     ("drain", &["a", "b"]),
+    ("ending", &["a", "b"]),
     ("weights", &["a", "b"]),
     ("zones", &["near", "far"]),
     ("deleted", &["a"]),
@@ -41,10 +43,11 @@ pub(crate) struct Stage {
     pub(crate) relay: Relay,
     pub(crate) rollcall: Rollcall,
     pub(crate) servers: BTreeMap<String, Server>,
-    kubectl: Kubectl,
-    _installation: Installation,
+    pub(crate) kubectl: Kubectl,
+    pub(crate) installation: Installation,
+    pub(crate) binaries: Binaries,
     plane: ControlPlane,
-    scratch: Scratch,
+    pub(crate) scratch: Scratch,
 }
 
 /// An endpoint of a registration: its server by name, and what differs from the usual.
@@ -78,7 +81,7 @@ impl Stage {
         let rollcall = Rollcall::start(&binaries, &installation, 2, &folder)?;
         let relay = Relay::start(rollcall.controllers[0].grpc)?;
         let crowd = Crowd::default();
-        let mut stage = Self { crowd, relay, rollcall, servers, kubectl, _installation: installation, plane, scratch };
+        let mut stage = Self { crowd, relay, rollcall, servers, kubectl, installation, binaries, plane, scratch };
         stage.stock()?;
         stage.crowd = Crowd::start(stage.relay.address(), &folder)?;
         Ok(stage)
@@ -100,8 +103,15 @@ impl Stage {
             "deleted" => vec![At::usual("a")],
             _ => vec![At::usual("a"), At::usual("b")],
         };
-        for (service, _) in SERVICES.iter().filter(|(service, _)| *service != "unborn") {
+        for (service, _) in SERVICES.iter().filter(|(service, _)| !["unborn", "ending"].contains(service)) {
             objects.push(self.registration(service, &first(service))?.to_string());
+        }
+        let port = json!({"name": "grpc", "port": 8080});
+        let metadata = json!({"name": "ending", "namespace": NAMESPACE});
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [port]}});
+        objects.push(service.to_string());
+        for server in ["a", "b"] {
+            objects.push(self.slice("ending", server, &json!({}))?.to_string());
         }
         self.kubectl.apply(&objects.join("\n---\n")).map(drop)
     }
@@ -109,6 +119,30 @@ impl Stage {
     /// Registers a service with these endpoints alone.
     pub(crate) fn register(&self, service: &str, endpoints: &[At]) -> Result<()> {
         self.kubectl.apply(&self.registration(service, endpoints)?.to_string()).map(drop)
+    }
+
+    /// Says in a slice of the service's own how a server of it is: it is there, with these conditions.
+    pub(crate) fn say(&self, service: &str, server: &str, conditions: &Value) -> Result<()> {
+        self.kubectl.apply(&self.slice(service, server, conditions)?.to_string()).map(drop)
+    }
+
+    /// Removes that slice.
+    pub(crate) fn unsay(&self, service: &str, server: &str) -> Result<()> {
+        self.kubectl.delete(&["endpointslice", &format!("{service}-{server}"), "--namespace", NAMESPACE])
+    }
+
+    fn slice(&self, service: &str, server: &str, conditions: &Value) -> Result<Value> {
+        let name = format!("{service}-{server}");
+        let address = self.servers.get(&name).with_context(|| format!("no server {name}"))?.address;
+        let labels = json!({"kubernetes.io/service-name": service});
+        Ok(json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+            "addressType": "IPv4",
+            "ports": [{"name": "grpc", "port": address.port()}],
+            "endpoints": [{"addresses": [address.ip()], "conditions": conditions}],
+        }))
     }
 
     /// Removes a service.

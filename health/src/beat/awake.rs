@@ -29,9 +29,14 @@ impl Awake {
             self.awake_ms += passed_ms;
         } else {
             self.awake_ms += TICK_MS;
-            self.dazed_until_ms = self.awake_ms + STALL_MS;
+            self.daze(STALL_MS);
             self.stalls += 1;
         }
+    }
+
+    /// What is heard elsewhere does not come: nobody is convicted for a while.
+    pub fn daze(&mut self, for_ms: u64) {
+        self.dazed_until_ms = self.dazed_until_ms.max(self.awake_ms + for_ms);
     }
 
     /// Nobody listened until now, and nothing was to be heard: the time before does not count, and is no stall.

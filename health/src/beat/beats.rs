@@ -12,8 +12,10 @@ use rollcall_catalog::time::Now;
 
 use super::awake::Awake;
 use super::definition::Heartbeat;
+use super::ear::Ear;
 use super::hearsay::{self, Here, Telling};
 use super::instance::{Due, Instance, Life, Said};
+use super::machine::Judged;
 use super::wheel::Wheel;
 use crate::ledger::Evidence;
 
@@ -52,8 +54,10 @@ pub(super) struct Entry {
     pub(super) heartbeat: Arc<Heartbeat>,
     pub(super) instance: Instance,
     generation: u32,
-    /// This process decides about it; else another replica does.
+    /// Nobody else can be at it; else what is heard of it is told to others.
     pub(super) owned: bool,
+    /// This process judges it: the owner, and whoever stands in for it.
+    pub(super) judged: bool,
     /// It is in the wheel.
     armed: bool,
     /// What was heard of it here, for whoever decides about it.
@@ -61,6 +65,9 @@ pub(super) struct Entry {
     /// The last beat of which another replica told: which one, and its number there.
     pub(super) from: Option<(u32, u32)>,
 }
+
+/// Who was deaf is told by then what the others have heard: they see it again, and share the instances with it.
+const RECOVERY_MS: u64 = 1_500;
 
 /// An entry to look at.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +96,8 @@ pub struct Change {
     pub endpoint: Name,
     /// For the ledger.
     pub evidence: Evidence,
+    /// What each check on its machine says, all of them, if it says anything of them.
+    pub machine: Option<Arc<[Judged]>>,
     /// If it is that an instance fell silent that was heard before.
     pub silence: Option<Silence>,
 }
@@ -127,8 +136,8 @@ pub enum Unknown {
 // === impl Beats ===
 
 impl Beats {
-    /// A registration as it is now. Its instances stay as they are heard, unless their addresses are others. `owned` says
-    /// which of them this process decides about.
+    /// A registration as it is now. Its instances stay as they are heard, unless their addresses are others. `owned` says which of
+    /// them are this process's; of a new one it also decides until [`Beats::listen`] says otherwise.
     pub fn register(
         &mut self,
         origin: &Arc<Origin>,
@@ -157,6 +166,7 @@ impl Beats {
                         instance,
                         generation: 0,
                         owned: owned(origin, &beating.name),
+                        judged: owned(origin, &beating.name),
                         armed: false,
                         here: None,
                         from: None,
@@ -176,26 +186,35 @@ impl Beats {
         gone.into_values().for_each(|id| self.remove(id));
     }
 
-    /// The replicas are others now. Who is this process's from now on has a full period to be heard.
-    pub fn own(&mut self, owned: &dyn Fn(&Origin, &str) -> bool, now: Now) {
-        let awake_ms = self.awake.at(now.mono_ms);
-        for id in 0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX) {
-            let Some(entry) = self.entry(id) else { continue };
-            let own = owned(&entry.origin, &entry.endpoint);
-            if own && !entry.owned {
-                entry.instance.begin_anew(awake_ms);
-            }
-            entry.owned = own;
-            self.arm(id);
+    /// The replicas are others now: what is heard of those that are not `owned` is told to them.
+    pub fn own(&mut self, owned: &dyn Fn(&Origin, &str) -> bool) {
+        for entry in self.entries.iter_mut().flatten() {
+            entry.owned = owned(&entry.origin, &entry.endpoint);
         }
         self.telling.again();
+    }
+
+    /// What this process does about the beats of an instance from now on. Who is judged anew has a full period to be heard.
+    pub fn listen(&mut self, origin: &Origin, endpoint: &str, ear: Ear, now: Now) {
+        let awake_ms = self.awake.at(now.mono_ms);
+        let id = self.registrations.get(origin).and_then(|registered| registered.endpoints.get(endpoint)).copied();
+        let Some((id, entry)) = id.and_then(|id| Some((id, self.entry(id)?))) else { return };
+        match ear {
+            Ear::Rests => entry.judged = false,
+            Ear::Judges if entry.judged => {}
+            Ear::Judges | Ear::Begins => {
+                entry.instance.begin_anew(awake_ms);
+                entry.judged = true;
+            }
+        }
+        self.arm(id);
     }
 
     /// What the beats of a registration's instances come to now, of those that this process decides about. To be told after
     /// a registration: what was under way may have been about another machine.
     pub fn all_of(&self, origin: &Origin) -> Vec<Change> {
         let ids = self.registrations.get(origin).into_iter().flat_map(|registered| registered.endpoints.values());
-        let entries = ids.filter_map(|id| self.entries.get(*id as usize)?.as_ref()).filter(|entry| entry.owned);
+        let entries = ids.filter_map(|id| self.entries.get(*id as usize)?.as_ref()).filter(|entry| entry.judged);
         entries.filter_map(|entry| Some(entry.change(entry.instance.evidence()?))).collect()
     }
 
@@ -219,12 +238,12 @@ impl Beats {
         let id = *registered.endpoints.get(endpoint).ok_or(Unknown::Endpoint)?;
         let (awake_ms, woke_ms) = (self.awake.at(now.mono_ms), self.woke_ms);
         let entry = self.entries.get_mut(id as usize).and_then(Option::as_mut).ok_or(Unknown::Endpoint)?;
-        if !entry.owned && by == Heard::Here {
+        if by == Heard::Here {
             self.telling.heard(entry, said, awake_ms);
         }
         let regular = entry.instance.heard_ms() >= woke_ms;
         let evidence = entry.instance.heard(said, &entry.heartbeat, awake_ms, regular, now);
-        let change = evidence.filter(|_| entry.owned).map(|evidence| entry.change(evidence));
+        let change = evidence.filter(|_| entry.judged).map(|evidence| entry.change(evidence));
         let due = entry.instance.due(&entry.heartbeat);
         self.arm(id);
         Ok((due, change))
@@ -242,7 +261,7 @@ impl Beats {
         for Look { entry: id, generation } in self.wheel.turn(awake_ms) {
             let Some(entry) = self.entry(id).filter(|entry| entry.generation == generation) else { continue };
             entry.armed = false;
-            if !entry.owned {
+            if !entry.judged {
                 continue;
             }
             match dazed_until_ms {
@@ -256,6 +275,11 @@ impl Beats {
             }
         }
         changes
+    }
+
+    /// Another replica lives and is not heard: what beats to it is not silent. Nobody is convicted now, and for a moment after.
+    pub fn deaf(&mut self) {
+        self.awake.daze(RECOVERY_MS);
     }
 
     /// Nobody called [`Beats::tick`] since there was nobody to listen to.
@@ -302,7 +326,7 @@ impl Beats {
     /// Sees to it that an instance is looked at in time. No beat can make its silence shorter than the shortest.
     pub(super) fn arm(&mut self, id: u32) {
         let awake_ms = self.awake.now_ms();
-        let Some(entry) = self.entry(id).filter(|entry| entry.owned && !entry.armed) else { return };
+        let Some(entry) = self.entry(id).filter(|entry| entry.judged && !entry.armed) else { return };
         let Some(convicted_ms) = entry.instance.convicted_ms(&entry.heartbeat) else { return };
         let shortest_ms = u64::try_from(entry.heartbeat.silence_min().as_millis()).unwrap_or(u64::MAX);
         self.arm_at(id, convicted_ms.min(awake_ms.saturating_add(shortest_ms)));
@@ -352,7 +376,9 @@ impl Beats {
 
 impl Entry {
     pub(super) fn change(&self, evidence: Evidence) -> Change {
-        Change { origin: Arc::clone(&self.origin), endpoint: Name::clone(&self.endpoint), evidence, silence: None }
+        let machine = self.instance.machine().cloned();
+        let (origin, endpoint) = (Arc::clone(&self.origin), Name::clone(&self.endpoint));
+        Change { origin, endpoint, evidence, machine, silence: None }
     }
 
     /// Its silence up to now, if it was heard here; time in which this process slept is left out, since it could hear nobody.

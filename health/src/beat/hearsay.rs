@@ -4,10 +4,13 @@
 //! events: a batch that is replaced before it was read loses nothing but what is older. Ages and no times, since machines'
 //! clocks differ.
 
+use std::time::Duration;
+
 use rollcall_catalog::time::Now;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::beats::{Beats, Change, Entry};
+use super::definition::ALLOWANCE;
 use super::instance::{Life, Said};
 use crate::owner;
 
@@ -81,7 +84,8 @@ impl Telling {
     pub(super) fn heard(&mut self, entry: &mut Entry, said: &Said, awake_ms: u64) {
         self.number = self.number.wrapping_add(1);
         entry.here = Some(Here { number: self.number, at_ms: awake_ms, said: said.clone() });
-        if let Some(part) = self.shards.get_mut(usize::from(shard(entry.id))) {
+        // What is this replica's now is told when it is another's.
+        if let Some(part) = self.shards.get_mut(usize::from(shard(entry.id))).filter(|_| !entry.owned) {
             part.dirty = true;
         }
     }
@@ -140,15 +144,20 @@ impl Beats {
         let awake_ms = self.awake.at(now.mono_ms).saturating_sub(u64::from(overheard.ago_ms));
         let Some(id) = self.by_instance.get(&overheard.instance).copied() else { return (false, None) };
         let woke_ms = self.woke_ms;
-        let Some(entry) = self.entry(id).filter(|entry| entry.owned) else { return (false, None) };
+        let Some(entry) = self.entry(id).filter(|entry| entry.judged) else { return (false, None) };
         let from = Some((peer, overheard.number));
         if entry.from == from {
             return (false, None);
         }
         entry.from = from;
-        // Of who was not heard yet that is when listening began: an older beat is a sign of life, too.
-        let was_heard = matches!(entry.instance.life(), Life::Heard | Life::Silent);
+        // Of who was never heard that is when listening began: an older beat is a sign of life, too, but for one that has been silent
+        // for too long since.
+        let was_heard = entry.instance.life() != Life::Unheard;
         if was_heard && awake_ms <= entry.instance.heard_ms() {
+            return (false, None);
+        }
+        let silence = entry.instance.due(&entry.heartbeat).within.saturating_add(ALLOWANCE);
+        if Duration::from_millis(overheard.ago_ms.into()) >= silence {
             return (false, None);
         }
         let regular = entry.instance.heard_ms() >= woke_ms;

@@ -1,5 +1,6 @@
 //! One instance's life, from its beats and its silence.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall_catalog::model::{Health, Name};
@@ -7,6 +8,7 @@ use rollcall_catalog::time::Now;
 
 use super::definition::{ALLOWANCE, Detector, Heartbeat};
 use super::intervals::Intervals;
+use super::machine::{self, Judged, OnMachine};
 use crate::ledger::Evidence;
 use crate::told::Told;
 
@@ -15,6 +17,7 @@ use crate::told::Told;
 pub struct Said {
     status: Status,
     note: Option<Name>,
+    machine: Option<Arc<[OnMachine]>>,
 }
 
 /// How an instance finds itself.
@@ -57,6 +60,8 @@ pub struct Instance {
     since_ms: i64,
     told: Told,
     intervals: Option<Box<Intervals>>,
+    /// What each check on its machine says, once it has said anything of them.
+    machine: Option<Arc<[Judged]>>,
 }
 
 /// How an instance is known.
@@ -77,9 +82,9 @@ pub enum Life {
 
 impl Said {
     /// A beat with nothing to say.
-    pub const PASS: Self = Self { status: Status::Pass, note: None };
+    pub const PASS: Self = Self { status: Status::Pass, note: None, machine: None };
     /// The last one before it stops.
-    pub const STOPPED: Self = Self { status: Status::Stopped, note: None };
+    pub const STOPPED: Self = Self { status: Status::Stopped, note: None, machine: None };
 
     /// A status with a note in plain words, of which what is longer than [`NOTE_MAX`] is cut and control characters are
     /// left out: it is shown to people.
@@ -91,7 +96,18 @@ impl Said {
             }
             kept.push(character);
         }
-        Self { status, note: Some(kept).filter(|note| !note.is_empty()).map(Name::from) }
+        Self { status, note: Some(kept).filter(|note| !note.is_empty()).map(Name::from), machine: None }
+    }
+
+    /// The same, and what each check on the machine says, sorted by name: all of them. Who leaves this out says nothing of them.
+    #[must_use]
+    pub fn with_machine(self, checks: Arc<[OnMachine]>) -> Self {
+        Self { machine: Some(checks), ..self }
+    }
+
+    /// What each check on the machine says, if it says anything of them.
+    pub fn machine(&self) -> Option<&Arc<[OnMachine]>> {
+        self.machine.as_ref()
     }
 
     /// How it finds itself.
@@ -132,7 +148,15 @@ impl Instance {
     /// One to which listening begins at `awake_ms`.
     pub fn new(life: Life, awake_ms: u64, now: Now) -> Self {
         let told = Told::inherited(Name::default());
-        Self { heard_ms: awake_ms, life, said: Status::Pass, since_ms: now.wall_ms, told, intervals: None }
+        Self {
+            heard_ms: awake_ms,
+            life,
+            said: Status::Pass,
+            since_ms: now.wall_ms,
+            told,
+            intervals: None,
+            machine: None,
+        }
     }
 
     /// How it is known.
@@ -152,7 +176,7 @@ impl Instance {
         self.life = Life::Vouched;
     }
 
-    /// It was heard at `awake_ms`. What it comes to, if that changed. `regular` unless this process slept in between, so that
+    /// It was heard at `awake_ms`. What it comes to, if that changed, or what the checks on its machine say. `regular` unless this process slept in between, so that
     /// the time since the last beat says nothing.
     pub fn heard(
         &mut self,
@@ -178,7 +202,10 @@ impl Instance {
             self.told.saw(&reason, now);
         }
         (self.life, self.said) = (Life::Heard, said.status);
-        self.evidence().filter(|evidence| before.as_ref() != Some(evidence))
+        let checks = said.machine.as_ref().and_then(|said| machine::said(self.machine.as_ref(), said, now));
+        let other = checks.is_some();
+        self.machine = checks.or_else(|| self.machine.take());
+        self.evidence().filter(|evidence| other || before.as_ref() != Some(evidence))
     }
 
     /// When its silence convicts, in milliseconds awake; `None` for one that has nothing to lose.
@@ -222,6 +249,11 @@ impl Instance {
             (Life::Heard, Status::Pass) => Health::Passing,
         };
         Some(Evidence { health, since_ms: self.since_ms, reason: Name::clone(self.told.reason()) })
+    }
+
+    /// What each check on its machine says; `None` while nobody has said anything of them here.
+    pub fn machine(&self) -> Option<&Arc<[Judged]>> {
+        self.machine.as_ref()
     }
 
     /// By when it is to be heard again.

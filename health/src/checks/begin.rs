@@ -1,6 +1,6 @@
 //! From what a target's first probe starts: from what is known, so that nobody loses an endpoint that he has.
 
-use rollcall_catalog::input::Verdict;
+use rollcall_catalog::input::{CheckVerdict, Verdict};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
@@ -51,6 +51,12 @@ fn known_of(name: &str, known: &Known<'_>, now: Now) -> Option<(CheckState, When
     }
 }
 
+/// What a status keeps of a check's words is cut; whole they are told of the endpoint, if they decided.
+pub(super) fn whole<'a>(verdict: &'a Verdict, said: &'a CheckVerdict) -> &'a Name {
+    let decided = said.health == verdict.health && verdict.reason.starts_with(&*said.reason);
+    if decided { &verdict.reason } else { &said.reason }
+}
+
 fn restore(name: &str, Restored { verdict, current }: &Restored) -> Option<(CheckState, When)> {
     let when = |health: Health| match (current, health.is_callable()) {
         (false, _) => When::Now,
@@ -60,12 +66,7 @@ fn restore(name: &str, Restored { verdict, current }: &Restored) -> Option<(Chec
     let inherited = |health, since_ms, reason: &Name| CheckState::inherited(health, since_ms, Name::clone(reason));
     match verdict.checks.iter().find(|said| *said.name == *name) {
         Some(said) if said.health == Health::Unknown => None,
-        Some(said) => {
-            // What a status keeps of a check's words is cut; whole they are told of the endpoint, if they decided.
-            let whole = said.health == verdict.health && verdict.reason.starts_with(&*said.reason);
-            let reason = if whole { &verdict.reason } else { &said.reason };
-            Some((inherited(said.health, said.since_ms, reason), when(said.health)))
-        }
+        Some(said) => Some((inherited(said.health, said.since_ms, whole(verdict, said)), when(said.health))),
         // New since then: it starts from what callers have.
         None if verdict.health.is_callable() && !verdict.checks.is_empty() => {
             Some((inherited(verdict.health, verdict.since_ms, &verdict.reason), When::Now))

@@ -29,6 +29,9 @@ pub(super) struct Doubts {
 const OPEN_MAX: usize = 4_096;
 /// As long as others are waited for, failures add up and decide nothing.
 const UNDECIDED: u8 = u8::MAX;
+/// Who may have peers finds them within this after its start, and has heard what they found. Until then it takes nothing from
+/// callers by its own word: it may be what fails, and may begin from what is long out of date.
+const ARRIVAL_MS: u64 = 2_000;
 /// Who suspects itself and has nobody to ask needs so many times as many failures.
 const ALONE_FACTOR: u16 = 2;
 
@@ -143,6 +146,9 @@ impl Checks {
 
     /// Decides about a target that has failed often enough; when to ask it again, if that follows.
     fn decide(&mut self, id: TargetId, saw: &Name, now: Now) -> Option<Next> {
+        if self.yields(id) {
+            return None;
+        }
         let own = if self.suspicion.is_on(now.mono_ms) { Own::Abstains } else { Own::Counts };
         let doubt = self.doubts.open.get(&id).map(|(doubt, _)| doubt);
         let decision = match (doubt, own) {
@@ -151,6 +157,9 @@ impl Checks {
             (None, Own::Abstains) => Decision::Nobody,
         };
         let was_asked = doubt.is_some();
+        if self.is_arriving(now) {
+            return None;
+        }
         let scheduled = self.targets.get_mut(&id)?;
         let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
         let alone = decision == Decision::Nobody && scheduled.state.failures() >= needed.saturating_mul(ALONE_FACTOR);
@@ -175,6 +184,11 @@ impl Checks {
         Some(Next::Interval)
     }
 
+    fn is_arriving(&self, now: Now) -> bool {
+        let began_ms = self.began_ms.unwrap_or(now.mono_ms);
+        !self.me.is_empty() && now.mono_ms < began_ms.saturating_add(ARRIVAL_MS)
+    }
+
     /// The same when it is not a result that decides, but an answer, or that none came.
     fn decide_later(&mut self, id: TargetId, now: Now) {
         let Some((_, saw)) = self.doubts.open.get(&id) else { return };
@@ -186,9 +200,12 @@ impl Checks {
         }
         let (origin, endpoint) = (scheduled.origin.clone(), Name::clone(&scheduled.target.endpoint));
         self.decide(id, &saw, now);
-        let Some(scheduled) = self.targets.get(&id) else { return };
+        let Some(scheduled) = self.targets.get_mut(&id) else { return };
+        // It has decided itself.
+        let decided = !scheduled.state.health().is_callable();
+        let news = decided && !std::mem::replace(&mut scheduled.fresh, true);
         let (witness, evidence) = (scheduled.witness(), scheduled.state.evidence());
-        let change = self.say(&origin, &endpoint, witness, Some(evidence), false, now);
+        let change = self.say(&origin, &endpoint, witness, Some(evidence), news, now);
         self.changes.extend(change);
     }
 }

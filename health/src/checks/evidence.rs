@@ -9,7 +9,9 @@ use rollcall_catalog::time::Now;
 
 use super::begin::Known;
 use super::{Change, Checks, Registration, begin};
-use crate::beat::{self, instance};
+use crate::beat::machine::{self, Judged};
+use crate::beat::{self, Ear, instance};
+use crate::few::Few;
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
 use crate::plan::{Endpoints, Planned, Restored};
 
@@ -32,7 +34,12 @@ impl Checks {
         }
         let before = self.subject(origin, endpoint).and_then(|subject| subject.evidence.get(&witness));
         let never_heard = before.is_some_and(|before| before.health == Health::Unknown);
-        if never_heard && evidence.as_ref().is_some_and(instance::is_unheard_here) {
+        let is_unheard_here = evidence.as_ref().is_some_and(instance::is_unheard_here);
+        if never_heard && is_unheard_here {
+            return None;
+        }
+        if is_unheard_here && self.is_heard_elsewhere(origin, endpoint) {
+            self.listen(origin, endpoint, Ear::Begins);
             return None;
         }
         // Since when it is so is known from before, perhaps by an earlier process: who says it may have begun only now.
@@ -40,7 +47,60 @@ impl Checks {
             Some(before) => Evidence { since_ms: before.since_ms, ..said },
             None => said,
         });
+        if witness.vantage == Vantage::Instance {
+            self.confirm(origin, endpoint);
+        }
         self.say(origin, endpoint, witness, evidence, true, now)
+    }
+
+    /// Takes in what an endpoint's beats come to, and what each check on its machine says: all of them, `None` if it says nothing
+    /// of them. The change that follows, if one does.
+    pub fn beat(
+        &mut self,
+        origin: &Arc<Origin>,
+        endpoint: &Name,
+        evidence: Evidence,
+        machine: Option<&[Judged]>,
+        now: Now,
+    ) -> Option<Change> {
+        let before = self.in_force(origin, endpoint);
+        let is_news = machine.is_some_and(|said| self.on_machine(origin, endpoint, said));
+        let change = self.evidence(origin, endpoint, beat::witness(), Some(evidence), now);
+        if is_news { self.change(origin, endpoint, before.as_ref()) } else { change }
+    }
+
+    /// What the checks on an endpoint's machine say now; whether that is news.
+    fn on_machine(&mut self, origin: &Arc<Origin>, endpoint: &Name, said: &[Judged]) -> bool {
+        let Some(planned) = self.registrations.get(origin).and_then(|of| of.endpoints.get(endpoint)) else {
+            return false;
+        };
+        self.ledger.open(origin, endpoint, planned.addresses);
+        let Some(subject) = self.subject(origin, endpoint) else { return false };
+        let is_gone = |witness: &&Witness| {
+            witness.vantage == Vantage::Machine && said.iter().all(|said| said.name != witness.name)
+        };
+        let mut news: Vec<_> =
+            subject.evidence.keys().filter(is_gone).map(|witness| (Witness::clone(witness), None)).collect();
+        for Judged { name, evidence } in said {
+            let witness = machine::witness(name);
+            let now = match subject.evidence.get(&witness) {
+                // An agent that begins anew has not run it yet. What it said before stands until it has.
+                Some(before) if evidence.health == Health::Unknown && before.health != Health::Unknown => continue,
+                // Since when it is so is known from before, perhaps by an earlier process.
+                Some(before) if before.health == evidence.health => {
+                    Evidence { since_ms: before.since_ms, ..evidence.clone() }
+                }
+                Some(_) | None => evidence.clone(),
+            };
+            if subject.evidence.get(&witness) != Some(&now) {
+                news.push((witness, Some(now)));
+            }
+        }
+        let is_news = !news.is_empty();
+        for (witness, evidence) in news {
+            self.ledger.put(origin, endpoint, witness, evidence);
+        }
+        is_news
     }
 
     /// What is known of endpoints that say themselves that they live, before they have said so to this process: what callers
@@ -65,8 +125,17 @@ impl Checks {
             };
             let subject = subjects
                 .entry(Name::clone(name))
-                .or_insert_with(|| Subject { addresses: planned.addresses, evidence: BTreeMap::new() });
-            subject.evidence.entry(beat::witness()).or_insert_with(|| begin::begin_beat(&known, now));
+                .or_insert_with(|| Subject { addresses: planned.addresses, evidence: Few::new() });
+            subject.evidence.insert_if_absent(beat::witness(), || begin::begin_beat(&known, now));
+            // What failed on the machine before a restart does so until its agent says otherwise.
+            let verdict = known.restored.map(|restored| &restored.verdict);
+            let checks =
+                verdict.into_iter().flat_map(|verdict| verdict.checks.iter().map(move |check| (verdict, check)));
+            for (verdict, check) in checks.filter(|(_, said)| said.on_machine && said.health != Health::Unknown) {
+                let reason = Name::clone(begin::whole(verdict, check));
+                let evidence = Evidence { health: check.health, since_ms: check.since_ms, reason };
+                subject.evidence.insert_if_absent(machine::witness(&check.name), || evidence);
+            }
         }
     }
 
@@ -75,7 +144,7 @@ impl Checks {
         let same = |(name, subject): (&Name, &Subject)| {
             endpoints.get(name).filter(|planned| planned.addresses == subject.addresses)?;
             let said = subject.evidence.iter().filter(|(witness, _)| !matches!(witness.vantage, Vantage::Address(_)));
-            let evidence: BTreeMap<_, _> = said.map(|(witness, said)| (witness.clone(), said.clone())).collect();
+            let evidence: Few<_, _> = said.map(|(witness, said)| (witness.clone(), said.clone())).collect();
             let subject = Subject { addresses: subject.addresses, evidence };
             (!subject.evidence.is_empty()).then(|| (Name::clone(name), subject))
         };

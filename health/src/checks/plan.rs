@@ -1,6 +1,6 @@
 //! What is to be checked: a registration's plan replaces the one before it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use super::{Checks, Registration, Replaced, Stage, TargetId};
 use crate::beat;
 use crate::confirmation;
 use crate::definition::Target;
-use crate::ledger::Subject;
+use crate::few::Few;
+use crate::ledger::{Subject, Vantage};
 use crate::plan::{Endpoints, Plan, Restored};
 
 type Key = (Name, Name, SocketAddr);
@@ -32,15 +33,22 @@ pub(super) struct Replacing<'a> {
 impl Checks {
     /// Replaces what is checked of a registration. Targets that stay keep their state and their phase.
     pub fn plan(&mut self, plan: Plan, now: Now) -> Replaced {
+        self.began_ms.get_or_insert(now.mono_ms);
+        let nothing = plan.checks_nothing();
         let origin = plan.origin;
         let before = self.registrations.remove(&origin);
+        before.iter().for_each(|before| self.step_in.forget(&origin, &before.posts));
         let endpoints = Endpoints::from(plan.endpoints);
         let restored: HashMap<_, _> = plan.restored.into_iter().collect();
-        let posts = self.posts(&origin, before.as_ref(), &endpoints, now);
+        let posts = self.posts(&origin, before.as_ref(), &endpoints, nothing, now);
         let mut subjects = self.kept(&origin, &endpoints);
         match plan.heartbeat {
             true => self.beats_begin(&origin, &endpoints, before.as_ref(), &restored, &mut subjects, now),
-            false => subjects.values_mut().for_each(|subject| _ = subject.evidence.remove(&beat::witness())),
+            false => subjects.values_mut().for_each(|subject| {
+                subject.evidence.remove(&beat::witness());
+                // Without beats nobody says anything of them any more.
+                subject.evidence.retain(|witness| witness.vantage != Vantage::Machine);
+            }),
         }
         let old = self.index(before.as_ref());
         let mut replacing =
@@ -67,7 +75,7 @@ impl Checks {
                     .is_some_and(|subject| !subject.evidence.contains_key(&witness));
             let subject = subjects
                 .entry(Name::clone(&scheduled.target.endpoint))
-                .or_insert_with(|| Subject { addresses: planned.addresses, evidence: BTreeMap::new() });
+                .or_insert_with(|| Subject { addresses: planned.addresses, evidence: Few::new() });
             if !withheld {
                 subject.evidence.insert(witness, scheduled.state.evidence());
             }
@@ -75,8 +83,8 @@ impl Checks {
         let gone = replacing.old.into_values().collect();
         let ended = self.cancel(&origin, gone);
         let others = before.as_ref().map_or(confirmation::OTHERS, |before| before.others);
-        let registration =
-            Registration { service: plan.service, generation: plan.generation, endpoints, targets, posts, others };
+        let (service, generation, heartbeat) = (plan.service, plan.generation, plan.heartbeat);
+        let registration = Registration { service, generation, endpoints, targets, posts, heartbeat, others };
         self.registrations.insert(Arc::clone(&origin), registration);
         let told = self.ledger.replace(&origin, subjects);
         Replaced { verdicts: self.settle_plan(&origin, told, now), ended }
@@ -85,7 +93,9 @@ impl Checks {
     /// Forgets a registration; the probes that are to be broken off.
     pub fn forget(&mut self, origin: &Arc<Origin>) -> Vec<TargetId> {
         self.ledger.remove(origin);
-        self.step_in.forget(origin);
+        if let Some(registration) = self.registrations.get(origin) {
+            self.step_in.forget(origin, &registration.posts);
+        }
         self.outbox.verdicts(origin);
         let gone = self.registrations.remove(origin).map(|gone| gone.targets.into_iter().collect());
         self.cancel(origin, gone.unwrap_or_default())

@@ -7,9 +7,10 @@ use rollcall_catalog::input::{Origin, Verdict};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
-use super::{Checks, Registration, Stage, TargetId, plan};
+use super::{Checks, Registration, Stage, TargetId, listening, plan};
+use crate::beat::Ear;
 use crate::handover::{self, Sight};
-use crate::ledger::{Subject, Vantage, Witness};
+use crate::ledger::{Evidence, Subject, Vantage, Witness};
 use crate::membership::Standing;
 use crate::owner;
 use crate::plan::{Endpoints, Planned};
@@ -22,6 +23,8 @@ pub(super) struct Post {
     pub(super) probes: bool,
     /// All that is to be probed has had a result since.
     pub(super) covers: bool,
+    /// What is known of its beats was heard here, or by whoever judged them last; not by an earlier process alone.
+    pub(super) confirmed: bool,
     /// The peer whose word counts; `None` for this replica's own.
     pub(super) voice: Option<Name>,
     /// Since when nobody has covered it.
@@ -51,6 +54,10 @@ impl Posts {
         self.0.get_mut(at).map(|(_, post)| post)
     }
 
+    pub(super) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
         self.0.iter().map(|(name, _)| name)
     }
@@ -67,8 +74,13 @@ impl StepIn {
         self.0.first().map(|(due_ms, _, _)| *due_ms)
     }
 
-    pub(super) fn forget(&mut self, origin: &Arc<Origin>) {
-        self.0.retain(|(_, of, _)| of != origin);
+    /// Forgets what is to be done for a registration whose posts are these.
+    pub(super) fn forget(&mut self, origin: &Arc<Origin>, posts: &Posts) {
+        for (name, post) in posts.iter() {
+            if let Some(step_in_ms) = post.step_in_ms {
+                self.0.remove(&(step_in_ms, Arc::clone(origin), Name::clone(name)));
+            }
+        }
     }
 
     fn pop(&mut self, now_ms: u64) -> Option<(Arc<Origin>, Name)> {
@@ -109,6 +121,7 @@ impl Checks {
 
     /// A peer is gone for good, and its words with it.
     pub fn gone(&mut self, from: &Name, now: Now) {
+        self.asks_no_more(from);
         for origin in self.words.origins(from) {
             self.heard(from, &origin, BTreeMap::new(), now);
         }
@@ -133,14 +146,19 @@ impl Checks {
         self.post(origin, endpoint).is_some_and(|post| post.covers)
     }
 
-    /// How this replica stands to the endpoints of a plan: as before where they were there, else by rank alone.
+    /// How this replica stands to the endpoints of a plan: as before where they were there, else by rank alone. Nobody has to
+    /// be there for those of a plan of `nothing` that were never watched: most registered endpoints may be such.
     pub(super) fn posts(
         &self,
         origin: &Arc<Origin>,
         before: Option<&Registration>,
         endpoints: &Endpoints,
+        nothing: bool,
         now: Now,
     ) -> Posts {
+        if nothing && before.is_none_or(|before| before.posts.are_none()) {
+            return Posts::default();
+        }
         let post = |planned: &Planned| {
             let name = &planned.name;
             let known = before.and_then(|before| Some((before.endpoints.get(name)?, before.posts.get(name)?)));
@@ -165,7 +183,6 @@ impl Checks {
         told: Vec<(Name, Option<Verdict>)>,
         now: Now,
     ) -> Vec<(Name, Option<Verdict>)> {
-        self.step_in.forget(origin);
         let names: Vec<_> =
             self.registrations.get(origin).into_iter().flat_map(|of| of.posts.names().cloned()).collect();
         for name in &names {
@@ -173,6 +190,8 @@ impl Checks {
                 post.step_in_ms = None;
             }
             self.settle(origin, name, now);
+            let ear = if self.probes(origin, name) { Ear::Judges } else { Ear::Rests };
+            self.listen(origin, name, ear);
         }
         self.outbox.verdicts(origin);
         let mut verdicts: BTreeMap<_, _> = told.into_iter().collect();
@@ -217,19 +236,23 @@ impl Checks {
         let (voice, probe) = (duty.voice.map(Name::from), duty.probe);
         let step_in_ms = duty.step_in_ms.zip(since_ms).map(|(after_ms, since_ms)| since_ms.saturating_add(after_ms));
         let before = post.clone();
-        let post = Post { probes: probe, covers: covers && probe, voice, uncovered_ms: since_ms, step_in_ms };
+        let confirmed = before.confirmed && probe;
+        let mut post =
+            Post { probes: probe, covers: covers && probe, confirmed, voice, uncovered_ms: since_ms, step_in_ms };
         if before.voice.is_some() && post.voice.is_none() && !covers {
             self.adopt(origin, endpoint, before.voice.as_ref());
         }
-        if probe && !before.probes {
+        if probe && (!before.probes || post.voice != before.voice) {
             self.adopt(origin, endpoint, post.voice.as_ref());
         }
+        post.confirmed = probe && self.post(origin, endpoint).is_some_and(|post| post.confirmed);
         self.remind(origin, endpoint, before.step_in_ms, step_in_ms);
         let news = post.covers != before.covers;
         if let Some(old) = self.post_mut(origin, endpoint) {
             *old = post;
         }
         if probe != before.probes {
+            self.listen(origin, endpoint, if probe { Ear::Begins } else { Ear::Rests });
             self.probe(origin, endpoint, probe, now);
         }
         if news {
@@ -271,7 +294,9 @@ impl Checks {
         for id in self.targets_of(origin, endpoint) {
             let Some(scheduled) = self.targets.get_mut(&id).filter(|scheduled| !scheduled.fresh) else { continue };
             let witness = scheduled.witness();
-            if let Some(evidence) = said.evidence.get(&witness) {
+            // What it has counted of the same is not begun anew.
+            let news = |evidence: &&Evidence| evidence.health != scheduled.state.health();
+            if let Some(evidence) = said.evidence.get(&witness).filter(news) {
                 scheduled.state = CheckState::taken_over(evidence);
                 self.ledger.put(origin, endpoint, witness, Some(evidence.clone()));
             }
@@ -284,10 +309,21 @@ impl Checks {
             let old: Vec<_> = old.filter(|old| is_other(old) && !said.evidence.contains_key(old)).collect();
             old.into_iter().for_each(|witness| _ = self.ledger.put(origin, endpoint, witness, None));
         }
+        if listening::of_beats(&said).is_some() {
+            self.confirm(origin, endpoint);
+            if self.probes(origin, endpoint) {
+                self.listen(origin, endpoint, Ear::Begins);
+            }
+        }
         let others = said.evidence.into_iter().filter(|(witness, _)| !matches!(witness.vantage, Vantage::Address(_)));
         for (witness, evidence) in others {
             self.ledger.put(origin, endpoint, witness, Some(evidence));
         }
+    }
+
+    /// What is known of the beats of an endpoint is no longer of an earlier process alone.
+    pub(super) fn confirm(&mut self, origin: &Arc<Origin>, endpoint: &Name) {
+        self.post_mut(origin, endpoint).into_iter().for_each(|post| post.confirmed = true);
     }
 
     /// The endpoints of a registration about which the word of a peer counts.
@@ -324,7 +360,10 @@ impl Checks {
         let fresh = |id: &TargetId| self.targets.get(id).is_some_and(|scheduled| scheduled.fresh);
         // What is Unknown was never heard here: somebody else may know.
         let known = |subject: &Subject| subject.evidence.values().any(|said| said.health != Health::Unknown);
-        let judged = || self.subject(origin, endpoint).is_some_and(known);
+        let judged = || {
+            self.post(origin, endpoint).is_some_and(|post| post.confirmed)
+                && self.subject(origin, endpoint).is_some_and(known)
+        };
         // Who covers goes on to do so when a further check begins.
         self.covers(origin, endpoint) || (targets.iter().all(fresh) && (!targets.is_empty() || judged()))
     }

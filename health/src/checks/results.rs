@@ -34,7 +34,13 @@ impl Checks {
         let next = self.observe(id, outcome, now)?;
         let scheduled = self.targets.get_mut(&id)?;
         let delay = schedule::delay(next, &scheduled.target.check, scheduled.phase, scheduled.began_ms, now);
-        let news = !matches!(outcome, Outcome::LocalFault(..)) && !std::mem::replace(&mut scheduled.fresh, true);
+        // Until it has decided itself, who has done so already knows better.
+        let decided = match outcome {
+            Outcome::Success(_) | Outcome::Warning(_) => scheduled.state.health().is_callable(),
+            Outcome::Failure(_) => !scheduled.state.health().is_callable(),
+            Outcome::LocalFault(..) => false,
+        };
+        let news = decided && !std::mem::replace(&mut scheduled.fresh, true);
         let (evidence, witness) = (scheduled.state.evidence(), scheduled.witness());
         self.due(id, now.mono_ms.saturating_add(millis_up(delay)));
         self.say(&origin, &endpoint, witness, Some(evidence), news, now)
@@ -104,9 +110,16 @@ impl Checks {
         Some(Change {
             origin: Arc::clone(origin),
             endpoint: Name::clone(endpoint),
-            verdict,
             before: health(before),
-            own: post.is_none_or(|post| post.voice.is_none()),
+            own: post.is_none_or(|post| post.voice.is_none())
+                && !self.is_told(origin, endpoint, health(verdict.as_ref())),
+            verdict,
         })
+    }
+
+    /// Whether a peer that is at the same endpoint has said so already, and told whom it concerns.
+    fn is_told(&self, origin: &Arc<Origin>, endpoint: &Name, now: Health) -> bool {
+        let said = |peer: &Name| self.words.of(peer, origin, endpoint).and_then(Subject::verdict);
+        self.standing.heard.iter().filter_map(said).any(|verdict| verdict.health == now)
     }
 }

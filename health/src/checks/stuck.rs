@@ -11,6 +11,7 @@ use super::Checks;
 use super::begin::{self, Known};
 use super::plan::Replacing;
 use crate::definition::Target;
+use crate::few::Few;
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
 
 /// The port of what is only known from before: nothing is looked at there.
@@ -55,7 +56,7 @@ impl Checks {
             };
             if let Some(evidence) = stood.or_else(|| as_known(&known, now)) {
                 let subject = subjects.entry(Name::clone(name));
-                let subject = subject.or_insert_with(|| Subject { addresses, evidence: BTreeMap::new() });
+                let subject = subject.or_insert_with(|| Subject { addresses, evidence: Few::new() });
                 subject.evidence.insert(witness, evidence);
             }
         }

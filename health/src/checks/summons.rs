@@ -1,6 +1,7 @@
 //! Others ask whether this replica reaches a target.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rollcall_catalog::input::Origin;
@@ -11,6 +12,7 @@ use super::{Checks, TargetId};
 use crate::confirmation::Vote;
 use crate::definition::Target;
 use crate::outcome::Outcome;
+use crate::owner;
 use crate::shares::Lane;
 
 /// Questions that are being answered.
@@ -18,8 +20,14 @@ use crate::shares::Lane;
 pub(super) struct Summons {
     open: HashMap<TargetId, Summoned>,
     by_question: HashMap<(Name, u64), TargetId>,
+    /// Who asks about what, until the question is withdrawn: then it has decided.
+    asking: HashMap<Questioned, BTreeSet<(Name, u64)>>,
+    asked: HashMap<(Name, u64), Questioned>,
     answered: u64,
 }
+
+/// What a question is about: the registration, its endpoint, the check and the address.
+type Questioned = (Arc<Origin>, Name, Name, SocketAddr);
 
 #[derive(Debug)]
 struct Summoned {
@@ -28,6 +36,8 @@ struct Summoned {
     target: Target,
 }
 
+/// Questions of others that are remembered at a time: as many as three of them may have open.
+const ASKING_MAX: usize = 3 * 4_096;
 /// Answered at a time: each holds a place among the probes. Who asks for more is told that it could not be found out.
 const OPEN_MAX: usize = 1_024;
 
@@ -58,6 +68,23 @@ impl Summons {
         self.answer(id, vote, outbox);
     }
 
+    /// A peer asks this, or does so no longer.
+    fn note(&mut self, question: &(Name, u64), ask: Option<&Ask>) {
+        if let Some(about) = self.asked.remove(question)
+            && let Some(peers) = self.asking.get_mut(&about)
+        {
+            peers.remove(question);
+            if peers.is_empty() {
+                self.asking.remove(&about);
+            }
+        }
+        if let Some(ask) = ask.filter(|_| self.asked.len() < ASKING_MAX) {
+            let about = (Arc::clone(&ask.origin), Name::clone(&ask.endpoint), Name::clone(&ask.check), ask.address);
+            self.asking.entry(about.clone()).or_default().insert(question.clone());
+            self.asked.insert(question.clone(), about);
+        }
+    }
+
     fn answer(&mut self, id: TargetId, vote: Vote, outbox: &mut Outbox) {
         let Some(Summoned { question, .. }) = self.open.remove(&id) else { return };
         // A question that was withdrawn meanwhile has no entry here, and is not answered.
@@ -74,6 +101,7 @@ impl Checks {
     /// A peer asks the question of that number, `None` when it does so no longer.
     pub fn asked(&mut self, from: &Name, number: u64, ask: Option<Ask>) {
         let question = (Name::clone(from), number);
+        self.summons.note(&question, ask.as_ref());
         let Some(ask) = ask else {
             self.summons.by_question.remove(&question);
             self.outbox.tell(Telling::Testimony(question.0, question.1, None));
@@ -94,5 +122,24 @@ impl Checks {
         self.shares.wait(&ask.origin, Lane::Doubtful, id);
         self.summons.by_question.insert(question.clone(), id);
         self.summons.open.insert(id, Summoned { question, origin: ask.origin, target });
+    }
+
+    /// Whether a peer is about to decide the same that ranks before this replica, whoever owns it: of several that are at an
+    /// endpoint while it changes hands one decides, and tells the others.
+    pub(super) fn yields(&self, id: TargetId) -> bool {
+        let Some(scheduled) = self.targets.get(&id).filter(|_| !self.summons.asking.is_empty()) else { return false };
+        let (origin, target) = (&scheduled.origin, &scheduled.target);
+        let about =
+            (Arc::clone(origin), Name::clone(&target.endpoint), Name::clone(&target.check.name), target.address);
+        let work = owner::work(origin, &target.endpoint);
+        let before = |peer: &Name| owner::owner(&work, [&*self.me, &**peer]) == Some(&**peer);
+        let peers = self.summons.asking.get(&about).into_iter().flatten().map(|(peer, _)| peer);
+        { peers }.any(|peer| self.standing.heard.contains(peer) && before(peer))
+    }
+
+    /// A peer is gone, and its questions with it.
+    pub(super) fn asks_no_more(&mut self, peer: &Name) {
+        let gone: Vec<_> = self.summons.asked.keys().filter(|(of, _)| of == peer).cloned().collect();
+        gone.iter().for_each(|question| self.summons.note(question, None));
     }
 }

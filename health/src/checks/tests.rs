@@ -1,8 +1,10 @@
 //! Tests: all checks of a process.
 
+mod beating;
+mod machine;
 mod others;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
@@ -58,6 +60,7 @@ fn restored(health: Health, checks: &[(&str, Health)]) -> Vec<(Name, Restored)> 
         health: *health,
         since_ms: 5,
         reason: "as it was".into(),
+        on_machine: false,
     };
     let verdict = Verdict {
         health,

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use self::redirect::{Redirect, redirect};
+use super::asking::Asking;
 use super::dial::{Close, Dial};
 use super::driven::Driven;
 use super::fault::{Failed, local_in};
@@ -30,8 +31,8 @@ const BODY_BYTES_MAX: usize = 10 * 1024;
 const BODY_TIME_MAX: Duration = Duration::from_secs(1);
 /// Of everything before the body, with the informational answers (RFC 9110 §15.2) that may come before the answer.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
-/// More than any server sends; each costs memory while an answer is parsed.
-const HEADERS_MAX: usize = 4096;
+/// Curl takes 5,000; each costs 64 bytes while an answer is parsed.
+const HEADERS_MAX: usize = 8192;
 
 /// What came back.
 struct Answer {
@@ -106,10 +107,14 @@ async fn once<D: Dial>(
 ) -> Result<Answer, Failed> {
     let bytes_max = HEAD_BYTES_MAX + BODY_BYTES_MAX;
     let stream = opener.open(Close::Reset, bytes_max, http.tls.as_ref(), Alpn::Http1, http.host.as_deref()).await?;
+    // What a browser or curl would take as well: the status decides, not the form of a header.
     let (mut sender, connection) = http1::Builder::new()
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Asking::new(stream)))
         .await
         .map_err(|error| broken(&error))?;
     let request = request(opener, http, path)?;
@@ -117,7 +122,8 @@ async fn once<D: Dial>(
     let mut connection = Driven::new(connection);
     let response = connection.beside(sender.send_request(request)).await.map_err(|error| broken(&error))?;
     let status = response.status();
-    let location = response.headers().get(header::LOCATION).filter(|_| status.is_redirection());
+    let leads = matches!(status.as_u16(), 300..=303 | 307 | 308);
+    let location = response.headers().get(header::LOCATION).filter(|_| leads);
     let location = location.map(|location| location.as_bytes().to_vec());
     let sought = http.contains.as_deref().filter(|_| http.statuses.contains(status.as_u16()) && location.is_none());
     let mut answer = Answer { status: status.as_u16(), location, body: Vec::new() };

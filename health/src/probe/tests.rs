@@ -1,5 +1,6 @@
 //! Tests: one execution of a check.
 
+mod answers;
 mod encrypted;
 mod exchanges;
 mod framed;
@@ -173,6 +174,29 @@ async fn headers_without_an_end_are_cut_off() {
     .await;
     let said = said(&http(), target).await;
     assert!(said.starts_with("bad:") && said.contains("KiB"), "{said}");
+}
+
+#[tokio::test]
+async fn an_answered_connection_ends_with_a_reset() {
+    let (sender, ended) = tokio::sync::oneshot::channel();
+    let target = server(|mut stream| async move {
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await);
+        // The HTTP library says its end first; what follows leaves nothing in TIME-WAIT on our side.
+        let reset = match stream.read(&mut [0; 1]).await {
+            Err(error) => error,
+            Ok(_) => loop {
+                if let Some(error) = stream.take_error().expect("a socket") {
+                    break error;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            },
+        };
+        _ = sender.send(reset.kind());
+    })
+    .await;
+    assert!(said(&http(), target).await.starts_with("ok:"));
+    let reset = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("no reset").expect("a server");
+    assert!(matches!(reset, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe), "{reset}");
 }
 
 #[tokio::test]

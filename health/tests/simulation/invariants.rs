@@ -4,6 +4,7 @@
 //! 2. No dead one is kept past its bound, and no living one is out past its own, by any replica that is well.
 //! 3. No check is without somebody who is at it for more than 5 s.
 //! 4. Of one death every replica tells once, and of one return.
+//! 5. As long as the replicas can talk, only one of them decides about a death, whoever of them dies or comes meanwhile.
 
 use rollcall_catalog::input::Verdict;
 use rollcall_catalog::model::Health;
@@ -11,7 +12,7 @@ use rollcall_health::checks::Change;
 use rollcall_health::confirmation;
 
 use crate::script::Fault;
-use crate::target::{TIMEOUT_MS, interval_ms, origin_of};
+use crate::target::{TIMEOUT_MS, beats, interval_ms, origin_of};
 use crate::world::{TRAVEL_MAX_MS, World};
 
 /// What is remembered to judge it.
@@ -24,6 +25,13 @@ pub(crate) struct Watch {
     /// When the last fault of a replica began or ended, and how many last.
     faulty_ms: u64,
     faults: u32,
+    /// How many have decided themselves that a target is dead, since it turned.
+    decided: Vec<u32>,
+    /// When the first of them did, and who.
+    decided_ms: Vec<u64>,
+    decided_by: Vec<usize>,
+    /// When replicas last did not hear each other, or did not see what the others see.
+    apart_ms: u64,
     /// The replica that a fault is at.
     troubled: Vec<u32>,
 }
@@ -35,6 +43,10 @@ struct Seen {
     callable: u32,
 }
 
+/// From a beat to the verdict that it is silent, and a bit.
+const SILENCE_MS: u64 = 3_000 + 400 + 600;
+/// Who came back beats within this.
+const BEATS_PATIENCE_MS: u64 = 2_000;
 /// Somebody takes over within this.
 const OWNERLESS_MAX_MS: u64 = 5_000;
 /// Until everybody sees alike after a fault: streams and Leases tell, whoever suspects itself is done with it, who took over hands back.
@@ -48,6 +60,10 @@ impl Watch {
             alone_ms: vec![None; targets],
             faulty_ms: 0,
             faults: 0,
+            decided: vec![0; targets],
+            decided_ms: vec![0; targets],
+            decided_by: vec![0; targets],
+            apart_ms: 0,
             troubled: vec![0; replicas],
         }
     }
@@ -65,6 +81,7 @@ impl Watch {
     }
 
     pub(crate) fn turned(&mut self, target: usize) {
+        self.decided[target] = 0;
         for seen in &mut self.seen {
             (seen[target].critical, seen[target].callable) = (0, 0);
         }
@@ -82,6 +99,18 @@ impl Watch {
             Fault::Target(_) | Fault::Most => return,
         };
         self.faulty_ms = now_ms;
+        if let (Fault::Kill { replica, .. }, true) = (fault, begins) {
+            // Whoever dies before his word has arrived everywhere has decided for those alone who had it.
+            for target in 0..self.decided.len() {
+                let on_its_way = now_ms <= self.decided_ms[target] + TRAVEL_MAX_MS;
+                if self.decided_by[target] == replica && on_its_way {
+                    self.decided[target] = 0;
+                }
+            }
+        }
+        if !matches!(fault, Fault::Kill { .. } | Fault::ApiServer) {
+            self.apart_ms = if begins { u64::MAX / 2 } else { now_ms };
+        }
         let more = |count: u32| if begins { count + 1 } else { count.saturating_sub(1) };
         self.faults = more(self.faults);
         at.into_iter().for_each(|replica| self.troubled[replica] = more(self.troubled[replica]));
@@ -104,13 +133,30 @@ impl Watch {
         let calm = world.watch.troubled[replica] == 0 && world.now_ms > world.watch.faulty_ms + SETTLED_MS;
         assert!(!twice || !calm, "seed {seed} at {}: {name} tells of one turn of t{target} twice", world.now_ms);
         if now == Health::Critical && change.own {
+            let watch = &mut world.watch;
+            // What one has decided another knows when its word has arrived.
+            if watch.decided[target] == 0 || world.now_ms > watch.decided_ms[target] + TRAVEL_MAX_MS {
+                watch.decided[target] += 1;
+                watch.decided_ms[target] = world.now_ms;
+                watch.decided_by[target] = replica;
+            }
+            let (decided, talk) = (watch.decided[target], world.now_ms > watch.apart_ms + SETTLED_MS);
+            assert!(
+                decided == 1 || !talk,
+                "seed {seed} at {}: {name} is number {decided} to decide that t{target} is dead",
+                world.now_ms
+            );
             Self::evidence(world, replica, target);
         }
     }
 
     /// A replica has decided that a target is Critical.
     fn evidence(world: &World, replica: usize, target: usize) {
-        let patience_ms = interval_ms(target) + 3 * TIMEOUT_MS + confirmation::MARGIN_MS;
+        let patience_ms = if beats(target) {
+            BEATS_PATIENCE_MS
+        } else {
+            interval_ms(target) + 3 * TIMEOUT_MS + confirmation::MARGIN_MS
+        };
         let was_dead = world.dead_ms[target].is_some() || world.now_ms < world.turned_ms[target] + patience_ms;
         let heard = world.replicas[replica].standing.heard.len();
         assert!(
@@ -156,7 +202,7 @@ impl Watch {
         if !who.alive || watch.troubled[replica] > 0 || world.now_ms < who.troubled_ms + SETTLED_MS {
             return;
         }
-        let failures_ms = interval_ms(target) + 2 * TIMEOUT_MS + 1_000;
+        let failures_ms = if beats(target) { SILENCE_MS } else { interval_ms(target) + 2 * TIMEOUT_MS + 1_000 };
         let confirmed_ms = TIMEOUT_MS + confirmation::MARGIN_MS;
         let handed_over_ms =
             if watch.faults > 0 || world.now_ms < watch.faulty_ms + SETTLED_MS { SETTLED_MS } else { 0 };
@@ -168,8 +214,10 @@ impl Watch {
         }
         let health = watch.verdict(replica, target).map_or(Health::Unknown, |verdict| verdict.health);
         let right = if world.dead_ms[target].is_some() { Health::Critical } else { Health::Passing };
+        // Who died before the first beat was never known.
+        let unheard = beats(target) && health == Health::Unknown && right == Health::Critical;
         assert!(
-            health == right,
+            health == right || unheard,
             "seed {} at {}: to {} t{target} is {health} still, {bound_ms} ms after it turned {right}",
             world.seed,
             world.now_ms,

@@ -4,6 +4,7 @@
 //! A seed that fails is named. `ROLLCALL_SEED=17 cargo test -p rollcall-health --test simulation -- --nocapture` plays it
 //! again, event by event; `ROLLCALL_SEEDS=10000` plays more of them than the default.
 
+mod beating;
 mod chance;
 mod invariants;
 mod net;
@@ -15,7 +16,13 @@ mod world;
 use world::World;
 
 /// Seeds of each of the four parts, unless `ROLLCALL_SEEDS` says another number of all.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
+
+/// Seeds that once found a fault which others of the first few did not.
+const FOUND: [(u64, &str); 2] = [
+    (184, "a replica that had just started evicted alone, by what it had restored, before it had looked for others"),
+    (483, "what one replica heard was not told to one that it could not hear, which went by its own ears alone"),
+];
 
 fn play(part: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -26,11 +33,13 @@ fn play(part: u64) {
         return;
     }
     let seeds = number("ROLLCALL_SEEDS").map_or(SEEDS, |all| all.div_ceil(4));
-    for seed in (0..seeds).map(|n| 4 * n + part) {
+    let found = FOUND.iter().map(|(seed, _)| *seed).filter(|seed| seed % 4 == part && *seed >= 4 * seeds);
+    for seed in (0..seeds).map(|n| 4 * n + part).chain(found) {
         let played = std::panic::catch_unwind(|| World::new(seed, false).play());
         if played.is_err() {
+            let before = FOUND.iter().find(|(found, _)| *found == seed).map_or("", |(_, fault)| fault);
             panic!(
-                "seed {seed} breaks what must hold (above). Play it again, event by event:\n    \
+                "seed {seed} breaks what must hold (above). {before}\nPlay it again, event by event:\n    \
                  ROLLCALL_SEED={seed} cargo test -p rollcall-health --test simulation -- --nocapture"
             );
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
+use rollcall_health::beat::hearsay::Overheard;
 use rollcall_health::checks::Ask;
 use rollcall_health::confirmation::Vote;
 use rollcall_health::ledger::Subject;
@@ -17,6 +18,7 @@ pub(crate) enum Key {
     Verdicts(Arc<Origin>),
     Doubt(u64),
     Testimony(Name, u64),
+    Beats(u8),
 }
 
 /// What it says.
@@ -26,6 +28,7 @@ pub(crate) enum Value {
     Verdicts(BTreeMap<Name, Subject>),
     Doubt(Ask),
     Testimony(Vote),
+    Beats(Vec<Overheard>),
 }
 
 /// What one replica publishes: the last of each name with its version; `None` was removed.

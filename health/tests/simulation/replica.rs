@@ -6,15 +6,17 @@ use std::sync::Arc;
 use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
-use rollcall_health::Checks;
-use rollcall_health::checks::{Admission, Change, Start, Step, Telling};
+use rollcall_health::beat::Beats;
+use rollcall_health::checks::{Admission, Change, Listening, Start, Step, Telling};
 use rollcall_health::membership::{Membership, Presence, Standing};
+use rollcall_health::{Checks, owner};
 
 use crate::net::{Key, Published, Stream, Value};
 
 pub(crate) struct Replica {
     pub(crate) name: Name,
     pub(crate) checks: Checks,
+    pub(crate) beats: Beats,
     pub(crate) membership: Membership,
     pub(crate) standing: Standing,
     pub(crate) published: Published,
@@ -66,12 +68,21 @@ impl Replica {
         let standing = self.membership.standing(now_ms);
         if standing != self.standing {
             self.standing = standing.clone();
+            let owns = self.owns();
+            self.beats.own(&owns);
             self.checks.stand(standing, self.now(now_ms));
         }
     }
 
-    /// Takes in a resource of another one.
-    pub(crate) fn hear(&mut self, from: &Name, key: &Key, value: Option<Value>, now_ms: u64) {
+    /// What nobody else can be at, as it sees the others.
+    pub(crate) fn owns(&self) -> impl Fn(&Origin, &str) -> bool + use<> {
+        let (me, standing) = (Name::clone(&self.name), self.standing.clone());
+        move |origin, endpoint| standing.keeps(&me, &owner::work(origin, endpoint))
+    }
+
+    /// Takes in a resource of another one, and what follows at once.
+    pub(crate) fn hear(&mut self, from: (usize, &Name), key: &Key, value: Option<Value>, now_ms: u64) -> Vec<Change> {
+        let (number, from) = from;
         let now = self.now(now_ms);
         match (key, value) {
             (Key::Presence, Some(Value::Presence(presence))) => self.membership.heard(from, presence, now_ms),
@@ -82,13 +93,22 @@ impl Replica {
             (Key::Testimony(asker, number), Some(Value::Testimony(vote))) if *asker == self.name => {
                 self.checks.testified(from, *number, vote, now);
             }
+            (Key::Beats(_), Some(Value::Beats(told))) => {
+                let peer = u32::try_from(number).expect("few");
+                let changes: Vec<_> = told.iter().filter_map(|told| self.beats.overheard(peer, told, now).1).collect();
+                return self.judged(changes, now_ms);
+            }
             _ => {}
         }
+        Vec::new()
     }
 
     /// Does what is due.
     pub(crate) fn step(&mut self, now_ms: u64) -> Did {
         let (now, mut did) = (self.now(now_ms), Did::default());
+        while let Some(Listening { origin, endpoint, ear }) = self.checks.take_listening() {
+            self.beats.listen(&origin, &endpoint, ear, now);
+        }
         while let Some(step) = self.checks.next(now, &mut |_| Admission::Admitted) {
             match step {
                 Step::Start(start) => did.starts.push(start),

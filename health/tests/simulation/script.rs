@@ -35,9 +35,28 @@ pub(crate) struct Event {
 /// Until all is settled at the start.
 const CALM_MS: u64 = 8_000;
 
+/// While the replicas find each other: one that starts late, a Lease that cannot be kept yet, a target that dies right after its first
+/// beats.
+fn early(chance: &mut Chance, replicas: usize, targets: usize) -> Vec<Event> {
+    let mut events = Vec::new();
+    let late = chance.index(replicas);
+    let fault = match chance.index(4) {
+        0 => Some(Fault::Kill { replica: late, renamed: false }),
+        1 => Some(Fault::WithoutLease(late)),
+        2 => Some(Fault::Apart(late)),
+        _ => None,
+    };
+    events.extend(fault.map(|fault| Event { begins_ms: 0, ends_ms: chance.within(500, 7_000), fault }));
+    if chance.percent(50) {
+        let (target, begins_ms) = (chance.index(targets), chance.within(1_000, 8_000));
+        events.push(Event { begins_ms, ends_ms: begins_ms + 25_000, fault: Fault::Target(target) });
+    }
+    events
+}
+
 /// Faults of replicas never overlap, so that there is always a majority that is well; those of targets come at any time.
 pub(crate) fn write(chance: &mut Chance, replicas: usize, targets: usize, until_ms: u64) -> Vec<Event> {
-    let mut events = Vec::new();
+    let mut events = early(chance, replicas, targets);
     let mut at_ms = CALM_MS;
     while at_ms + 30_000 < until_ms {
         let (begins_ms, lasts_ms) = (at_ms + chance.within(0, 3_000), chance.within(500, 12_000));

@@ -28,6 +28,11 @@ pub(crate) fn interval_ms(target: usize) -> u64 {
     if target.is_multiple_of(2) { 1_000 } else { 2_000 }
 }
 
+/// Every third one beats, and is not probed.
+pub(crate) fn beats(target: usize) -> bool {
+    target % 3 == 1
+}
+
 /// What is checked of it, and what the API keeps of it.
 pub(crate) fn plan(target: usize, restored: Option<Verdict>) -> Plan {
     let check = Check {
@@ -37,13 +42,14 @@ pub(crate) fn plan(target: usize, restored: Option<Verdict>) -> Plan {
     };
     let ip = [198, 51, 100, u8::try_from(target + 1).expect("few")];
     let addresses = Addresses::V4(ip.into());
+    let probed = Target { endpoint: "vm".into(), check: Arc::new(check), address: (ip, 80).into() };
     Plan {
         origin: origin_of(target),
         service: ServiceKey::new("shop", "vms"),
         generation: Some(1),
         endpoints: vec![Planned { name: "vm".into(), addresses, unchecked: false }],
-        targets: vec![Target { endpoint: "vm".into(), check: Arc::new(check), address: (ip, 80).into() }],
-        heartbeat: false,
+        targets: if beats(target) { Vec::new() } else { vec![probed] },
+        heartbeat: beats(target),
         stuck: Vec::new(),
         restored: restored.map(|verdict| ("vm".into(), Restored { verdict, current: true })).into_iter().collect(),
     }

@@ -4,11 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use rollcall_catalog::input::Verdict;
-use rollcall_catalog::model::Name;
+use rollcall_catalog::model::{Health, Name};
+use rollcall_catalog::time::Now;
+use rollcall_health::beat::awake::TICK_MS;
 use rollcall_health::checks::{Change, Start, TargetId};
 use rollcall_health::membership::{Membership, Standing};
 use rollcall_health::{Checks, Outcome};
 
+use crate::beating;
 use crate::chance::Chance;
 use crate::invariants::Watch;
 use crate::net::{Key, Published, Stream};
@@ -18,7 +21,7 @@ use crate::target::{TIMEOUT_MS, number_of, plan};
 
 /// How long a play lasts.
 const UNTIL_MS: u64 = 90_000;
-/// The longest that a word between replicas travels, packets that are lost and sent again included.
+/// The longest that a word between replicas travels, also if it is lost and sent again.
 pub(crate) const TRAVEL_MAX_MS: u64 = 600;
 
 pub(crate) struct World {
@@ -42,7 +45,7 @@ pub(crate) struct World {
     sequence: u64,
 }
 
-enum Happening {
+pub(crate) enum Happening {
     Fault(Event, bool),
     /// A replica looks who is there, and says that it is.
     Look(usize, u64),
@@ -54,6 +57,10 @@ enum Happening {
     /// From, to, and what.
     Word(usize, usize, Key),
     Check,
+    /// A target beats.
+    Beat(usize),
+    /// The time of a replica's beats goes on.
+    Tick(usize, u64),
 }
 
 impl World {
@@ -86,6 +93,7 @@ impl World {
             world.after(event.ends_ms, Happening::Fault(event, false));
         }
         world.after(1_000, Happening::Check);
+        world.begin_to_beat();
         world
     }
 
@@ -107,7 +115,7 @@ impl World {
         }
     }
 
-    fn after(&mut self, ms: u64, happening: Happening) {
+    pub(crate) fn after(&mut self, ms: u64, happening: Happening) {
         self.sequence += 1;
         self.happenings.push(Some(happening));
         self.queue.push(Reverse((self.now_ms + ms, self.sequence, self.happenings.len() - 1)));
@@ -129,13 +137,16 @@ impl World {
             troubled_ms: now_ms,
             step_ms: 0,
             checks: Checks::of(Name::clone(&name), 64),
+            beats: beating::listening(Now { mono_ms: now_ms, wall_ms: 0 }),
             name,
         };
         for target in 0..self.dead_ms.len() {
             let restored = self.status.get(&target).cloned();
+            let known = restored.as_ref().is_some_and(|verdict| verdict.health != Health::Unknown);
             let replaced = replica.checks.plan(plan(target, restored), replica.now(now_ms));
             let verdict = replaced.verdicts.into_iter().find_map(|(_, verdict)| verdict);
             self.watch.begins(number, target, verdict.as_ref());
+            replica.registers(target, known, now_ms);
         }
         replica
     }
@@ -146,6 +157,7 @@ impl World {
         self.after(look, Happening::Look(number, incarnation));
         self.after(lease, Happening::Lease(number, incarnation));
         self.after(0, Happening::Step(number, incarnation));
+        self.after(TICK_MS, Happening::Tick(number, incarnation));
     }
 
     fn is(&self, number: usize, incarnation: u64) -> bool {
@@ -179,6 +191,8 @@ impl World {
                 self.step(number);
             }
             Happening::Word(from, to, key) => self.word(from, to, &key),
+            Happening::Beat(target) => self.beat(target),
+            Happening::Tick(number, incarnation) if self.is(number, incarnation) => self.tick(number, incarnation),
             Happening::Check => {
                 Watch::check(self);
                 self.after(250, Happening::Check);
@@ -187,6 +201,7 @@ impl World {
             | Happening::Lease(..)
             | Happening::Listed(..)
             | Happening::Step(..)
+            | Happening::Tick(..)
             | Happening::Probed(..) => {}
         }
     }
@@ -209,7 +224,7 @@ impl World {
     }
 
     /// Does what is due at a replica.
-    fn step(&mut self, number: usize) {
+    pub(crate) fn step(&mut self, number: usize) {
         let now_ms = self.now_ms;
         let did = self.replicas[number].step(now_ms);
         did.changes.into_iter().for_each(|change| self.changed(number, change));
@@ -237,7 +252,7 @@ impl World {
         self.after(ms, Happening::Probed(number, incarnation, start.id, outcome));
     }
 
-    fn changed(&mut self, number: usize, change: Change) {
+    pub(crate) fn changed(&mut self, number: usize, change: Change) {
         let target = number_of(&change.origin);
         self.tell(|| {
             let health = change.verdict.as_ref().map(|verdict| verdict.health);
@@ -249,10 +264,8 @@ impl World {
         Watch::changed(self, number, target, &change);
     }
 
-    // Words between replicas.
-
     /// News go to whoever is connected.
-    fn spread(&mut self, from: usize, key: &Key) {
+    pub(crate) fn spread(&mut self, from: usize, key: &Key) {
         for to in (0..self.replicas.len()).filter(|to| *to != from) {
             let ms =
                 if self.chance.percent(3) { self.chance.within(200, TRAVEL_MAX_MS) } else { self.chance.within(1, 20) };
@@ -283,7 +296,8 @@ impl World {
             return;
         }
         stream.seen.insert(key.clone(), version);
-        reader.hear(&name, key, value, now_ms);
+        let changes = reader.hear((from, &name), key, value, now_ms);
+        changes.into_iter().for_each(|change| self.changed(to, change));
     }
 
     /// Opens streams that are not there, and brings the difference.
@@ -317,7 +331,7 @@ impl World {
         let Some(stream) = self.replicas[to].streams.get_mut(&from) else { return };
         let old = std::mem::replace(stream, Stream { incarnation, ..Stream::default() });
         for key in old.seen.keys().filter(|key| !published.contains(key)) {
-            self.replicas[to].hear(&name, key, None, now_ms);
+            self.replicas[to].hear((from, &name), key, None, now_ms);
         }
     }
 

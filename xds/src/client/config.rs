@@ -8,7 +8,10 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tonic::transport::Endpoint;
+use tonic::{
+    metadata::{Ascii, MetadataValue},
+    transport::Endpoint,
+};
 
 use super::dial::Dialer;
 use crate::{
@@ -33,6 +36,8 @@ pub struct Config {
     pub own: Option<Own>,
     /// In place of `ca_file`: the same bundle, as PEM.
     pub ca: Option<Arc<[u8]>>,
+    /// In place of `own`: chain and key, as PEM, with `ca`.
+    pub own_pem: Option<[Arc<[u8]>; 2]>,
     /// The name that the certificates must be for in place of the host, where servers are reached by an address that
     /// nobody knew when the certificates were made.
     pub server_name: Option<String>,
@@ -40,10 +45,16 @@ pub struct Config {
     pub pins: Option<watch::Receiver<Vec<Fingerprint>>>,
     /// What is said in the metadata of each call, to prove who asks.
     pub credential: Option<Credential>,
+    /// A file with a bearer token that says who asks, such as a ServiceAccount's. Read at each connect, for
+    /// kubelet replaces it before it expires, and said over TLS alone.
+    pub token_file: Option<PathBuf>,
     /// Who asks, for the server's logs: the pod's name.
     pub node_id: String,
     /// Types to subscribe to as a whole, in this order.
     pub types: Vec<ResourceType>,
+    /// Resources of these types that the sink has already, by name, with their versions: the first server sends what
+    /// differs. Such as were read from a file.
+    pub known: Known,
     /// Names to subscribe to one by one. They may change while streams are open: what is new is asked for, what is left out
     /// is given up. Send the names, keep the sender as long as they may change.
     pub names: watch::Receiver<Names>,
@@ -67,6 +78,9 @@ pub struct Credential {
     pub value: String,
 }
 
+/// Names and versions of resources that the sink has, by type.
+pub type Known = BTreeMap<ResourceType, Vec<(Arc<str>, Arc<str>)>>;
+
 /// Names of resources, by type.
 pub type Names = BTreeMap<ResourceType, BTreeSet<Arc<str>>>;
 
@@ -84,6 +98,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The bundle, or the client's own certificate, cannot be used.
+    #[error("{0}")]
+    Unusable(String),
     /// Its certificate could not be checked.
     #[error(
         "server {server:?} is to be reached with TLS, but no bundle is given (ca_file; --catalog-ca-file); give the ca.crt of the controller's authority"
@@ -120,11 +137,14 @@ impl Config {
             ca_file: None,
             own: None,
             ca: None,
+            own_pem: None,
             pins: None,
             credential: None,
+            token_file: None,
             server_name: None,
             node_id: node_id.into(),
             types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],
+            known: Known::new(),
             names: watch::channel(Names::new()).1,
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
@@ -139,6 +159,18 @@ impl Config {
             return Err(ConfigError::NoServer);
         }
         self.servers.iter().map(|server| Dialer::new(self, server)).collect()
+    }
+
+    /// What goes into the metadata of a call, as the file is now.
+    pub(super) async fn token(&self) -> Result<Option<MetadataValue<Ascii>>, String> {
+        let Some(file) = &self.token_file else { return Ok(None) };
+        let name = file.display();
+        let read = tokio::fs::read_to_string(file).await;
+        let token = read.map_err(|error| format!("the token in {name} cannot be read: {error}"))?;
+        let mut value = MetadataValue::try_from(format!("Bearer {}", token.trim()))
+            .map_err(|_| format!("the token in {name} is no text that metadata can carry"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
     }
 
     pub(super) fn transport(&self, endpoint: Endpoint) -> Endpoint {

@@ -87,7 +87,8 @@ impl Dialer {
         let tls = match (target.scheme_str(), &config.ca_file, &config.pins) {
             (Some("http"), ..) => None,
             (Some("https"), None, None) if config.ca.is_some() => {
-                let given = given(config.ca.as_deref().unwrap_or_default()).map_err(|reason| bad(&reason))?;
+                let given = given(config.ca.as_deref().unwrap_or_default(), config.own_pem.as_ref())
+                    .map_err(ConfigError::Unusable)?;
                 Some(Tls::new(name, Trusted::Given(given)).map_err(|reason| bad(&reason))?)
             }
             (Some("https"), _, Some(pins)) => {
@@ -118,6 +119,11 @@ impl Dialer {
     pub async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
         self.connector.said.take();
         self.endpoint.connect_with_connector(self.connector.clone()).await
+    }
+
+    /// Whether what is said is read by the server alone.
+    pub(super) fn is_private(&self) -> bool {
+        self.connector.tls.is_some()
     }
 
     /// Why the last connection failed, if that is known better here than from the error.

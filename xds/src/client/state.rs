@@ -7,7 +7,7 @@ use std::{
 
 use prost::Message;
 
-use super::{Names, Update, Upsert};
+use super::{Known, Names, Update, Upsert};
 use crate::{
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource, Status},
     resource::{PerType, ResourceType},
@@ -36,6 +36,12 @@ impl State {
         let names = PerType::from_fn(|ty| names.get(&ty).cloned().unwrap_or_default());
         let asked = PerType::from_fn(|ty| types.contains(&ty) || !names[ty].is_empty());
         Self { node_id, types, names, asked, held: PerType::default() }
+    }
+
+    /// Counts resources as accepted that came by another way: type, then name and version.
+    pub(super) fn with_known(mut self, known: Known) -> Self {
+        known.into_iter().for_each(|(ty, versions)| self.held[ty].extend(versions));
+        self
     }
 
     /// The first requests of a stream: one per type, each with the versions held (xDS protocol: `node` and
@@ -130,8 +136,8 @@ fn read(ty: ResourceType, response: &DeltaDiscoveryResponse) -> Result<Update, S
 fn read_resource(ty: ResourceType, wire: bytes::Bytes) -> Result<Upsert, String> {
     let resource = Resource::decode(wire).map_err(|error| format!("resource of type {ty} cannot be read: {error}"))?;
     let body = resource.resource.ok_or_else(|| format!("resource {:?} has no content", resource.name))?;
-    if body.type_url != ty.type_url() {
-        return Err(format!("resource {:?} is of type {:?}, not {:?}", resource.name, body.type_url, ty.type_url()));
+    if body.type_url != ty.body_url() {
+        return Err(format!("resource {:?} is of type {:?}, not {:?}", resource.name, body.type_url, ty.body_url()));
     }
     Ok(Upsert { name: resource.name.into(), version: resource.version.into(), value: body.value })
 }

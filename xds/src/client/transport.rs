@@ -1,11 +1,6 @@
 //! One stream after the other.
 
-use std::{
-    future::Future,
-    hash::{BuildHasher, Hasher, RandomState},
-    pin::pin,
-    sync::Arc,
-};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use tokio::{
     select,
@@ -18,9 +13,12 @@ use tonic::Streaming;
 use super::{
     Config, ConfigError, Credential, Event, Names, backoff::Backoff, dial::Dialer, rounds::Rounds, state::State,
 };
-use crate::proto::discovery::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
-    aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
+use crate::{
+    proto::discovery::{
+        DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+        aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
+    },
+    random,
 };
 
 /// Requests that may wait for the transport. A server that does not read its acknowledgements is not read either.
@@ -34,13 +32,15 @@ const REQUESTS_MAX: usize = 64;
 /// # Errors
 /// When the configuration cannot be used; nothing is tried then.
 pub async fn run(
-    config: Config,
+    mut config: Config,
     mut sink: impl FnMut(Event) -> Result<(), String> + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ConfigError> {
+    let known = std::mem::take(&mut config.known);
     let rounds = Rounds::new(&config)?;
     let mut names = config.names.clone();
-    let mut state = State::new(config.node_id.clone(), config.types.clone(), &names.borrow_and_update());
+    let state = State::new(config.node_id.clone(), config.types.clone(), &names.borrow_and_update());
+    let mut state = state.with_known(known);
     let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
     let mut shutdown = pin!(shutdown);
     for (server, dialer) in rounds {
@@ -49,7 +49,7 @@ pub async fn run(
             reason = follow(&config, server, &dialer, &mut state, &mut names, &mut backoff, &mut sink) => reason,
             () = &mut shutdown => break,
         };
-        let retry_in = backoff.next(random());
+        let retry_in = backoff.next(random::fraction());
         tracing::info!(server, reason, ?retry_in, "catalog stream ended");
         ignore(sink(Event::Disconnected { reason, retry_in }));
         select! {
@@ -139,6 +139,8 @@ async fn open(
     dialer: &Dialer,
     requests: mpsc::Receiver<DeltaDiscoveryRequest>,
 ) -> Result<Streaming<DeltaDiscoveryResponse>, String> {
+    // Nobody on the way is to read it.
+    let token = if dialer.is_private() { config.token().await? } else { None };
     let channel = dialer.connect().await.map_err(|error| dialer.said().unwrap_or_else(|| chain(&error)))?;
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(Config::MESSAGE_BYTES_MAX);
@@ -146,6 +148,9 @@ async fn open(
     if let Some(Credential { key, value }) = &config.credential {
         let value = value.parse().map_err(|_| format!("the credential {key} is no text that metadata can carry"))?;
         request.metadata_mut().insert(*key, value);
+    }
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", token);
     }
     let response = client.delta_aggregated_resources(request).await;
     let response = response.map_err(|status| dialer.said().unwrap_or_else(|| describe(&status)))?;
@@ -160,12 +165,6 @@ fn describe(status: &tonic::Status) -> String {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// In `0.0..1.0`, good enough to keep clients apart: the standard library seeds each `RandomState` differently.
-fn random() -> f64 {
-    let bits = RandomState::new().build_hasher().finish() >> 11;
-    bits as f64 / (1_u64 << 53) as f64
 }
 
 fn ignore<T, E>(_: Result<T, E>) {}

@@ -22,6 +22,8 @@ pub enum ResourceType {
     EndpointBucket,
     /// `rollcall.v1.Zone`.
     Zone,
+    /// Istio's ServiceEntry, as meshes read it by MCP-over-xDS. There where the server is told to have them.
+    ServiceEntry,
     /// `rollcall.v1.Replica`: that a replica of the controller lives. Of this type and those below only replicas know.
     Replica,
     /// `rollcall.v1.Verdicts`: what a replica knows of the endpoints that it owns, by registration.
@@ -32,6 +34,8 @@ pub enum ResourceType {
     Testimony,
     /// `rollcall.v1.OverheardBeats`: when instances were heard last, by shard.
     Beats,
+    /// `rollcall.v1.Resolved`: the addresses of a DNS name, by the replica that asks for it.
+    Resolved,
     /// `rollcall.v1.Exporter`: the cluster that exports. Of this type and those below only other clusters know.
     Exporter,
     /// `rollcall.v1.ExportedService`.
@@ -48,7 +52,7 @@ pub struct PerType<T>([T; ResourceType::ALL.len()]);
 
 impl ResourceType {
     /// Every type, in declaration order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Cluster,
         Self::Endpoints,
         Self::Listener,
@@ -56,18 +60,21 @@ impl ResourceType {
         Self::Service,
         Self::EndpointBucket,
         Self::Zone,
+        Self::ServiceEntry,
         Self::Replica,
         Self::Verdicts,
         Self::Doubt,
         Self::Testimony,
         Self::Beats,
+        Self::Resolved,
         Self::Exporter,
         Self::ExportedService,
         Self::ExportedBucket,
     ];
 
     /// What replicas of the controller tell each other, and nobody else.
-    pub const BETWEEN_REPLICAS: [Self; 5] = [Self::Replica, Self::Verdicts, Self::Doubt, Self::Testimony, Self::Beats];
+    pub const BETWEEN_REPLICAS: [Self; 6] =
+        [Self::Replica, Self::Verdicts, Self::Doubt, Self::Testimony, Self::Beats, Self::Resolved];
 
     /// What a cluster tells others, and nobody else.
     pub const BETWEEN_CLUSTERS: [Self; 3] = [Self::ExportedBucket, Self::ExportedService, Self::Exporter];
@@ -82,26 +89,46 @@ impl ResourceType {
             Self::Service => "type.googleapis.com/rollcall.v1.Service",
             Self::EndpointBucket => "type.googleapis.com/rollcall.v1.EndpointBucket",
             Self::Zone => "type.googleapis.com/rollcall.v1.Zone",
+            Self::ServiceEntry => "networking.istio.io/v1/ServiceEntry",
             Self::Replica => "type.googleapis.com/rollcall.v1.Replica",
             Self::Verdicts => "type.googleapis.com/rollcall.v1.Verdicts",
             Self::Doubt => "type.googleapis.com/rollcall.v1.Doubt",
             Self::Testimony => "type.googleapis.com/rollcall.v1.Testimony",
             Self::Beats => "type.googleapis.com/rollcall.v1.OverheardBeats",
+            Self::Resolved => "type.googleapis.com/rollcall.v1.Resolved",
             Self::Exporter => "type.googleapis.com/rollcall.v1.Exporter",
             Self::ExportedService => "type.googleapis.com/rollcall.v1.ExportedService",
             Self::ExportedBucket => "type.googleapis.com/rollcall.v1.ExportedBucket",
         }
     }
 
+    /// What requests and responses may call it as well: a client is answered in its own words.
+    pub const fn also_called(self) -> &'static [&'static str] {
+        match self {
+            Self::ServiceEntry => {
+                &["networking.istio.io/v1beta1/ServiceEntry", "networking.istio.io/v1alpha3/ServiceEntry"]
+            }
+            _ => &[],
+        }
+    }
+
+    /// The type URL of the content of a resource: by MCP-over-xDS a wrapper, whatever the type.
+    pub const fn body_url(self) -> &'static str {
+        match self {
+            Self::ServiceEntry => "type.googleapis.com/istio.mcp.v1alpha1.Resource",
+            _ => self.type_url(),
+        }
+    }
+
     /// Whether a response of the state-of-the-world variant bears all resources of the type, so that what is missing is no
     /// more (xDS protocol, "Deleting Resources").
     pub const fn is_told_whole(self) -> bool {
-        matches!(self, Self::Cluster | Self::Listener)
+        matches!(self, Self::Cluster | Self::Listener | Self::ServiceEntry)
     }
 
     /// The type of a type URL, if it is one of ours.
     pub fn from_type_url(type_url: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|ty| ty.type_url() == type_url)
+        Self::ALL.into_iter().find(|ty| ty.type_url() == type_url || ty.also_called().contains(&type_url))
     }
 
     /// A short name for logs and metric labels.
@@ -114,11 +141,13 @@ impl ResourceType {
             Self::Service => "service",
             Self::EndpointBucket => "endpoint_bucket",
             Self::Zone => "zone",
+            Self::ServiceEntry => "service_entry",
             Self::Replica => "replica",
             Self::Verdicts => "verdicts",
             Self::Doubt => "doubt",
             Self::Testimony => "testimony",
             Self::Beats => "beats",
+            Self::Resolved => "resolved",
             Self::Exporter => "exporter",
             Self::ExportedService => "exported_service",
             Self::ExportedBucket => "exported_bucket",

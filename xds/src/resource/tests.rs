@@ -6,7 +6,7 @@ use super::{PerType, Resource, ResourceType, Version};
 use crate::proto::{discovery, rollcall::v1::Zone};
 
 fn zone(domain: &str) -> Resource {
-    Resource::new(ResourceType::Zone, "zone", &Zone { cluster_domain: domain.to_owned() })
+    Resource::new(ResourceType::Zone, "zone", &Zone { cluster_domain: domain.to_owned(), ..Zone::default() })
 }
 
 #[test]

@@ -1,8 +1,14 @@
 //! One call: a session between the two halves of the stream.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use futures::stream;
+use futures::{
+    future::{self, BoxFuture, FutureExt as _},
+    stream,
+};
 use prost::Message as _;
 use tokio::{
     select,
@@ -16,13 +22,15 @@ use super::{
     budget::{Claim, Room},
     clients::Entry,
     metrics::{Nack, Open, Refusal},
+    readers::counted_as,
 };
 use crate::{
     cache::Snapshot,
     proto::discovery::Node,
+    random,
     resource::ResourceType,
     stream::{Front, Heard, Serves, Variant},
-    view::{Client, View, Views},
+    view::{Client, Scope, View, Views},
 };
 
 /// One stream: its session between the two halves of the call. Polled by the transport when it can write, so there is
@@ -34,6 +42,9 @@ pub(super) struct Call<F, R> {
     pub(super) snapshots: Snapshots,
     pub(super) views: Views,
     pub(super) view: View,
+    pub(super) scope: Scope,
+    /// Ready when the stream has to end: with a status if its client is to know why.
+    pub(super) until: BoxFuture<'static, Option<Status>>,
     pub(super) draining: watch::Receiver<bool>,
     pub(super) open: Open,
     pub(super) claim: Claim,
@@ -79,9 +90,17 @@ where
                     changed.ok()?; // the writer is gone: the process ends
                     self.on_snapshot();
                 }
+                () = self.entry.asked() => self.entry.answer(&self.front, &self.view),
                 () = drained(&mut self.draining) => return None,
+                why = &mut self.until => return Some(Err(self.given_up(why?))),
             }
         }
+    }
+
+    /// Who reads may do so no longer.
+    fn given_up(&self, status: Status) -> Status {
+        self.open.0.refused_request(counted_as(&status));
+        self.ended(status)
     }
 
     /// Sends a response as soon as there is room for it. Who does not read, and so answers nothing, keeps the room of its own
@@ -116,7 +135,7 @@ where
         self.has_read(ty);
         if let Some(node) = F::node(&request).filter(|_| self.front.is_new()) {
             self.entry.meets(node);
-            self.view = view(&self.views, node, self.how, Arc::clone(self.view.snapshot()));
+            self.view = view(&self.views, (node, &self.scope), self.how, Arc::clone(self.view.snapshot()));
         }
         let heard = self.front.on_request(&request, &self.view);
         let heard = heard.map_err(|error| self.ended(Status::new(error.code(), error.to_string())))?;
@@ -210,8 +229,27 @@ where
 }
 
 /// What a client sees that says this of itself.
-pub(super) fn view(views: &Views, node: &Node, (variant, serves): (Variant, Serves), snapshot: Arc<Snapshot>) -> View {
-    views.of(&Client { node, variant, serves }, snapshot)
+pub(super) fn view(
+    views: &Views,
+    (node, may_see): (&Node, &Scope),
+    (variant, serves): (Variant, Serves),
+    snapshot: Arc<Snapshot>,
+) -> View {
+    views.of(&Client { node, may_see, variant, serves }, snapshot)
+}
+
+/// When a stream has to end: when its reader is to, or at some time in the second half of twice its age.
+pub(super) fn until(reader: BoxFuture<'static, Status>, age: Option<Duration>) -> BoxFuture<'static, Option<Status>> {
+    let aged = age.map_or_else(
+        || future::pending().boxed(),
+        |age| tokio::time::sleep(age.mul_f64(1.0 + random::fraction())).boxed(),
+    );
+    future::select(reader, aged)
+        .map(|first| match first {
+            future::Either::Left((status, _)) => Some(status),
+            future::Either::Right(_) => None,
+        })
+        .boxed()
 }
 
 /// The beginning of what somebody else wrote.

@@ -5,16 +5,20 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     resource::ResourceType,
-    stream::{Front, Variant},
+    stream::{Front, Holding, Variant},
+    view::Resources,
 };
 
 /// Everybody who has a stream open. Bounded by the number of streams.
@@ -28,9 +32,20 @@ pub struct Clients {
 #[derive(Debug)]
 pub(super) struct Client {
     address: IpAddr,
+    identity: Arc<str>,
     variant: Variant,
     since: Instant,
     told: Mutex<Told>,
+    /// Who wants to know what it holds: the stream says it when it is looked at next.
+    asked: Notify,
+    questions: Mutex<Vec<Question>>,
+}
+
+#[derive(Debug)]
+struct Question {
+    /// How many resources may still be told, of all clients together.
+    room: Arc<AtomicUsize>,
+    answer: oneshot::Sender<Vec<Holding>>,
 }
 
 /// What changes while it is open. Words of the client are cut.
@@ -38,6 +53,7 @@ pub(super) struct Client {
 struct Told {
     node: Box<str>,
     agent: Box<str>,
+    region: Box<str>,
     zone: Box<str>,
     bytes: u64,
     types: BTreeMap<ResourceType, TypeTold>,
@@ -56,12 +72,16 @@ struct TypeTold {
 pub struct Description {
     /// Where it is.
     pub address: IpAddr,
+    /// Who it proved to be, or nothing.
+    pub identity: String,
     /// How it speaks.
     pub variant: Variant,
     /// `node.id`, as it says.
     pub node: String,
     /// `node.user_agent_name`.
     pub agent: String,
+    /// `node.locality.region`.
+    pub region: String,
     /// `node.locality.zone`.
     pub zone: String,
     /// How long the stream has been open.
@@ -95,6 +115,9 @@ pub(super) struct Entry {
     client: Arc<Client>,
 }
 
+/// How long streams may take to say what they hold. One whose client does not read says nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Longest text of a client that is kept, in characters.
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -107,9 +130,42 @@ impl Clients {
         here.iter().map(|client| client.describe(Instant::now())).collect()
     }
 
-    pub(super) fn enter(this: &Arc<Self>, address: IpAddr, variant: Variant) -> Entry {
+    /// Each that is wanted, the oldest first, with what it holds: at most `most` resources of all together. `None` of one that
+    /// does not say so in time, because it does not read.
+    pub async fn holdings(
+        &self,
+        wanted: impl Fn(&Description) -> bool,
+        most: usize,
+    ) -> Vec<(Description, Option<Vec<Holding>>)> {
+        let (deadline, room) = (Instant::now() + PATIENCE, Arc::new(AtomicUsize::new(most)));
+        let here: Vec<_> = self.lock().values().cloned().collect();
+        let mut asked = Vec::new();
+        for client in here {
+            let described = client.describe(Instant::now());
+            if wanted(&described) {
+                asked.push((described, client.ask(&room)));
+            }
+        }
+        // All at once: one that does not read costs no other its time.
+        let mut told = Vec::with_capacity(asked.len());
+        for (described, said) in asked {
+            told.push((described, timeout_at(deadline, said).await.ok().and_then(Result::ok)));
+        }
+        told
+    }
+
+    pub(super) fn enter(this: &Arc<Self>, (address, identity): (IpAddr, Arc<str>), variant: Variant) -> Entry {
         let id = this.next.fetch_add(1, Relaxed);
-        let client = Arc::new(Client { address, variant, since: Instant::now(), told: Mutex::default() });
+        let client = Client {
+            address,
+            identity,
+            variant,
+            since: Instant::now(),
+            told: Mutex::default(),
+            asked: Notify::new(),
+            questions: Mutex::default(),
+        };
+        let client = Arc::new(client);
         this.lock().insert(id, Arc::clone(&client));
         Entry { id, all: Arc::clone(this), client }
     }
@@ -122,6 +178,18 @@ impl Clients {
 // === impl Client ===
 
 impl Client {
+    /// Has it say what it holds. It says nothing when it ends before.
+    fn ask(&self, room: &Arc<AtomicUsize>) -> oneshot::Receiver<Vec<Holding>> {
+        let (answer, said) = oneshot::channel();
+        let question = Question { room: Arc::clone(room), answer };
+        let mut questions = self.questions.lock().unwrap_or_else(PoisonError::into_inner);
+        questions.retain(|earlier| !earlier.answer.is_closed()); // whom a client that does not read never answered
+        questions.push(question);
+        drop(questions);
+        self.asked.notify_one();
+        said
+    }
+
     fn describe(&self, now: Instant) -> Description {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let ago = |then: Instant| now.saturating_duration_since(then);
@@ -134,9 +202,11 @@ impl Client {
         });
         Description {
             address: self.address,
+            identity: self.identity.to_string(),
             variant: self.variant,
             node: told.node.to_string(),
             agent: told.agent.to_string(),
+            region: told.region.to_string(),
             zone: told.zone.to_string(),
             age: ago(self.since),
             bytes: told.bytes,
@@ -153,7 +223,24 @@ impl Entry {
         let mut told = self.lock();
         told.node = cut(&node.id);
         told.agent = cut(&node.user_agent_name);
-        told.zone = node.locality.as_ref().map(|place| cut(&place.zone)).unwrap_or_default();
+        if let Some(place) = &node.locality {
+            (told.region, told.zone) = (cut(&place.region), cut(&place.zone));
+        }
+    }
+
+    /// Somebody wants to know what it holds.
+    pub(super) async fn asked(&self) {
+        self.client.asked.notified().await;
+    }
+
+    /// Says it.
+    pub(super) fn answer<F: Front>(&self, front: &F, resources: &impl Resources) {
+        let questions = std::mem::take(&mut *self.client.questions.lock().unwrap_or_else(PoisonError::into_inner));
+        for Question { room, answer } in questions.into_iter().filter(|question| !question.answer.is_closed()) {
+            let holdings = front.holdings(resources, room.load(Relaxed));
+            _ = room.fetch_update(Relaxed, Relaxed, |room| Some(room.saturating_sub(holdings.len())));
+            _ = answer.send(holdings); // who asked may be gone
+        }
     }
 
     /// It was sent a response.

@@ -43,6 +43,9 @@ const USE_STREAMS: &str =
 const NO_SUCH_TYPE: &str = "this discovery service is not served here; clusters, endpoints, listeners and routes are, and the \
                             aggregated stream: in Envoy `dynamic_resources.ads_config`";
 
+/// The service of client status (CSDS), which is beside this server.
+const STATUS: &str = "status.v3.ClientStatus";
+
 // === impl GuardLayer ===
 
 impl<S> tower_layer::Layer<S> for GuardLayer {
@@ -110,6 +113,9 @@ fn refusal(path: &str) -> Option<&'static str> {
         "route.v3.Route",
     ];
     let family = service.strip_suffix("DiscoveryService")?;
+    if family == STATUS {
+        return None; // it is called alike, and no stream of resources
+    }
     match served.contains(&family) {
         true if method.starts_with("Fetch") => Some(USE_STREAMS),
         true => None,
@@ -128,6 +134,7 @@ mod tests {
             ("discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", None),
             ("cluster.v3.ClusterDiscoveryService/StreamClusters", None),
             ("cluster.v3.ClusterDiscoveryService/FetchClusters", Some(USE_STREAMS)),
+            ("status.v3.ClientStatusDiscoveryService/FetchClientStatus", None),
             ("secret.v3.SecretDiscoveryService/StreamSecrets", Some(NO_SUCH_TYPE)),
         ] {
             assert_eq!(refusal(&format!("/envoy.service.{path}")), words, "{path}");

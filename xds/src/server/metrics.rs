@@ -39,6 +39,12 @@ pub enum Refusal {
     Unimplemented,
     /// There was no room for its answer: others' were not read.
     Unread,
+    /// Nobody knows who asks.
+    Unauthenticated,
+    /// Whoever asks may see nothing, or no longer what they saw.
+    Forbidden,
+    /// Nobody can be asked who asks, or whether they may.
+    Unjudged,
 }
 
 /// Lines of the log that clients cause.
@@ -48,6 +54,7 @@ pub(super) struct Rates {
     pub(super) rejected: Rate,
     pub(super) unserved: Rate,
     pub(super) refused: Rate,
+    pub(super) unread: Rate,
 }
 
 /// Counters of one resource type.
@@ -72,6 +79,8 @@ pub struct TypeMetrics {
     /// Responses with a resource above [`RESPONSE_BYTES_MAX`](crate::stream::RESPONSE_BYTES_MAX), which gRPC clients may
     /// refuse.
     pub oversized: AtomicU64,
+    /// Bytes of the resources of the largest response so far.
+    pub largest: AtomicU64,
 }
 
 /// A rejection, for people.
@@ -91,7 +100,16 @@ pub(super) struct Open(pub(super) Arc<Metrics>);
 
 impl Refusal {
     /// In the order of their declaration.
-    pub const ALL: [Self; 5] = [Self::Crowded, Self::Late, Self::Memory, Self::Unimplemented, Self::Unread];
+    pub const ALL: [Self; 8] = [
+        Self::Crowded,
+        Self::Late,
+        Self::Memory,
+        Self::Unimplemented,
+        Self::Unread,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::Unjudged,
+    ];
 
     /// As in metrics.
     pub fn as_str(self) -> &'static str {
@@ -101,6 +119,9 @@ impl Refusal {
             Self::Memory => "memory",
             Self::Unimplemented => "unimplemented",
             Self::Unread => "unread",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Unjudged => "unjudged",
         }
     }
 }
@@ -188,6 +209,7 @@ impl Metrics {
         counters.bytes.fetch_add(content.bytes as u64, Relaxed);
         counters.removed.fetch_add(content.removed as u64, Relaxed);
         counters.oversized.fetch_add(u64::from(content.bytes > RESPONSE_BYTES_MAX), Relaxed);
+        counters.largest.fetch_max(content.bytes as u64, Relaxed);
     }
 }
 

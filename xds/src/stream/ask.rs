@@ -20,6 +20,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) unsubscribe: &'a [String],
     /// What a client holds that comes back. Delta alone.
     pub(crate) known: Option<&'a HashMap<String, String>>,
+    /// State-of-the-world alone: the client has taken something of the type before, maybe on another stream.
+    pub(crate) has_taken: bool,
     pub(crate) nonce: &'a str,
     pub(crate) error: Option<&'a Status>,
     pub(crate) variant: Variant,

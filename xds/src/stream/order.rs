@@ -4,7 +4,7 @@ use crate::resource::{
     PerType,
     ResourceType::{
         self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, ExportedBucket, ExportedService, Exporter, Listener,
-        Replica, Route, Service, Testimony, Verdicts, Zone,
+        Replica, Resolved, Route, Service, ServiceEntry, Testimony, Verdicts, Zone,
     },
 };
 
@@ -12,7 +12,7 @@ use crate::resource::{
 /// considerations"; EDS ahead of CDS makes an ACK storm, envoy #12818), then listeners and routes, which refer to them. Of Rollcall's types the
 /// parts come before the whole: buckets, services, zone. What replicas tell each other is on streams of its own: verdicts
 /// that callers wait for go first. So is what clusters tell each other.
-const PUSHES: [ResourceType; 15] = [
+const PUSHES: [ResourceType; 17] = [
     Cluster,
     Endpoints,
     Listener,
@@ -20,11 +20,13 @@ const PUSHES: [ResourceType; 15] = [
     EndpointBucket,
     Service,
     Zone,
+    ServiceEntry,
     Verdicts,
     Doubt,
     Testimony,
     Replica,
     Beats,
+    Resolved,
     ExportedBucket,
     ExportedService,
     Exporter,
@@ -32,8 +34,9 @@ const PUSHES: [ResourceType; 15] = [
 
 /// Removals go out after all additions, and what refers to others goes first. Clusters and endpoints are last of all (xDS
 /// protocol: stale CDS and EDS "can then be removed").
-const REMOVALS: [ResourceType; 15] = [
+const REMOVALS: [ResourceType; 17] = [
     Zone,
+    ServiceEntry,
     Service,
     EndpointBucket,
     Listener,
@@ -45,6 +48,7 @@ const REMOVALS: [ResourceType; 15] = [
     Verdicts,
     Replica,
     Beats,
+    Resolved,
     Exporter,
     ExportedService,
     ExportedBucket,
@@ -86,8 +90,8 @@ pub(crate) fn next(due: &PerType<Due>) -> Option<Turn> {
 /// 15 s. A Zone says "the rest is complete" (catalog.proto).
 const fn pushed_after(ty: ResourceType) -> &'static [ResourceType] {
     match ty {
-        Cluster | Endpoints | Listener | Route | EndpointBucket | Verdicts | Doubt | Testimony | Replica | Beats
-        | ExportedBucket => &[],
+        Cluster | Endpoints | Listener | Route | EndpointBucket | ServiceEntry | Verdicts | Doubt | Testimony
+        | Replica | Beats | Resolved | ExportedBucket => &[],
         Service => &[EndpointBucket],
         Zone => &[EndpointBucket, Service],
         ExportedService => &[ExportedBucket],
@@ -103,7 +107,8 @@ const fn removed_after(ty: ResourceType) -> &'static [ResourceType] {
         Endpoints => &[Cluster, Listener, Route],
         EndpointBucket => &[Service],
         ExportedBucket => &[ExportedService],
-        Listener | Service | Zone | Verdicts | Doubt | Testimony | Replica | Beats | ExportedService | Exporter => &[],
+        Listener | Service | Zone | ServiceEntry | Verdicts | Doubt | Testimony | Replica | Beats | Resolved
+        | ExportedService | Exporter => &[],
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Heard, Limits, Nonce, Rejection, Serves, SessionError, Variant,
+    Heard, Holding, Limits, Nonce, Rejection, Serves, SessionError, Variant,
     ask::Ask,
     followers::Followers,
     order::{self, Due, Turn},
@@ -37,6 +37,8 @@ pub struct Session {
     last_nonce: Nonce,
     subscriptions: PerType<Option<Box<Subscription>>>,
     unserved: Unserved,
+    /// What the client calls types that have several names.
+    called: PerType<Option<&'static str>>,
     /// What responses say of names that only the client speaks of, in bytes: until it speaks again, they may be unread.
     unread_bytes: usize,
     warming: Warming,
@@ -70,6 +72,7 @@ impl Session {
             last_nonce: Nonce::default(),
             subscriptions: PerType::default(),
             unserved: Unserved::default(),
+            called: PerType::default(),
             unread_bytes: 0,
             warming: Warming::default(),
             followers: Followers::default(),
@@ -92,6 +95,7 @@ impl Session {
             self.limits.check_bytes(self.asked_bytes())?;
             return Ok(heard);
         };
+        self.called[ty] = ty.also_called().iter().find(|name| **name == ask.type_url).copied();
         let Some(heard) = self.hear(ty, &ask) else { return Ok(Heard::Nothing) };
         self.subscribe(ty, &ask, resources);
         self.limits.check_stream(self.names())?;
@@ -136,7 +140,8 @@ impl Session {
         let due = PerType::from_fn(|ty| self.subscriptions[ty].as_ref().map_or_else(Due::default, |sub| sub.due()));
         let turn = order::next(&due)?;
         let (nonce, push) = self.take(turn, resources)?;
-        Some(Answer { type_url: turn.ty.type_url().to_owned(), ty: Some(turn.ty), nonce, revision, push })
+        let type_url = self.called[turn.ty].unwrap_or_else(|| turn.ty.type_url()).to_owned();
+        Some(Answer { type_url, ty: Some(turn.ty), nonce, revision, push })
     }
 
     /// Whether nothing was asked for yet: what it sees may still be decided.
@@ -168,6 +173,12 @@ impl Session {
     /// How many resources of that type the client holds, as far as it was sent them.
     pub fn held(&self, ty: ResourceType) -> usize {
         self.subscriptions[ty].as_ref().map_or(0, |sub| sub.held())
+    }
+
+    /// What the client holds and waits for, at most so many of them; names of which there is nothing are not known.
+    pub fn holdings(&self, resources: &impl Resources, most: usize) -> Vec<Holding> {
+        let subscriptions = self.subscriptions.iter().filter_map(|(ty, sub)| Some((ty, sub.as_ref()?)));
+        subscriptions.flat_map(|(ty, sub)| sub.holdings(ty, resources)).take(most).collect()
     }
 
     /// Whether the client is told about what does not exist in the field `resource_errors`.
@@ -254,7 +265,7 @@ impl Session {
 
     fn on_change(&mut self, ty: ResourceType, name: &Arc<str>, resources: &impl Resources) {
         let Some(sub) = self.subscriptions[ty].as_mut().filter(|sub| sub.wants(name)) else { return };
-        self.coalesced[ty] += u64::from(sub.touch(name, resources.get(ty, name).as_deref(), Why::Changed));
+        self.coalesced[ty] += u64::from(sub.look(ty, name, resources, Why::Changed));
         if ty == ResourceType::Endpoints && self.warming.contains(name) {
             self.warm(std::slice::from_ref(name), resources); // back as they were, but after a new cluster
         }

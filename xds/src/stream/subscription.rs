@@ -18,10 +18,12 @@ use crate::{
     view::Resources,
 };
 
+mod holdings;
 mod names;
 mod push;
 mod world;
 
+pub use self::holdings::{Holding, Standing};
 use self::names::Names;
 pub(super) use self::push::Push;
 
@@ -61,6 +63,8 @@ pub(super) struct Subscription {
     /// No longer subscribed to, but in a response that the client may yet read, and then keep if it has subscribed to a
     /// wildcard by then: to be answered with that.
     stray: HashSet<Arc<str>>,
+    /// Names of nothing that a client which came back may hold, until it has been told so.
+    returning_bytes: usize,
     /// Responses that left removals behind, for the sake of order.
     removals_held: u8,
 }
@@ -88,8 +92,13 @@ impl Subscription {
         sub.compare(ty, resources, Why::Changed);
         for name in ask.named() {
             let now = resources.get(ty, &name);
+            if now.is_none() && in_parts && ask.has_taken && resources.parting(ty, &name).is_some() {
+                // It may hold what was deleted while it was away, and has no way to say so.
+                sub.held.insert(Arc::from(&*name), Version::FOREIGN);
+                sub.returning_bytes += name.len();
+            }
             if now.is_none() || sub.upserts.contains(&name) {
-                sub.touch(&intern(&name, now.as_deref()), now.as_deref(), Why::Asked);
+                sub.look(ty, &intern(&name, now.as_deref()), resources, Why::Asked);
             }
         }
         sub.empty = sub.wildcard && sub.held.is_empty();
@@ -118,7 +127,7 @@ impl Subscription {
         let now = resources.get(ty, name);
         self.window.lift();
         self.names.subscribe(name, now.as_deref());
-        self.touch(&intern(name, now.as_deref()), now.as_deref(), Why::Asked);
+        self.look(ty, &intern(name, now.as_deref()), resources, Why::Asked);
     }
 
     fn subscribe_wildcard(&mut self, ty: ResourceType, resources: &impl Resources) {
@@ -168,7 +177,7 @@ impl Subscription {
     /// Memory for what the catalog does not hold as well.
     pub(super) fn asked_bytes(&self) -> usize {
         let words = self.last_rejection.as_ref().map_or(0, |rejection| rejection.message.len());
-        words + self.names.absent_bytes() + self.removals.asked_bytes()
+        words + self.names.absent_bytes() + self.removals.asked_bytes() + self.returning_bytes
     }
 
     pub(super) fn held(&self) -> usize {
@@ -187,13 +196,33 @@ impl Subscription {
         let known = self.names.existing().chain(self.held.keys()).chain(self.upserts.names());
         let known: Vec<_> = known.filter(|name| !self.wildcard || resources.get(ty, name).is_none()).cloned().collect();
         for name in known {
-            self.touch(&name, resources.get(ty, &name).as_deref(), why);
+            self.look(ty, &name, resources, why);
         }
+    }
+
+    /// Notes how `name` is now, and for whoever holds what is no more, what they are told in its place. Says whether that
+    /// merged with something not sent yet.
+    pub(super) fn look(&mut self, ty: ResourceType, name: &Arc<str>, resources: &impl Resources, why: Why) -> bool {
+        let now = resources.get(ty, name);
+        let parting = if now.is_none() { self.parting(ty, name, resources) } else { None };
+        self.names.touch(name, now.as_deref());
+        self.tell(name, parting.as_ref().or(now.as_deref()), why)
+    }
+
+    /// What whoever asked for `name` and holds it is told now that there is none: a client that was told of its removal, or
+    /// of nothing, may go on with what it has.
+    fn parting(&self, ty: ResourceType, name: &str, resources: &impl Resources) -> Option<Resource> {
+        let holds = self.telling != Telling::Whole && self.held.contains_key(name) && self.names.contains(name);
+        holds.then(|| resources.parting(ty, name))?
     }
 
     /// Notes how `name` is now. Says whether that merged with something not sent yet.
     pub(super) fn touch(&mut self, name: &Arc<str>, now: Option<&Resource>, why: Why) -> bool {
         self.names.touch(name, now);
+        self.tell(name, now, why)
+    }
+
+    fn tell(&mut self, name: &Arc<str>, now: Option<&Resource>, why: Why) -> bool {
         let unsent = self.upserts.remove(name).max(self.removals.remove(name));
         let why = unsent.map_or(why, |unsent| unsent.max(why));
         let held = self.held.get(name);

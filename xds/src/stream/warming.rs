@@ -26,11 +26,13 @@ impl Warming {
             | ResourceType::Service
             | ResourceType::EndpointBucket
             | ResourceType::Zone
+            | ResourceType::ServiceEntry
             | ResourceType::Replica
             | ResourceType::Verdicts
             | ResourceType::Doubt
             | ResourceType::Testimony
             | ResourceType::Beats
+            | ResourceType::Resolved
             | ResourceType::Exporter
             | ResourceType::ExportedService
             | ResourceType::ExportedBucket => {}

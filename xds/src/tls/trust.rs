@@ -169,13 +169,19 @@ impl Known {
     }
 }
 
-/// A client's settings with a bundle that is given, as PEM.
+/// A client's settings with a bundle that is given, as PEM, and perhaps its own chain and key.
 ///
 /// # Errors
-/// When it cannot be used.
-pub(crate) fn given(pem: &[u8]) -> Result<Arc<ClientConfig>, String> {
+/// When they cannot be used.
+pub(crate) fn given(pem: &[u8], own: Option<&[Arc<[u8]>; 2]>) -> Result<Arc<ClientConfig>, String> {
     let unusable = |reason| format!("the bundle cannot be used: {reason}; give certificates of authorities as PEM");
-    roots(pem).and_then(|roots| config(roots, None)).map(Arc::new).map_err(unusable)
+    let own = own.map(|[chain, key]| {
+        let now_s = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        Identity::from_pem(chain, key, now_s).map_err(|error| format!("the client certificate cannot be used: {error}"))
+    });
+    let own = own.transpose()?;
+    let roots = roots(pem).map_err(unusable)?;
+    config(roots, own).map(Arc::new).map_err(unusable)
 }
 
 /// A certificate that is in order but of no use as an authority is left out, as long as there is another.

@@ -15,6 +15,8 @@ use crate::{
 pub struct Client<'a> {
     /// What it says of itself.
     pub node: &'a Node,
+    /// What it may see, whatever it asks for.
+    pub may_see: &'a Scope,
     /// How it asks.
     pub variant: Variant,
     /// What for.
@@ -76,9 +78,30 @@ pub trait Lens: fmt::Debug + Send + Sync {
         None
     }
 
+    /// See [`Resources::parting`](super::Resources::parting).
+    fn parting(&self, _ty: ResourceType, _name: &str) -> Option<Resource> {
+        None
+    }
+
     /// See [`Resources::why_absent`](super::Resources::why_absent). What is hidden from `viewer` must read as if it were not
     /// there, or as forbidden whether it is there or not.
     fn why_absent(&self, _viewer: &Viewer, _ty: ResourceType, name: &str, _snapshot: &Snapshot) -> String {
         format!("there is no {name}")
+    }
+}
+
+// === impl Scope ===
+
+impl Scope {
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        match (self, other) {
+            (one, Self::All) => one,
+            (Self::All, other) => other.clone(),
+            (Self::Namespaces(one), Self::Namespaces(other)) => {
+                Self::Namespaces(one.iter().filter(|name| other.binary_search(name).is_ok()).cloned().collect())
+            }
+        }
     }
 }

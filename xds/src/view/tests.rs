@@ -2,12 +2,17 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use prost::Message;
+
 use super::*;
 use crate::{
     asking::{Serves, Variant},
     cache::Cache,
-    proto::discovery::{Locality, Node},
-    resource::ResourceType::{Listener, Service, Zone},
+    delta,
+    proto::discovery::{DeltaDiscoveryRequest, DiscoveryRequest, Locality, Node},
+    resource::ResourceType::{Endpoints, Listener, Service, Zone},
+    sotw,
+    stream::{Front, Limits},
 };
 
 /// Shows namespaces by the client's cluster, and puts its zone in front of each body.
@@ -46,6 +51,10 @@ impl Lens for Near {
         Resource::from_body(ty, Arc::clone(&resource.name), body)
     }
 
+    fn parting(&self, ty: ResourceType, name: &str) -> Option<Resource> {
+        (ty == Endpoints).then(|| Resource::from_body(ty, name, &b"nobody"[..]))
+    }
+
     fn basis<'a>(&self, ty: ResourceType, name: &str, snapshot: &'a Snapshot) -> Option<&'a Resource> {
         snapshot.get(Service, name).filter(|_| ty == Listener)
     }
@@ -57,7 +66,7 @@ impl Lens for Near {
 }
 
 fn see(views: &Views, node: &Node, snapshot: Arc<Snapshot>) -> View {
-    views.of(&Client { node, variant: Variant::Delta, serves: Serves::Catalog }, snapshot)
+    views.of(&Client { node, may_see: &Scope::All, variant: Variant::Delta, serves: Serves::Catalog }, snapshot)
 }
 
 fn node(namespace: &str, zone: &str) -> Node {
@@ -150,4 +159,95 @@ fn what_exists_by_name_alone_is_made_once_when_it_is_asked_for() {
     cache.upsert(Service, Resource::from_body(Service, "shop/a", &b"2"[..]));
     view.turn_to(cache.publish());
     assert_eq!(body(&view, "shop/a"), Some(b"made of 2".to_vec()));
+}
+
+/// What a client is told of an assignment that it asks for, while it is there and after it is gone.
+fn told_of_what_goes<F: Front>(variant: Variant, ask: F::Request, ack: impl Fn(&F::Response) -> F::Request) {
+    let (views, mut cache) = (Views::through(Arc::new(Near::default())), Cache::new());
+    let client = Client { node: &node("", "a"), may_see: &Scope::All, variant, serves: Serves::Catalog };
+    let mut front = F::of(Limits::default(), Serves::Catalog);
+    let write = |cache: &mut Cache, body: &[u8]| {
+        cache.upsert(Endpoints, Resource::from_body(Endpoints, "shop/a", body.to_vec()));
+        cache.publish()
+    };
+    let mut view = views.of(&client, write(&mut cache, b"1"));
+    front.on_request(&ask, &view).expect("within the limits");
+    let mut said = Vec::new();
+    for step in 0..4 {
+        while let Some(response) = front.next_response(&view) {
+            let bytes = response.encode_to_vec();
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            said.push((step, ["a:1", "a:2", "nobody"].into_iter().find(|body| text.contains(body))));
+            front.on_request(&ack(&response), &view).expect("an ACK is fine");
+        }
+        match step {
+            0 => _ = cache.remove(Endpoints, "shop/a"),
+            1 => _ = cache.upsert(Service, Resource::from_body(Service, "shop/other", &b"1"[..])),
+            _ => _ = write(&mut cache, b"2"),
+        }
+        view.turn_to(cache.publish());
+        front.on_snapshot(&view);
+    }
+    assert_eq!(said, [(0, Some("a:1")), (1, Some("nobody")), (3, Some("a:2"))], "{variant:?}");
+}
+
+#[test]
+fn whoever_holds_what_is_gone_is_told_so_once_in_words_that_are_understood_and_hears_of_its_return() {
+    let (type_url, names) = (Endpoints.type_url().to_owned(), vec!["shop/a".to_owned()]);
+    let ask = DiscoveryRequest { type_url: type_url.clone(), resource_names: names.clone(), ..Default::default() };
+    told_of_what_goes::<sotw::Session>(Variant::StateOfTheWorld, ask.clone(), |response| DiscoveryRequest {
+        response_nonce: response.nonce.clone(),
+        version_info: response.version_info.clone(),
+        ..ask.clone()
+    });
+    let ask = DeltaDiscoveryRequest { type_url, resource_names_subscribe: names, ..Default::default() };
+    told_of_what_goes::<delta::Session>(Variant::Delta, ask.clone(), |response| DeltaDiscoveryRequest {
+        resource_names_subscribe: Vec::new(),
+        response_nonce: response.nonce.clone(),
+        ..ask.clone()
+    });
+}
+
+#[test]
+fn a_client_that_comes_back_with_what_went_meanwhile_is_told_so_in_the_same_words() {
+    let views = Views::through(Arc::new(Near::default()));
+    let view = see(&views, &node("", "a"), Cache::new().publish());
+    let mut session = delta::Session::of(Limits::default(), Serves::Catalog);
+    let ask = DeltaDiscoveryRequest {
+        type_url: Endpoints.type_url().to_owned(),
+        resource_names_subscribe: vec!["shop/a".to_owned(), "shop/never".to_owned()],
+        initial_resource_versions: [("shop/a".to_owned(), "0123456789abcdef".to_owned())].into(),
+        ..Default::default()
+    };
+    session.on_request(&ask, &view).expect("within the limits");
+    let (mut sent, mut removed) = (0, Vec::new());
+    while let Some(response) = session.next_response(&view) {
+        sent += response.resources.len();
+        removed.extend(response.removed_resources);
+    }
+    assert_eq!((sent, removed), (1, vec!["shop/never".to_owned()]));
+}
+
+#[test]
+fn a_client_of_the_whole_world_that_was_away_when_something_went_is_told_so_and_a_new_one_is_not() {
+    let views = Views::through(Arc::new(Near::default()));
+    let view = see(&views, &node("", "a"), Cache::new().publish());
+    for (version, told) in [("0123456789abcdef", 2), ("", 0)] {
+        let mut session = sotw::Session::of(Limits::default(), Serves::Catalog);
+        let ask = DiscoveryRequest {
+            type_url: Endpoints.type_url().to_owned(),
+            resource_names: vec!["shop/a".to_owned(), "shop/b".to_owned()],
+            version_info: version.to_owned(),
+            ..Default::default()
+        };
+        session.on_request(&ask, &view).expect("within the limits");
+        let mut sent = 0;
+        while let Some(response) = session.next_response(&view) {
+            sent += response.resources.len();
+            let ack = DiscoveryRequest { response_nonce: response.nonce, ..ask.clone() };
+            session.on_request(&ack, &view).expect("an ACK is fine");
+        }
+        assert_eq!(sent, told, "of version {version:?}");
+        assert_eq!(session.asked_bytes(), 2 * 20, "nothing stays but that they are absent");
+    }
 }

@@ -18,6 +18,7 @@ mod envoy;
 mod failover;
 mod hostile;
 mod raw;
+mod readers;
 mod reconnect;
 mod sotw;
 mod tls;
@@ -56,10 +57,18 @@ impl Replica {
         incoming: impl FnOnce(TcpListener) -> Incoming,
     ) -> Self {
         let listener = TcpListener::bind(address).await.expect("the port is free");
+        Self::serve(listener, |metrics| Server::new(snapshots, limits, metrics), incoming)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        server: impl FnOnce(Arc<Metrics>) -> Server,
+        incoming: impl FnOnce(TcpListener) -> Incoming,
+    ) -> Self {
         let address = listener.local_addr().expect("is bound");
         let incoming = incoming(listener).into_stream();
         let metrics = Arc::new(Metrics::default());
-        let server = Server::new(snapshots, limits, metrics.clone());
+        let server = server(metrics.clone());
         let (stop, mut stopped) = watch::channel(false);
         let router = server.clone().into_router();
         let task = tokio::spawn(async move {

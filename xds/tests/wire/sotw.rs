@@ -15,7 +15,7 @@ use envoy_types::pb::{
     google::rpc::Status,
 };
 use rollcall_xds::{
-    resource::ResourceType::{self, Cluster as Cds, Endpoints as Eds, Listener as Lds, Route as Rds},
+    resource::ResourceType::{self, Cluster as Cds, Endpoints as Eds, Listener as Lds, Route as Rds, ServiceEntry},
     server::Refusal,
 };
 use tokio::sync::mpsc;
@@ -221,5 +221,34 @@ async fn polling_is_refused_and_a_stream_of_one_type_keeps_to_it() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("use the method of that type"), "{status}");
     drop(client);
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_mesh_is_answered_in_the_words_that_it_asks_in_and_told_the_whole() {
+    let (mut cache, sender) = catalog();
+    for name in ["shop/a", "shop/b"] {
+        cache.upsert(ServiceEntry, resource(ServiceEntry, name, name));
+    }
+    sender.send_replace(Some(cache.publish()));
+    let replica = Replica::start(sender.subscribe()).await;
+    for version in ["v1", "v1beta1", "v1alpha3"] {
+        let mut mesh = Client::connect(replica.uri()).await;
+        let type_url = format!("networking.istio.io/{version}/ServiceEntry");
+        let ask = |names: &[&str]| DiscoveryRequest { type_url: type_url.clone(), ..request(ServiceEntry, names) };
+        mesh.say(ask(&[]));
+        let all = mesh.hear().await;
+        assert_eq!((all.type_url.as_str(), all.resources.len()), (type_url.as_str(), 2));
+        let wrapped = |any: &envoy_types::pb::google::protobuf::Any| {
+            any.type_url == "type.googleapis.com/istio.mcp.v1alpha1.Resource"
+        };
+        assert!(all.resources.iter().all(wrapped), "{all:?}");
+        let taken = DiscoveryRequest { response_nonce: all.nonce, version_info: all.version_info, ..ask(&[]) };
+        mesh.say(taken);
+        cache.upsert(ServiceEntry, resource(ServiceEntry, "shop/b", version));
+        sender.send_replace(Some(cache.publish()));
+        let changed = mesh.hear().await;
+        assert_eq!((changed.type_url, changed.resources.len()), (type_url, 2), "what is missing would be deleted");
+    }
     replica.stop().await;
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use rollcall_e2e::cargo::cargo;
 use serde::Deserialize;
 
 use super::component::Component;
-use crate::terminal::cargo;
 
 /// A crate in a version. Of one version there is one source (deny.toml allows one registry).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,7 +149,7 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
 
 /// cargo, in this folder.
 pub(super) fn cargo_in(root: &Path) -> Command {
-    let mut command = Command::new(cargo());
+    let mut command = cargo();
     command.current_dir(root);
     command
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use rollcall_e2e::node;
+use rollcall_e2e::{layout, node};
 
 use super::ahead::Ahead;
 use super::outcome::Outcome;
@@ -45,7 +45,9 @@ impl Stage {
         let mut suite = Suite::default();
         if self.missing.is_empty() {
             outcome.step("what the tests on a real node run", |_| {
-                suite = Suite::build(Tier::Node)?;
+                suite = Suite::build(Tier::Node, filter)?;
+                // The command line, which people run outside of the cluster.
+                super::build_programs()?;
                 ahead.node()?;
                 Ok(Vec::new())
             });
@@ -57,6 +59,7 @@ impl Stage {
             let command = |program: &Path| {
                 let mut command = Command::new(program);
                 command.env("ROLLCALL_E2E_IMAGES", &images);
+                command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
                 command
             };
             // One program, which runs its scenarios side by side itself.

@@ -1,15 +1,16 @@
 //! The test programs of the workspace: cargo builds them, and they are run without it, so that several run side by side
 //! and it is known how long each takes.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use rollcall_e2e::cargo::cargo;
 use rollcall_e2e::layout;
 use serde_json::Value;
 
 use super::{in_workspace, outcome, run_cargo};
-use crate::terminal::cargo;
 
 /// What tests need of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,23 +48,56 @@ pub(super) struct Program {
     pub(super) is_in_turn: bool,
 }
 
+/// What takes a minute and more begins first, the longest before all: `cargo xtask test` names them at its end.
+const LONGEST: [&str; 12] = [
+    "federation",
+    "refusals",
+    "bootstraps",
+    "taken_out",
+    "outage",
+    "clusters",
+    "xds_clients",
+    "chart",
+    "replicas",
+    "limits",
+    "rbac",
+    "check_types",
+];
+
+/// Tests that start whole controllers wait for them nearly all of the time: so many of a file are run at a time on a
+/// machine of any size.
+const AT_A_TIME: &str = "8";
+
 /// The arguments of cargo that select what users run, and what they depend on.
 pub(super) const PRODUCT: [&str; 5] = ["--workspace", "--exclude", "rollcall-e2e", "--exclude", "rollcall-e2e-node"];
 
 // === impl Tier ===
 
 impl Tier {
-    /// The arguments of cargo that select its programs. Of the whole workspace always, so that cargo chooses the same
-    /// features for every tier, and what all of them depend on is built once.
-    fn selection(self) -> Result<Vec<String>> {
+    /// The arguments of cargo that select its programs; with a filter those alone that may have such a test. Of the whole
+    /// workspace always, so that cargo chooses the same features for every tier, and what all of them depend on is built once.
+    fn selection(self, filter: Option<&str>) -> Result<Vec<String>> {
+        let word = filter.map(last_word);
         let mut selection = vec!["--workspace".to_owned()];
-        if self == Self::Unit {
+        if self == Self::Unit && word.map_or(Ok(true), |word| self.has_inside(word))? {
             selection.extend(["--lib", "--bins"].map(String::from));
         }
         for package in self.packages()? {
-            selection.extend(targets(&package)?.into_iter().flat_map(|name| ["--test".to_owned(), name]));
+            let targets = targets(&package)?.into_iter();
+            let meant = targets.filter(|(_, path)| word.is_none_or(|word| is_mentioned(path, word)));
+            selection.extend(meant.flat_map(|(name, _)| ["--test".to_owned(), name]));
         }
-        Ok(selection)
+        // Something that others include has the word: any may have such a test.
+        if selection.len() == 1 && filter.is_some() { self.selection(None) } else { Ok(selection) }
+    }
+
+    /// Whether a library or program, or a test within one, may be meant.
+    fn has_inside(self, word: &str) -> Result<bool> {
+        let packages = self.packages()?.into_iter();
+        let called = packages.clone().any(|package| package.file_name().is_some_and(|name| has(name, word)));
+        let inside = packages.map(|package| package.join("src"));
+        let more = ["e2e/src", "e2e/bench"].map(|folder| layout::root().join(folder));
+        Ok(called || inside.chain(more).any(|folder| mentions(&folder, word)))
     }
 
     /// The folders of the packages whose files of tests are its own.
@@ -82,9 +116,7 @@ impl Tier {
 
     /// Whether a test or file of it may be meant: told from the sources, since building what is not asked for takes long.
     pub(super) fn mentions(self, filter: &str) -> bool {
-        // Of a path, the module's files bear other names.
-        let word = filter.rsplit("::").find(|word| !word.is_empty()).unwrap_or(filter);
-        self.folders().iter().any(|folder| mentions(folder, word))
+        self.folders().iter().any(|folder| mentions(folder, last_word(filter)))
     }
 
     fn folders(self) -> Vec<PathBuf> {
@@ -100,45 +132,58 @@ impl Tier {
     }
 }
 
+/// Of a path, the module's files bear other names.
+fn last_word(filter: &str) -> &str {
+    filter.rsplit("::").find(|word| !word.is_empty()).unwrap_or(filter)
+}
+
+fn has(name: &OsStr, word: &str) -> bool {
+    name.to_string_lossy().contains(word)
+}
+
 /// Whether a function, module or file below a folder has the word in its name.
 fn mentions(folder: &Path, word: &str) -> bool {
     let entries = folder.read_dir().into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).any(|path| {
-        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(word)) {
-            return true;
-        }
-        if path.is_dir() {
-            return mentions(&path, word);
-        }
-        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
-        is_rust && std::fs::read_to_string(&path).is_ok_and(|text| names(&text, word))
-    })
+    entries.map(|entry| entry.path()).any(|path| is_mentioned(&path, word))
+}
+
+/// The same of a file, or of a folder and all below it.
+fn is_mentioned(path: &Path, word: &str) -> bool {
+    if path.file_name().is_some_and(|name| has(name, word)) {
+        return true;
+    }
+    if path.is_dir() {
+        return mentions(path, word);
+    }
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    is_rust && std::fs::read_to_string(path).is_ok_and(|text| names(&text, word))
 }
 
 fn names(text: &str, word: &str) -> bool {
     text.lines().filter(|line| line.contains("fn ") || line.contains("mod ")).any(|line| line.contains(word))
 }
 
-/// The names of a package's files of tests.
-fn targets(package: &Path) -> Result<Vec<String>> {
+/// A package's files of tests: the name of each, and the file, or its folder.
+fn targets(package: &Path) -> Result<Vec<(String, PathBuf)>> {
     let folder = package.join("tests");
-    let mut names = Vec::new();
+    let mut targets = Vec::new();
     for entry in folder.is_dir().then(|| folder.read_dir()).transpose()?.into_iter().flatten() {
         let path = entry?.path();
         let is_target = path.join("main.rs").is_file() || path.extension().is_some_and(|extension| extension == "rs");
-        names.extend(path.file_stem().filter(|_| is_target).map(|name| name.to_string_lossy().into_owned()));
+        let name = path.file_stem().filter(|_| is_target).map(|name| name.to_string_lossy().into_owned());
+        targets.extend(name.map(|name| (name, path)));
     }
-    names.sort();
-    Ok(names)
+    targets.sort();
+    Ok(targets)
 }
 
 // === impl Suite ===
 
 impl Suite {
-    /// Builds the programs of a tier.
-    pub(super) fn build(tier: Tier) -> Result<Self> {
+    /// Builds the programs of a tier, with a filter those that may have such a test.
+    pub(super) fn build(tier: Tier, filter: Option<&str>) -> Result<Self> {
         let build = ["test", "--no-run", "--quiet", "--message-format=json-render-diagnostics"];
-        let output = run_cargo(&build).args(tier.selection()?).output().context("starting cargo")?;
+        let output = run_cargo(&build).args(tier.selection(filter)?).output().context("starting cargo")?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
@@ -161,12 +206,17 @@ impl Suite {
             }
             let mut command = command(&binary.path);
             // What cargo gives to tests, of which some ask.
-            in_workspace(&mut command).current_dir(&binary.folder).env("CARGO", cargo());
+            in_workspace(&mut command).current_dir(&binary.folder).env("CARGO", cargo().get_program());
             command.env("CARGO_MANIFEST_DIR", &binary.folder);
+            if binary.is_file_of_tests {
+                command.env("RUST_TEST_THREADS", AT_A_TIME);
+            }
             programs.push((count, Program::new(&binary.name, command, filter)));
         }
-        // A test that is alone in its program is a long one: those begin first, so that none runs alone at the end.
-        programs.sort_by_key(|(count, _)| *count);
+        // So that none runs alone at the end. A test that is alone in its program is a long one as well.
+        programs.sort_by_key(|(count, program)| {
+            (LONGEST.iter().position(|name| *name == program.name).unwrap_or(LONGEST.len()), *count)
+        });
         Ok(programs.into_iter().map(|(_, program)| program).collect())
     }
 }
@@ -241,13 +291,25 @@ mod tests {
 
     #[test]
     fn each_tier_selects_its_own_files_of_tests() {
-        let selection = |tier: Tier| tier.selection().unwrap().join(" ");
+        let selection = |tier: Tier| tier.selection(None).unwrap().join(" ");
         assert_eq!(selection(Tier::Node), "--workspace --test node");
         let unit = selection(Tier::Unit);
         assert!(unit.starts_with("--workspace --lib --bins --test "), "{unit}");
         assert!(unit.contains(" --test wire") && unit.contains(" --test house") && !unit.contains("spine"), "{unit}");
         let end_to_end = selection(Tier::EndToEnd);
         assert!(end_to_end.contains(" --test spine") && !end_to_end.contains("support"), "{end_to_end}");
+    }
+
+    #[test]
+    fn with_a_filter_nothing_is_built_that_cannot_have_such_a_test() {
+        let selection = |tier: Tier, filter| tier.selection(Some(filter)).unwrap().join(" ");
+        assert_eq!(selection(Tier::EndToEnd, "what_is_registered_is_found_everywhere"), "--workspace --test spine");
+        assert_eq!(selection(Tier::EndToEnd, "rbac"), "--workspace --test rbac");
+        assert_eq!(selection(Tier::EndToEnd, "wrong_values_are_refused_by_name"), "--workspace --test chart");
+        assert_eq!(selection(Tier::Unit, "after_every_change_callers_are_given"), "--workspace --test sequences");
+        assert!(selection(Tier::Unit, "catalog").starts_with("--workspace --lib --bins"), "the crate itself");
+        let inside = selection(Tier::Unit, "tests::with_a_filter_nothing_is_built");
+        assert_eq!(inside, "--workspace --lib --bins");
     }
 
     #[test]

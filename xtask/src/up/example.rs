@@ -109,7 +109,7 @@ pub(super) fn one_more(name: &str, folder: &Path) -> Result<(Process, SocketAddr
     Ok((serve(name, address, folder)?, address))
 }
 
-fn serve(name: &str, address: SocketAddr, folder: &Path) -> Result<Process> {
+pub(super) fn serve(name: &str, address: SocketAddr, folder: &Path) -> Result<Process> {
     let us = std::env::current_exe().context("finding this program")?;
     let mut process = Program::new(name, us, folder).args(["serve-http", name, &address.to_string()]).start()?;
     process.wait_until(&format!("{name} to answer at {address}"), std::time::Duration::from_secs(60), || {

@@ -116,7 +116,19 @@ impl State {
         binaries: &Binaries,
         access: &ApiAccess,
     ) -> Result<()> {
-        let folder = folder();
+        self.write_env("env", kubectl, rollcall, binaries, access)?;
+        self.write_json()
+    }
+
+    /// The file of this name for the user's shell.
+    pub(super) fn write_env(
+        &self,
+        file: &str,
+        kubectl: &Kubectl,
+        rollcall: &Rollcall,
+        binaries: &Binaries,
+        access: &ApiAccess,
+    ) -> Result<()> {
         let pids: Vec<String> =
             self.processes.iter().map(|process| format!("{}={}", process.name, process.pid)).collect();
         let mut lines = vec![export("KUBECONFIG", kubectl.kubeconfig().display())];
@@ -138,8 +150,8 @@ impl State {
             programs.push(("kubectl", kubectl.words()));
         }
         lines.push(put_on_path(&programs)?);
-        std::fs::write(folder.join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
-        self.write_json()
+        std::fs::write(folder().join(file), lines.join("\n") + "\n")
+            .with_context(|| format!("writing target/up/{file}"))
     }
 
     /// Writes `state.json`, and `env` with these programs (a name, and the words that start it) in place of the user's.
@@ -155,7 +167,7 @@ impl State {
         self.write_json()
     }
 
-    fn write_json(&self) -> Result<()> {
+    pub(super) fn write_json(&self) -> Result<()> {
         let folder = folder();
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let json = serde_json::to_string_pretty(self)?;

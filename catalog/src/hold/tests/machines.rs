@@ -206,7 +206,7 @@ fn first(catalog: &Catalog) -> (Health, bool, Option<Penalty>, String) {
     let snapshot = catalog.snapshot();
     let service = snapshot.get(&key()).expect("the service");
     let member = service.endpoints.iter().find(|member| &*member.endpoint.name == "vm-1").expect("the machine");
-    let penalty = member.treatment.and_then(|treatment| treatment.penalty);
+    let penalty = member.treatment.as_ref().and_then(|treatment| treatment.penalty);
     (member.health, member.conditions.ready, penalty, member.reason.to_string())
 }
 

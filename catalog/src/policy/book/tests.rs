@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::policy::{Confirmation, Damping, RemovalGuard, Section, Staleness, WhenStale};
+use crate::policy::{Confirmation, Damping, RemovalGuard, Section, Staleness, Warned, WhenStale};
 
 fn key(name: &str) -> PolicyKey {
     PolicyKey::new("shop", name)
@@ -35,19 +35,22 @@ fn section_by_section_the_nearest_is_in_force() {
     let guard = RemovalGuard::default();
     let all = Statement { removal: Some(Some(guard)), staleness: Some(Some(stale(60))), ..of(None, 1) };
     says(&mut book, "all", all);
-    says(&mut book, "web", Statement { staleness: Some(Some(stale(10))), damping: Some(None), ..of(Some("web"), 2) });
+    let warning = Some(Warned { percent: 10 });
+    let own = Statement { staleness: Some(Some(stale(10))), damping: Some(None), warning, ..of(Some("web"), 2) };
+    says(&mut book, "web", own);
 
     let (web, from) = in_force(&mut book, "web");
     assert_eq!((web.removal, web.staleness, web.damping), (Some(guard), Some(stale(10)), None));
+    assert_eq!((web.warning.percent, book.of(&ServiceKey::new("bank", "web")).warning.percent), (10, 100));
     let name = |name: &str| Some(name.to_owned());
-    assert_eq!(from, [name("web"), name("all"), name("web"), None]);
+    assert_eq!(from, [name("web"), name("all"), name("web"), None, name("web"), None]);
 
     let (other, from) = in_force(&mut book, "other");
     assert_eq!(
         (other.removal, other.staleness, other.damping),
         (Some(guard), Some(stale(60)), Some(Damping::default()))
     );
-    assert_eq!(from, [name("all"), name("all"), None, None]);
+    assert_eq!(from, [name("all"), name("all"), None, None, None, None]);
 
     let elsewhere = book.of(&ServiceKey::new("bank", "web"));
     assert_eq!((elsewhere.removal, elsewhere.staleness, elsewhere.damping.is_some()), (None, None, true));

@@ -67,6 +67,16 @@ secret:
     path: ca.crt
 {{- end }}
 
+{{/* The volume of the authorities that go into bootstrap files; empty where the controller has them itself, or there are no such files. */}}
+{{- define "rollcall.certificates.bootstrapCa" -}}
+{{- $bundle := .Values.certificates.caBundle }}
+{{- $source := include "rollcall.certificates.source" . }}
+{{- $own := and (eq $source "authority") (not (or $bundle.configMapName $bundle.secretName)) }}
+{{- if and .Values.bootstrap.namespaces (ne $source "off") (not $own) }}
+{{- include "rollcall.certificates.bundleVolume" . }}
+{{- end }}
+{{- end }}
+
 {{/* The volume of the authorities of client certificates; empty if none are named. */}}
 {{- define "rollcall.certificates.clientCa" -}}
 {{- $ca := .Values.certificates.clientCa }}

@@ -45,6 +45,20 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [multicluster.x-k8s.io]
   resources: [serviceexports/status]
   verbs: [patch]
+{{- if .Values.federation.serviceImports }}
+# Services across clusters: the ServiceImport of each, and the Service derived from it, which has its virtual address. RBAC knows
+# no labels, and names of derived Services (derived-HASH) nobody knows beforehand, so these verbs cannot be bound to them. Not
+# needed with `--service-imports false`.
+- apiGroups: [multicluster.x-k8s.io]
+  resources: [serviceimports]
+  verbs: [list, watch, create, patch, delete]
+- apiGroups: [multicluster.x-k8s.io]
+  resources: [serviceimports/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [create, patch, delete]
+{{- end }}
 {{- end }}
 {{- if .Values.controller.leaseBeats }}
 # Heartbeats of those who have only kubectl: Leases that they renew, by the label rollcall.dev/registration. RBAC knows no
@@ -102,6 +116,12 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
   resources: [leases]
   resourceNames: [rollcall-controller]
   verbs: [get]
+{{- if .Values.federation.enabled }}
+# A Lease for each other cluster, renewed as long as it is heard; a server-side apply, since it has one writer.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [patch]
+{{- end }}
 {{- if and .Values.federation.enabled .Values.federation.secrets }}
 # What links prove themselves with (`spec.secretName`): these alone, by name.
 - apiGroups: [""]

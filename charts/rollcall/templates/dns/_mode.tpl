@@ -8,6 +8,13 @@
 {{- end }}
 {{- end }}
 
+{{/* Whether another process holds the sockets: by default where nobody else answers while the server is down. */}}
+{{- define "rollcall.dns.holdSockets" -}}
+{{- if kindIs "invalid" .Values.dns.holdSockets | ternary (eq .Values.dns.mode "nodeLocal") .Values.dns.holdSockets -}}
+true
+{{- end }}
+{{- end }}
+
 {{/* As a YAML list. On every node means on tainted ones as well. */}}
 {{- define "rollcall.dns.tolerations" -}}
 {{- if kindIs "invalid" .Values.dns.tolerations }}

@@ -36,6 +36,7 @@ spec:
     {{- end }}
     {{- if $tls }}
     - --catalog-ca-file=/etc/rollcall/ca/ca.crt
+    - --catalog-token-file=/var/run/secrets/rollcall.dev/token
     {{- if not $values.catalogs }}
     - --catalog-server-name={{ include "rollcall.certificates.serverName" . }}
     {{- end }}
@@ -47,6 +48,16 @@ spec:
     {{- range .Values.listenAddresses }}
     - --listen={{ . }}:{{ $values.listenPort }}
     {{- end }}
+    {{- if $values.tls.secretName }}
+    {{- range .Values.listenAddresses }}
+    - --tls-listen={{ . }}:{{ $values.tls.port }}
+    {{- end }}
+    {{- range .Values.listenAddresses }}
+    - --https-listen={{ . }}:{{ $values.tls.httpsPort }}
+    {{- end }}
+    - --tls-cert-file=/etc/rollcall/tls/tls.crt
+    - --tls-key-file=/etc/rollcall/tls/tls.key
+    {{- end }}
     - --http-listen={{ first .Values.listenAddresses }}:9153
     - --ttl={{ $values.ttl }}
     - --pod-names={{ $values.podNames }}
@@ -56,6 +67,14 @@ spec:
     {{- range include "rollcall.dns.forward" . | fromYamlArray }}
     - --forward={{ . }}
     {{- end }}
+    {{- if ne $values.snapshot "none" }}
+    - --snapshot=/var/lib/rollcall-dns/catalog
+    {{- end }}
+    {{- if include "rollcall.dns.holdSockets" . }}
+    - --hold-sockets
+    {{- end }}
+    {{- include "rollcall.dns.registry" $values.registry | nindent 4 }}
+    {{- include "rollcall.dns.clients" $values | nindent 4 }}
     {{- with $values.workers }}
     - --workers={{ . }}
     {{- end }}
@@ -65,6 +84,19 @@ spec:
     {{- with $values.forwardInFlight }}
     - --forward-in-flight={{ . }}
     {{- end }}
+    {{- range $domain, $servers := $values.stubDomains }}
+    - --stub-domain={{ $domain }}={{ join "," $servers }}
+    {{- end }}
+    {{- if $values.hostsConfigMap }}
+    - --hosts=/etc/rollcall/hosts/hosts
+    {{- end }}
+    {{- if kindIs "invalid" $values.cache.bytes | not }}
+    - --cache-bytes={{ $values.cache.bytes | int64 }}
+    {{- end }}
+    - --search-completion={{ $values.searchCompletion }}
+    - --cache-ttl={{ $values.cache.ttl }}
+    - --cache-negative-ttl={{ $values.cache.negativeTTL }}
+    - --cache-stale={{ $values.cache.staleSeconds }}
     - --lame-duck={{ $values.lameDuckSeconds }}s
     {{- include "rollcall.pod.args" . | nindent 4 }}
     {{- with $values.extraArgs }}
@@ -90,6 +122,12 @@ spec:
       protocol: UDP
     - name: dns-tcp
       containerPort: {{ $values.listenPort }}
+    {{- if $values.tls.secretName }}
+    - name: dns-tls
+      containerPort: {{ $values.tls.port }}
+    - name: dns-https
+      containerPort: {{ $values.tls.httpsPort }}
+    {{- end }}
     - name: http
       containerPort: 9153
     startupProbe:
@@ -102,12 +140,34 @@ spec:
       {{- toYaml $values.resources | nindent 6 }}
     securityContext:
       {{- toYaml $values.securityContext | nindent 6 }}
-    {{- if or $tls $values.extraVolumeMounts }}
+    {{- if or $tls (ne $values.snapshot "none") $values.tls.secretName $values.cookieSecretName $values.hostsConfigMap $values.extraVolumeMounts }}
     volumeMounts:
     {{- if $tls }}
     - name: catalog-ca
       mountPath: /etc/rollcall/ca
       readOnly: true
+    - name: catalog-token
+      mountPath: /var/run/secrets/rollcall.dev
+      readOnly: true
+    {{- end }}
+    {{- if $values.tls.secretName }}
+    - name: tls
+      mountPath: /etc/rollcall/tls
+      readOnly: true
+    {{- end }}
+    {{- if $values.cookieSecretName }}
+    - name: cookies
+      mountPath: /etc/rollcall/cookies
+      readOnly: true
+    {{- end }}
+    {{- if $values.hostsConfigMap }}
+    - name: hosts
+      mountPath: /etc/rollcall/hosts
+      readOnly: true
+    {{- end }}
+    {{- if ne $values.snapshot "none" }}
+    - name: snapshot
+      mountPath: /var/lib/rollcall-dns
     {{- end }}
     {{- with $values.extraVolumeMounts }}
     {{- toYaml . | nindent 4 }}
@@ -116,15 +176,91 @@ spec:
   {{- with $values.extraContainers }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-  {{- if or $tls $values.extraVolumes }}
+  {{- if or $tls (ne $values.snapshot "none") $values.tls.secretName $values.cookieSecretName $values.hostsConfigMap $values.extraVolumes }}
   volumes:
   {{- if $tls }}
   - {{ include "rollcall.certificates.bundleVolume" . | nindent 4 | trim }}
+  # Says to the controller who asks. For its stream alone: the API server does not take it.
+  - name: catalog-token
+    projected:
+      sources:
+      - serviceAccountToken:
+          audience: rollcall
+          expirationSeconds: 3600
+          path: token
+  {{- end }}
+  {{- with $values.tls.secretName }}
+  - name: tls
+    secret:
+      secretName: {{ . }}
+  {{- end }}
+  {{- with $values.cookieSecretName }}
+  - name: cookies
+    secret:
+      secretName: {{ . }}
+      items:
+      - key: secret
+        path: secret
+  {{- end }}
+  {{- with $values.hostsConfigMap }}
+  - name: hosts
+    configMap:
+      name: {{ . }}
+      items:
+      - key: hosts
+        path: hosts
+  {{- end }}
+  {{- if eq $values.snapshot "hostPath" }}
+  # Of the pods' user: the kubelet makes none, since root alone could write there.
+  - name: snapshot
+    hostPath:
+      path: {{ $values.snapshotHostPath }}
+      type: Directory
+  {{- else if eq $values.snapshot "emptyDir" }}
+  - name: snapshot
+    emptyDir: {}
   {{- end }}
   {{- with $values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- end }}
+{{- end }}
+
+{{/* Flags of names by the forms of a registry. */}}
+{{- define "rollcall.dns.registry" -}}
+- --registry-domain={{ join "," .domains | default "none" }}
+- --registry-namespace={{ .namespace }}
+{{- with .datacenter }}
+- --registry-datacenter={{ . }}
+{{- end }}
+{{- if .onlyPassing }}
+- --registry-only-passing
+{{- end }}
+{{- end }}
+
+{{/* Flags of how clients are treated. */}}
+{{- define "rollcall.dns.clients" -}}
+{{- range .allow }}
+- --allow={{ . }}
+{{- end }}
+{{- range .transferTo }}
+- --transfer-to={{ . }}
+{{- end }}
+{{- with .answersPerSecond }}
+- --answers-per-second={{ . | int64 }}
+{{- end }}
+{{- if .cookieSecretName }}
+- --cookie-secret-file=/etc/rollcall/cookies/secret
+{{- end }}
+{{- with .queryLog }}
+- --query-log={{ . }}
+{{- end }}
+{{- with .dnstap }}
+- --dnstap={{ . }}
+{{- end }}
+{{- if .nsid }}
+- --nsid=$(POD_NAME)
+{{- end }}
 {{- end }}
 
 {{/* As given, and what lets a process without privileges take a port below 1024, unless that is given as well. */}}

@@ -1,20 +1,21 @@
 //! One instance of an agent, as its stream knows it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rollcall_catalog::input::{Origin, OriginKind};
-use rollcall_catalog::model::Name;
+use rollcall_catalog::model::{Health, Name};
+use rollcall_health::beat::{NOTE_MAX, OnMachine};
 use rollcall_xds::proto::rollcall::v1::Answer;
 use rollcall_xds::proto::rollcall::v1::answer::State as WireState;
 use rollcall_xds::proto::rollcall::v1::result::Verdict;
 
-use crate::agents::admission::{Ears, Interval, Said, SaidHealth};
+use crate::agents::admission::{Ears, Interval};
 use crate::agents::desk::State;
 use crate::agents::instance::{Instance, InstanceKey};
 
 /// One instance of an agent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slot {
     /// Which endpoint it is; `None` for one that is refused.
     pub(super) key: Option<InstanceKey>,
@@ -22,36 +23,31 @@ pub(super) struct Slot {
     pub(super) deferred: Option<Arc<Instance>>,
     /// The registration in which it stands, once it does.
     origin: Option<Origin>,
-    /// What each of its checks on the machine says. A check that has said nothing yet is Unknown.
-    checks: BTreeMap<Name, (Verdict, Box<str>)>,
-    said: Said,
+    /// What each of its checks on the machine says, sorted by name. A check that has said nothing yet is Unknown, which keeps
+    /// callers away: nobody knows.
+    checks: Arc<[OnMachine]>,
     /// It has said goodbye: it is not heard any more.
     pub(super) left: bool,
     /// What the agent was told last.
     told: Option<(WireState, Box<str>)>,
 }
 
-/// The note of a heartbeat.
-const NOTE_BYTES_MAX: usize = 256;
-
 // === impl Slot ===
 
 impl Slot {
     /// One that is heard, with these checks on its machine.
     pub(super) fn new(key: InstanceKey, checks: &[Name]) -> Self {
-        let unknown = |name: &Name| (Name::clone(name), (Verdict::Unknown, Box::default()));
-        let mut slot = Self { key: Some(key), checks: checks.iter().map(unknown).collect(), ..Self::default() };
-        slot.said = slot.judged();
-        slot
+        let names: BTreeSet<_> = checks.iter().collect();
+        let checks = names.into_iter().map(|name| said(name, Verdict::Unknown, "")).collect();
+        Self { key: Some(key), checks, ..Self::default() }
     }
 
     /// The same instance in a new Hello: what its checks said, and where it stands, stays.
     pub(super) fn take_over(&mut self, before: Self) {
-        for (name, said) in before.checks {
-            self.checks.entry(name).and_modify(|own| *own = said);
-        }
+        let known =
+            |own: &OnMachine| before.checks.iter().find(|before| before.name == own.name).unwrap_or(own).clone();
+        self.checks = self.checks.iter().map(known).collect();
         self.origin = before.origin;
-        self.said = self.judged();
     }
 
     /// What the registrar says of it.
@@ -80,7 +76,7 @@ impl Slot {
         if self.left {
             return None;
         }
-        Some(ears.beat(self.origin.as_ref()?, &self.key.as_ref()?.endpoint, &self.said))
+        Some(ears.beat(self.origin.as_ref()?, &self.key.as_ref()?.endpoint, &self.checks))
     }
 
     /// Its beat was taken in: what kept it from that before, is over.
@@ -94,13 +90,15 @@ impl Slot {
     /// # Errors
     /// When it has no such check.
     pub(super) fn result(&mut self, check: &str, verdict: Verdict, output: &str) -> Result<bool, String> {
-        let Some(said) = self.checks.get_mut(check) else {
+        let Some(before) = self.checks.iter().find(|known| *known.name == *check) else {
             return Err(format!("check {check:?} is none of its local_checks; name it in the Hello"));
         };
-        *said = (verdict, beginning(output, NOTE_BYTES_MAX).into());
-        let judged = self.judged();
-        let is_new = judged.health != self.said.health;
-        self.said = judged;
+        let now = said(&before.name, verdict, output);
+        let is_new = now.health != before.health;
+        if now != *before {
+            self.checks =
+                self.checks.iter().map(|known| if known.name == now.name { &now } else { known }.clone()).collect();
+        }
         Ok(is_new)
     }
 
@@ -120,26 +118,28 @@ impl Slot {
         self.told = Some((state, words.into()));
         Some(Answer { instance: index, state: state.into(), words: words.to_owned() })
     }
+}
 
-    /// The worst that a check says. One that has not said anything yet keeps callers away: nobody knows.
-    fn judged(&self) -> Said {
-        let weight = |verdict: Verdict| match verdict {
-            Verdict::Passing => SaidHealth::Passing,
-            Verdict::Warning => SaidHealth::Warning,
-            Verdict::Unknown | Verdict::Critical => SaidHealth::Critical,
-        };
-        let worst = self.checks.iter().max_by_key(|(_, (verdict, _))| weight(*verdict));
-        let Some((name, (verdict, output))) = worst.filter(|(_, (verdict, _))| weight(*verdict) > SaidHealth::Passing)
-        else {
-            return Said::default();
-        };
-        let note = match (verdict, &**output) {
-            (Verdict::Unknown, "") => format!("check {name}: has not been run yet"),
-            (_, output) if output.starts_with(&format!("check {name}:")) => output.to_owned(),
-            (_, output) => format!("check {name}: {output}"),
-        };
-        Said { health: weight(*verdict), note: beginning(&note, NOTE_BYTES_MAX).to_owned() }
+impl Default for Slot {
+    fn default() -> Self {
+        Self { key: None, deferred: None, origin: None, checks: Arc::from([]), left: false, told: None }
     }
+}
+
+/// What a check says, in words that name it: they are shown beside those of other checks.
+fn said(check: &Name, verdict: Verdict, output: &str) -> OnMachine {
+    let health = match verdict {
+        Verdict::Unknown => Health::Unknown,
+        Verdict::Passing => Health::Passing,
+        Verdict::Warning => Health::Warning,
+        Verdict::Critical => Health::Critical,
+    };
+    let words = match (verdict, output) {
+        (Verdict::Unknown, "") => format!("check {check}: has not been run yet"),
+        (_, output) if output.starts_with(&format!("check {check}:")) => output.to_owned(),
+        (_, output) => format!("check {check}: {output}"),
+    };
+    OnMachine { name: Name::clone(check), health, saw: beginning(&words, NOTE_MAX).into() }
 }
 
 fn beginning(text: &str, bytes_max: usize) -> &str {

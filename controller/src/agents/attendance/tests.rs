@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
 use rollcall_fake_api::{FakeApi, Refusal as ApiRefusal};
+use rollcall_health::beat::OnMachine;
 use rollcall_xds::proto::rollcall::v1 as wire;
 use rollcall_xds::tls::Shown;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::agents::Watched;
-use crate::agents::admission::{Admission, Ears, Interval, Said, SaidHealth};
+use crate::agents::admission::{Admission, Ears, Interval};
 use crate::agents::shard::MANAGED_BY;
 use crate::agents::{Service, Settings};
 use crate::time::clock::Clock;
@@ -60,11 +61,9 @@ impl Caller for Doorman {
 struct Notes(Mutex<Vec<String>>);
 
 impl Ears for Notes {
-    fn beat(&self, origin: &Origin, endpoint: &str, said: &Said) -> Result<Interval, String> {
-        let words = match said.health {
-            SaidHealth::Passing => format!("{endpoint} lives"),
-            SaidHealth::Warning | SaidHealth::Critical => format!("{endpoint} {:?}: {}", said.health, said.note),
-        };
+    fn beat(&self, origin: &Origin, endpoint: &str, checks: &Arc<[OnMachine]>) -> Result<Interval, String> {
+        let said = checks.iter().map(|check| format!("; {}: {}", check.health, check.saw));
+        let words = format!("{endpoint} lives{}", said.collect::<String>());
         assert!(!origin.name.is_empty(), "it stands somewhere");
         self.0.lock().unwrap().push(words);
         Ok(Duration::from_secs(1))
@@ -208,7 +207,7 @@ async fn a_check_on_the_machine_keeps_callers_away_until_it_passes() {
     agent.answer(0).await;
     agent.say(Report::Beats(wire::Beats::default())).await;
     agent.reply().await;
-    assert_eq!(replica.heard(), ["vm-17 Critical: check disk: has not been run yet"]);
+    assert_eq!(replica.heard(), ["vm-17 lives; Unknown: check disk: has not been run yet"]);
     agent.say(result("disk", wire::result::Verdict::Passing, "ok")).await;
     agent.say(result("disk", wire::result::Verdict::Critical, "97 % full")).await;
     agent.say(result("disk", wire::result::Verdict::Critical, "98 % full")).await;
@@ -216,7 +215,11 @@ async fn a_check_on_the_machine_keeps_callers_away_until_it_passes() {
     agent.say(result("cpu", wire::result::Verdict::Passing, "")).await;
     let error = agent.replies.next().await.expect("an end").expect_err("an error");
     assert!(error.message().contains("check \"cpu\" is none of its local_checks"), "{error}");
-    let expected = ["vm-17 lives", "vm-17 Critical: check disk: 97 % full", "vm-17 Critical: check disk: 98 % full"];
+    let expected = [
+        "vm-17 lives; Passing: check disk: ok",
+        "vm-17 lives; Critical: check disk: 97 % full",
+        "vm-17 lives; Critical: check disk: 98 % full",
+    ];
     assert_eq!(replica.heard(), expected, "a change at once, the rest with the next beat");
 }
 

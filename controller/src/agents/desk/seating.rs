@@ -1,9 +1,8 @@
 //! Who is told what, and where endpoints stand.
 
-use std::collections::BTreeSet;
-
 use rollcall_catalog::model::Name;
 
+use super::places::Places;
 use super::{Desk, Pending};
 use crate::agents::instance::InstanceKey;
 use crate::agents::set::SetKey;
@@ -59,7 +58,7 @@ impl Desk {
 
     /// Says so once one that leaves stands nowhere any more.
     pub(super) fn gone(&mut self, key: &InstanceKey) {
-        if self.places.get(key).is_none_or(BTreeSet::is_empty)
+        if self.places.get(key).is_none_or(Places::is_empty)
             && let Some(seat) = self.leaving.remove(key)
         {
             self.news.push(News { seat, state: State::Left });

@@ -55,6 +55,8 @@ fn ten_thousand_machines_share_a_hundred_objects_and_as_many_writes() {
     assert_eq!((standing(&desk), desk.shards.len(), server.writes.len()), (10_000, 100, 100));
     let registered = desk.take_news().into_iter().filter(|news| matches!(news.state, State::Registered(_))).count();
     assert_eq!((registered, desk.waiting()), (10_000, 0));
+    let sets: BTreeSet<_> = desk.wanted.values().map(|wanted| Arc::as_ptr(&wanted.instance.set)).collect();
+    assert_eq!(sets.len(), 1, "what all of them say is kept once");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use super::super::query::Query;
 use super::super::routes::Reply;
 use super::encoded::{Encoded, Question};
 use super::filter::{Filter, PARAMETERS};
-use super::{Desk, key, no_service, wait};
+use super::wait::Waiter;
+use super::{Desk, key, no_service};
 
 /// The longest wait; proxies and people lose patience later than this.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -24,11 +25,10 @@ pub(super) fn answer(desk: &Arc<Desk>, ask: &Ask) -> Reply {
     match begin(desk, ask) {
         Ok(Begun::Now(outcome)) => Box::pin(std::future::ready(outcome)),
         Ok(Begun::Wait(question, seen, at_most)) => {
-            let desk = Arc::clone(desk);
+            let mut waiter = Waiter::new(Arc::clone(desk), question);
             Box::pin(async move {
-                let key = question.key.clone();
-                let answer = wait::wait(desk, question, seen, at_most).await;
-                tell(&answer).ok_or_else(|| no_service(&key))
+                let answer = waiter.until_it_differs(seen, at_most).await;
+                tell(&answer).ok_or_else(|| no_service(waiter.key()))
             })
         }
         Err(problem) => Box::pin(std::future::ready(Err(problem))),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rollcall_catalog::input::CheckVerdict;
+use rollcall_catalog::input::{CheckVerdict, Place};
 use rollcall_catalog::model::Health;
 use rollcall_catalog::policy::{Policy, Section};
 use rollcall_catalog::service::{Excluded, Member, Registered, Service};
@@ -19,7 +19,7 @@ use super::history::Transition;
 use super::services::ServiceTold;
 use super::told::{Told, duration, moment, word};
 use super::vantage::Accounts;
-use super::{Desk, key, no_service};
+use super::{Desk, Linked, key, no_service};
 use crate::policy::words;
 
 #[derive(Serialize)]
@@ -51,6 +51,9 @@ struct EndpointStory<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<String>,
     conditions: Value,
+    /// Of an endpoint of another cluster: which, and how old the word on it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported: Option<ImportedTold<'a>>,
     /// Kept callable although it left: too many went at once.
     held: bool,
     /// Kept out whatever its checks say: it fell too often.
@@ -62,6 +65,23 @@ struct EndpointStory<'a> {
     judge: Option<&'a str>,
     checks: Vec<CheckTold<'a>>,
     transitions: Vec<TransitionTold>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ImportedTold<'a> {
+    cluster: &'a str,
+    /// The object; absent where the cluster is this one, or its link is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    /// When the cluster was heard last; absent where an earlier process did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard: Option<String>,
+    /// How long ago that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -175,7 +195,7 @@ fn policy(policy: &Policy) -> Value {
 
 impl<'a> EndpointStory<'a> {
     fn new(service: &Service, member: &'a Member, desk: &Desk, accounts: &'a Accounts) -> Self {
-        let (conditions, treatment) = (member.conditions, member.treatment.unwrap_or_default());
+        let (conditions, treatment) = (member.conditions, member.treatment.as_deref().copied().unwrap_or_default());
         let account = accounts.of(member);
         Self {
             told: Told::new(service, member),
@@ -185,6 +205,7 @@ impl<'a> EndpointStory<'a> {
             conditions: json!({
                 "ready": conditions.ready, "serving": conditions.serving, "terminating": conditions.terminating,
             }),
+            imported: ImportedTold::of(member, &desk.linked),
             held: treatment.held,
             damped: treatment.damped,
             penalty: treatment.penalty.map(|said| PenaltyTold { value: said.value, at: moment(said.at_ms) }),
@@ -192,6 +213,23 @@ impl<'a> EndpointStory<'a> {
             checks: member.checks.iter().map(|check| CheckTold::new(check, account)).collect(),
             transitions: desk.histories.of(&service.key, member.id).iter().map(TransitionTold::new).collect(),
         }
+    }
+}
+
+// === impl ImportedTold ===
+
+impl<'a> ImportedTold<'a> {
+    fn of(member: &'a Member, linked: &Linked) -> Option<Self> {
+        let Place::Cluster(cluster) = &member.origin.place else { return None };
+        let report = linked.reports.get(cluster);
+        let heard_ms = report.as_ref().and_then(|report| report.heard_ms);
+        Some(Self {
+            cluster,
+            link: report.as_ref().map(|_| format!("ClusterLink/{cluster}")),
+            state: report.as_ref().map(|report| report.state.as_str()),
+            heard: heard_ms.and_then(moment),
+            age_seconds: heard_ms.map(|heard_ms| (linked.clock.wall_ms() - heard_ms).max(0) / 1_000),
+        })
     }
 }
 
@@ -218,6 +256,7 @@ impl<'a> SeenTold<'a> {
         let from = match &witness.vantage {
             Vantage::Address(address) => format!("a probe of {address}"),
             Vantage::Instance => "the instance itself".to_owned(),
+            Vantage::Machine => "the agent on the machine".to_owned(),
             Vantage::Peer(name) => name.to_string(),
         };
         Self { from, health: evidence.health, since: moment(evidence.since_ms), reason: &evidence.reason }

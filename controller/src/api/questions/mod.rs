@@ -38,6 +38,7 @@ use super::ask::Ask;
 use super::problem::Problem;
 use super::routes::{Admits, Route, Routes};
 use crate::checks::runner::Order;
+use crate::federation::report::Reports;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 use encoded::Encoder;
@@ -56,14 +57,25 @@ struct Desk {
     waiting: Waiting,
     histories: Histories,
     lookout: Lookout,
+    linked: Linked,
+}
+
+/// How this cluster's links are, and the time.
+#[derive(Clone, Debug, Default)]
+pub struct Linked {
+    /// By the cluster.
+    pub reports: Reports,
+    /// Time.
+    pub clock: Clock,
 }
 
 const LIST: Admits = Admits::Right { verb: "list", resource: "catalogentries", of: "" };
 const READ: Admits = Admits::Right { verb: "get", resource: "catalogentries", of: "service" };
 
 /// Follows the catalog, and adds the questions to the table. `orders` is the way to the checks.
-pub fn start(routes: Routes, snapshots: Snapshots, orders: mpsc::Sender<Order>, clock: Clock) -> Routes {
-    let questions = Questions::new(snapshots, Lookout::new(orders));
+pub fn start(routes: Routes, snapshots: Snapshots, orders: mpsc::Sender<Order>, linked: Linked) -> Routes {
+    let clock = linked.clock;
+    let questions = Questions::new(snapshots, Lookout::new(orders), linked);
     tokio::spawn(follow::run(Arc::clone(&questions.0), clock));
     questions.routes(routes)
 }
@@ -71,9 +83,9 @@ pub fn start(routes: Routes, snapshots: Snapshots, orders: mpsc::Sender<Order>, 
 // === impl Questions ===
 
 impl Questions {
-    fn new(snapshots: Snapshots, lookout: Lookout) -> Self {
+    fn new(snapshots: Snapshots, lookout: Lookout, linked: Linked) -> Self {
         let (encoder, waiting, histories) = Default::default();
-        Self(Arc::new(Desk { snapshots, encoder, waiting, histories, lookout }))
+        Self(Arc::new(Desk { snapshots, encoder, waiting, histories, lookout, linked }))
     }
 
     fn routes(&self, routes: Routes) -> Routes {

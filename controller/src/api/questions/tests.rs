@@ -28,7 +28,7 @@ struct Bench {
 
 fn bench(inputs: impl IntoIterator<Item = Input>) -> Bench {
     let (sender, snapshots) = watch::channel(None);
-    let questions = Questions::new(snapshots, Lookout::default());
+    let questions = Questions::new(snapshots, Lookout::default(), Linked::default());
     tokio::spawn(follow::run(Arc::clone(&questions.0), Clock::default()));
     let mut bench =
         Bench { catalog: Catalog::default(), sender, routes: questions.routes(Routes::default()), questions };

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollcall_catalog::input::Origin;
+use rollcall_catalog::input::{Origin, OriginKind};
 use rollcall_catalog::model::Name;
 use rollcall_catalog::service::{Member, Service};
 use rollcall_health::checks::Account;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::checks::pods;
 use crate::checks::runner::Order;
 
 /// The way to the checks; none in tests of what does not need it.
@@ -35,7 +36,9 @@ impl Lookout {
     /// Who says what of the endpoints of a service.
     pub(super) async fn look(&self, service: &Service) -> Accounts {
         let Some(orders) = &self.0 else { return Accounts::default() };
-        let origins = service.registrations.iter().map(|registered| Arc::clone(&registered.origin)).collect();
+        let pods = service.policy.pod_checks.as_ref().map(|_| Arc::new(pods::origin(&service.key)));
+        let registered = service.registrations.iter().map(|registered| Arc::clone(&registered.origin));
+        let origins = registered.chain(pods).collect();
         timeout(PATIENCE, accounts(orders, origins)).await.unwrap_or_default()
     }
 }
@@ -60,6 +63,11 @@ impl Accounts {
     /// That of a member.
     pub(super) fn of(&self, member: &Member) -> Option<&Account> {
         let name: &Name = &member.endpoint.name;
-        self.0.get(&member.origin)?.iter().find(|account| account.endpoint == *name)
+        let of_pods = || {
+            let (namespace, pods) = (&member.origin.namespace, OriginKind::Service);
+            let all = self.0.iter().find(|(origin, _)| origin.kind == pods && origin.namespace == *namespace);
+            all.filter(|_| member.is_pod_there).map(|(_, accounts)| accounts)
+        };
+        self.0.get(&member.origin).or_else(of_pods)?.iter().find(|account| account.endpoint == *name)
     }
 }

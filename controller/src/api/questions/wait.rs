@@ -17,22 +17,20 @@ use super::filter::Filter;
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Mutex<Awaited>);
 
-type Awaited = HashMap<ServiceKey, HashMap<Filter, watch::Sender<Arc<Encoded>>>>;
+type Awaited = HashMap<ServiceKey, HashMap<Filter, Wanted>>;
+
+/// An answer that some wait for, and the question, which all of them share.
+#[derive(Debug)]
+struct Wanted {
+    question: Arc<Question>,
+    answer: watch::Sender<Arc<Encoded>>,
+}
 
 /// One who waits; who leaves last takes the answer along.
-struct Waiter {
+pub(super) struct Waiter {
     desk: Arc<Desk>,
     question: Arc<Question>,
     answer: watch::Receiver<Arc<Encoded>>,
-}
-
-/// Waits until the answer is another one than `seen`, or for `at_most`; then gives it as it is.
-pub(super) async fn wait(desk: Arc<Desk>, question: Question, seen: Version, at_most: Duration) -> Arc<Encoded> {
-    let mut waiter = Waiter::new(desk, question);
-    let differs = waiter.answer.wait_for(|answer| answer.version != seen);
-    // An error is the end of the catalog's task, which ends with the process.
-    drop(tokio::time::timeout(at_most, differs).await);
-    waiter.answer.borrow().clone()
 }
 
 // === impl Waiting ===
@@ -40,12 +38,11 @@ pub(super) async fn wait(desk: Arc<Desk>, question: Question, seen: Version, at_
 impl Waiting {
     /// Makes the awaited answers about a service anew.
     pub(super) fn wake(&self, key: &ServiceKey, snapshot: &Snapshot, encoder: &Encoder) {
-        let mut awaited = self.awaited();
-        let Some(answers) = awaited.get_mut(key) else { return };
-        for (filter, sender) in answers {
-            let question = Question { key: key.clone(), filter: filter.clone() };
-            let answer = encoder.answer(&question, snapshot.get(key));
-            sender.send_if_modified(|current| {
+        let awaited = self.awaited();
+        let Some(answers) = awaited.get(key) else { return };
+        for wanted in answers.values() {
+            let answer = encoder.answer(&wanted.question, snapshot.get(key));
+            wanted.answer.send_if_modified(|current| {
                 let differs = current.version != answer.version;
                 *current = answer;
                 differs
@@ -72,19 +69,34 @@ impl Waiting {
 // === impl Waiter ===
 
 impl Waiter {
-    fn new(desk: Arc<Desk>, question: Question) -> Self {
+    /// From now on no change of the answer is missed.
+    pub(super) fn new(desk: Arc<Desk>, question: Question) -> Self {
         let mut awaited = desk.waiting.awaited();
         let answers = awaited.entry(question.key.clone()).or_default();
-        // Read under the lock: what is published from now on finds this answer and makes it anew.
-        let now = || {
+        if !answers.contains_key(&question.filter) {
+            // Read under the lock: what is published from now on finds this answer and makes it anew.
             let snapshot = desk.snapshots.borrow().clone();
             let service = snapshot.as_ref().and_then(|snapshot| snapshot.get(&question.key));
-            watch::Sender::new(desk.encoder.answer(&question, service))
-        };
-        let sender = answers.entry(question.filter.clone()).or_insert_with(now);
-        let answer = sender.subscribe();
+            let answer = watch::Sender::new(desk.encoder.answer(&question, service));
+            answers.insert(question.filter.clone(), Wanted { question: Arc::new(question.clone()), answer });
+        }
+        let wanted = &answers[&question.filter];
+        let (question, answer) = (Arc::clone(&wanted.question), wanted.answer.subscribe());
         drop(awaited);
-        Self { desk, question: Arc::new(question), answer }
+        Self { desk, question, answer }
+    }
+
+    /// Waits until the answer is another one than `seen`, or for `at_most`; then gives it as it is.
+    pub(super) async fn until_it_differs(&mut self, seen: Version, at_most: Duration) -> Arc<Encoded> {
+        let differs = self.answer.wait_for(|answer| answer.version != seen);
+        // An error is the end of the catalog's task, which ends with the process.
+        drop(tokio::time::timeout(at_most, differs).await);
+        self.answer.borrow().clone()
+    }
+
+    /// The service that is asked about.
+    pub(super) fn key(&self) -> &ServiceKey {
+        &self.question.key
     }
 }
 
@@ -94,7 +106,7 @@ impl Drop for Waiter {
         let Question { key, filter } = &*self.question;
         let Some(answers) = awaited.get_mut(key) else { return };
         // Only this one.
-        if answers.get(filter).is_some_and(|sender| sender.receiver_count() == 1) {
+        if answers.get(filter).is_some_and(|wanted| wanted.answer.receiver_count() == 1) {
             answers.remove(filter);
         }
         if answers.is_empty() {

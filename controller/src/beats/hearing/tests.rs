@@ -33,13 +33,15 @@ impl Rig {
     fn register(&self, vouched: bool) {
         let vm = Beating { name: "vm-1".into(), addresses: Addresses::V4([198, 51, 100, 1].into()), vouched };
         self.hearing.register(&vms(), Some(Arc::default()), &[vm]);
+        self.hearing.registered(&vms());
     }
 
     /// What the checks are told next.
     async fn told(&mut self) -> (Health, String) {
         let order = tokio::time::timeout(Duration::from_secs(3_600), self.orders.recv()).await.expect("it is told");
         match order {
-            Some(Order::Evidence { endpoint, evidence: Some(evidence), .. }) if &*endpoint == "vm-1" => {
+            Some(Order::Beat(beat)) if &*beat.endpoint == "vm-1" => {
+                let evidence = beat.evidence;
                 (evidence.health, evidence.reason.to_string())
             }
             other => panic!("{other:?}"),

@@ -7,11 +7,13 @@ use rollcall_catalog::input::Input;
 use rollcall_xds::resource::{Resource, ResourceType};
 
 use super::*;
+use crate::federation::exports::Tags;
 use crate::testing::{cluster_ip, merged, registered, vm};
 
 fn resources() -> Vec<(ResourceType, Resource)> {
     let vms = (0..200).map(|at| vm(&format!("vm-{at}"), &format!("198.51.100.{at}"))).collect();
-    encode::service(&merged([cluster_ip("payments"), registered("payments", vms)]), 7).expect("it can be exported")
+    encode::service(&merged([cluster_ip("payments"), registered("payments", vms)]), 7, &Tags::default())
+        .expect("it can be exported")
 }
 
 #[test]
@@ -35,7 +37,10 @@ fn what_is_exported_is_read_as_it_was() {
     let (_, one) = endpoints.iter().find(|(_, endpoint)| &*endpoint.name == "198.51.100.7").expect("it is there");
     assert_eq!((one.zone.as_deref(), one.weight, one.conditions), (Some("zone-a"), 1, Conditions::READY));
     assert_eq!(one.ports[0].number, 8080);
-    assert_eq!(one.health_source, HealthSource::Imported { health: Health::Passing, suspect_since_ms: None });
+    assert_eq!(
+        one.health_source,
+        HealthSource::Imported { health: Health::Passing, suspect_since_ms: None, own: false }
+    );
 }
 
 #[test]
@@ -53,11 +58,11 @@ fn what_was_imported_is_not_exported() {
     };
     let merged = merged([cluster_ip("payments"), Input::Contribution(imported.clone())]);
     assert_eq!(merged.endpoints.len(), imported.endpoints.len());
-    let said = encode::service(&merged, 7).expect("the Service is its own");
+    let said = encode::service(&merged, 7, &Tags::default()).expect("the Service is its own");
     assert_eq!(said.len(), 1, "no bucket: {said:?}");
     let only = crate::testing::merged([Input::Contribution(imported)]);
     assert!(only.exists());
-    assert_eq!(encode::service(&only, 7), Err(encode::Unexportable::NoService));
+    assert_eq!(encode::service(&only, 7, &Tags::default()), Err(encode::Unexportable::NoService));
 }
 
 fn refused(name: &str, change: impl FnOnce(&mut v1::ExportedBucket)) -> String {

@@ -1,21 +1,32 @@
 //! What a link proves itself with, from its Secret.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
+use crate::federation::dial::Proof;
 use crate::kubernetes::kube_error;
 
 /// The API server has as long as this to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The token and the authorities of a Secret.
+/// What a Secret holds.
+pub(super) struct Keys {
+    /// The authorities of the other cluster's stream, as PEM.
+    pub(super) ca: Arc<[u8]>,
+    /// What this cluster proves itself with.
+    pub(super) proof: Proof,
+}
+
+/// Reads a Secret.
 ///
 /// # Errors
 /// When it cannot be read or lacks something, in words with the remedy.
-pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result<(String, Arc<[u8]>), String> {
+pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result<Keys, String> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = match tokio::time::timeout(TIMEOUT, secrets.get_opt(name)).await {
         Ok(Ok(Some(secret))) => secret,
@@ -35,16 +46,59 @@ pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result
         }
         Err(_) => return Err(format!("Secret {namespace}/{name} cannot be read: no answer within {TIMEOUT:?}")),
     };
-    let data = secret.data.unwrap_or_default();
-    let token = data.get("token").and_then(|token| std::str::from_utf8(&token.0).ok()).map(str::trim);
-    let token = token.filter(|token| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-    let token = token.ok_or_else(|| {
-        format!(
-            "Secret {namespace}/{name} has no token; give that of a ServiceAccount of the other cluster as key token"
-        )
-    })?;
-    let ca = data.get("ca.crt").ok_or_else(|| {
-        format!("Secret {namespace}/{name} has no ca.crt; give the authority of the other cluster's stream, from its ConfigMap rollcall-ca")
-    })?;
-    Ok((token.to_owned(), ca.0.clone().into()))
+    keys(secret.data.unwrap_or_default()).map_err(|lacks| format!("Secret {namespace}/{name} has {lacks}"))
+}
+
+fn keys(mut data: BTreeMap<String, ByteString>) -> Result<Keys, String> {
+    let mut take = |key: &str| data.remove(key).map(|bytes| Arc::<[u8]>::from(bytes.0));
+    let ca = take("ca.crt")
+        .ok_or("no ca.crt; give the authority of the other cluster's stream, from its ConfigMap rollcall-ca")?;
+    let proof = match (take("token"), take("tls.crt"), take("tls.key")) {
+        (Some(token), ..) => Proof::Token(word(&token).ok_or(
+            "a token that is empty or no word; give that of a ServiceAccount of the other cluster as key token",
+        )?),
+        (None, Some(chain), Some(key)) => Proof::Certificate { chain, key },
+        (None, None, None) => {
+            return Err("no token; give that of a ServiceAccount of the other cluster as key token, or a certificate \
+                        that its controllers know the signer of, as keys tls.crt and tls.key"
+                .to_owned());
+        }
+        (None, ..) => return Err("only one of tls.crt and tls.key; give both, or a token".to_owned()),
+    };
+    Ok(Keys { ca, proof })
+}
+
+fn word(token: &[u8]) -> Option<String> {
+    let token = std::str::from_utf8(token).ok()?.trim();
+    (!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic())).then(|| token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(pairs: &[(&str, &str)]) -> Result<&'static str, String> {
+        let data = pairs.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
+        keys(data.collect()).map(|keys| match keys.proof {
+            Proof::Token(_) => "token",
+            Proof::Certificate { .. } => "certificate",
+        })
+    }
+
+    #[test]
+    fn a_secret_has_an_authority_and_a_token_or_a_certificate() {
+        let ca = ("ca.crt", "pem");
+        assert_eq!(said(&[ca, ("token", " abc\n")]), Ok("token"));
+        assert_eq!(said(&[ca, ("tls.crt", "a"), ("tls.key", "b")]), Ok("certificate"));
+        assert_eq!(said(&[ca, ("tls.crt", "a"), ("tls.key", "b"), ("token", "t")]), Ok("token"));
+        for (data, words) in [
+            (&[("token", "t")][..], "no ca.crt"),
+            (&[ca][..], "no token"),
+            (&[ca, ("token", "a b")][..], "a token that is empty or no word"),
+            (&[ca, ("tls.key", "b")][..], "only one of tls.crt and tls.key"),
+        ] {
+            let why = said(data).expect_err("something is missing");
+            assert!(why.contains(words), "{why}");
+        }
+    }
 }

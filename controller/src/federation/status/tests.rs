@@ -3,6 +3,7 @@
 use rollcall_crds::{LinkCounts, LinkState};
 
 use super::*;
+use crate::federation::mcs::union::Conflict;
 
 fn report() -> Report {
     Report {
@@ -35,14 +36,14 @@ fn a_link_is_written_when_something_changed_or_the_heartbeat_is_old() {
 }
 
 fn export(conditions: Vec<Condition>) -> Export {
-    Export { created: 0, generation: Some(1), conditions }
+    Export { created: 0, generation: Some(1), with: std::sync::Arc::default(), conditions }
 }
 
 #[test]
 fn an_export_says_whether_it_can_be_and_is() {
     let at = |second: i64| Timestamp::from_second(second).expect("a time");
     let said = |said| {
-        let conditions = export_conditions(&export(Vec::new()), Some(said), at(1));
+        let conditions = export_conditions(&export(Vec::new()), said, Here::default(), at(1));
         conditions.into_iter().map(|one| (one.type_, one.status, one.reason)).collect::<Vec<_>>()
     };
     let of = |all: [(&str, &str, &str); 2]| all.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned())).to_vec();
@@ -52,9 +53,25 @@ fn an_export_says_whether_it_can_be_and_is() {
         of([("Valid", "False", "InvalidServiceType"), ("Ready", "False", "Pending")])
     );
     assert_eq!(said(Err(Unexportable::NoService))[0].2, "NoService");
-    let stands = export_conditions(&export(Vec::new()), Some(Ok(())), at(1));
-    let again = export_conditions(&export(stands.clone()), Some(Ok(())), at(2));
+    let stands = export_conditions(&export(Vec::new()), Ok(()), Here::default(), at(1));
+    let again = export_conditions(&export(stands.clone()), Ok(()), Here::default(), at(2));
     assert_eq!(again, stands, "its time stays");
     assert!(!differ(&stands, &again));
-    assert!(differ(&stands, &export_conditions(&export(stands.clone()), Some(Err(Unexportable::NoService)), at(3))));
+    assert!(differ(
+        &stands,
+        &export_conditions(&export(stands.clone()), Err(Unexportable::NoService), Here::default(), at(3))
+    ));
+
+    // What several clusters do not agree about stands on the export of each.
+    let union = Union {
+        said: crate::federation::mcs::said::Said::default(),
+        ports: Vec::new(),
+        clusters: std::collections::BTreeSet::new(),
+        conflicts: [(Conflict::Port, "a and b".to_owned()), (Conflict::Type, "c".to_owned())].into(),
+    };
+    let here = Here { union: Some(&union), refused: Some("no") };
+    let said: Vec<_> = export_conditions(&export(Vec::new()), Ok(()), here, at(1));
+    let said: Vec<_> = said.iter().map(|one| (&*one.type_, &*one.status, &*one.reason, &*one.message)).collect();
+    assert_eq!(said[1], ("Ready", "False", "Failed", "no"));
+    assert_eq!(said[2], ("Conflict", "True", "PortConflict,TypeConflict", "a and b. c"));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::model::{Name, Protocol};
-use rollcall_crds::{self as api, ServiceRegistrationSpec, TlsClient};
+use rollcall_crds::{self as api, TlsClient};
 use rollcall_health::CheckKind;
 use rollcall_health::definition::{
     Alias, Exchange, Grpc, Http, Http2, SecretKey, Statuses, Tcp, Tls, TlsHandshake, Udp, Verify,
@@ -25,11 +25,7 @@ pub(super) fn protocol(kind: api::CheckKind<'_>) -> Option<Protocol> {
 }
 
 /// What it does; words about what in it cannot be used.
-pub(super) fn read(
-    namespace: &Name,
-    spec: &ServiceRegistrationSpec,
-    kind: api::CheckKind<'_>,
-) -> Result<CheckKind, String> {
+pub(super) fn read(namespace: &Name, service: &str, kind: api::CheckKind<'_>) -> Result<CheckKind, String> {
     let tls = |said: &Option<TlsClient>| said.as_ref().map(|said| tls(namespace, said.clone()));
     Ok(match kind {
         api::CheckKind::Http(said) => CheckKind::Http(http(said, tls(&said.tls))?),
@@ -47,7 +43,7 @@ pub(super) fn read(
         api::CheckKind::Http2(said) => CheckKind::Http2(Http2 { tls: tls(&said.tls) }),
         api::CheckKind::Udp(said) => CheckKind::Udp(Udp { exchange: exchange(&said.exchange)? }),
         api::CheckKind::Alias(said) => {
-            if said.service == spec.service {
+            if said.service == service {
                 let own = &said.service;
                 return Err(format!(
                     "alias: {own} is the registration's own service, whose health would follow itself; name another"

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use rollcall_catalog::clusterset;
 use rollcall_xds::name::Xdstp;
 use rollcall_xds::proto::rollcall::v1;
 use rollcall_xds::resource::ResourceType;
 
-/// `[TAG.]NAME.NAMESPACE[.svc[.CLUSTER-DOMAIN]][:PORT]`, or that as the last part of an `xdstp:` name.
+/// `[TAG.]NAME.NAMESPACE[.svc[.CLUSTER-DOMAIN]][:PORT]`, `NAME.NAMESPACE[.CLUSTER].clusterset[:PORT]` or
+/// `NAME.NAMESPACE.svc.clusterset.local[:PORT]`; or one of these as the last part of an `xdstp:` name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// Only endpoints with this tag.
@@ -22,6 +24,17 @@ pub struct Target<'a> {
     pub is_plain: bool,
     /// What is around it.
     pub xdstp: Option<Xdstp<'a>>,
+    /// It is what clusters export under that name.
+    pub across: Option<Across<'a>>,
+}
+
+/// Whose endpoints are meant, of what clusters export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Across<'a> {
+    /// Those of all.
+    Clusterset,
+    /// Those of the cluster with this id.
+    Cluster(&'a str),
 }
 
 /// A port of a Service, as people say it.
@@ -58,21 +71,34 @@ impl<'a> Target<'a> {
             None => name,
         };
         let (host, port) = id.rsplit_once(':').map_or((id, None), |(host, port)| (host, Some(port)));
-        let labels = short(host.strip_suffix('.').unwrap_or(host), domain);
+        let port = port.map_or(Some(PortRef::Only), PortRef::read)?;
+        let full = host.strip_suffix('.').unwrap_or(host);
+        if let Some((name, namespace, across)) = Across::read(full) {
+            let across = Some(across);
+            return Some(Self { tag: None, name, namespace, port, is_plain: false, xdstp, across });
+        }
+        let labels = short(full, domain);
         let mut rest: Vec<_> = labels.split('.').collect();
         if rest.iter().any(|label| label.is_empty()) {
             return None;
         }
         let (namespace, name) = (rest.pop()?, rest.pop()?);
         let tag = if rest.is_empty() { None } else { Some(&labels[..labels.len() - namespace.len() - name.len() - 2]) };
-        let port = port.map_or(Some(PortRef::Only), PortRef::read)?;
         let is_plain = xdstp.is_none() && tag.is_none() && labels == host && matches!(port, PortRef::Name(_));
-        Some(Self { tag, name, namespace, port, is_plain, xdstp })
+        Some(Self { tag, name, namespace, port, is_plain, xdstp, across: None })
     }
 
-    /// The key of the service.
+    /// The name of the Service whose endpoints are meant: the derived one for what clusters export.
+    pub fn called(&self) -> Cow<'a, str> {
+        match self.across {
+            Some(_) => Cow::Owned(clusterset::derived_name(self.namespace, self.name)),
+            None => Cow::Borrowed(self.name),
+        }
+    }
+
+    /// The key of that Service.
     pub fn service(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
+        format!("{}/{}", self.namespace, self.called())
     }
 
     /// The port that is meant, of the service's own.
@@ -102,11 +128,43 @@ impl<'a> Target<'a> {
 
     /// The name of the cluster, whose plain name is `plain`: what it is called under this one.
     pub fn cluster(&self, plain: &str) -> String {
-        let tagged = self.tag.map_or(Cow::Borrowed(plain), |tag| Cow::Owned(format!("{tag}.{plain}")));
+        let tagged = match (self.across, self.tag) {
+            (Some(across), _) => Cow::Owned(self.across_plain(across, plain)),
+            (None, Some(tag)) => Cow::Owned(format!("{tag}.{plain}")),
+            (None, None) => Cow::Borrowed(plain),
+        };
         match self.xdstp {
             Some(xdstp) => Xdstp { id: &tagged, ..xdstp }.of(ResourceType::Cluster),
             None => tagged.into_owned(),
         }
+    }
+
+    fn across_plain(&self, across: Across<'_>, plain: &str) -> String {
+        let port = plain.rsplit_once(':').map_or("", |(_, port)| port);
+        match across {
+            Across::Clusterset => format!("{}.{}.clusterset:{port}", self.name, self.namespace),
+            Across::Cluster(id) => format!("{}.{}.{id}.clusterset:{port}", self.name, self.namespace),
+        }
+    }
+}
+
+// === impl Across ===
+
+impl<'a> Across<'a> {
+    /// Name, namespace, and whose; `None` when it is no name of a clusterset. An id may have dots.
+    fn read(host: &'a str) -> Option<(&'a str, &'a str, Self)> {
+        if host.split('.').any(str::is_empty) {
+            return None;
+        }
+        let full = host.strip_suffix(clusterset::DOMAIN).and_then(|host| host.strip_suffix(".svc."));
+        if let Some((name, namespace)) = full.and_then(|host| host.split_once('.')) {
+            return (!namespace.contains('.')).then_some((name, namespace, Self::Clusterset));
+        }
+        let (name, rest) = host.strip_suffix(".clusterset")?.split_once('.')?;
+        Some(match rest.split_once('.') {
+            Some((namespace, id)) => (name, namespace, Self::Cluster(id)),
+            None => (name, rest, Self::Clusterset),
+        })
     }
 }
 

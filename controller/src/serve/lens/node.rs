@@ -15,6 +15,9 @@ pub(super) const SERVER: &str = "rollcall.dev/xds-cluster";
 /// Metadata: `"false"` when the client spreads its requests over all zones alike.
 pub(super) const NEAR_FIRST: &str = "rollcall.dev/near-first";
 
+/// Metadata: `"true"` when the client is to report its loads to this server.
+pub(super) const LOAD_REPORTS: &str = "rollcall.dev/load-reports";
+
 /// What an Envoy calls this server if it says nothing.
 const SERVER_DEFAULT: &str = "rollcall";
 
@@ -45,13 +48,23 @@ pub(super) fn wanted(node: &Node) -> Scope {
 /// The client's region and zone, if it is to be given what is near first.
 pub(super) fn locality(node: &Node) -> Option<(Arc<str>, Arc<str>)> {
     let place = node.locality.as_ref().filter(|place| !place.zone.is_empty())?;
-    let spreads = match value(node, NEAR_FIRST) {
-        Some(prost_types::value::Kind::BoolValue(near)) => !near,
-        Some(kind) => text(kind) == Some("false"),
-        None => false,
-    };
+    let spreads = says(node, NEAR_FIRST, false);
     let short = place.zone.len() <= NAME_BYTES_MAX && place.region.len() <= NAME_BYTES_MAX;
     (short && !spreads).then(|| (place.region.as_str().into(), place.zone.as_str().into()))
+}
+
+/// Whether it wants to report its loads.
+pub(super) fn reports(node: &Node) -> bool {
+    says(node, LOAD_REPORTS, true)
+}
+
+/// Whether it says just that, as a boolean or as a text.
+fn says(node: &Node, key: &str, what: bool) -> bool {
+    match value(node, key) {
+        Some(prost_types::value::Kind::BoolValue(said)) => *said == what,
+        Some(kind) => text(kind) == Some(if what { "true" } else { "false" }),
+        None => false,
+    }
 }
 
 /// What an Envoy calls this server; `None` when it says that it needs no such name.

@@ -14,19 +14,22 @@ use rollcall_xds::proto::discovery::{Locality, Node};
 use rollcall_xds::view::{Client, Resources, View, Views};
 
 use super::*;
+use crate::serve::envoy::reach::Reach;
 use crate::serve::publisher::Publisher;
 use crate::testing::*;
+
+mod clusterset;
 
 /// What a client sees of a catalog.
 fn seen(inputs: Vec<Input>, node: &Node, serves: Serves) -> View {
     let (_sender, snapshots) = tokio::sync::watch::channel(None);
-    let (mut publisher, receiver) = Publisher::new(snapshots, "cluster.local");
+    let (mut publisher, receiver) = Publisher::new(snapshots, "cluster.local", false);
     let mut catalog = Catalog::default();
     inputs.into_iter().for_each(|input| catalog.apply(input));
     catalog.publish(rollcall_catalog::time::Now::default());
     publisher.publish(&catalog.snapshot());
     let snapshot = receiver.borrow().clone().expect("published");
-    let client = Client { node, variant: Variant::Delta, serves };
+    let client = Client { node, may_see: &view::Scope::All, variant: Variant::Delta, serves };
     Views::through(Arc::new(Lens::new("cluster.local"))).of(&client, snapshot)
 }
 
@@ -183,4 +186,84 @@ fn what_is_near_comes_first_and_priorities_have_no_gaps() {
     assert_eq!(priorities("b"), sorted([("b", 0), ("a", 1), ("c", 1)]));
     assert_eq!(priorities("elsewhere"), sorted([("a", 0), ("b", 0), ("c", 0)]));
     assert_eq!(priorities(""), sorted([("a", 0), ("b", 0), ("c", 0)]));
+}
+
+#[test]
+fn a_zone_where_everything_is_drained_makes_no_gap_and_no_priority() {
+    let (part, place) = (|zone: &str, weight| Part { weight, ..Part::in_zone(zone) }, ("".into(), "a".into()));
+    let mut parts = vec![part("a", 0), part("b", 2), part("c", 0)];
+    near::rank(&mut parts, Some(&place));
+    assert_eq!(parts.iter().map(|part| part.priority).collect::<Vec<_>>(), [0, 0, 0]);
+    let mut parts = vec![part("a", 1), part("b", 0)];
+    near::rank(&mut parts, Some(&place));
+    assert_eq!(parts.iter().map(|part| part.priority).collect::<Vec<_>>(), [0, 0]);
+}
+
+#[test]
+fn what_a_zone_cannot_carry_goes_to_the_next() {
+    let part = |zone: &str, region: &str, weight, missing| {
+        let mut part = Part { weight, missing, ..Part::in_zone(zone) };
+        part.locality.region = region.to_owned();
+        part
+    };
+    let ranked = |parts: &[Part]| {
+        let mut parts = parts.to_vec();
+        near::rank(&mut parts, Some(&("eu".into(), "a".into())));
+        parts.iter().map(|part| (part.locality.zone.clone(), part.priority, part.weight)).collect::<Vec<_>>()
+    };
+    let told = |of: &[(&str, u32, u32)]| -> Vec<(String, u32, u32)> {
+        of.iter().map(|(zone, priority, weight)| ((*zone).to_owned(), *priority, *weight)).collect()
+    };
+    let far = part("x", "us", 10, 0);
+    // Five of seven carry all.
+    let well = [part("a", "eu", 5, 2), part("b", "eu", 4, 0), far.clone()];
+    assert_eq!(ranked(&well), told(&[("a", 0, 5), ("b", 1, 4), ("x", 2, 10)]));
+    // One of ten carries 14 %.
+    let poor = [part("a", "eu", 1, 9), part("b", "eu", 4, 0), part("c", "eu", 4, 0), far.clone()];
+    assert_eq!(ranked(&poor), told(&[("a", 0, 140_000), ("b", 0, 430_000), ("c", 0, 430_000), ("x", 1, 10)]));
+    // So do both, and the rest goes far away.
+    let worse = [part("a", "eu", 1, 9), part("b", "eu", 1, 1), far];
+    assert_eq!(ranked(&worse), told(&[("a", 0, 140_000), ("b", 0, 700_000), ("x", 0, 160_000)]));
+    // Nobody else is there.
+    assert_eq!(ranked(&[part("a", "eu", 1, 9)]), told(&[("a", 0, 1)]));
+}
+
+#[test]
+fn what_is_called_last_is_last_from_everywhere_and_takes_nothing_over() {
+    let part = |zone: &str, weight, missing, last| {
+        let reach = if last > 0 { Reach::Last } else { Reach::Own };
+        Part { weight, missing, reach, ..Part::in_zone(zone) }
+    };
+    let ranked = |parts: &[Part]| {
+        let mut parts = parts.to_vec();
+        near::rank(&mut parts, Some(&("".into(), "a".into())));
+        parts.iter().map(|part| (part.locality.zone.clone(), part.priority, part.weight)).collect::<Vec<_>>()
+    };
+    let told = |of: &[(&str, u32, u32)]| -> Vec<(String, u32, u32)> {
+        of.iter().map(|(zone, priority, weight)| ((*zone).to_owned(), *priority, *weight)).collect()
+    };
+    let own_last = [part("a", 1, 0, 1), part("a", 300, 0, 0), part("b", 200, 0, 0)];
+    assert_eq!(ranked(&own_last), told(&[("a", 0, 300), ("b", 1, 200), ("a", 2, 1)]));
+    let alone_and_few = [part("a", 100, 900, 0), part("a", 9, 0, 1)];
+    assert_eq!(ranked(&alone_and_few), told(&[("a", 0, 100), ("a", 1, 9)]), "nothing as long as one is Passing");
+    let mut only_the_last = vec![part("a", 1, 0, 2), part("b", 0, 0, 0)];
+    near::rank(&mut only_the_last, None);
+    assert_eq!(ranked(&only_the_last)[0].1, 0);
+}
+
+#[test]
+fn who_wants_to_report_loads_is_told_to_whom() {
+    let node = node("rollcall.dev/load-reports", "true");
+    for (serves, elsewhere) in [(Serves::Catalog, false), (Serves::Only(ResourceType::Cluster), true)] {
+        let view = seen(vec![cluster_ip("payments")], &node, serves);
+        let cluster: Cluster = get(&view, ResourceType::Cluster, "payments.shop:http");
+        assert!(cluster.lrs_server.is_some(), "{serves:?}");
+        let source = cluster.eds_cluster_config.and_then(|eds| eds.eds_config).expect("by EDS");
+        assert_eq!(
+            matches!(source.config_source_specifier, Some(ConfigSourceSpecifier::ApiConfigSource(_))),
+            elsewhere
+        );
+    }
+    let plain: Cluster = get(&payments(&Node::default()), ResourceType::Cluster, "payments.shop:http");
+    assert!(plain.lrs_server.is_none(), "nobody asked");
 }

@@ -13,7 +13,7 @@ use crate::testing::*;
 /// Publishes one snapshot after the other; what streams see in the end.
 fn published(steps: Vec<Vec<Input>>) -> (Arc<cache::Snapshot>, Publisher) {
     let (_sender, snapshots) = watch::channel(None);
-    let (mut publisher, receiver) = Publisher::new(snapshots, "cluster.local");
+    let (mut publisher, receiver) = Publisher::new(snapshots, "cluster.local", false);
     let mut catalog = Catalog::default();
     for step in steps {
         step.into_iter().for_each(|input| catalog.apply(input));

@@ -13,10 +13,6 @@ use crate::writeback::observed::Seen;
 use crate::writeback::queue::Target;
 use crate::writeback::slices;
 
-/// What the API server says of an object for which there is no quota left, whatever is in it (`exceeded quota: NAME`, `status
-/// unknown for quota: NAME`).
-const QUOTA: &str = "quota: ";
-
 // === impl Desk ===
 
 impl Desk {
@@ -44,6 +40,8 @@ impl Desk {
             if matches!(failed.failure, Failure::NotLeading) {
                 // Should the lease be renewed after all, everything is looked at again.
                 self.term = None;
+            } else if failed.failure.is_gone() {
+                words.push(Word::Quiet(format!("{target}: {}: {}", failed.name, failed.failure)));
             } else if failed.failure.is_refusal() {
                 again = true;
                 if let Some(said) = self.refused(&target, &failed, snapshot, now.mono_ms) {
@@ -98,7 +96,11 @@ impl Desk {
         if failed.failure.is_ending() {
             let all = snapshot.into_iter().flat_map(Snapshot::services);
             let own = all.filter(|service| service.key.namespace == namespace);
-            let uids = own.filter_map(|service| Some(Name::clone(&service.facts.as_deref()?.uid))).collect();
+            let services = own.filter_map(|service| Some(Name::clone(&service.facts.as_deref()?.uid)));
+            let registrations = self.observed.registrations().filter(|key| key.namespace == namespace);
+            let registrations =
+                registrations.filter_map(|key| Some(self.observed.registration(key)?.uid.as_str().into()));
+            let uids = services.chain(registrations).collect();
             return self.setbacks.ending(&namespace, uids, said.clone(), now_ms).then_some(said);
         }
         if failed.failure.is_denial() {
@@ -106,7 +108,10 @@ impl Desk {
             self.setbacks.denied(target.kind(), &namespace, said, now_ms);
             return None;
         }
-        let new = if said.contains(QUOTA) { BTreeSet::new() } else { self.new_addresses(target, failed) };
+        if failed.failure.is_unserved() {
+            return self.setbacks.denied(target.kind(), &namespace, said.clone(), now_ms).then_some(said);
+        }
+        let new = if failed.failure.is_quota() { BTreeSet::new() } else { self.new_addresses(target, failed) };
         let what = (failed.content, new);
         self.setbacks.refused_with(target, &failed.name, what, said.clone(), now_ms).then_some(said)
     }

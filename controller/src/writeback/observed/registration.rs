@@ -1,6 +1,7 @@
 //! A registration as it stands in the API: what the write-back compares with, and nothing more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -73,13 +74,13 @@ impl SeenRegistration {
         let (spec, default) = (&registration.spec, rollcall_crds::ServiceRegistrationStatus::default());
         let said = registration.status.as_ref().unwrap_or(&default);
         let namespace = registration.namespace().unwrap_or_default();
+        let endpoints: Box<[_]> = spec.endpoints.iter().map(SeenEndpoint::of).collect();
         Self {
             resource_version: registration.resource_version().unwrap_or_default(),
             uid: registration.uid().unwrap_or_default(),
             service: ServiceKey::new(namespace, spec.service.as_str()),
             labels: registration.labels().clone(),
             generation: registration.metadata.generation,
-            endpoints: spec.endpoints.iter().map(SeenEndpoint::of).collect(),
             bytes: bytes(registration),
             maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
             created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
@@ -91,7 +92,8 @@ impl SeenRegistration {
                 .filter(|said| !said.checks.is_empty())
                 .map(|said| (said.name.as_str().into(), said.checks.clone()))
                 .collect(),
-            told: told(said),
+            told: told(said, &endpoints),
+            endpoints,
         }
     }
 
@@ -102,10 +104,16 @@ impl SeenRegistration {
     }
 }
 
-fn told(said: &ServiceRegistrationStatus) -> Box<[(Name, Told)]> {
-    let mut told: Vec<_> = said.endpoints.iter().map(|said| (Name::from(said.name.as_str()), Told::of(said))).collect();
+/// Names are those of the spec, shared, where it has them.
+fn told(said: &ServiceRegistrationStatus, endpoints: &[SeenEndpoint]) -> Box<[(Name, Told)]> {
+    let known: HashMap<&str, &Name> = endpoints.iter().map(|endpoint| (&*endpoint.name, &endpoint.name)).collect();
+    let name = |said: &EndpointStatus| match known.get(said.name.as_str()) {
+        Some(name) => Name::clone(name),
+        None => said.name.as_str().into(),
+    };
+    let mut told: Box<[_]> = said.endpoints.iter().map(|said| (name(said), Told::of(said))).collect();
     told.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    told.into()
+    told
 }
 
 // === impl SeenEndpoint ===
@@ -123,8 +131,26 @@ impl SeenEndpoint {
 
 /// As etcd stores it, near enough: with its managed fields and without its status.
 fn bytes(registration: &ServiceRegistration) -> usize {
-    let size = |text: serde_json::Result<String>| text.map_or(0, |text| text.len());
-    size(serde_json::to_string(&registration.spec)) + size(serde_json::to_string(&registration.metadata))
+    let mut counted = Counted::default();
+    // Nothing in it fails to be written.
+    let _ = serde_json::to_writer(&mut counted, &registration.spec);
+    let _ = serde_json::to_writer(&mut counted, &registration.metadata);
+    counted.0
+}
+
+/// Counts what is written.
+#[derive(Default)]
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 // === impl Told ===

@@ -9,7 +9,13 @@ use super::*;
 use crate::testing::*;
 
 fn seen() -> SeenPolicy {
-    SeenPolicy { resource_version: "7".into(), generation: Some(3), status: Version::default(), conditions: Vec::new() }
+    SeenPolicy {
+        resource_version: "7".into(),
+        generation: Some(3),
+        status: Version::default(),
+        conditions: Vec::new(),
+        failing: Vec::new(),
+    }
 }
 
 fn policy(name: &str, created: i64, service: Option<&str>) -> Input {

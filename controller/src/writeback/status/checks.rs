@@ -12,19 +12,30 @@ use crate::writeback::observed::SeenRegistration;
 
 /// As much of a reason is kept as the schema takes.
 const REASON_BYTES_MAX: usize = 128;
-/// As many checks, which is as many as a spec may have.
-const CHECKS_MAX: usize = 8;
+/// As many checks as the schema takes: those of a spec, the heartbeat, and some on the machine.
+const CHECKS_MAX: usize = 16;
 
 /// The checks of an endpoint as its status should have them. Times stay as long as what they time does.
 pub(super) fn desired(seen: &SeenRegistration, endpoint: &Name, checks: &[CheckVerdict]) -> Vec<CheckStatus> {
-    checks.iter().take(CHECKS_MAX).map(|check| desired_one(seen, endpoint, check)).collect()
+    desired_of(seen.checks.get(endpoint).map(|known| &**known).unwrap_or_default(), checks)
 }
 
-fn desired_one(seen: &SeenRegistration, endpoint: &Name, check: &CheckVerdict) -> CheckStatus {
+/// The same, given those that stand.
+pub fn desired_of(known: &[CheckStatus], checks: &[CheckVerdict]) -> Vec<CheckStatus> {
+    let mut kept: Vec<_> = checks.iter().collect();
+    if kept.len() > CHECKS_MAX {
+        // Without what fails a restarted controller would give callers the endpoint again; the order of names stays.
+        kept.sort_by_key(|check| (check.health.is_callable(), check.on_machine));
+        kept.truncate(CHECKS_MAX);
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    kept.into_iter().map(|check| desired_one(known, check)).collect()
+}
+
+fn desired_one(known: &[CheckStatus], check: &CheckVerdict) -> CheckStatus {
     let health = entries::health(check.health);
     let decided = whole_seconds(Timestamp::from_millisecond(check.since_ms).unwrap_or_default());
-    let known = seen.checks.get(endpoint).into_iter().flatten();
-    let before = known.into_iter().find(|before| *before.name == *check.name && before.health == health);
+    let before = known.iter().find(|before| *before.name == *check.name && before.health == health);
     // Another replica may have decided the same a moment earlier or later, and a restarted check is Unknown anew.
     let stands = before.map(|before| before.since.0).filter(|before| {
         health == rollcall_crds::Health::Unknown || (decided.as_second() - before.as_second()).abs() <= SAME_SECONDS
@@ -34,6 +45,7 @@ fn desired_one(seen: &SeenRegistration, endpoint: &Name, check: &CheckVerdict) -
         health,
         since: Time(stands.unwrap_or(decided)),
         reason: cut(&check.reason).to_owned(),
+        on_machine: check.on_machine,
     }
 }
 

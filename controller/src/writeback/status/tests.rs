@@ -60,7 +60,13 @@ fn checked_at(second: i64, reason: &str) -> Input {
         panic!("a verdict")
     };
     let since_ms = time(NOON).as_millisecond() + second * 1000 + 7;
-    let check = CheckVerdict { name: "web".into(), health: Health::Critical, since_ms, reason: reason.into() };
+    let check = CheckVerdict {
+        name: "web".into(),
+        health: Health::Critical,
+        since_ms,
+        reason: reason.into(),
+        on_machine: false,
+    };
     Input::Verdict(origin, name, Some(Verdict { checks: [check].into(), ..verdict }))
 }
 
@@ -76,6 +82,19 @@ fn each_check_of_an_endpoint_has_its_health_since_when_and_the_beginning_of_its_
     let check = &status.endpoints[0].checks[0];
     assert_eq!((&*check.name, check.health, check.since.0), ("web", ApiHealth::Critical, time(NOON)));
     assert!(check.reason.len() <= 128 && long.starts_with(&check.reason), "{}", check.reason);
+
+    // Of more than there is place for those that fail are kept: without them a restart would give callers the endpoint again.
+    let Input::Verdict(origin, name, Some(verdict)) = checked_at(0, "full") else { panic!("a verdict") };
+    let check = |n: u8| CheckVerdict {
+        name: format!("c{n:02}").into(),
+        health: if n == 19 { Health::Critical } else { Health::Passing },
+        on_machine: n > 8,
+        ..verdict.checks[0].clone()
+    };
+    let many = Verdict { checks: (0..20).map(check).collect(), ..verdict.clone() };
+    let service = with(Input::Verdict(origin, name, Some(many)));
+    let kept = &desired(&seen(spec.clone(), None), &service, &Publication::Stands, time(NOON)).endpoints[0].checks;
+    assert_eq!((kept.len(), &*kept[15].name, kept[15].on_machine), (16, "c19", true));
 
     // The same as another replica decided it is no news; a later one is.
     let again = |second| {

@@ -1,17 +1,16 @@
 //! A query of the common kind, read in place.
 
 use crate::answer::edns::{Edns, OPT_TYPE};
-use crate::answer::wire::HEADER_BYTES;
+use crate::answer::wire::{HEADER_BYTES, span};
+use crate::answer::{Asker, Manner};
 
 /// More labels take the other way: an address of IPv6 has 34.
 const LABELS_MAX: usize = 36;
 /// Longest name, without the root (RFC 1035 §2.3.4).
 const NAME_BYTES_MAX: usize = 254;
-/// An OPT record without options.
-const OPT_BYTES: usize = 11;
 const CLASS_IN: [u8; 2] = [0, 1];
 
-/// One question of class IN, and at most an OPT record without options of the one version that there is.
+/// One question of class IN, and at most an OPT record of the one version that there is.
 pub(super) struct Asked<'q> {
     /// Header and question.
     pub(super) bytes: &'q [u8],
@@ -37,7 +36,7 @@ pub(super) const NO_LABELS: Labels<'static> = [&[]; LABELS_MAX];
 
 impl<'q> Asked<'q> {
     /// Reads a query; `None` when it is not of the common kind, whatever else it is.
-    pub(super) fn read(query: &'q [u8]) -> Option<Self> {
+    pub(super) fn read(query: &'q [u8], asker: &Asker, manner: &Manner) -> Option<Self> {
         let [_, _, flags, _, questions @ .., additional] = *query.first_chunk::<HEADER_BYTES>()?;
         // A query of opcode QUERY, with one question, no records, and at most one additional one.
         if flags & 0xf8 != 0 || questions != [0, 1, 0, 0, 0, 0, 0] || additional > 1 {
@@ -60,7 +59,7 @@ impl<'q> Asked<'q> {
         asked.rtype = u16::from_be_bytes([type_0, type_1]);
         match (additional, rest) {
             (0, []) => {}
-            (1, rest) => asked.edns = Some(opt(rest.try_into().ok()?)?),
+            (1, _) => asked.edns = Some(opt(query, end, asker, manner)?),
             _ => return None,
         }
         ([class_0, class_1] == CLASS_IN && asked.labels > 0).then_some(asked)
@@ -105,6 +104,12 @@ impl<'q> Asked<'q> {
         &self.bytes[HEADER_BYTES + begin..HEADER_BYTES + self.name_bytes]
     }
 
+    /// The same in lower case.
+    pub(super) fn lower(&self, label: usize) -> &[u8] {
+        let begin = self.starts().get(label).map_or(self.name_bytes, |start| usize::from(*start));
+        &self.lower[begin..self.name_bytes]
+    }
+
     /// A pointer to a label of the name in the message.
     pub(super) fn pointer(&self, label: usize) -> [u8; 2] {
         // 12 and at most 254: within the reach of pointers.
@@ -121,10 +126,9 @@ impl<'q> Asked<'q> {
     }
 }
 
-/// What an OPT record without options says, of version 0.
-fn opt(record: &[u8; OPT_BYTES]) -> Option<Edns> {
-    let [root, type_0, type_1, payload_0, payload_1, _, version, flags, _, len_0, len_1] = *record;
-    let common = root == 0 && [type_0, type_1] == OPT_TYPE.to_be_bytes() && version == 0 && [len_0, len_1] == [0, 0];
-    let payload = u16::from_be_bytes([payload_0, payload_1]);
-    common.then_some(Edns { version, payload, dnssec_ok: flags & 0x80 != 0, error: None })
+/// What the OPT record at the end of a query says, of version 0.
+fn opt(query: &[u8], at: usize, asker: &Asker, manner: &Manner) -> Option<Edns> {
+    let record = span(query, at).filter(|record| record.rtype == OPT_TYPE && record.end == query.len())?;
+    let edns = Edns::read(&record, query.get(record.data..record.end)?, asker, manner)?;
+    (query.get(at) == Some(&0) && edns.version == 0).then_some(edns)
 }

@@ -6,14 +6,12 @@ use hickory_proto::op::ResponseCode;
 
 use super::asked::Asked;
 use super::{A, AAAA, PTR, SOA, SRV};
-use crate::answer::edns::UDP_PAYLOAD_MAX;
+use crate::answer::edns::Edns;
 use crate::answer::wire::HEADER_BYTES;
 use crate::zone::apex::{Kinship, Wire};
 
 /// Longest name on the wire (RFC 1035 §2.3.4).
 const NAME_BYTES_MAX: usize = 255;
-/// An OPT record without options.
-const OPT_BYTES: usize = 11;
 /// A pointer to the question's name.
 const TO_QUESTION: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// SOA: refresh, retry and expire, in seconds, as [`Apex::soa`](crate::zone::apex::Apex::soa) has them.
@@ -40,9 +38,9 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Begins an answer of at most `limit` bytes with the question; the header follows at the end.
     pub(super) fn new(asked: &Asked<'_>, limit: u16, out: &'a mut Vec<u8>) -> Self {
-        let opt = if asked.edns.is_some() { OPT_BYTES } else { 0 };
+        let opt = asked.edns.as_ref().map_or(0, Edns::bytes);
         out.extend_from_slice(asked.bytes);
-        let limit = usize::from(limit) - opt;
+        let limit = usize::from(limit).saturating_sub(opt);
         Self { out, limit, answers: 0, authorities: 0, additionals: 0, truncated: false, full: false }
     }
 
@@ -75,6 +73,35 @@ impl<'a> Writer<'a> {
         });
     }
 
+    /// A port of an endpoint, by priority, weight and number, and by its label below the name that begins at a label of the question's, in lower case. Where its name lies
+    /// if it fits.
+    pub(super) fn target(&mut self, asked: &Asked<'_>, label: &str, own: usize, numbers: [u16; 3], ttl: u32) -> usize {
+        const NUMBERS: usize = 6;
+        let own = asked.lower(own);
+        let place = self.out.len() + 12 + NUMBERS;
+        self.answer(|out| {
+            put_fixed(out, TO_QUESTION, SRV, ttl, NUMBERS + 1 + label.len() + own.len() + 1);
+            for number in numbers {
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+            out.push(label.len() as u8); // at most 63
+            out.extend_from_slice(label.as_bytes());
+            out.extend_from_slice(own);
+            out.push(0);
+        });
+        place
+    }
+
+    /// An address at a name that was written at a place, which pointers reach.
+    pub(super) fn beside(&mut self, place: u16, address: IpAddr, ttl: u32) {
+        if self.truncated || self.full {
+            return;
+        }
+        let fits = self.whole(|out| put_address(out, (0xc000 | place).to_be_bytes(), address, ttl));
+        self.additionals += u16::from(fits);
+        self.full = !fits;
+    }
+
     /// The name of a service `NAMESPACE/NAME` below a domain, or of its endpoint with this label. `None`, and nothing
     /// written, when that is longer than a name may be.
     pub(super) fn pointer(
@@ -103,11 +130,24 @@ impl<'a> Writer<'a> {
         Some(true)
     }
 
-    /// The SOA of a negative answer, for a zone whose name lies where `owner` points to. `None` where its names need the
-    /// other way.
-    pub(super) fn soa(&mut self, owner: [u8; 2], wire: &Wire, ttl: u32, serial: u32) -> Option<()> {
+    /// The SOA of a negative answer, for a zone whose name is written, up to where a pointer leads on, or to its end. `None` where its
+    /// names need the other way.
+    pub(super) fn soa(
+        &mut self,
+        written: &[u8],
+        rest: Option<[u8; 2]>,
+        wire: &Wire,
+        ttl: u32,
+        serial: u32,
+    ) -> Option<()> {
         let begin = self.out.len();
-        let servers = begin + 12 + NAME_SERVER.len();
+        let (ends, end): (&[u8], _) = match &rest {
+            Some(pointer) => (pointer, 2),
+            None => (&[0], 1),
+        };
+        let servers = begin + written.len() + end + 10 + NAME_SERVER.len();
+        // A message is shorter than the reach of pointers here.
+        let zone = rest.filter(|_| written.is_empty()).unwrap_or_else(|| (0xc000 | begin as u16).to_be_bytes());
         let names = match wire.kinship {
             Kinship::Same => NAME_SERVER.len() + 2,
             Kinship::None => NAME_SERVER.len() + wire.servers.len() + 1,
@@ -116,17 +156,19 @@ impl<'a> Writer<'a> {
         // A message is shorter than the reach of pointers here: the question and no other record lie before.
         let servers = (0xc000 | servers as u16).to_be_bytes();
         let fits = self.whole(|out| {
-            put_fixed(out, owner, SOA, ttl, names + HOST_MASTER.len() + 2 + 20);
+            out.extend_from_slice(written);
+            out.extend_from_slice(ends);
+            put_rest(out, SOA, ttl, names + HOST_MASTER.len() + 2 + 20);
             out.extend_from_slice(NAME_SERVER);
             match wire.kinship {
-                Kinship::Same => out.extend_from_slice(&owner),
+                Kinship::Same => out.extend_from_slice(&zone),
                 Kinship::None | Kinship::Some => {
                     out.extend_from_slice(&wire.servers);
                     out.push(0);
                 }
             }
             out.extend_from_slice(HOST_MASTER);
-            out.extend_from_slice(if wire.kinship == Kinship::Same { &owner } else { &servers });
+            out.extend_from_slice(if wire.kinship == Kinship::Same { &zone } else { &servers });
             out.extend_from_slice(&serial.to_be_bytes());
             SOA_TIMES.iter().chain([&ttl]).for_each(|seconds| out.extend_from_slice(&seconds.to_be_bytes()));
         });
@@ -139,9 +181,7 @@ impl<'a> Writer<'a> {
     pub(super) fn finish(self, asked: &Asked<'_>, rcode: ResponseCode, recursion_available: bool) -> bool {
         let mut additionals = self.additionals;
         if let Some(edns) = &asked.edns {
-            let [payload_0, payload_1] = UDP_PAYLOAD_MAX.to_be_bytes();
-            let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
-            self.out.extend_from_slice(&[0, 0, 41, payload_0, payload_1, 0, 0, dnssec_ok, 0, 0, 0]);
+            edns.put(rcode.high(), self.out);
             additionals += 1;
         }
         let bit = |set: bool, bit: u8| if set { bit } else { 0 };
@@ -177,9 +217,14 @@ impl<'a> Writer<'a> {
 
 /// A record up to its data, of `len` bytes, which are fewer than 65,536.
 fn put_fixed(out: &mut Vec<u8>, owner: [u8; 2], rtype: u16, ttl: u32, len: usize) {
-    let ([o0, o1], [r0, r1], [t0, t1, t2, t3], [l0, l1]) =
-        (owner, rtype.to_be_bytes(), ttl.to_be_bytes(), (len as u16).to_be_bytes());
-    out.extend_from_slice(&[o0, o1, r0, r1, 0, 1, t0, t1, t2, t3, l0, l1]);
+    out.extend_from_slice(&owner);
+    put_rest(out, rtype, ttl, len);
+}
+
+/// The same without the owner.
+fn put_rest(out: &mut Vec<u8>, rtype: u16, ttl: u32, len: usize) {
+    let ([r0, r1], [t0, t1, t2, t3], [l0, l1]) = (rtype.to_be_bytes(), ttl.to_be_bytes(), (len as u16).to_be_bytes());
+    out.extend_from_slice(&[r0, r1, 0, 1, t0, t1, t2, t3, l0, l1]);
 }
 
 fn put_address(out: &mut Vec<u8>, owner: [u8; 2], address: IpAddr, ttl: u32) {

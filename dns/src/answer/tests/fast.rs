@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::answer::{fast, slowly};
+use crate::answer::edns::cookie::Shown;
+use crate::answer::{Asker, Manner, fast, slowly};
 use crate::zone::Rng;
 use crate::zone::apex::Apex;
 use crate::zone::apexes::Apexes;
@@ -15,15 +16,18 @@ use crate::zone::reading::Reading;
 const STALE: Staleness = Staleness { after_s: 1, then: WhenStale::Serve, at_source: true };
 
 static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
-    let many = (0..40_u16).map(|n| endpoint(n.into(), "", &format!("10.2.0.{n}"), &[("http", 80)])).collect();
+    let many = (0..40_u16).map(|n| endpoint(n.into(), "", &format!("10.2.0.{n}"), &[("http", 80)]));
+    let many: (Vec<_>, Vec<_>) = many.partition(|endpoint| endpoint.id % 2 == 0);
     let mut writer = ZoneWriter::new(Settings { ttl: 30, ..Settings::default() });
     let many_ports: Vec<_> = (1..60_u16).map(|n| (format!("p{n}"), n)).collect();
     let many_ports: Vec<_> = many_ports.iter().map(|(name, number)| (name.as_str(), *number)).collect();
     let changes = [
         service("shop/db", headless()),
-        bucket("shop/db", 1, 0, many),
+        bucket("shop/db", 2, 0, many.0),
+        bucket("shop/db", 2, 1, many.1),
         service("shop/web", cluster_ip(&["10.96.0.1", "10.96.0.2", "fd00:96::1"], &many_ports)),
         service("dns/ns", cluster_ip(&["10.96.0.3"], &[])),
+        service("shop/alike", cluster_ip(&["10.96.0.5"], &[("a", 53), ("b", 9153), ("c", 53)])),
         service("shop/stale", Service { staleness: Some(STALE), ..cluster_ip(&["10.96.0.4"], &[("http", 80)]) }),
     ];
     writer.apply(changes, 8);
@@ -39,9 +43,11 @@ static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
 /// Both ways, from the same randomness; the fast one only where it answers.
 fn both(zone: &Zone, query: &[u8], transport: Transport, outside: Outside) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
-    let summary = fast::answer(query, transport, zone, outside, &mut Rng::with_seed(3), &mut fast);
+    let asker = Asker { now_s: 1_800_000_000, ..transport.into() };
+    let manner = Manner { nsid: b"dns-0", secret: [7; 16], ..outside.into() };
+    let summary = fast::answer(query, &asker, zone, &manner, &mut Rng::with_seed(3), &mut fast);
     assert!(summary.is_some() || fast.is_empty(), "nothing is left for the other way");
-    match (slowly(query, transport, zone, outside, &mut Rng::with_seed(3), &mut slow), summary) {
+    match (slowly(query, &asker, zone, &manner, &mut Rng::with_seed(3), &mut slow), summary) {
         (Outcome::Answered(other), Some(summary)) => {
             assert_eq!(other, summary);
             (Some(fast), Some(slow))
@@ -95,10 +101,12 @@ fn name() -> impl Strategy<Value = String> {
         prop::sample::select(vec![
             "web.shop.svc",
             "stale.shop.svc",
+            "alike.shop.svc",
             "db.shop.svc",
             "_http._tcp.web.shop.svc",
             "_p7._tcp.web.shop.svc",
             "_pg._tcp.db.shop.svc",
+            "_http._tcp.db.shop.svc",
             "db-0.db.shop.svc",
             "10-2-0-7.db.shop.svc",
             "shop.svc",
@@ -142,9 +150,29 @@ fn rtype() -> impl Strategy<Value = RecordType> {
     ]
 }
 
+/// Options as they come, good and bad; the first one is a cookie that the server knows.
+fn options() -> impl Strategy<Value = Vec<u8>> {
+    let from = Asker::from(Transport::Udp).from;
+    let known = *Shown::read(&[9; 8], from, 1_800_000_000 - 100, &[7; 16]).unwrap().answer();
+    let option = prop_oneof![
+        Just((10, known.to_vec())),
+        Just((3, Vec::new())),
+        Just((8, vec![0, 1, 24, 0, 10, 1, 2])),
+        (Just(10), prop::collection::vec(any::<u8>(), 0..42)),
+        (any::<u16>(), prop::collection::vec(any::<u8>(), 0..20)),
+    ];
+    prop::collection::vec(option, 0..3).prop_map(|options| {
+        options
+            .into_iter()
+            .flat_map(|(code, data)| [&u16::to_be_bytes(code)[..], &(data.len() as u16).to_be_bytes(), &data].concat())
+            .collect()
+    })
+}
+
 fn asked() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop::option::of(prop_oneof![Just(1232_u16), 0..600_u16, any::<u16>()]);
-    (name(), rtype(), payload, any::<bool>(), any::<[u8; 4]>()).prop_map(|(name, rtype, payload, dnssec_ok, header)| {
+    let all = (name(), rtype(), payload, any::<bool>(), any::<[u8; 4]>(), options());
+    all.prop_map(|(name, rtype, payload, dnssec_ok, header, options)| {
         let mut message = query(&name, rtype);
         if let Some(payload) = payload {
             let mut edns = hickory_proto::op::Edns::new();
@@ -153,6 +181,11 @@ fn asked() -> impl Strategy<Value = Vec<u8>> {
             message.set_edns(edns);
         }
         let mut bytes = message.to_vec().unwrap();
+        if payload.is_some() {
+            let len = bytes.len();
+            bytes[len - 2..].copy_from_slice(&(options.len() as u16).to_be_bytes());
+            bytes.extend(options);
+        }
         bytes[..2].copy_from_slice(&header[..2]);
         bytes[2] = header[2] & 0x07;
         bytes[3] = header[3];
@@ -189,6 +222,11 @@ fn the_common_kinds_take_the_fast_way() {
         ("db-0.db.shop.svc.cluster.local.", RecordType::AAAA),
         ("web.shop.svc.cluster.local.", RecordType::MX),
         ("nobody.shop.svc.cluster.local.", RecordType::A),
+        ("nobody.shop.svc.CLUSTER.local.", RecordType::A),
+        ("web.shop.svc.cluster.LOCAL.", RecordType::MX),
+        ("_pg._tcp.db.shop.svc.cluster.local.", RecordType::SRV),
+        ("db.shop.svc.cluster.local.", RecordType::SRV),
+        ("_PG._tcp.db.shop.svc.Cluster.local.", RecordType::SRV),
         ("www.example.com.shop.svc.cluster.local.", RecordType::A),
         ("www.example.com.svc.cluster.local.", RecordType::AAAA),
         ("_http._tcp.web.shop.svc.cluster.local.", RecordType::SRV),
@@ -201,4 +239,21 @@ fn the_common_kinds_take_the_fast_way() {
         assert!(fast.is_some(), "{name} {rtype}");
         assert_eq!(fast, slow, "{name} {rtype}");
     }
+}
+
+#[test]
+fn ports_of_one_number_are_one_record() {
+    let query = query("alike.shop.svc.k8s.example.", RecordType::SRV).to_vec().unwrap();
+    let (fast, slow) = both(&ZONES[2], &query, Transport::Udp, Outside::Refused);
+    assert_eq!(fast.as_ref().map(|bytes| bytes[6..8].to_vec()), Some(vec![0, 2]));
+    assert_eq!(fast, slow);
+}
+
+#[test]
+fn a_service_without_ports_has_no_srv_and_no_addresses_beside_it() {
+    let query = query("ns.dns.svc.k8s.example.", RecordType::SRV).to_vec().unwrap();
+    let (fast, slow) = both(&ZONES[2], &query, Transport::Udp, Outside::Refused);
+    let counts = |answer: &Option<Vec<u8>>| answer.as_ref().map(|bytes| bytes[6..12].to_vec());
+    assert_eq!(counts(&slow), Some(vec![0, 0, 0, 1, 0, 0]));
+    assert_eq!(fast, slow);
 }

@@ -5,10 +5,10 @@ use super::*;
 /// The name that is asked elsewhere and the length of the chain that led there, or the answer's code.
 fn asked(zone: &Zone, name: &str, rtype: RecordType) -> Result<(String, usize), ResponseCode> {
     let (bytes, mut out) = (query(name, rtype).to_vec().unwrap(), Vec::new());
-    match answer(&bytes, Transport::Udp, zone, Outside::Forwarded, &mut Rng::with_seed(1), &mut out) {
+    match answer(&bytes, &Transport::Udp.into(), zone, &Outside::Forwarded.into(), &mut Rng::with_seed(1), &mut out) {
         Outcome::Foreign(foreign) => Ok((foreign.name.to_ascii(), foreign.chain.len())),
         Outcome::Answered(summary) => Err(summary.rcode),
-        Outcome::Ignored => panic!("{name} is a query"),
+        Outcome::Transfer(_) | Outcome::Ignored => panic!("{name} is a query"),
     }
 }
 
@@ -74,7 +74,7 @@ fn what_is_refused_without_forwarding_for_its_form_is_refused_with_it() {
 fn all_that_is_answered_here_says_that_recursion_is_to_be_had() {
     let (zone, mut out) = (zone(), Vec::new());
     let mut check = |bytes: &[u8], outside: Outside| {
-        answer(bytes, Transport::Udp, &zone, outside, &mut Rng::with_seed(1), &mut out);
+        answer(bytes, &Transport::Udp.into(), &zone, &outside.into(), &mut Rng::with_seed(1), &mut out);
         let message = Message::from_vec(&out).unwrap();
         assert_eq!(message.metadata.recursion_available, outside == Outside::Forwarded, "{message}");
     };
@@ -92,7 +92,7 @@ fn all_that_is_answered_here_says_that_recursion_is_to_be_had() {
 fn a_short_name_that_is_denied_comes_with_the_soa_that_says_for_how_long() {
     let (zone, mut out) = (zone(), Vec::new());
     let bytes = query("com.", RecordType::A).to_vec().unwrap();
-    answer(&bytes, Transport::Udp, &zone, Outside::Forwarded, &mut Rng::with_seed(1), &mut out);
+    answer(&bytes, &Transport::Udp.into(), &zone, &Outside::Forwarded.into(), &mut Rng::with_seed(1), &mut out);
     let message = Message::from_vec(&out).unwrap();
     assert_eq!(message.metadata.response_code, ResponseCode::NXDomain);
     let soa: Vec<_> = message.authorities.iter().map(|soa| (soa.name.to_ascii(), soa.record_type(), soa.ttl)).collect();

@@ -28,7 +28,7 @@ fn served(changes: impl IntoIterator<Item = Change>) -> Arc<Zone> {
 fn over_tcp(zone: &Zone, name: &str, rtype: RecordType) -> (Message, usize) {
     let mut out = Vec::new();
     let bytes = query(name, rtype).to_vec().unwrap();
-    answer(&bytes, Transport::Tcp, zone, Outside::Refused, &mut Rng::with_seed(1), &mut out);
+    answer(&bytes, &Transport::Tcp.into(), zone, &Outside::Refused.into(), &mut Rng::with_seed(1), &mut out);
     (Message::from_vec(&out).unwrap(), out.len())
 }
 

@@ -7,13 +7,18 @@ use crate::zone::Registry;
 
 /// Two domains of registries beside the cluster's, and endpoints with tags.
 fn registry() -> Arc<Zone> {
+    registry_with(false)
+}
+
+fn registry_with(only_passing: bool) -> Arc<Zone> {
     let domains = ["rollcall.", "consul."].map(|name| Name::from_ascii(name).unwrap()).to_vec();
-    let registry = Registry { domains, namespace: "shop".into() };
+    let registry = Registry { domains, namespace: "shop".into(), datacenter: "east".into(), only_passing };
     let mut writer = ZoneWriter::new(Settings { ttl: 5, registry, ..Settings::default() });
     let tagged = |tags: &[&str], endpoint: Endpoint| {
         let texts: Vec<Box<str>> = tags.iter().map(|tag| format!("tag={tag}").into()).collect();
         Endpoint { texts: texts.into(), ..endpoint }
     };
+    let warning = |endpoint: Endpoint| Endpoint { warns: true, ..endpoint };
     let changes = [
         service("shop/db", headless()),
         bucket(
@@ -21,8 +26,11 @@ fn registry() -> Arc<Zone> {
             1,
             0,
             vec![
-                weighted(10, tagged(&["primary", "V1.2"], endpoint(1, "db-0", "10.1.0.2", &[("pg", 5432)]))),
-                weighted(3, tagged(&["replica"], endpoint(2, "", "10.1.0.3", &[("pg", 5433)]))),
+                weighted(
+                    10,
+                    in_zone("a", tagged(&["primary", "V1.2"], endpoint(1, "db-0", "10.1.0.2", &[("pg", 5432)]))),
+                ),
+                weighted(3, warning(in_zone("b", tagged(&["replica"], endpoint(2, "", "10.1.0.3", &[("pg", 5433)]))))),
                 not_ready(tagged(&["broken"], endpoint(3, "db-3", "10.1.0.4", &[("pg", 5434)]))),
             ],
         ),
@@ -46,6 +54,14 @@ fn services_are_found_by_name_namespace_and_tag_in_each_domain() {
             ("primary.db.service", &["10.1.0.2"]),
             ("v1.2.db.service", &["10.1.0.2"]),
             ("replica.db.service.shop.ns", &["10.1.0.3"]),
+            ("db.service.east", &["10.1.0.2", "10.1.0.3"]),
+            ("db.service.east.dc", &["10.1.0.2", "10.1.0.3"]),
+            ("db.service.a", &["10.1.0.2"]),
+            ("db.service.shop.ns.B.dc", &["10.1.0.3"]),
+            ("db.service.b.dc.shop.ns", &["10.1.0.3"]),
+            ("primary.db.service.a", &["10.1.0.2"]),
+            ("web.service.east", &["10.96.0.1"]),
+            ("0a010203.addr.east", &["10.1.2.3"]),
             ("web.service", &["10.96.0.1"]),
             ("api.service.other.ns", &["10.96.0.2"]),
             ("0a010203.addr", &["10.1.2.3"]),
@@ -89,7 +105,13 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
     let zone = registry();
     for (name, rtype) in [
         ("db.service", MX),
-        ("primary.db.service", TXT),
+        ("primary.db.service", MX),
+        ("a", A),
+        ("east", A),
+        ("dc", A),
+        ("b.dc", A),
+        ("service.a", A),
+        ("web.service", TXT),
         ("service", A),
         ("addr", A),
         ("ns", A),
@@ -110,6 +132,10 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
         "xyz01020.addr",
         "n1.node",
         "db",
+        "nowhere.dc",
+        "db.service.nowhere",
+        "primary.db.service.b",
+        "web.service.a",
         "_db._canary.service",
     ] {
         assert_eq!(told(&zone, &format!("{name}.consul."), A), ["NXDOMAIN", "ns consul. SOA"], "{name}");
@@ -118,10 +144,35 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
 
 #[test]
 fn a_registry_does_not_take_the_name_of_the_cluster() {
-    let registry = Registry { domains: vec![Name::from_ascii("cluster.local.").unwrap()], namespace: "shop".into() };
+    let domains = vec![Name::from_ascii("cluster.local.").unwrap()];
+    let registry = Registry { domains, namespace: "shop".into(), ..Registry::default() };
     let mut writer = ZoneWriter::new(Settings { ttl: 5, registry, ..Settings::default() });
     writer.apply([service("shop/web", cluster_ip(&["10.96.0.1"], &[]))], 7);
     writer.sync("cluster.local", 7).unwrap();
     let name = "web.shop.svc.cluster.local.";
     assert_eq!(told(writer.zone(), name, A), ["NOERROR", &format!("an {name} A 10.96.0.1")]);
+}
+
+#[test]
+fn what_owners_say_is_txt_of_a_service_or_of_the_chosen_ones() {
+    let zone = registry();
+    let of = |name: &str, texts: &[&str]| {
+        let lines = texts.iter().map(|text| format!("an {name} TXT {text}"));
+        let expected: Vec<_> = std::iter::once("NOERROR".to_owned()).chain(lines).collect();
+        assert_eq!(told(&zone, name, TXT), expected);
+    };
+    of("db.service.consul.", &["tag=primarytag=V1.2", "tag=replica"]);
+    of("replica.db.service.consul.", &["tag=replica"]);
+    of("db.service.a.dc.consul.", &["tag=primarytag=V1.2"]);
+}
+
+#[test]
+fn only_passing_leaves_warning_out_of_the_registrys_names_alone() {
+    let zone = registry_with(true);
+    for name in ["db.service.consul.", "_db._tcp.service.east.consul."] {
+        assert_eq!(told(&zone, name, A), ["NOERROR", &format!("an {name} A 10.1.0.2")], "{name}");
+    }
+    assert_eq!(told(&zone, "replica.db.service.consul.", A), ["NXDOMAIN", "ns consul. SOA"]);
+    assert_eq!(told(&zone, "web.service.consul.", A).len(), 2);
+    assert_eq!(told(&zone, "db.shop.svc.cluster.local.", A).len(), 3);
 }

@@ -32,7 +32,14 @@ fn set<T>(_: &mut T) {}
 
 fn length(zone: &Zone, query: &Message, transport: Transport) -> usize {
     let mut out = Vec::new();
-    answer(&query.to_vec().unwrap(), transport, zone, Outside::Refused, &mut Rng::with_seed(1), &mut out);
+    answer(
+        &query.to_vec().unwrap(),
+        &transport.into(),
+        zone,
+        &Outside::Refused.into(),
+        &mut Rng::with_seed(1),
+        &mut out,
+    );
     out.len()
 }
 
@@ -107,7 +114,7 @@ fn every_endpoint_comes_first_and_into_the_cut_now_and_then() {
     let (mut rng, mut out) = (Rng::with_seed(3), Vec::new());
     let (mut first, mut any) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..400 {
-        answer(&asked, Transport::Udp, &zone, Outside::Refused, &mut rng, &mut out);
+        answer(&asked, &Transport::Udp.into(), &zone, &Outside::Refused.into(), &mut rng, &mut out);
         let answers = Message::from_vec(&out).unwrap().answers;
         let text = |record: &Record| record.data.to_string();
         first.extend(answers.first().map(text));

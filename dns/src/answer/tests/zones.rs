@@ -56,3 +56,60 @@ fn each_tree_has_one_soa() {
         assert_eq!((response.answers.len(), response.authorities.len()), (1, 0), "{name}");
     }
 }
+
+/// A headless service in two zones, across clusters as well, and one with a virtual address.
+fn in_two_zones() -> Arc<Zone> {
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
+    let across = format!("shop/{}", rollcall_catalog::clusterset::derived_name("shop", "db"));
+    let ports = [("pg", 5432)];
+    let all = |label: &str| {
+        let one = |id: u64, zone: &str, address: &str| {
+            let endpoint = in_zone(zone, endpoint(id, "", address, &ports));
+            Endpoint { label: format!("{}{label}", endpoint.label).into(), ..endpoint }
+        };
+        vec![one(1, "eu-1", "10.1.0.1"), one(2, "eu-1", "10.1.0.2"), one(3, "eu.2", "10.1.0.3"), one(4, "", "10.1.0.4")]
+    };
+    let changes = [
+        service("shop/db", headless()),
+        bucket("shop/db", 1, 0, all("")),
+        service(&across, headless()),
+        bucket(&across, 1, 0, all(".east")),
+        service("shop/web", cluster_ip(&["10.96.0.1"], &ports)),
+        bucket("shop/web", 1, 0, vec![in_zone("eu-1", endpoint(5, "", "10.1.0.5", &ports))]),
+    ];
+    writer.apply(changes, 7);
+    writer.sync_across("cluster.local", "clusterset.local", 7).unwrap();
+    Arc::clone(writer.zone())
+}
+
+#[test]
+fn the_endpoints_of_a_zone_have_names_as_coredns_gives_them() {
+    let zone = in_two_zones();
+    for domain in ["cluster.local.", "clusterset.local."] {
+        for (below, addresses) in [
+            ("eu-1.pin", &["10.1.0.1", "10.1.0.2"][..]),
+            ("EU-1.prefer", &["10.1.0.1", "10.1.0.2"]),
+            ("eu.2.pin", &["10.1.0.3"]),
+            ("nowhere.pin", &[]),
+            ("nowhere.prefer", &["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"]),
+            ("pin", &[]),
+        ] {
+            let name = format!("{below}._zone.db.shop.svc.{domain}");
+            let mut expected = vec!["NOERROR".to_owned()];
+            expected.extend(addresses.iter().map(|address| format!("an {name} A {address}")));
+            if addresses.is_empty() {
+                expected.push(format!("ns {domain} SOA"));
+            }
+            assert_eq!(told(&zone, &name, A), expected, "{name}");
+        }
+        let name = format!("eu.2.pin._zone.db.shop.svc.{domain}");
+        let label = if domain == "cluster.local." { "10-1-0-3" } else { "10-1-0-3.east" };
+        let target = format!("{label}.db.shop.svc.{domain}");
+        let expected = ["NOERROR", &format!("ad {target} A 10.1.0.3"), &format!("an {name} SRV 0 1 5432 {target}")];
+        assert_eq!(told(&zone, &name, SRV), expected);
+        for name in ["eu-1.other._zone.db", "eu-1.pin._zone.nobody"] {
+            assert_eq!(told(&zone, &format!("{name}.shop.svc.{domain}"), A)[0], "NXDOMAIN", "{name}");
+        }
+    }
+    assert_eq!(told(&zone, "eu-1.pin._zone.web.shop.svc.cluster.local.", A)[0], "NXDOMAIN");
+}

@@ -6,6 +6,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use proptest::prelude::*;
 
 use super::*;
+use crate::answer::Outside;
 use crate::answer::query::{Query, Read};
 use crate::forward::message::{Asked, Ids, Verdict};
 
@@ -21,7 +22,11 @@ fn client(payload: Option<u16>, dnssec_ok: bool) -> Box<Foreign> {
         edns.set_max_payload(payload).set_dnssec_ok(dnssec_ok);
         message.set_edns(edns);
     }
-    let Read::Query(query) = Query::read(&message.to_vec().unwrap()) else { panic!("a query") };
+    let Read::Query(query) =
+        Query::read(&message.to_vec().unwrap(), &Transport::Udp.into(), &Outside::Forwarded.into())
+    else {
+        panic!("a query")
+    };
     Box::new(Foreign { query, name, chain: Vec::new() })
 }
 
@@ -48,7 +53,7 @@ fn question_end(foreign: &Foreign) -> usize {
 fn passed_on(foreign: &Foreign, transport: Transport, change: impl FnOnce(&mut Message)) -> (Message, Vec<u8>) {
     let answer = read(foreign, served(foreign, change)).expect("a good answer");
     let mut out = Vec::new();
-    answer.pass_on(foreign, transport, &mut out).unwrap();
+    answer.pass_on(foreign, transport, Age::New, &mut out).unwrap();
     (Message::from_vec(&out).unwrap(), out)
 }
 
@@ -125,7 +130,7 @@ fn codes_beyond_the_header_need_opt() {
     assert_eq!(u16::from(message.metadata.response_code), 23);
     let foreign = client(None, false);
     let answer = read(&foreign, served(&foreign, bad_cookie)).unwrap();
-    assert_eq!(answer.pass_on(&foreign, Transport::Udp, &mut Vec::new()), Err(ExtendedError::NetworkError));
+    assert_eq!(answer.pass_on(&foreign, Transport::Udp, Age::New, &mut Vec::new()), Err(ExtendedError::NetworkError));
 }
 
 #[test]
@@ -200,7 +205,7 @@ fn an_answer_with_tc_that_ends_inside_a_record_gives_what_is_whole() {
         for cut in question_end(&foreign)..whole.len() {
             let answer = read(&foreign, whole[..cut].to_vec()).unwrap_or_else(|| panic!("cut at {cut}"));
             let mut out = Vec::new();
-            answer.pass_on(&foreign, Transport::Udp, &mut out).unwrap();
+            answer.pass_on(&foreign, Transport::Udp, Age::New, &mut out).unwrap();
             let (message, kept) = (Message::from_vec(&out).unwrap(), ends.iter().filter(|end| **end <= cut).count());
             assert!(message.metadata.truncation, "cut at {cut}");
             assert_eq!(message.answers.len(), kept + foreign.chain.len(), "cut at {cut}");
@@ -218,7 +223,7 @@ fn counts_with_tc_may_be_those_of_the_whole() {
     });
     bytes[6..12].copy_from_slice(&[0xff, 0xff, 0, 7, 0, 7]);
     let mut out = Vec::new();
-    read(&foreign, bytes).unwrap().pass_on(&foreign, Transport::Udp, &mut out).unwrap();
+    read(&foreign, bytes).unwrap().pass_on(&foreign, Transport::Udp, Age::New, &mut out).unwrap();
     let message = Message::from_vec(&out).unwrap();
     assert_eq!((message.answers, message.metadata.truncation), (vec![a(1), a(2)], true));
 }
@@ -255,7 +260,7 @@ proptest! {
         if let Verdict::Answer(answer) = asked.judge(whole) {
             let (transport, limit) = if tcp { (Transport::Tcp, 65_535) } else { (Transport::Udp, 1232) };
             let mut out = Vec::new();
-            if answer.pass_on(&foreign, transport, &mut out).is_ok() {
+            if answer.pass_on(&foreign, transport, Age::New, &mut out).is_ok() {
                 prop_assert!(out.len() <= limit, "{} bytes", out.len());
                 prop_assert_eq!(&out[..2], &4711_u16.to_be_bytes());
             }

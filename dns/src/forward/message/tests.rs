@@ -6,6 +6,7 @@ use hickory_proto::op::{Edns, Message, OpCode};
 
 use super::*;
 use crate::answer::query::Read;
+use crate::answer::{Outside, Transport};
 
 /// A client's question, read.
 fn query(change: impl FnOnce(&mut Message)) -> Query {
@@ -14,7 +15,7 @@ fn query(change: impl FnOnce(&mut Message)) -> Query {
     let name = Name::from_ascii("WwW.Example.com.").unwrap();
     message.add_query(hickory_proto::op::Query::query(name, RecordType::AAAA));
     change(&mut message);
-    match Query::read(&message.to_vec().unwrap()) {
+    match Query::read(&message.to_vec().unwrap(), &Transport::Udp.into(), &Outside::Forwarded.into()) {
         Read::Query(query) => query,
         other => panic!("{other:?}"),
     }

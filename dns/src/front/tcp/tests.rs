@@ -132,7 +132,7 @@ async fn for_a_connection_beyond_the_limit_the_one_that_idles_longest_is_closed_
     let addr = listener.local_addr().unwrap();
     let (responder, shutdown) = (responder(), CancellationToken::new());
     let metrics = Arc::clone(&responder.metrics);
-    let server = tokio::spawn(serve(listener, responder, SEATS, shutdown.clone()));
+    let server = tokio::spawn(serve(listener, None, responder, SEATS, shutdown.clone()));
     let mut open = Vec::new();
     for id in 1..=SEATS as u16 {
         let mut stream = TcpStream::connect(addr).await.unwrap();

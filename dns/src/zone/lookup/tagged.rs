@@ -4,26 +4,28 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::{Asking, Wanted};
 use crate::zone::apex::Apex;
-use crate::zone::record::Record as Service;
+use crate::zone::reading::Reading;
+use crate::zone::record::{Places, Record as Service};
 
 // === impl Asking ===
 
 impl Asking<'_> {
     /// `places` are among the instances of the service.
-    pub(super) fn tagged(&mut self, apex: &Apex, owner: &Name, service: &Service, places: &[u32]) {
-        let endpoint = |at: usize| service.instances().get(*places.get(at)? as usize);
+    pub(super) fn tagged(&mut self, apex: &Apex, owner: &Name, service: &Service, places: &Places) {
+        let endpoint = |at: usize| service.instance(places.get(at)?);
         match self.rtype {
             RecordType::A | RecordType::AAAA => {
-                let some = self.rng.places(places.len(), self.looks()).into_iter().filter_map(endpoint);
-                let mut addresses: Vec<_> = some.flat_map(|endpoint| endpoint.addresses.iter()).collect();
-                addresses.sort_unstable();
-                addresses.dedup();
+                let addresses = self.addresses((places.len(), endpoint));
                 self.some_of(owner, self.of_type(&addresses));
             }
             RecordType::SRV => {
-                if let Some(below) = self.apexes.service_name(apex, service) {
+                if let Some(below) = self.below(apex, owner, service) {
                     self.targets(&below, owner, service, (places.len(), endpoint), Wanted::All);
                 }
+            }
+            RecordType::TXT if apex.reading() == Reading::Registry => {
+                let some = self.rng.places(places.len(), self.looks()).into_iter().filter_map(endpoint);
+                self.texts(owner, some);
             }
             _ => {}
         }

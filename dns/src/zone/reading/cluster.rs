@@ -7,6 +7,7 @@ use hickory_proto::rr::Name;
 use super::pods::{self, PodNames};
 use crate::zone::Zone;
 use crate::zone::apex::{Apex, prepend};
+use crate::zone::choices::Choice;
 use crate::zone::label::{EMPTY_KEY, KeyBuffer, service_key};
 use crate::zone::model::{Kind, Protocol, WhenStale};
 use crate::zone::node::Node;
@@ -14,6 +15,8 @@ use crate::zone::record::Record;
 
 /// The label between a cluster's domain and its namespaces.
 pub const SERVICES: &[u8] = b"svc";
+/// The label between a service and the names of its endpoints by zone.
+pub(super) const ZONES: &[u8] = b"_zone";
 /// The same for pods.
 const PODS: &[u8] = b"pod";
 
@@ -44,6 +47,9 @@ impl Zone {
             [] => Node::Empty,
             [namespace] => self.namespace_node(namespace),
             [service, namespace] => self.service_node(namespace, service),
+            [below @ .., zones, service, namespace] if *zones == ZONES => {
+                self.zonal_node(self.service_node(namespace, service), below)
+            }
             [below, service, namespace] => self.below_service(namespace, service, below),
             [port, protocol, service, namespace] => self.port_node(namespace, service, protocol, port),
             _ => Node::Missing,
@@ -84,7 +90,29 @@ impl Zone {
         }
     }
 
-    fn below_service(&self, namespace: &[u8], service: &[u8], label: &[u8]) -> Node {
+    /// `ZONE.pin` and `ZONE.prefer` below `_zone.SERVICE`, as CoreDNS has them for services without a virtual address: the endpoints
+    /// of the zone, and with `prefer` all if it has none. A zone may have dots.
+    pub(super) fn zonal_node(&self, service: Node, below: &[&[u8]]) -> Node {
+        let record = match service {
+            Node::Service(record) if matches!(record.kind(), Kind::Headless) => record,
+            other @ Node::Stale => return other,
+            _ => return Node::Missing,
+        };
+        match below {
+            [] | [b"pin" | b"prefer"] => Node::Empty,
+            [zone @ .., how @ (b"pin" | b"prefer")] => {
+                let zone = zone.join(&b'.');
+                match record.chosen(Choice { tag: None, zone: Some(&zone), only_passing: false }) {
+                    places if !places.is_empty() => Node::Tagged(record, places),
+                    _ if *how == b"prefer" => Node::Service(record),
+                    _ => Node::Empty,
+                }
+            }
+            _ => Node::Missing,
+        }
+    }
+
+    pub(super) fn below_service(&self, namespace: &[u8], service: &[u8], label: &[u8]) -> Node {
         let Some(record) = self.record(namespace, service) else { return Node::Missing };
         if self.refuses(&record) {
             return Node::Stale;
@@ -96,7 +124,7 @@ impl Zone {
         if places.is_empty() { Node::Missing } else { Node::Instances(record, places) }
     }
 
-    fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {
+    pub(super) fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {
         let found = || {
             let (record, protocol) = (self.record(namespace, service)?, Protocol::from_label(protocol)?);
             if self.refuses(&record) {

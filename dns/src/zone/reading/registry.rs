@@ -1,79 +1,142 @@
-//! Names of a registry, as Consul has them: `[TAG.]SERVICE.service[.NAMESPACE.ns]`, `_SERVICE._TAG.service[.NAMESPACE.ns]`
+//! Names of a registry, as Consul has them: `[TAG.]SERVICE.service[.NAMESPACE.ns][.DC.dc]`, `_SERVICE._TAG.service…`
 //! and `HEX.addr` below a domain of their own. docs/dns-registry.md says where they differ from Consul's, and why.
 //!
 //! A name without a namespace is of the namespace that the flags say. SRV leads to the cluster's names, which have weights,
 //! addresses and reverse names already.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::zone::Zone;
+use crate::zone::choices::Choice;
 use crate::zone::model::Kind;
 use crate::zone::node::Node;
-use crate::zone::record::Record;
 
 /// The label before which a namespace stands.
 const NAMESPACE: &[u8] = b"ns";
+/// The same for a datacenter: a cluster or a zone.
+const DATACENTER: &[u8] = b"dc";
+/// What names may be of.
+const KINDS: [&[u8]; 2] = [b"service", b"addr"];
 /// Who asks by RFC 2782 without a tag.
 const ANY_TAG: [&[u8]; 2] = [b"_tcp", b"_udp"];
+
+/// A name's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Parts<'a, 'b> {
+    /// Up to the kind, and that.
+    names: &'a [&'b [u8]],
+    namespace: Option<&'b [u8]>,
+    datacenter: Option<&'b [u8]>,
+}
+
+/// Which endpoints are meant.
+#[derive(Clone, Copy, Debug)]
+struct Wanted<'a> {
+    tag: Option<&'a [u8]>,
+    zone: Option<&'a [u8]>,
+}
+
+// === impl Parts ===
+
+impl<'a, 'b> Parts<'a, 'b> {
+    /// `SERVICE.service[.NAMESPACE.ns][.DC.dc]`, or by the older form `SERVICE.service.DC`.
+    fn of(labels: &'a [&'b [u8]]) -> Self {
+        let mut parts = Self { names: labels, namespace: None, datacenter: None };
+        loop {
+            match parts.names {
+                [names @ .., namespace, ns] if *ns == NAMESPACE && parts.namespace.is_none() => {
+                    parts = Self { names, namespace: Some(namespace), ..parts };
+                }
+                [names @ .., datacenter, dc] if *dc == DATACENTER && parts.datacenter.is_none() => {
+                    parts = Self { names, datacenter: Some(datacenter), ..parts };
+                }
+                _ => break,
+            }
+        }
+        match parts {
+            Self { names: [.., kind, name], namespace: None, datacenter: None }
+                if KINDS.contains(kind) && !KINDS.contains(name) =>
+            {
+                Self { names: &labels[..labels.len() - 1], namespace: None, datacenter: Some(name) }
+            }
+            parts => parts,
+        }
+    }
+}
 
 // === impl Zone ===
 
 impl Zone {
     /// `labels` are those below the registry's domain, in lower case.
     pub(super) fn registry_node(&self, labels: &[&[u8]]) -> Node {
-        match labels {
-            [] => Node::Apex,
-            // There are names below, whatever the namespace.
-            [b"ns"] => Node::Empty,
-            [namespace, ns] if *ns == NAMESPACE => self.namespace_node(namespace),
-            [names @ .., kind, namespace, ns] if *ns == NAMESPACE => match self.namespace_node(namespace) {
-                Node::Missing => Node::Missing,
-                _ => self.registered(names, kind, namespace),
-            },
-            [names @ .., kind] => self.registered(names, kind, self.settings.registry.namespace.as_bytes()),
+        let parts = Parts::of(labels);
+        let zone = match parts.datacenter {
+            Some(name) if name == self.settings.registry.datacenter.as_bytes() => None,
+            Some(name) if self.has_zone(name) => Some(name),
+            Some(_) => return Node::Missing,
+            None => None,
+        };
+        let namespace = match parts.namespace.map(|name| (name, self.namespace_node(name))) {
+            Some((_, Node::Missing)) => return Node::Missing,
+            Some((name, _)) => name,
+            None => self.settings.registry.namespace.as_bytes(),
+        };
+        match parts.names {
+            [] if labels.is_empty() => Node::Apex,
+            // There are names below.
+            [] | [b"ns" | b"dc"] => Node::Empty,
+            [name] if labels.len() == 1 && self.is_datacenter(name) => Node::Empty,
+            [names @ .., kind] => self.registered(names, kind, namespace, zone),
         }
     }
 
-    fn registered(&self, names: &[&[u8]], kind: &[u8], namespace: &[u8]) -> Node {
+    fn registered(&self, names: &[&[u8]], kind: &[u8], namespace: &[u8], zone: Option<&[u8]>) -> Node {
+        let of = |service, tag| self.chosen(self.service_node(namespace, service), Wanted { tag, zone });
         match (kind, names) {
             (b"service" | b"addr", []) => Node::Empty,
-            (b"service", [service]) => self.service_node(namespace, service),
+            (b"service", [service]) => of(service, None),
             (b"service", [service, tag]) if service.starts_with(b"_") && tag.starts_with(b"_") => {
-                if ANY_TAG.contains(tag) {
-                    self.service_node(namespace, &service[1..])
-                } else {
-                    self.tagged_node(namespace, &service[1..], &tag[1..])
-                }
+                of(&service[1..], (!ANY_TAG.contains(tag)).then_some(&tag[1..]))
             }
             // A tag may have dots.
-            (b"service", [tag @ .., service]) => self.tagged_node(namespace, service, &tag.join(&b'.')),
+            (b"service", [tag @ .., service]) => of(service, Some(&tag.join(&b'.'))),
             (b"addr", [address]) => hexadecimal(address).map_or(Node::Missing, Node::Pod),
             _ => Node::Missing,
         }
     }
 
-    /// The endpoints of a service that have a tag; there is no such name when none has.
-    fn tagged_node(&self, namespace: &[u8], service: &[u8], tag: &[u8]) -> Node {
-        let record = match self.service_node(namespace, service) {
+    /// The endpoints of a service that are meant; there is no such name when there are none.
+    fn chosen(&self, service: Node, wanted: Wanted<'_>) -> Node {
+        let record = match service {
             Node::Service(record) => record,
-            other @ Node::Stale => return other,
-            _ => return Node::Missing,
+            other @ (Node::Stale | Node::Missing) => return other,
+            other => return if wanted.is_all() { other } else { Node::Missing },
         };
-        let places = places_with(&record, tag);
-        if places.is_empty() { Node::Missing } else { Node::Tagged(record, places) }
+        let only_passing = self.settings.registry.only_passing;
+        match record.kind() {
+            // Behind a virtual address nobody chooses.
+            Kind::ClusterIp { .. } | Kind::External { .. } if wanted.is_all() => Node::Service(record),
+            Kind::ClusterIp { .. } | Kind::External { .. } => Node::Missing,
+            Kind::Headless if wanted.is_all() && !only_passing => Node::Service(record),
+            Kind::Headless => {
+                let Wanted { tag, zone } = wanted;
+                let places = record.chosen(Choice { tag, zone, only_passing });
+                if places.is_empty() { Node::Missing } else { Node::Tagged(record, places) }
+            }
+        }
+    }
+
+    fn is_datacenter(&self, name: &[u8]) -> bool {
+        name == self.settings.registry.datacenter.as_bytes() || self.has_zone(name)
     }
 }
 
-/// The places of the instances that have a tag, without regard to case, as names are.
-fn places_with(record: &Arc<Record>, tag: &[u8]) -> Box<[u32]> {
-    // Behind a virtual address only hostnames are instances, and a tag would choose among them alone.
-    if !matches!(record.kind(), Kind::Headless) {
-        return Box::default();
+// === impl Wanted ===
+
+impl Wanted<'_> {
+    fn is_all(self) -> bool {
+        self.tag.is_none() && self.zone.is_none()
     }
-    let is_tag = |text: &str| text.strip_prefix("tag=").is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(tag));
-    let all = (0_u32..).zip(record.instances());
-    all.filter(|(_, endpoint)| endpoint.texts.iter().any(|text| is_tag(text))).map(|(place, _)| place).collect()
 }
 
 /// An address of 8 or 32 hexadecimal digits, as Consul writes it.

@@ -34,7 +34,8 @@ impl Zone {
             Spelling::Prefix => Node::Empty,
             Spelling::Nonsense => Node::Missing,
             Spelling::Address(address) => {
-                self.holders.get(&address).map_or(Node::Missing, |holders| Node::Address(address, holders))
+                let told = self.holders.get(&address).filter(|holders| !holders.told().is_empty());
+                told.map_or(Node::Missing, |holders| Node::Address(address, holders))
             }
         }
     }

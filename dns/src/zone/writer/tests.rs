@@ -26,6 +26,9 @@ fn endpoint(id: u64) -> Arc<Endpoint> {
         has_hostname,
         ports: Arc::new([]),
         texts: Arc::default(),
+        place: Arc::default(),
+        warns: false,
+        suspect: false,
     })
 }
 
@@ -38,7 +41,7 @@ fn bucket(key: &str, part: (u32, u32), ids: Range<u64>) -> Change {
 }
 
 fn addresses(writer: &ZoneWriter, key: &str) -> usize {
-    writer.zone().service(key).map_or(0, |record| record.v4().len())
+    writer.zone().service(key).map_or(0, |record| record.v4_len())
 }
 
 fn holders(writer: &ZoneWriter, address: &str) -> Vec<String> {
@@ -113,4 +116,24 @@ fn the_serial_follows_the_clock_and_never_goes_back() {
         assert!(writer.sync(bad, 80).is_err(), "{bad:?}");
     }
     assert!(writer.zone().is_synced());
+}
+
+#[test]
+fn a_change_of_one_endpoint_computes_its_bucket_and_no_other() {
+    let mut writer = writer();
+    let parts = |first: u64| {
+        (0..4).map(move |index| bucket("a/b", (4, index), u64::from(index) * 64 + first..u64::from(index + 1) * 64))
+    };
+    writer.apply(std::iter::once(headless("a/b")).chain(parts(0)), 1);
+    let sections = |writer: &ZoneWriter| -> Vec<_> {
+        writer.held["a/b"].buckets.iter().map(|bucket| (bucket.part, bucket.section.clone().unwrap())).collect()
+    };
+    let before = sections(&writer);
+    writer.apply(parts(1).skip(2).take(1), 2);
+    assert_eq!((addresses(&writer, "a/b"), writer.size().endpoints, writer.size().names), (255, 255, 256));
+    for (part, section) in sections(&writer) {
+        let (_, was) = before.iter().find(|(other, _)| *other == part).unwrap();
+        assert_eq!(Arc::ptr_eq(was, &section), part != (4, 2), "{part:?}");
+    }
+    assert!(holders(&writer, "10.1.0.128").is_empty() && !holders(&writer, "10.1.0.129").is_empty());
 }

@@ -58,8 +58,9 @@ pub(crate) fn open(server: SocketAddr, count: usize, of: impl Fn(usize) -> Strea
             let mut answered = false;
             let why = loop {
                 match run(server, index, &stream, &seen, &mut answered).await {
-                    // The queue of connections that wait to be accepted is short, and all come at once.
-                    Err(_) if !answered => pause(AGAIN).await,
+                    // The queue of connections that wait to be accepted is short, and all come at once; and a server may refuse for
+                    // want of memory who comes while answers to others are not read.
+                    Ok(()) | Err(_) if !answered => pause(AGAIN).await,
                     Err(error) => break error.to_string(),
                     Ok(()) => break "the server ended it".to_owned(),
                 }

@@ -34,7 +34,14 @@ pub(crate) fn all(kind: &Kind) -> Result<Figures> {
     let mut figures = Figures::new();
     for (names, step) in STEPS {
         match alone(step, kind) {
-            Ok(measured) => figures.extend(names.iter().copied().zip(measured.into_iter().map(Some))),
+            Ok(measured) => {
+                // Told at once: the whole takes minutes.
+                names
+                    .iter()
+                    .zip(&measured)
+                    .for_each(|(name, figure)| eprintln!("  {}, {name}: {figure:.2}", kind.name));
+                figures.extend(names.iter().copied().zip(measured.into_iter().map(Some)));
+            }
             Err(error) => {
                 eprintln!("  {}, {}: {error:#}", kind.name, names[0]);
                 figures.extend(names.iter().map(|name| (*name, None)));

@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -11,7 +13,8 @@ use anyhow::{Context as _, Result, ensure};
 pub(crate) struct Server {
     child: Child,
     orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    /// Lines of its output, read by a thread: a server that hangs must not hang the bench.
+    answers: mpsc::Receiver<String>,
     pub(crate) address: SocketAddr,
 }
 
@@ -24,6 +27,9 @@ pub(crate) struct Kind {
     pub(crate) argument: &'static str,
 }
 
+/// How long an order may take.
+const BOUND: Duration = Duration::from_secs(120);
+
 // === impl Server ===
 
 impl Server {
@@ -32,9 +38,8 @@ impl Server {
         command.arg(kind.argument).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("starting {}", kind.program.display()))?;
         let orders = child.stdin.take();
-        let mut answers = BufReader::new(child.stdout.take().context("no output")?);
-        let mut line = String::new();
-        answers.read_line(&mut line)?;
+        let answers = lines(child.stdout.take().context("no output")?);
+        let line = answers.recv_timeout(BOUND).context("it says no address")?;
         let address = line.trim().parse().with_context(|| format!("{} said {line:?}, not its address", kind.name))?;
         Ok(Self { child, orders, answers, address })
     }
@@ -52,8 +57,7 @@ impl Server {
 
     /// Waits until the order is done.
     pub(crate) fn ended(&mut self) -> Result<usize> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
+        let line = self.answers.recv_timeout(BOUND).context("the order did not come to its end in two minutes")?;
         let done = line.strip_prefix("ok ").and_then(|done| done.trim().parse().ok());
         ensure!(done.is_some(), "the server said {line:?}: its own output says why");
         Ok(done.unwrap_or(0))
@@ -76,6 +80,18 @@ impl Server {
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024.0)
     }
+}
+
+fn lines(output: ChildStdout) -> mpsc::Receiver<String> {
+    let (said, heard) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if said.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    heard
 }
 
 impl Drop for Server {

@@ -16,6 +16,8 @@
 //! certificates   rotation under open streams
 //! lifecycle      upgrade, rollback, uninstall
 //! operations     what operators do with it
+//! command_line   kubectl rollcall through the API server
+//! pod_checks     pods that a policy has checked
 //! faults         what is wrong is said, with the remedy
 //! ```
 //!
@@ -23,11 +25,13 @@
 
 mod certificates;
 mod cluster;
+mod command_line;
 mod faults;
 mod harness;
 mod install;
 mod lifecycle;
 mod operations;
+mod pod_checks;
 mod pool;
 mod release;
 mod runner;
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
         lifecycle::SCENARIOS,
         takeover::SCENARIOS,
         operations::SCENARIOS,
+        command_line::SCENARIOS,
+        pod_checks::SCENARIOS,
         faults::SCENARIOS,
         cluster::SCENARIOS,
     ];

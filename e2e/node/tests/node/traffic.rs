@@ -152,6 +152,34 @@ fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static 
     })?;
     let report = expect_no_loss(&shop, "resolver")?;
     eprintln!("  {} queries while {} DNS servers were replaced, none lost", report.sent, after.len());
+    if mode == "nodeLocal" { kill_under_queries(cluster, &release, &shop) } else { Ok(()) }
+}
+
+/// The process that answers has the environment of one that was started by the holder of the sockets.
+const KILL_SERVERS: &str = r"for process in /proc/[0-9]*; do
+    if tr '\0' '\n' 2>/dev/null < $process/environ | grep -q ^ROLLCALL_DNS_HOLDER=; then kill -9 ${process#/proc/} && echo killed; fi
+done";
+
+/// Kills the server of each node, which has no other. What it had in hand is lost; what comes meanwhile waits for the next one.
+fn kill_under_queries(cluster: &NodeCluster, release: &Release<'_>, shop: &Namespace<'_>) -> Result<()> {
+    let expected = names(release)?.len();
+    for node in 1..=u8::try_from(expected)? {
+        let output = cluster.node_command(node, "sh")?.args(["-c", KILL_SERVERS]).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(said.contains("killed"), "no server on node {node}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let report = go_on(shop, "resolver", BEFORE_AND_AFTER)?;
+    // How long a start takes is the machine's affair: what does not fit into the queues meanwhile is lost.
+    eprintln!("  {} queries while the DNS server of each node was killed, {} lost", report.sent, report.failed);
+    clock::wait_until("each server to say that another one died", BOUND, || {
+        let pages = release.pages(Part::Dns, "/metrics")?;
+        let says = |body: &str| body.contains("\nrollcall_dns_server_deaths_total 1\n");
+        ensure!(pages.len() == expected && pages.iter().all(|(_, page)| says(&page.body)), "{pages:?}");
+        Ok(Some(()))
+    })?;
+    let pods = release.pods(Part::Dns)?;
+    let restarts = pods.iter().filter_map(|pod| pod["status"]["containerStatuses"][0]["restartCount"].as_u64());
+    ensure!(restarts.sum::<u64>() == 0, "the containers were started again: {pods:?}");
     Ok(())
 }
 

@@ -58,6 +58,10 @@ impl Rig {
         changes
     }
 
+    fn listen(&mut self, endpoint: &str, ear: Ear) {
+        self.beats.listen(&vms(), endpoint, ear, self.now);
+    }
+
     /// This process does nothing for a while.
     fn sleep(&mut self, ms: u64) -> Vec<Change> {
         self.now.mono_ms += ms;
@@ -148,11 +152,11 @@ fn who_is_due_while_it_wakes_gets_a_moment_to_be_heard() {
 fn a_new_owner_gives_everyone_a_full_period() {
     let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
     rig.beat("vm-1");
-    rig.beats.own(&|_, _| false, rig.now);
+    rig.listen("vm-1", Ear::Rests);
     assert_eq!(rig.pass(60_000), [], "another decides");
     assert_eq!(rig.beat("vm-1"), None, "and is told by other ways");
     assert_eq!(rig.pass(60_000), []);
-    rig.beats.own(ALL, rig.now);
+    rig.listen("vm-1", Ear::Judges);
     assert_eq!(rig.beats.life(&vms(), "vm-1"), Some(Life::Vouched));
     let convicted = rig.pass(60_000);
     let [(_, Health::Critical, after)] = convicted.as_slice() else { panic!("{convicted:?}") };
@@ -162,13 +166,48 @@ fn a_new_owner_gives_everyone_a_full_period() {
 #[test]
 fn who_was_heard_by_the_owner_alone_is_convicted_by_the_next_one() {
     let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
-    rig.beats.own(&|_, _| false, rig.now);
+    rig.listen("vm-1", Ear::Rests);
     assert_eq!(rig.pass(10_000), []);
-    rig.beats.own(ALL, rig.now);
+    rig.listen("vm-1", Ear::Judges);
     assert_eq!(rig.beats.all_of(&vms()), [], "what the owner before said stands");
     let convicted = rig.pass(60_000);
     let [(_, Health::Critical, after)] = convicted.as_slice() else { panic!("{convicted:?}") };
     assert!(*after >= SILENCE_MS, "{after} ms");
+}
+
+#[test]
+fn the_old_owner_judges_until_the_checks_have_somebody_else() {
+    let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
+    rig.beat("vm-1");
+    rig.beats.own(&|_, _| false);
+    rig.listen("vm-1", Ear::Judges);
+    let convicted = rig.pass(60_000);
+    let [(_, Health::Critical, after)] = convicted.as_slice() else { panic!("{convicted:?}") };
+    assert!(
+        (SILENCE_MS..SILENCE_MS + 2 * TICK_MS).contains(after),
+        "{after} ms: it judges on, and does not begin anew"
+    );
+}
+
+#[test]
+fn whom_another_one_vouches_for_has_a_full_period_and_no_more() {
+    let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
+    assert_eq!(rig.pass(10_000), [], "never heard: nothing to lose");
+    rig.listen("vm-1", Ear::Begins);
+    assert_eq!(rig.pass(SILENCE_MS - TICK_MS), []);
+    assert_eq!(rig.pass(2 * TICK_MS).len(), 1);
+}
+
+#[test]
+fn nobody_is_convicted_while_a_replica_that_lives_is_not_heard() {
+    let mut rig = Rig::new(vec![beating("vm-1", 1, false)]);
+    rig.beat("vm-1");
+    for _ in 0..200 {
+        rig.beats.deaf();
+        assert_eq!(rig.pass(TICK_MS), []);
+    }
+    assert_eq!(rig.pass(RECOVERY_MS - 2 * TICK_MS), [], "what was heard meanwhile is told first");
+    assert_eq!(rig.pass(3 * TICK_MS).len(), 1);
 }
 
 #[test]

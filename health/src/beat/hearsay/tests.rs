@@ -82,10 +82,13 @@ fn who_becomes_another_s_is_told_to_it() {
     let mut beats = replica(true);
     beats.heard(&vms(), "vm-1", &Said::PASS, Heard::Here, at(0)).expect("known");
     assert_eq!(beats.batch(at(100)), [], "this one decides itself");
-    beats.own(&|_, _| false, at(100));
-    assert_eq!(beats.batch(at(150)), [], "heard before: whoever decides now gives a full period");
+    beats.own(&|_, _| false);
+    let told = |batch: &[(u8, Vec<Overheard>)]| {
+        batch.iter().map(|(_, told)| told.iter().map(|told| told.ago_ms).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&beats.batch(at(150))), [[150]], "also what was heard before");
     beats.heard(&vms(), "vm-1", &Said::PASS, Heard::Here, at(200)).expect("known");
-    assert_eq!(beats.batch(at(250)).len(), 1);
+    assert_eq!(told(&beats.batch(at(250))), [[50]]);
 }
 
 proptest! {

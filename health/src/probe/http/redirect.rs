@@ -1,5 +1,6 @@
 //! Where a redirect leads: to the same socket, or elsewhere, where no check of this endpoint has anything to look for.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 
 use http::Uri;
@@ -16,25 +17,70 @@ pub(super) enum Redirect {
     Elsewhere,
 }
 
-/// Where `location` leads (RFC 9110 §10.2.2) of an answer for `path`.
+/// Where `location` leads (RFC 9110 §10.2.2, RFC 3986 §5.2) of an answer for `path`.
 pub(super) fn redirect(location: &[u8], target: SocketAddr, http: &Http, path: &str) -> Redirect {
-    let Ok(location) = std::str::from_utf8(location) else { return Redirect::Elsewhere };
+    let location = escaped(location);
     let location = location.split('#').next().unwrap_or_default();
-    if location.starts_with("//") || location.contains("://") {
+    if location.starts_with("//") || has_scheme(location) {
         return absolute(location, target, http);
     }
-    if location.starts_with('/') {
-        return Redirect::Here(location.to_owned());
+    let (asked, asked_query) = halves(path);
+    let (led, led_query) = halves(location);
+    let (path, query) = match led {
+        "" => (asked.to_owned(), led_query.or(asked_query)),
+        led if led.starts_with('/') => (led.to_owned(), led_query),
+        led => {
+            let folder = asked.rfind('/').map_or("/", |end| &asked[..=end]);
+            (format!("{folder}{led}"), led_query)
+        }
+    };
+    Redirect::Here(joined(&path, query))
+}
+
+/// What is no part of an address is written as browsers do: in servers' own words there are spaces and letters.
+fn escaped(location: &[u8]) -> String {
+    let mut text = String::with_capacity(location.len());
+    for byte in location.trim_ascii() {
+        if byte.is_ascii_graphic() && !b"<>`\"".contains(byte) {
+            text.push(char::from(*byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
     }
-    if location.is_empty() || location.starts_with('?') {
-        let before = path.split('?').next().unwrap_or("/");
-        return Redirect::Here(format!("{before}{location}"));
+    text
+}
+
+/// Whether it begins with a scheme, and does not just have an address somewhere within (`/login?next=http://…`).
+fn has_scheme(location: &str) -> bool {
+    let end = location.find([':', '/', '?']);
+    end.is_some_and(|end| {
+        location[end..].starts_with(':') && location.starts_with(|first: char| first.is_ascii_alphabetic())
+    })
+}
+
+/// The path, and the query if there is one.
+fn halves(location: &str) -> (&str, Option<&str>) {
+    location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)))
+}
+
+/// A path without `.` and `..` in it (RFC 3986 §5.2.4), and its query.
+fn joined(path: &str, query: Option<&str>) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    let mut rest = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = rest.next() {
+        let is_dots = matches!(segment, "." | "..");
+        if segment == ".." {
+            segments.pop();
+        }
+        if !is_dots {
+            segments.push(segment);
+        } else if rest.peek().is_none() {
+            segments.push("");
+        }
     }
-    if location.contains(':') {
-        return Redirect::Elsewhere;
-    }
-    let folder = path.split('?').next().and_then(|path| path.rfind('/').map(|end| &path[..=end])).unwrap_or("/");
-    Redirect::Here(format!("{folder}{location}"))
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("/{}{query}", segments.join("/"))
 }
 
 fn absolute(location: &str, target: SocketAddr, http: &Http) -> Redirect {
@@ -49,7 +95,7 @@ fn absolute(location: &str, target: SocketAddr, http: &Http) -> Redirect {
     if !same && !asked {
         return Redirect::Elsewhere;
     }
-    Redirect::Here(uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string))
+    Redirect::Here(joined(uri.path(), uri.query()))
 }
 
 /// Whether a host is the address that was asked, or the name by which it was.
@@ -77,7 +123,20 @@ mod tests {
             ("/x?y#z", "/x?y"),
             ("x", "/a/x"),
             ("?d", "/a/b?d"),
-            ("", "/a/b"),
+            ("", "/a/b?c"),
+            ("#top", "/a/b?c"),
+            ("./x", "/a/x"),
+            ("../x/", "/x/"),
+            ("../../../x/./y/..", "/x/"),
+            ("/a/../b//c", "/b//c"),
+            ("/login?next=http://evil.example/&x=a:b", "/login?next=http://evil.example/&x=a:b"),
+            ("login?next=//evil.example", "/a/login?next=//evil.example"),
+            ("x/y:z", "/a/x/y:z"),
+            ("/with space/\"<ä>", "/with%20space/%22%3C%C3%A4%3E"),
+            ("  /x ", "/x"),
+            ("HTTP://198.51.100.1:8080/in", "/in"),
+            ("http://198.51.100.1:8080?x", "/?x"),
+            ("http://somebody@198.51.100.1:8080/in", "/in"),
             ("http://198.51.100.1:8080/in", "/in"),
             ("http://shop.example:8080", "/"),
             ("//Shop.example:8080/in", "/in"),
@@ -96,11 +155,14 @@ mod tests {
             "//evil.example/",
             "ftp://198.51.100.1:8080/",
             "mailto:root@shop.example",
+            "http://198.51.100.1:8080@evil.example/",
+            "http://shop.example:8080.evil.example/",
+            "javascript:alert(1)",
             "http://[",
         ] {
             assert_eq!(leads(location), None, "{location}");
         }
         let not_utf8 = redirect(b"/\xff", "198.51.100.1:8080".parse().expect("an address"), &Http::get("/"), "/");
-        assert_eq!(not_utf8, Redirect::Elsewhere);
+        assert_eq!(not_utf8, Redirect::Here("/%FF".into()));
     }
 }

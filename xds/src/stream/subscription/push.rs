@@ -85,7 +85,10 @@ impl Subscription {
         let mut room = Some(RESPONSE_BYTES_MAX);
         let mut versions = Vec::new();
         while let Some(next) = self.upserts.first() {
-            let Some(resource) = resources.get(ty, next) else {
+            let parting = || self.parting(ty, next, resources).map(std::borrow::Cow::Owned);
+            let now = resources.get(ty, next);
+            let is_there = now.is_some();
+            let Some(resource) = now.or_else(parting) else {
                 self.upserts.pop_first(); // cannot be: `touch` saw the same snapshot
                 continue;
             };
@@ -94,10 +97,17 @@ impl Subscription {
                 break;
             }
             self.upserts.pop_first();
-            self.held.insert(resource.name.clone(), resource.version);
+            if is_there {
+                self.held.insert(resource.name.clone(), resource.version);
+            } else {
+                self.held.remove(&resource.name); // there is nothing that could be told of it any more
+            }
             push.resources.push(self.bytes(&resource));
             push.sent.push(resource.name.clone());
             versions.push(resource.version);
+        }
+        if self.upserts.is_empty() {
+            self.returning_bytes = 0;
         }
         push.version = Some(Version::of_all(versions.into_iter()));
         room

@@ -32,6 +32,36 @@ fn a_service_is_meant_by_each_of_its_names() {
     }
 }
 
+#[test]
+fn what_clusters_export_is_meant_by_names_of_the_clusterset() {
+    for (name, across, cluster) in [
+        ("payments.shop.clusterset:http", Across::Clusterset, "payments.shop.clusterset:http"),
+        ("payments.shop.svc.clusterset.local", Across::Clusterset, "payments.shop.clusterset:http"),
+        ("payments.shop.svc.clusterset.local.:8080", Across::Clusterset, "payments.shop.clusterset:http"),
+        ("payments.shop.east.clusterset:http", Across::Cluster("east"), "payments.shop.east.clusterset:http"),
+        ("payments.shop.a.b.clusterset", Across::Cluster("a.b"), "payments.shop.a.b.clusterset:http"),
+        (
+            "xdstp://mesh/envoy.config.listener.v3.Listener/payments.shop.east.clusterset:http",
+            Across::Cluster("east"),
+            "xdstp://mesh/envoy.config.cluster.v3.Cluster/payments.shop.east.clusterset:http",
+        ),
+    ] {
+        let target = read(name).unwrap_or_else(|| panic!("{name} is a name"));
+        assert_eq!((target.name, target.namespace, target.tag), ("payments", "shop", None), "{name}");
+        assert_eq!((target.across, target.is_plain), (Some(across), false), "{name}");
+        assert_eq!(target.service(), format!("shop/{}", clusterset::derived_name("shop", "payments")));
+        assert_eq!(target.cluster("derived-0.shop:http"), cluster, "{name}");
+    }
+    // A namespace may be called so; with a tag, its services are known by their names with `.svc`.
+    let odd = read("payments.clusterset:http").expect("a name");
+    assert_eq!((odd.namespace, odd.across, odd.is_plain), ("clusterset", None, true));
+    let tagged = read("canary.payments.clusterset.svc:http").expect("a name");
+    assert_eq!((tagged.tag, tagged.namespace, tagged.across), (Some("canary"), "clusterset", None));
+    for name in ["payments..clusterset", ".shop.clusterset", "payments.shop..clusterset:http", "clusterset"] {
+        assert_eq!(read(name), None, "{name:?}");
+    }
+}
+
 fn service(ports: &[(&str, u32)]) -> v1::Service {
     let port = |(name, port): &(&str, u32)| v1::Port {
         name: (*name).to_owned(),

@@ -1,0 +1,121 @@
+//! Who asks most, and for what: the most frequent of any number of things, in bounded room (Metwally, Agrawal and El Abbadi 2005).
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::hash::Hash;
+use std::net::IpAddr;
+
+use super::SAMPLED;
+
+/// Things that are counted at once, of each kind.
+const KEPT: usize = 512;
+/// So many are shown.
+const SHOWN: usize = 30;
+/// After so many seconds counts are halved: what was is worth less than what is.
+const HALVED_EACH_S: u32 = 300;
+
+/// The counts.
+#[derive(Debug, Default)]
+pub struct Top {
+    names: Counts<String>,
+    denied: Counts<String>,
+    clients: Counts<IpAddr>,
+    halved_s: u32,
+}
+
+#[derive(Debug)]
+struct Counts<T>(HashMap<T, u64>);
+
+impl<T> Default for Counts<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+// === impl Top ===
+
+impl Top {
+    /// Counts a query of the sample, at `now_s` seconds since the epoch, which may wrap.
+    pub fn count(&mut self, name: &str, client: IpAddr, denied: bool, now_s: u32) {
+        if now_s.wrapping_sub(self.halved_s) >= HALVED_EACH_S {
+            self.halved_s = now_s;
+            self.names.halve();
+            self.denied.halve();
+            self.clients.halve();
+        }
+        self.names.add(name.to_owned());
+        if denied {
+            self.denied.add(name.to_owned());
+        }
+        self.clients.add(client);
+    }
+
+    /// The first of each kind.
+    pub fn page(&self) -> String {
+        let mut page = format!("counts of one query in {SAMPLED}, halved every {HALVED_EACH_S} s\n");
+        self.names.show("names", &mut page);
+        self.denied.show("names that do not exist", &mut page);
+        self.clients.show("clients", &mut page);
+        page
+    }
+}
+
+// === impl Counts ===
+
+impl<T: Hash + Eq + Clone + Ord + std::fmt::Display> Counts<T> {
+    fn add(&mut self, thing: T) {
+        if let Some(count) = self.0.get_mut(&thing) {
+            *count += 1;
+            return;
+        }
+        let mut count = 0;
+        if self.0.len() >= KEPT {
+            // In the place of the rarest, with its count: a thing is never counted less than it came.
+            let rarest = self.0.iter().min_by_key(|(_, count)| **count).map(|(thing, count)| (thing.clone(), *count));
+            if let Some((rarest, its)) = rarest {
+                self.0.remove(&rarest);
+                count = its;
+            }
+        }
+        self.0.insert(thing, count + 1);
+    }
+
+    fn halve(&mut self) {
+        self.0.retain(|_, count| {
+            *count /= 2;
+            *count > 0
+        });
+    }
+
+    fn show(&self, title: &str, page: &mut String) {
+        let mut all: Vec<_> = self.0.iter().collect();
+        all.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+        // Writing to a String does not fail.
+        let _ = writeln!(page, "\n{title}");
+        for (thing, count) in all.into_iter().take(SHOWN) {
+            let _ = writeln!(page, "{count:>10} {thing}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_frequent_stay_among_any_number_of_rare_ones_and_the_room_is_bounded() {
+        let (mut top, client) = (Top::default(), IpAddr::from([10, 0, 0, 1]));
+        for n in 0..20_000 {
+            top.count(&format!("rare-{n}."), IpAddr::from([10, 9, (n >> 8) as u8, n as u8]), true, 1);
+            top.count("often.", client, false, 1);
+        }
+        assert!(top.names.0.len() <= KEPT && top.denied.0.len() <= KEPT && top.clients.0.len() <= KEPT);
+        let page = top.page();
+        let first =
+            |title: &str| page.split_once(&format!("\n{title}\n")).unwrap().1.lines().next().unwrap().trim().to_owned();
+        assert_eq!((first("names"), first("clients")), ("20000 often.".to_owned(), "20000 10.0.0.1".to_owned()));
+        assert!(first("names that do not exist").contains("rare-"));
+        top.count("new.", client, false, 1 + HALVED_EACH_S);
+        assert!(top.page().contains("10000 often."), "{}", top.page());
+    }
+}

@@ -1,0 +1,186 @@
+//! Several clusters, each a control plane with Rollcall on it, linked with one another over TLS.
+//!
+//! No two have an address of pods, nodes or Services in common, as on a flat network.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::control_plane::{self, ControlPlane};
+use crate::install::{self, Installation, NAMESPACE};
+use crate::relay::Relay;
+use crate::rollcall::{Binaries, Controller, Dns, Rollcall};
+use crate::{Kubectl, agent, clock, kubeconfig};
+
+/// Ids of clusters, as many as there may be.
+pub const IDS: [&str; 4] = ["east", "west", "north", "south"];
+
+/// The name that every controller's certificate is for, wherever it is called.
+const SERVER_NAME: &str = "localhost";
+
+/// One of the clusters. Fields are dropped from the top down, the control plane last.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its id.
+    pub id: &'static str,
+    /// Rollcall on it.
+    pub rollcall: Rollcall,
+    /// kubectl as its administrator.
+    pub kubectl: Kubectl,
+    /// What its programs need.
+    pub installation: Installation,
+    /// The authority of its streams.
+    pub ca: PathBuf,
+    /// Its control plane.
+    pub plane: ControlPlane,
+}
+
+/// How a cluster takes in what another one exports.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Namespaces; `*` for all.
+    pub namespaces: Vec<String>,
+    /// `spec.import.merge`.
+    pub merge: bool,
+    /// `spec.whenSilent`.
+    pub when_silent: Value,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Starts one: the `number`th of [`IDS`], with its state in `folder`. `more` are further flags of its controller, which
+    /// may be made once the API server answers.
+    pub fn start(
+        planes: control_plane::Binaries,
+        binaries: &Binaries,
+        number: u8,
+        folder: &Path,
+        more: impl FnOnce(&Kubectl) -> Result<Vec<String>>,
+    ) -> Result<Self> {
+        let id = IDS.get(usize::from(number)).copied().context("there are at most 4 clusters")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let plane = ControlPlane::start_numbered(planes, folder, number)?;
+        let kubectl = plane.kubectl().clone();
+        let installation = install(&kubectl, folder)?;
+        let id_flag = format!("--cluster-id={id}");
+        let more = more(&kubectl)?;
+        let mut flags = vec!["--tls", "authority", "--tls-dns-name", SERVER_NAME, &id_flag];
+        flags.extend(more.iter().map(String::as_str));
+        let mut controller = Controller::start(binaries, &installation, "controller-0", folder, &flags)?;
+        controller.wait_ready()?;
+        let ca = authority(&kubectl, folder)?;
+        let trust = ca.display().to_string();
+        let token = folder.join("dns-token");
+        std::fs::write(&token, crate::agent::token(&kubectl, NAMESPACE, "rollcall-dns")?)?;
+        let token = token.display().to_string();
+        let flags = ["--catalog-ca-file", &trust, "--catalog-server-name", SERVER_NAME, "--catalog-token-file", &token];
+        let mut dns = Dns::start(binaries, &installation, "dns", &[controller.grpc], folder, &flags)?;
+        dns.wait_ready()?;
+        let rollcall = Rollcall { controllers: vec![controller], dns: vec![dns] };
+        Ok(Self { id, rollcall, kubectl, installation, ca, plane })
+    }
+
+    /// Has this cluster take in what `other` exports, through a relay if there is one.
+    pub fn import_from(&self, other: &Self, link: &Link, through: Option<&Relay>) -> Result<()> {
+        let user = format!("peer-{}", self.id);
+        let token = account(&other.kubectl, &user)?;
+        let ca = std::fs::read_to_string(&other.ca).context("reading an authority")?;
+        let secret = format!("link-{}", other.id);
+        let metadata = json!({ "name": secret, "namespace": NAMESPACE });
+        let data = json!({ "token": token, "ca.crt": ca });
+        self.kubectl.apply(
+            &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data }).to_string(),
+        )?;
+        let address = through.map_or(other.rollcall.controllers[0].grpc, Relay::address);
+        let object = json!({
+            "apiVersion": "rollcall.dev/v1alpha1",
+            "kind": "ClusterLink",
+            "metadata": { "name": other.id },
+            "spec": {
+                "addresses": [address.to_string()],
+                "serverName": SERVER_NAME,
+                "secretName": secret,
+                "import": { "namespaces": link.namespaces, "merge": link.merge },
+                "whenSilent": link.when_silent,
+            },
+        });
+        self.kubectl.apply(&object.to_string()).map(drop)
+    }
+
+    /// The status of its link to the cluster of this id.
+    pub fn link(&self, id: &str) -> Result<Value> {
+        Ok(self.kubectl.get(&["clusterlink", id])?["status"].take())
+    }
+
+    /// Waits until its link to the cluster of this id is in a state.
+    pub fn await_link(&self, id: &str, state: &str) -> Result<Value> {
+        clock::wait_until(&format!("the link of {} to {id} to be {state}", self.id), Duration::from_secs(120), || {
+            let status = self.link(id)?;
+            anyhow::ensure!(status["state"] == state, "{status}");
+            Ok(Some(status))
+        })
+    }
+
+    /// Exports a Service.
+    pub fn export(&self, namespace: &str, name: &str) -> Result<()> {
+        let metadata = json!({ "name": name, "namespace": namespace });
+        let object =
+            json!({ "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport", "metadata": metadata });
+        self.kubectl.apply(&object.to_string()).map(drop)
+    }
+}
+
+/// CRDs and the rights of a cluster that has links, and the objects in which the authority keeps itself.
+fn install(kubectl: &Kubectl, folder: &Path) -> Result<Installation> {
+    let installation = install::install_from(kubectl, folder, "rbac-federation.yaml")?;
+    for (kind, name) in [("Secret", "rollcall-authority"), ("ConfigMap", "rollcall-ca")] {
+        let metadata = json!({ "name": name, "namespace": NAMESPACE });
+        kubectl.apply(&json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata }).to_string())?;
+    }
+    Ok(installation)
+}
+
+/// What clients trust, in a file.
+fn authority(kubectl: &Kubectl, folder: &Path) -> Result<PathBuf> {
+    let map = kubectl.get(&["configmap", "rollcall-ca", "--namespace", NAMESPACE])?;
+    let path = folder.join("stream-ca.crt");
+    std::fs::write(&path, map["data"]["ca.crt"].as_str().context("no authority is published")?)?;
+    Ok(path)
+}
+
+/// An account for another cluster, which may see all exports, and its token.
+fn account(kubectl: &Kubectl, name: &str) -> Result<String> {
+    let metadata = json!({ "name": name, "namespace": NAMESPACE });
+    kubectl.apply(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }).to_string())?;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "rollcall-peer" },
+        "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": NAMESPACE }],
+    });
+    kubectl.apply(&binding.to_string())?;
+    agent::token(kubectl, NAMESPACE, name)
+}
+
+/// A kubeconfig with a context for each cluster, by its id; the first is the current one.
+pub fn write_kubeconfig(path: &Path, clusters: &[&Cluster]) -> Result<()> {
+    let (mut all, mut users, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
+    for cluster in clusters {
+        let config = cluster.kubectl.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
+        let config: Value = serde_json::from_str(&config).context("kubectl config view gave no JSON")?;
+        let id = cluster.id;
+        all.push(json!({ "name": id, "cluster": config["clusters"][0]["cluster"] }));
+        users.push(json!({ "name": id, "user": config["users"][0]["user"] }));
+        contexts.push(json!({ "name": id, "context": { "cluster": id, "user": id } }));
+    }
+    let current = clusters.first().map(|cluster| cluster.id);
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "clusters": all, "users": users, "contexts": contexts,
+        "current-context": current,
+    });
+    kubeconfig::write_private(path, &format!("{config:#}\n"))
+}

@@ -1,0 +1,38 @@
+//! Two linked clusters, each a control plane with Rollcall: services across them by the cases of the public conformance suite of
+//! the Multi-Cluster Services API, and what happens when the line between them is cut.
+
+#[path = "clusters/cases.rs"]
+mod cases;
+#[path = "clusters/line.rs"]
+mod line;
+#[path = "clusters/page.rs"]
+mod page;
+#[path = "clusters/pair.rs"]
+mod pair;
+#[path = "clusters/report.rs"]
+mod report;
+mod support;
+
+use anyhow::Result;
+use pair::Pair;
+use support::step;
+
+#[test]
+fn two_clusters_are_one_clusterset_and_a_cut_line_takes_nothing() -> Result<()> {
+    Pair::run("clusters", |pair| {
+        for case in cases::ALL {
+            step(&format!("{} {}", case.level.word(), case.what), || (case.run)(pair))?;
+        }
+        step("a namespace that is not in this cluster has no imports, and has them once it is there", || {
+            line::a_namespace_that_comes_later(pair)
+        })?;
+        step("packets are dropped: suspect; nothing is rewritten; healed", || line::cut_and_healed(pair))?;
+        step("the importing controller starts anew while the line is cut: all is kept", || {
+            line::restart_while_cut(pair)
+        })?;
+        step("silence for longer: endpoints go, the address stays; healed: they are back", || line::expired(pair))?;
+        step("both ends start anew at once: nothing is rewritten", || line::both_restart(pair))?;
+        step("with the link goes all that it brought", || line::link_removed(pair))?;
+        step("linked in ten minutes, as the page says", || page::linked_as_the_page_says(pair))
+    })
+}
