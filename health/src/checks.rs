@@ -5,7 +5,7 @@
 //!
 //! - [`plan`]: what is to be checked; [`turns`]: whose turn it is; [`results`]: what came of it; [`evidence`]: what others say
 //! - [`stuck`]: no check can be run any more
-//! - [`posts`]: who probes an endpoint and whose word counts; [`words`]: what peers say
+//! - [`posts`]: who probes an endpoint and whose word counts; [`words`]: what peers say; [`recent`]: what was decided just now
 //! - [`accounts`]: who says what, for people
 //! - [`listening`]: who judges beats
 //! - [`doubts`]: others are asked; [`summons`]: others ask; [`outbox`]: what is to be told to peers
@@ -18,6 +18,7 @@ pub mod listening;
 mod outbox;
 mod plan;
 mod posts;
+mod recent;
 mod results;
 pub mod step;
 mod stuck;
@@ -42,6 +43,7 @@ pub use self::listening::Listening;
 use self::outbox::Outbox;
 pub use self::outbox::{Ask, Telling};
 use self::posts::{Posts, StepIn};
+use self::recent::Recent;
 pub use self::step::{Admission, Candidate, Change, Course, Replaced, Start, Step, TargetId};
 use self::summons::Summons;
 use self::words::Words;
@@ -67,6 +69,7 @@ pub struct Checks {
     words: Words,
     timer: Timer<TargetId>,
     step_in: StepIn,
+    recent: Recent,
     shares: Shares<TargetId>,
     /// Those that the catalog does not have yet.
     awaiting: BTreeSet<TargetId>,
@@ -159,6 +162,7 @@ impl Checks {
             words: Words::default(),
             timer: Timer::default(),
             step_in: StepIn::default(),
+            recent: Recent::default(),
             shares: Shares::new(probes_max),
             awaiting: BTreeSet::new(),
             doubts: Doubts::default(),
@@ -175,7 +179,13 @@ impl Checks {
 
     /// When something is due next, in milliseconds of the monotonic clock.
     pub fn next_ms(&self) -> Option<u64> {
-        let waits = [self.timer.next_ms(), self.step_in.next_ms(), self.doubts.next_ms(), self.suspicion.until_ms()];
+        let waits = [
+            self.timer.next_ms(),
+            self.step_in.next_ms(),
+            self.recent.next_ms(),
+            self.doubts.next_ms(),
+            self.suspicion.until_ms(),
+        ];
         waits.into_iter().flatten().min()
     }
 

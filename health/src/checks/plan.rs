@@ -95,6 +95,7 @@ impl Checks {
         self.ledger.remove(origin);
         if let Some(registration) = self.registrations.get(origin) {
             self.step_in.forget(origin, &registration.posts);
+            self.forget_recent(origin);
         }
         self.outbox.verdicts(origin);
         let gone = self.registrations.remove(origin).map(|gone| gone.targets.into_iter().collect());

@@ -112,7 +112,9 @@ impl Checks {
             self.spoken_for(origin, from).into_iter().partition(|name| said.contains_key(name));
         // What is withdrawn and counted is taken over before it goes, should nobody else have any.
         go.iter().for_each(|name| self.adopt(origin, name, Some(from)));
+        let turned = self.otherwise_than_here(origin, from, &said);
         self.words.replace(from, origin, said);
+        turned.iter().for_each(|name| self.look_again(origin, name, now));
         // Who is about to take over begins with the latest.
         let probed = stay.iter().filter(|name| self.probes(origin, name)).cloned().collect::<Vec<_>>();
         probed.iter().for_each(|name| self.adopt(origin, name, Some(from)));
@@ -209,11 +211,16 @@ impl Checks {
             if let Some(post) = self.post_mut(&origin, &endpoint) {
                 post.step_in_ms = None;
             }
-            let before = self.in_force(&origin, &endpoint);
-            self.settle(&origin, &endpoint, now);
-            let change = self.change(&origin, &endpoint, before.as_ref());
-            self.changes.extend(change);
+            self.settle_one(&origin, &endpoint, now);
         }
+    }
+
+    /// The same with what it changes.
+    pub(super) fn settle_one(&mut self, origin: &Arc<Origin>, endpoint: &Name, now: Now) {
+        let before = self.in_force(origin, endpoint);
+        self.settle(origin, endpoint, now);
+        let change = self.change(origin, endpoint, before.as_ref());
+        self.changes.extend(change);
     }
 
     /// Does what follows from what is seen of an endpoint now.
@@ -225,6 +232,7 @@ impl Checks {
             return;
         };
         let covering = self.words.covering(&self.standing.heard, origin, endpoint, planned.addresses);
+        let covering = self.up_to_date(origin, endpoint, covering);
         let uncovered = !covers && covering.is_empty();
         let since_ms = uncovered.then(|| post.uncovered_ms.unwrap_or(now.mono_ms));
         let work = owner::work(origin, endpoint);

@@ -87,7 +87,14 @@ impl Checks {
         if self.covers(origin, endpoint) {
             self.outbox.verdicts(origin);
         }
-        self.change(origin, endpoint, before.as_ref())
+        let change = self.change(origin, endpoint, before.as_ref());
+        let is_ours = self.post(origin, endpoint).is_some_and(|post| post.voice.is_none());
+        if let (Some(change), Some(before), true) = (&change, &before, is_ours)
+            && change.verdict.as_ref().is_some_and(|verdict| verdict.health != before.health)
+        {
+            self.has_turned(origin, endpoint, before.health, now);
+        }
+        change
     }
 
     /// What counts here: this replica's own verdict, or that of the peer whose word it takes.

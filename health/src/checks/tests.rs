@@ -3,6 +3,7 @@
 mod beating;
 mod machine;
 mod others;
+mod recent;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};

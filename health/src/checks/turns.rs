@@ -24,6 +24,7 @@ impl Checks {
     pub fn next(&mut self, now: Now, admit: &mut dyn FnMut(Candidate<'_>) -> Admission) -> Option<Step> {
         self.suspicion.tick(now.mono_ms);
         self.step_in_where_nobody_is(now);
+        self.let_old_words_count(now);
         self.decide_overdue(now);
         if let Some(change) = self.changes.pop_front() {
             return Some(Step::Change(change));

@@ -42,13 +42,13 @@ impl Words {
         origin: &Arc<Origin>,
         endpoint: &Name,
         addresses: Addresses,
-    ) -> Vec<&'a str> {
+    ) -> Vec<&'a Name> {
         let Some(peers) = self.0.get(origin) else { return Vec::new() };
         let covers = |peer: &&Name| {
             let said = peers.get(*peer).and_then(|said| said.get(endpoint));
             said.is_some_and(|subject| subject.addresses == addresses)
         };
-        heard.iter().filter(covers).map(|peer| &**peer).collect()
+        heard.iter().filter(covers).collect()
     }
 
     /// The registrations that a peer speaks of.

@@ -255,11 +255,8 @@ impl World {
     pub(crate) fn changed(&mut self, number: usize, change: Change) {
         let target = number_of(&change.origin);
         self.tell(|| {
-            let health = change.verdict.as_ref().map(|verdict| verdict.health);
-            format!(
-                "{} says t{target}: {} -> {health:?}, own {}",
-                self.replicas[number].name, change.before, change.own
-            )
+            let said = change.verdict.as_ref().map(|said| (said.health, said.since_ms));
+            format!("{} says t{target}: {} -> {said:?}, own {}", self.replicas[number].name, change.before, change.own)
         });
         Watch::changed(self, number, target, &change);
     }
