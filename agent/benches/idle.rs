@@ -1,5 +1,5 @@
 //! What an agent costs its machine: memory and CPU while it is connected, beats each second and runs twenty checks.
-//! `cargo bench -p rollcall-agent`
+//! `cargo bench --workspace --bench idle`
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The core at size: apply, merge, snapshot and memory of 100,000 endpoints in 10,000 services.
 //!
-//! `cargo bench -p rollcall-catalog` prints a table and writes `target/bench/core.json`.
+//! `cargo bench --workspace --bench core` prints a table and writes `target/bench/core.json`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

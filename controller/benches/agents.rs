@@ -1,5 +1,5 @@
 //! Agents that are connected: what they cost the replica that hears them, in memory and, while they beat, in CPU. The agents
-//! are in a process of their own. `cargo bench -p rollcall-controller --bench agents -- [AGENTS]`
+//! are in a process of their own. `cargo bench --workspace --bench agents -- [AGENTS]`
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,6 @@
 //! The API port: memory of long polls that wait, and answers a second on one core.
 //!
-//! `cargo bench -p rollcall-controller --bench api` prints both beside the aim and writes `target/bench/api.json`. The server
+//! `cargo bench --workspace --bench api` prints both beside the aim and writes `target/bench/api.json`. The server
 //! is a process of its own on one thread, over TLS, with real reviews of a token (answered by the API server of tests).
 #![allow(
     clippy::disallowed_methods,

@@ -1,7 +1,7 @@
 //! Links between clusters: how long a change in one takes to what another one serves, what it costs to take in many clusters, and
 //! how soon all of them are heard again.
 //!
-//! `cargo bench -p rollcall-controller --bench federation` prints a table and writes `target/bench/federation.json`. `PEERS` and
+//! `cargo bench --workspace --bench federation` prints a table and writes `target/bench/federation.json`. `PEERS` and
 //! `ENDPOINTS` (of each peer) are numbers in the environment; peers are simulated in a process of their own, and speak the real
 //! protocol over TLS. The controller and an API server without a socket are in this one.
 #![allow(

@@ -1,7 +1,7 @@
 //! From one changed endpoint to the resources that streams are sent: the merge, and the encoding of what changed beside the
 //! encoding of the whole service.
 //!
-//! `cargo bench -p rollcall-controller` prints a table and writes `target/bench/serve.json`.
+//! `cargo bench --workspace --bench serve` prints a table and writes `target/bench/serve.json`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

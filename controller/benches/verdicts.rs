@@ -1,7 +1,7 @@
 //! From a verdict to the streams of every replica: three whole controllers on the API server of tests, of which one hears an
 //! instance say how it finds itself, and a client on the stream of each.
 //!
-//! `cargo bench -p rollcall-controller --bench verdicts` prints it beside the aim and writes `target/bench/verdicts.json`.
+//! `cargo bench --workspace --bench verdicts` prints it beside the aim and writes `target/bench/verdicts.json`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

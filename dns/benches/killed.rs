@@ -1,6 +1,6 @@
 //! What the death of a server costs those who ask it: with its sockets held by another process, and without.
 //!
-//! `cargo bench -p rollcall-dns --bench killed` kills a server five times under a steady load, while no controller can be
+//! `cargo bench --workspace --bench killed` kills a server five times under a steady load, while no controller can be
 //! reached and the snapshot has 100,000 endpoints, and prints the queries that were lost, the longest time without an answer,
 //! and how long a start takes. All on loopback.
 #![allow(clippy::unwrap_used, reason = "a bench may stop on any fault")]

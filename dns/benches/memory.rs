@@ -1,6 +1,6 @@
 //! Memory of the whole server: with the catalog that it was sent, and the most that it takes while all of that is sent anew.
 //!
-//! `cargo bench -p rollcall-dns --bench memory` prints both beside the aim and writes `target/bench/dns-memory.json`. The
+//! `cargo bench --workspace --bench memory` prints both beside the aim and writes `target/bench/dns-memory.json`. The
 //! catalog is a process of its own, on loopback.
 #![allow(clippy::unwrap_used, reason = "a bench may stop on any fault")]
 

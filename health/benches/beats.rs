@@ -1,6 +1,6 @@
 //! Beats at size: what 10,000 of them a second cost, and what an instance keeps.
 //!
-//! `cargo bench -p rollcall-health --bench beats` prints a table and writes `target/bench/beats.json`.
+//! `cargo bench --workspace --bench beats` prints a table and writes `target/bench/beats.json`.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! What checks cost: probes a second of CPU time, memory of each, and the busiest second after a restart.
 //!
-//! `cargo bench -p rollcall-health` prints a table and writes `target/bench/checks.json`. Probes go to a server on loopback, which
+//! `cargo bench --workspace --bench checks` prints a table and writes `target/bench/checks.json`. Probes go to a server on loopback, which
 //! is a process of its own, so that its CPU time is not counted.
 #![allow(
     clippy::disallowed_methods,

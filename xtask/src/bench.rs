@@ -41,6 +41,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     }
     println!("{}", paint("The core: apply, merge, snapshot, memory", Paint::Bold));
     measure(&["core"])?;
+    println!("{}", paint("\nOne changed endpoint: merged, encoded, on the wire", Paint::Bold));
+    measure(&["serve"])?;
+    println!("{}", paint("\nChecks and beats", Paint::Bold));
     measure(&["checks", "beats"])?;
     if !options.core {
         println!("{}", paint("\nEnd to end: start-up, memory, change to callers (some minutes)", Paint::Bold));

@@ -5,11 +5,13 @@
 //! pool     runs programs side by side; follow reads what they print
 //! outcome  steps, what they came to, and the closing tables
 //! ahead    makes tools and images while earlier steps run
+//! disk     whether there is room for it
 //! network  the network that end-to-end tests are in
 //! node     the stage on a real node
 //! ```
 
 mod ahead;
+mod disk;
 mod follow;
 mod network;
 mod node;
@@ -44,6 +46,9 @@ pub(crate) struct Options {
 
 /// Runs all steps, also after one has failed, and fails at the end if any did.
 pub(crate) fn test(options: &Options) -> Result<()> {
+    if options.filter.is_none() {
+        disk::look()?;
+    }
     let mut outcome = Outcome::begin();
     let filter = options.filter.as_deref();
     let wanted = |tier: Tier| filter.is_none_or(|filter| tier.mentions(filter));

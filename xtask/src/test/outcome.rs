@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use rollcall_e2e::clock;
 
 use super::pool::Report;
-use super::run;
+use super::{disk, run};
 use crate::terminal::{self, Paint, Step, paint};
 
 /// So many of the slowest scenarios are named.
@@ -104,7 +104,8 @@ impl Outcome {
         let left_out = if skipped.is_empty() { String::new() } else { format!("; skipped: {}", skipped.join(", ")) };
         println!("\n{passed} tests passed in {:.0} s{left_out}", self.start.elapsed().as_secs_f32());
         if !self.failed.is_empty() {
-            bail!("{}", self.failed.join(", "));
+            let disk = disk::remedy().map(|words| format!(". {words}")).unwrap_or_default();
+            bail!("{}{disk}", self.failed.join(", "));
         }
         match filter {
             Some(filter) if passed == 0 && skipped.is_empty() => bail!("no test has {filter:?} in its name"),
