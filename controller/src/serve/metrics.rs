@@ -115,7 +115,7 @@ impl Metrics {
     fn connections(&self, page: &mut Page<'_>) -> fmt::Result {
         page.counters(
             "rollcall_tls_handshake_failures",
-            "Connections that failed before HTTP/2 began, by reason: in their TLS handshake, without a preface in time (timeout), or closed because there were too many (crowded). Also those that flooded it with frames that carry nothing (flooded).",
+            "Connections that failed before HTTP/2 began, by reason: in their TLS handshake, without a preface in time (timeout), or closed because there were too many (crowded). Also those that flooded it with headers or frames that carry nothing (flooded), or broke its rules (malformed).",
             Failure::ALL.map(|reason| ([("reason", reason.as_str())], self.connections.failures(reason))),
         )
     }

@@ -17,14 +17,14 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::{
     Failure, Io, Metrics, Shown,
-    frames::{Frames, Stock},
+    frames::{Fault, Frames, Stock},
 };
 
 #[cfg(test)]
 mod tests;
 
 /// A connection that was accepted, after its handshake if there is one. It holds one of the places that there are, and
-/// must begin to speak HTTP/2 in time. A client that floods it with frames that carry nothing is let go.
+/// must begin to speak HTTP/2 in time. A client that floods it with headers or with frames that carry nothing is let go.
 #[derive(Debug)]
 pub struct Connection {
     io: Io,
@@ -78,22 +78,31 @@ impl Connection {
     fn heard(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.preface = self.preface.take().and_then(|preface| preface.after(bytes.len()));
         let (stock, mut may) = (&mut self.stock, true);
-        self.received.pass(bytes, |ty, len| may &= stock.received(ty, len));
+        self.received.pass(bytes, |frame| may &= stock.received(frame));
         if may {
             return Ok(());
         }
         self.metrics.failed(Failure::Flooded);
-        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many HTTP/2 frames without requests"))
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, "too many HTTP/2 frames or headers without requests"))
     }
 
     /// The first `written` bytes of these.
     fn said<'a>(&mut self, written: &Poll<io::Result<usize>>, bufs: impl IntoIterator<Item = &'a [u8]>) {
         let Poll::Ready(Ok(mut left)) = *written else { return };
-        let Self { sent, stock, .. } = self;
+        let (Self { sent, stock, .. }, mut fault) = (&mut *self, None);
         for buf in bufs {
             let part = &buf[..left.min(buf.len())];
             left -= part.len();
-            sent.pass(part, |ty, len| stock.sent(ty, len));
+            sent.pass(part, |frame| {
+                fault = fault.or_else(|| frame.fault());
+                stock.sent(frame);
+            });
+        }
+        // The library has its own bounds, and says so to the client before it ends the connection.
+        match fault {
+            Some(Fault::Flood) => self.metrics.failed(Failure::Flooded),
+            Some(Fault::Nonsense) => self.metrics.failed(Failure::Malformed),
+            None => {}
         }
     }
 }

@@ -12,10 +12,13 @@ pub enum Failure {
     /// It came when there were [`Bounds::connections_max`](super::Bounds::connections_max) already; or it gave way to others
     /// after [`Limits::patience`](super::Limits::patience), when there were too many handshakes at a time.
     Crowded,
-    /// The client sent HTTP/2 frames that carry nothing (PING, SETTINGS) without end. It may have had streams.
+    /// The client sent HTTP/2 frames that carry nothing (PING, SETTINGS), headers, or calls that it gave up at once, without
+    /// end. It may have had streams.
     Flooded,
     /// No protocol, version or cipher in common.
     Incompatible,
+    /// What the client sent is no HTTP/2 that can be followed. It may have had streams.
+    Malformed,
     /// There is no certificate yet.
     NoCertificate,
     /// Anything else.
@@ -39,12 +42,13 @@ pub struct Metrics {
 
 impl Failure {
     /// In the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Accept,
         Self::Closed,
         Self::Crowded,
         Self::Flooded,
         Self::Incompatible,
+        Self::Malformed,
         Self::NoCertificate,
         Self::Other,
         Self::Plaintext,
@@ -60,6 +64,7 @@ impl Failure {
             Self::Crowded => "crowded",
             Self::Flooded => "flooded",
             Self::Incompatible => "incompatible",
+            Self::Malformed => "malformed",
             Self::NoCertificate => "no_certificate",
             Self::Other => "other",
             Self::Plaintext => "plaintext",

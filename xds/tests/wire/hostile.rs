@@ -16,7 +16,7 @@ use tonic::Code;
 
 use crate::{
     Replica, catalog,
-    raw::{PING, Raw, SETTINGS, frame},
+    raw::{CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, Raw, SETTINGS, field, frame, headers_of_a_call},
     resource, soon,
 };
 
@@ -197,4 +197,81 @@ async fn floods_of_frames_that_carry_nothing_end_their_connection() {
         assert_eq!(metrics.failures(Failure::Flooded), 1);
         replica.stop().await;
     }
+}
+
+/// Frames that carry headers and nothing that could be served: what is special, the first of them, and those that follow without end, by
+/// the next stream's number.
+type Flood = (&'static str, Vec<u8>, fn(u32) -> Vec<u8>);
+
+fn floods_of_headers() -> [Flood; 6] {
+    fn block(more: &[u8]) -> Vec<u8> {
+        [headers_of_a_call(), more.to_vec()].concat()
+    }
+    let call = |stream, more: &[u8]| frame(HEADERS, END_HEADERS, stream, &block(more));
+    let nothing = Vec::new;
+    [
+        ("one that is huge", nothing(), |stream| {
+            frame(HEADERS, END_HEADERS, stream, &block(&field(0, "x", &"y".repeat(15_000))))
+        }),
+        ("thousands of small ones", nothing(), |stream| {
+            frame(HEADERS, END_HEADERS, stream, &block(&field(0, "x", "y").repeat(3_000)))
+        }),
+        // One that the table keeps, and a byte for each time that it is meant again.
+        ("one named again and again", call(1, &field(64, "x", &"y".repeat(4_000))), |stream| {
+            frame(HEADERS, END_HEADERS, stream, &block(&[0x80 | 62; 15_000]))
+        }),
+        ("without an end", frame(HEADERS, 0, 1, &headers_of_a_call()), |_| {
+            frame(CONTINUATION, 0, 1, &field(0, "x", "y"))
+        }),
+        ("empty ones without an end", frame(HEADERS, 0, 1, &headers_of_a_call()), |_| frame(CONTINUATION, 0, 1, &[])),
+        ("calls that are given up", nothing(), |stream| {
+            [frame(HEADERS, END_HEADERS, stream, &headers_of_a_call()), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])]
+                .concat()
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn floods_of_headers_end_their_connection_soon_and_others_are_served() {
+    /// What a server takes of it, with what sockets on both sides hold.
+    const BYTES_MAX: usize = 32 << 20;
+    for (what, first, flood) in floods_of_headers() {
+        let metrics = Arc::<Metrics>::default();
+        let (replica, _writer) = replica(Limits::default(), &metrics).await;
+        let Raw { mut read, mut write } = Raw::connect("127.0.0.1", replica.address).await;
+        let reader = tokio::spawn(async move { tokio::io::copy(&mut read, &mut tokio::io::sink()).await });
+        let mut written = 0;
+        let flooding = async {
+            write.write_all(&first).await.expect("written");
+            for stream in (3..).step_by(2) {
+                let frames = flood(stream);
+                if write.write_all(&frames).await.is_err() {
+                    return;
+                }
+                written += frames.len();
+                assert!(written < BYTES_MAX, "{what}: a flood without an end");
+            }
+        };
+        soon(flooding).await;
+        _ = soon(reader).await;
+        assert_eq!(metrics.failures(Failure::Flooded), 1, "{what}");
+        let mut other = Raw::connect("127.0.0.1", replica.address).await;
+        other.call(1).await;
+        other.data(1, &request(100)).await;
+        other.data_on(1).await;
+        drop(other);
+        replica.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_http_2_ends_its_connection_and_is_counted() {
+    let metrics = Arc::<Metrics>::default();
+    let (replica, _writer) = replica(Limits::default(), &metrics).await;
+    let mut raw = Raw::connect("127.0.0.1", replica.address).await;
+    // A continuation of nothing.
+    raw.write.write_all(&frame(CONTINUATION, END_HEADERS, 1, &headers_of_a_call())).await.expect("written");
+    while raw.frame().await.is_some() {}
+    assert_eq!(metrics.failures(Failure::Malformed), 1);
+    replica.stop().await;
 }

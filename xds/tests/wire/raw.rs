@@ -18,13 +18,15 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// Frame types (RFC 9113 §6).
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
+pub(crate) const CONTINUATION: u8 = 9;
 
 /// END_STREAM of DATA and HEADERS.
 const END_STREAM: u8 = 1;
 /// END_HEADERS of HEADERS.
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 
 /// The two halves of a connection.
 pub(crate) struct Raw {
@@ -64,19 +66,7 @@ impl Raw {
 
     /// Begins a call of the delta stream.
     pub(crate) async fn call(&mut self, stream: u32) {
-        let headers = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":authority", "rollcall"),
-            (":path", "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-        ];
-        // Literal fields, neither indexed nor compressed (RFC 7541 §6.2.2).
-        let text = |text: &str| [&[u8::try_from(text.len()).expect("short")], text.as_bytes()].concat();
-        let block: Vec<u8> =
-            headers.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect();
-        self.write.write_all(&frame(HEADERS, END_HEADERS, stream, &block)).await.expect("written");
+        self.write.write_all(&frame(HEADERS, END_HEADERS, stream, &headers_of_a_call())).await.expect("written");
     }
 
     /// Sends content of a call.
@@ -115,6 +105,39 @@ impl Raw {
         }
         panic!("the connection has ended");
     }
+}
+
+/// What a call of the delta stream begins with.
+pub(crate) fn headers_of_a_call() -> Vec<u8> {
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "rollcall"),
+        (":path", "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    headers.iter().flat_map(|(name, value)| field(0, name, value)).collect()
+}
+
+/// A literal field, not compressed, of that representation (RFC 7541 §6.2): 0 is not to be indexed, 64 is.
+pub(crate) fn field(representation: u8, name: &str, value: &str) -> Vec<u8> {
+    let text = |text: &str| {
+        let (mut bytes, mut left) = (Vec::new(), text.len());
+        if left < 127 {
+            bytes.push(u8::try_from(left).expect("short"));
+        } else {
+            bytes.push(127);
+            left -= 127;
+            while left > 127 {
+                bytes.push(u8::try_from(left & 127 | 128).expect("a byte"));
+                left >>= 7;
+            }
+            bytes.push(u8::try_from(left).expect("a byte"));
+        }
+        [&bytes, text.as_bytes()].concat()
+    };
+    [vec![representation], text(name), text(value)].concat()
 }
 
 /// An encoded frame.
