@@ -1,0 +1,7 @@
+//! Requests of the state-of-the-world variant into the engine.
+#![no_main]
+
+#[path = "../src/requests.rs"]
+mod requests;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| requests::world(data));
