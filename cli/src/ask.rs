@@ -100,12 +100,9 @@ fn no_rollcall(status: StatusCode) -> Failure {
 /// RFC 9457.
 fn problem(status: StatusCode, value: &Value) -> Failure {
     let Some(detail) = value["detail"].as_str().map(crate::paint::harmless) else { return no_rollcall(status) };
-    // The same remedy in our words.
-    let detail = match detail.split_once("; GET /v1/namespaces/") {
-        Some((what, path)) if path.ends_with("/services lists those that there are") => {
-            format!("{what}; `kubectl rollcall get` lists those that there are")
-        }
-        _ => detail,
+    let detail = match remedy(&value["remedy"]) {
+        Some(remedy) => format!("{detail}; {remedy}"),
+        None => detail,
     };
     match value["type"].as_str().and_then(|kind| kind.rsplit('/').next()).unwrap_or_default() {
         "not-found" | "none-callable" => Failure::NotFound(detail),
@@ -113,6 +110,18 @@ fn problem(status: StatusCode, value: &Value) -> Failure {
         "unauthenticated" | "forbidden" => Failure::Denied(detail),
         "unavailable" => Failure::Unreachable(detail),
         _ => Failure::Refused(detail),
+    }
+}
+
+/// What helps on: by a command where there is one, else as the server says it.
+fn remedy(value: &Value) -> Option<String> {
+    match value["action"].as_str()? {
+        "list-services" => Some("`kubectl rollcall get` lists those that there are".to_owned()),
+        "explain-service" => Some("`kubectl rollcall explain` says why, and lists all endpoints".to_owned()),
+        _ => {
+            let text = |name: &str| value[name].as_str().map(crate::paint::harmless);
+            Some(format!("{} {}", text("request")?, text("words")?))
+        }
     }
 }
 
@@ -164,9 +173,15 @@ mod tests {
         };
         let codes = ["not-found", "none-callable", "bad-request", "unavailable", "forbidden", "too-large"].map(code);
         assert_eq!(codes, [1, 1, 2, 3, 4, 5]);
-        let nothing = "no service shop/nothing; GET /v1/namespaces/shop/services lists those that there are";
-        let told = problem(StatusCode::NOT_FOUND, &json!({ "type": "/not-found", "detail": nothing })).to_string();
-        assert_eq!(told, "no service shop/nothing; `kubectl rollcall get` lists those that there are");
+        let told = |action: &str| {
+            let remedy = json!({ "action": action, "request": "GET /openapi.json", "words": "lists what there is" });
+            let body = json!({ "type": "/not-found", "detail": "no service shop/nothing", "remedy": remedy });
+            problem(StatusCode::NOT_FOUND, &body).to_string()
+        };
+        let ours = "no service shop/nothing; `kubectl rollcall get` lists those that there are";
+        assert_eq!(told("list-services"), ours);
+        // Such as a later release may have.
+        assert_eq!(told("else"), "no service shop/nothing; GET /openapi.json lists what there is");
         assert_eq!(problem(StatusCode::BAD_GATEWAY, &Value::Null).code(), 3);
     }
 }

@@ -49,6 +49,17 @@ pub enum Kind {
     Unavailable,
 }
 
+/// What a request does that helps on: the `action` of a problem's `remedy`, by which programs tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Lists the services of the namespace.
+    ListServices,
+    /// Tells the whole story of the service.
+    ExplainService,
+    /// Describes what this port answers.
+    Describe,
+}
+
 /// What the `type` of each problem begins with. It names, and need not answer.
 const TYPES: &str = "https://rollcall.dev/problems/";
 
@@ -85,6 +96,13 @@ impl Problem {
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.more.push((name, value.into()));
         self
+    }
+
+    /// With what to do next, where that is another request. `detail` says the rest.
+    pub fn remedied(self, action: Action, path: impl Into<String>) -> Self {
+        let path = path.into();
+        let (word, words) = action.words();
+        self.with("remedy", json!({ "action": word, "request": format!("GET {path}"), "words": words }))
     }
 
     /// What kind it is.
@@ -147,6 +165,19 @@ impl From<Denied> for Problem {
             (Kind::Unauthenticated, _) => problem.with_header(WWW_AUTHENTICATE, "Bearer realm=\"rollcall\""),
             (_, Some(after)) => problem.retry_after(after),
             (_, None) => problem,
+        }
+    }
+}
+
+// === impl Action ===
+
+impl Action {
+    /// For programs, and for people.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ListServices => ("list-services", "lists those that there are"),
+            Self::ExplainService => ("explain-service", "says why, and lists all endpoints"),
+            Self::Describe => ("describe", "lists what there is"),
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::metrics::Metrics;
-use super::problem::{Kind, Problem};
+use super::problem::{Action, Kind, Problem};
 use super::query::Query;
 use super::routes::{Admits, Found, Reply, Route, Routes};
 use crate::access::{Access, Denied, Identity, Right};
@@ -83,7 +83,8 @@ impl Api {
             Found::Route(at, names) => (self.routes.at(at), names),
             Found::OtherMethods(allowed) => return Err(Problem::method_not_allowed(method.as_str(), &allowed)),
             Found::Nothing => {
-                return Err(Problem::not_found(format!("nothing is at {path}; GET /openapi.json lists what there is")));
+                let problem = Problem::not_found(format!("nothing is at {path}"));
+                return Err(problem.remedied(Action::Describe, "/openapi.json"));
             }
         };
         let who = match route.who() {

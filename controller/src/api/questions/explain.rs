@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::answer::Answer;
 use super::super::ask::Ask;
-use super::super::problem::Problem;
+use super::super::problem::{Action, Problem};
 use super::history::Transition;
 use super::services::ServiceTold;
 use super::told::{Told, duration, moment, word};
@@ -177,7 +177,8 @@ fn told(desk: &Desk, service: &Service, accounts: &Accounts, wanted: &str) -> Re
     };
     if !wanted.is_empty() && story.endpoints.is_empty() && story.excluded.is_empty() && story.gone.is_empty() {
         let list = format!("/v1/namespaces/{}/services/{}/explain", key.namespace, key.name);
-        return Err(Problem::not_found(format!("{key} has no endpoint {wanted}; GET {list} lists them all")));
+        let problem = Problem::not_found(format!("{key} has no endpoint {wanted}"));
+        return Err(problem.remedied(Action::ExplainService, list));
     }
     Ok(Answer::json(&story))
 }

@@ -35,7 +35,7 @@ use rollcall_catalog::model::ServiceKey;
 use tokio::sync::mpsc;
 
 use super::ask::Ask;
-use super::problem::Problem;
+use super::problem::{Action, Problem};
 use super::routes::{Admits, Route, Routes};
 use crate::checks::runner::Order;
 use crate::federation::report::Reports;
@@ -135,6 +135,7 @@ fn key(ask: &Ask) -> ServiceKey {
 
 fn no_service(key: &ServiceKey) -> Problem {
     let namespace = &key.namespace;
-    Problem::not_found(format!("no service {key}; GET /v1/namespaces/{namespace}/services lists those that there are"))
+    Problem::not_found(format!("no service {key}"))
+        .remedied(Action::ListServices, format!("/v1/namespaces/{namespace}/services"))
         .with("version", encoded::ABSENT)
 }

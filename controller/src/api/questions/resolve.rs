@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::super::answer::Answer;
 use super::super::ask::Ask;
-use super::super::problem::{Kind, Problem};
+use super::super::problem::{Action, Kind, Problem};
 use super::filter::Filter;
 use super::told::{PortTold, Told};
 use super::{Desk, key, no_service};
@@ -110,11 +110,11 @@ fn none(service: &Service, port: Option<&str>) -> Problem {
     let (key, counts) = (&service.key, service.counts());
     let of_port = port.map(|port| format!(" with a port {port}")).unwrap_or_default();
     let detail = format!(
-        "{key} has no endpoint{of_port} that can be called and is as you ask: {} of {} can be called; GET \
-         /v1/namespaces/{}/services/{}/explain says why",
-        counts.callable, counts.endpoints, key.namespace, key.name
+        "{key} has no endpoint{of_port} that can be called and is as you ask: {} of {} can be called",
+        counts.callable, counts.endpoints
     );
-    Problem::new(Kind::NoneCallable, detail)
+    let story = format!("/v1/namespaces/{}/services/{}/explain", key.namespace, key.name);
+    Problem::new(Kind::NoneCallable, detail).remedied(Action::ExplainService, story)
 }
 
 // === impl Caller ===

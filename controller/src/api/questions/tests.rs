@@ -115,7 +115,7 @@ async fn what_cannot_be_asked_is_refused_with_words() {
     assert!(ask("version=7").await.1.contains("16 digits"));
     let (kind, words) = bench.refused("/v1/namespaces/shop/services/nothing/endpoints").await;
     assert_eq!(kind, Kind::NotFound);
-    assert!(words.contains("GET /v1/namespaces/shop/services lists"), "{words}");
+    assert_eq!(words, "no service shop/nothing");
     let (kind, words) = bench.refused(&format!("{PAYMENTS}/explain/vm-9")).await;
     assert!(kind == Kind::NotFound && words.contains("no endpoint vm-9"), "{words}");
     assert!(bench.refused(&format!("{PAYMENTS}/resolve?health=any")).await.1.contains("unknown parameter \"health\""));
@@ -242,6 +242,7 @@ async fn the_document_tells_each_route_and_the_answers_are_as_it_says() {
     let problem = bench.ask("/v1/namespaces/shop/services/nothing/endpoints").await.expect_err("refused");
     let body = problem.into_answer("/x").into_response().into_body().collect().await.expect("a body").to_bytes();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(body["remedy"]["request"], "GET /v1/namespaces/shop/services");
     let problem = json!({ "$ref": "#/components/schemas/Problem" });
     assert_eq!(schema::breaches(&document, &problem, &body, ""), Vec::<String>::new(), "{body:#}");
 }
