@@ -123,7 +123,7 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
-    /// Who reads the discovery stream of a replica: clients, what they hold, took last and refused last.
+    /// Who reads the discovery streams of all replicas: clients, what they hold, took last and refused last.
     Streams {
         /// How it is printed; wide tells each type.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]

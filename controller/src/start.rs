@@ -92,6 +92,7 @@ pub async fn serve(
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
     let federation = federate(&args, client.clone(), &access, (&inbox, &snapshots), clock, &mut registry);
+    let peers = replicas.peers.clone();
     let (looks, policies) = (orders.clone(), (args.staleness(), pods::start(snapshots.clone(), orders.clone())));
     let to = {
         let (hearing, federation, snapshots) = (hearing.clone(), federation.clone(), snapshots.clone());
@@ -99,15 +100,13 @@ pub async fn serve(
     };
     sources::start(&args.sources, client.clone(), &readiness, clock, to, &mut registry);
 
-    // Out: the stream, on every replica.
+    // Out: the stream, and answers over HTTPS, on every replica.
     let certificates = certificates(&args, acceptor.as_ref(), &readiness);
     let beside = (agents, between, federation.as_ref());
     let (settings, until) = (stream(&args, beside, (&access, &snapshots)), (&readiness, stop.clone()));
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
-
-    // Out: answers over HTTPS, on every replica.
     let (served, linked) = ((args.identity(), serving.clients()), linked(federation.as_ref(), clock));
-    let routes = routes(args.bootstrap(), hearing, (snapshots.clone(), looks), served.clone(), linked);
+    let routes = routes(args.bootstrap(), hearing, (snapshots.clone(), looks), (served.clone(), peers), linked);
     let until = (&readiness, stop.clone());
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
@@ -224,11 +223,17 @@ fn routes(
     stream: api::bootstrap::Stream,
     hearing: Hearing,
     (snapshots, looks): (Snapshots, mpsc::Sender<Order>),
-    (replica, clients): (String, Arc<rollcall_xds::server::Clients>),
+    ((replica, clients), peers): ((String, Arc<rollcall_xds::server::Clients>), replicas::asking::Peers),
     linked: Linked,
 ) -> Routes {
     let routes = Routes::default().with(beats::request::route(hearing, linked.clock));
-    let served = move |_| std::future::ready(Ok(Answer::json(&streams::list(&replica, &clients.list()))));
+    let served = move |_| {
+        let (replica, clients, peers) = (replica.clone(), Arc::clone(&clients), peers.clone());
+        async move {
+            let others = peers.streams().await;
+            Ok(Answer::json(&streams::list_of_all(&replica, &clients.list(), others)))
+        }
+    };
     let right = Admits::Right { verb: "list", resource: "streams", of: "" };
     let routes = routes.with(Route::get("/v1/streams", served).admits(right));
     questions::start(api::bootstrap::routes(routes, stream), snapshots, looks, linked)

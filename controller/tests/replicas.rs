@@ -4,6 +4,8 @@
 mod late;
 #[path = "replicas/many.rs"]
 mod many;
+#[path = "replicas/streams.rs"]
+mod streams;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! `streams`: who reads the discovery stream of the replica that answers.
+//! `streams`: who reads the discovery streams of all replicas.
 
 use serde_json::Value;
 
@@ -16,20 +16,38 @@ pub(super) async fn run(reach: &Reach, output: Output) -> Result<(), Failure> {
     if let Some(text) = for_tools(&answer, output)? {
         return print(&text);
     }
-    let replica = harmless(text(&answer["replica"]));
     let table = if output == Output::Wide { by_type(&answer) } else { by_stream(&answer) };
-    if table.is_empty() {
-        return Err(Failure::NotFound(format!("nobody reads the stream of replica {replica}")));
+    let silent = silent(&answer);
+    if table.is_empty() && silent.is_empty() {
+        let replica = harmless(text(&answer["replica"]));
+        return Err(Failure::NotFound(format!("nobody reads a stream, says replica {replica}")));
     }
-    print(&format!("Replica {replica}\n{}", table.render()))
+    let table = if table.is_empty() { String::new() } else { table.render() };
+    print(&format!("{table}{silent}"))
+}
+
+/// A line for each replica that did not say who reads its streams.
+fn silent(answer: &Value) -> String {
+    let line = |of: &Value| {
+        let (replica, why) = (harmless(text(&of["replica"])), harmless(text(&of["why"])));
+        format!("Not known of replica {replica}: {why}\n")
+    };
+    list(&answer["silent"]).iter().map(line).collect()
+}
+
+/// The replica of a stream. One of an earlier release tells of its own alone.
+fn replica<'a>(answer: &'a Value, stream: &'a Value) -> &'a str {
+    text(stream.get("replica").unwrap_or_else(|| &answer["replica"]))
 }
 
 /// A line for each stream.
 fn by_stream(answer: &Value) -> Table {
-    let mut table = Table::new(&["NODE", "WHO", "CLIENT", "ZONE", "ADDRESS", "AGE", "SENT", "HELD", "REFUSED"]);
+    let mut table =
+        Table::new(&["REPLICA", "NODE", "WHO", "CLIENT", "ZONE", "ADDRESS", "AGE", "SENT", "HELD", "REFUSED"]);
     for stream in list(&answer["streams"]) {
         let held = list(&stream["types"]).iter().filter_map(|of| of["held"].as_u64()).sum::<u64>();
         table.push(vec![
+            replica(answer, stream).into(),
             text(&stream["node"]).into(),
             text(&stream["identity"]).into(),
             text(&stream["agent"]).into(),
@@ -46,10 +64,11 @@ fn by_stream(answer: &Value) -> Table {
 
 /// A line for each type of each stream.
 fn by_type(answer: &Value) -> Table {
-    let mut table = Table::new(&["NODE", "WHO", "VARIANT", "TYPE", "HELD", "SENT", "TAKEN", "REFUSED"]);
+    let mut table = Table::new(&["REPLICA", "NODE", "WHO", "VARIANT", "TYPE", "HELD", "SENT", "TAKEN", "REFUSED"]);
     for stream in list(&answer["streams"]) {
         for of in list(&stream["types"]) {
             table.push(vec![
+                replica(answer, stream).into(),
                 text(&stream["node"]).into(),
                 text(&stream["identity"]).into(),
                 text(&stream["variant"]).into(),
@@ -108,7 +127,13 @@ mod tests {
             "node": "till-0", "identity": "ServiceAccount shop/till", "agent": "envoy", "zone": "a", "address": "10.1.0.4",
             "variant": "delta", "age_s": 7300, "sent_bytes": 123_456, "types": [clusters],
         });
-        json!({ "replica": "controller-0", "streams": [stream] })
+        let of = |replica: &str| {
+            let mut stream = stream.clone();
+            stream["replica"] = replica.into();
+            stream
+        };
+        let silent = json!([{ "replica": "controller-2", "why": "it did not answer" }]);
+        json!({ "replica": "controller-0", "streams": [of("controller-0"), of("controller-1"), stream], "silent": silent })
     }
 
     #[test]
@@ -117,7 +142,10 @@ mod tests {
         for word in ["ServiceAccount shop/till", "2h", "123 kB", "2m ago: no lb_policy"] {
             assert!(said.contains(word), "{word}: {said}");
         }
-        assert_eq!(said.lines().count(), 2);
+        let replicas = said.lines().skip(1).map(|line| line.split_whitespace().next().unwrap_or_default());
+        // The last is of an earlier release, which does not say it.
+        assert_eq!(replicas.collect::<Vec<_>>(), ["controller-0", "controller-1", "controller-0"]);
+        assert_eq!(silent(&answer()), "Not known of replica controller-2: it did not answer\n");
     }
 
     #[test]

@@ -24,6 +24,13 @@ pub struct Dial {
     task: JoinHandle<()>,
 }
 
+/// Where a peer is, and which certificates it may show, as they are by now.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub(super) uri: String,
+    pub(super) pins: watch::Receiver<Vec<Fingerprint>>,
+}
+
 /// Peers are few and near: who is not there is tried again soon.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// Without a word for so long, a connection is asked whether it lives, and dead after as long again.
@@ -60,6 +67,11 @@ impl Dial {
     /// Whether it goes where the card says.
     pub fn is_to(&self, card: &Card) -> bool {
         card.uri().is_some_and(|uri| uri == self.uri)
+    }
+
+    /// The way to the peer, for a call of its own.
+    pub fn way(&self) -> Way {
+        Way { uri: self.uri.clone(), pins: self.pins.subscribe() }
     }
 
     /// The peer shows these certificates from now on.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::dial::Dial;
+use super::dial::{Dial, Way};
 use super::exchange::{Exchange, Heard, News};
 use super::metrics::Metrics;
 use super::proof::Proofs;
@@ -35,6 +35,7 @@ pub struct Members {
     pub(super) deaf: watch::Sender<bool>,
     pub(super) left: watch::Sender<Vec<Name>>,
     pub(super) dials: BTreeMap<Name, Dial>,
+    pub(super) ways: watch::Sender<BTreeMap<Name, Way>>,
     pub(super) count: u64,
     pub(super) metrics: Metrics,
 }
@@ -117,8 +118,10 @@ impl Members {
             match self.dials.get(&card.identity).filter(|dial| dial.is_to(card)) {
                 Some(dial) => dial.expect(&card.certificates),
                 None => {
+                    self.ways.send_modify(|ways| drop(ways.remove(&card.identity)));
                     self.dials.remove(&card.identity);
                     if let Some(dial) = Dial::new(card, self.exchange.clone(), &self.proofs) {
+                        self.ways.send_modify(|ways| drop(ways.insert(Name::clone(&card.identity), dial.way())));
                         self.dials.insert(Name::clone(&card.identity), dial);
                     }
                 }
@@ -131,6 +134,7 @@ impl Members {
         let now_ms = self.clock.monotonic_ms();
         let gone: Vec<_> = self.dials.keys().filter(|name| !self.membership.knows(name)).cloned().collect();
         for name in gone {
+            self.ways.send_modify(|ways| drop(ways.remove(&name)));
             self.dials.remove(&name);
             self.proofs.forget(&name);
             self.exchange.gone(&name);

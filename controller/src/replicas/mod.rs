@@ -11,11 +11,12 @@
 //! - [`exchange`]: what this replica tells its peers as resources on its stream, and what it hears from theirs
 //! - [`members`]: the task that knows who is there, by the rules of `rollcall_health::membership`
 //! - [`registrar`]: this replica's Lease, and those of the others; [`card`]: what one says
-//! - [`dial`]: the streams to peers; [`proof`]: how they know each other
+//! - [`dial`]: the streams to peers; [`proof`]: how they know each other; [`asking`]: what is asked of all of them at once
 //! - [`metrics`]: what is measured
 //!
 //! A replica without the right to Leases, or that nobody can reach, is alone and owns everything.
 
+pub mod asking;
 pub mod card;
 pub mod dial;
 pub mod exchange;
@@ -40,6 +41,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::asking::Peers;
 use self::card::Card;
 use self::members::Members;
 use self::metrics::Metrics;
@@ -58,6 +60,8 @@ pub struct Replicas {
     pub roster: Roster,
     /// What is told to peers, and heard from them.
     pub exchange: Exchange,
+    /// Who can be asked.
+    pub peers: Peers,
     says: watch::Sender<Presence>,
 }
 
@@ -106,6 +110,9 @@ pub fn start(
         }
     };
     let (registrar, listing) = Registrar::new(client, &namespace, card, leases_left, (clock, denials));
+    let (ways, known) = watch::channel(BTreeMap::new());
+    let roster = Roster::new(Name::clone(&me), stands).deafened(is_deaf);
+    let peers = Peers::new(roster.clone(), known, &proofs);
     let members = Members {
         membership: Membership::new(Name::clone(&me)),
         exchange: exchange.clone(),
@@ -118,6 +125,7 @@ pub fn start(
         deaf,
         left,
         dials: BTreeMap::new(),
+        ways,
         count: 0,
         metrics,
     };
@@ -125,7 +133,7 @@ pub fn start(
     let ended = tokio::spawn(registrar.run(stop.clone()));
     let snapshots = exchange.snapshots();
     let between = BetweenReplicas { snapshots, proves: Arc::new(move |shown| proofs.proves(shown)) };
-    let replicas = Replicas { roster: Roster::new(me, stands).deafened(is_deaf), exchange, says };
+    let replicas = Replicas { roster, exchange, peers, says };
     ((replicas, Some(between)), ended)
 }
 
@@ -139,8 +147,8 @@ impl Replicas {
 
     /// Those of a roster, to whom no stream leads.
     pub(crate) fn of(roster: Roster) -> Self {
-        let exchange = Exchange::new(roster.mine());
-        Self { roster, exchange, says: watch::Sender::new(Presence::default()) }
+        let (exchange, peers) = (Exchange::new(roster.mine()), Peers::nobody(roster.clone()));
+        Self { roster, exchange, peers, says: watch::Sender::new(Presence::default()) }
     }
 
     /// Tells the others whether this replica suspects that what it sees is its own fault.

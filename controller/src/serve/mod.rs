@@ -14,7 +14,7 @@
 //! - [`loads`]: load reports of clients, as metrics
 //! - [`client_status`]: what each client holds and has refused, for tools (CSDS)
 //! - [`start`]: the stream's listener; [`metrics`]: what is measured
-//! - [`explain`]: one service as JSON, [`streams`]: who is served, for people
+//! - [`explain`]: one service as JSON, [`streams`]: who is served, for people; [`told`]: the same to other replicas
 
 pub mod client_status;
 pub mod envoy;
@@ -29,5 +29,6 @@ pub mod served;
 pub mod stale;
 pub mod start;
 pub mod streams;
+pub mod told;
 
 pub use start::start;

@@ -19,6 +19,7 @@ use super::lens::Lens;
 use super::loads::Loads;
 use super::metrics::Metrics;
 use super::publisher::Publisher;
+use super::told::Told;
 use crate::agents;
 use crate::writer::Snapshots;
 use crate::writer::propagation::Propagation;
@@ -75,6 +76,7 @@ pub fn start(
     Metrics { streams: Arc::clone(&streams), connections: Arc::clone(&connections) }.register(registry);
     let server = Server::new(published, Limits { streams_max, connection_age, ..Limits::default() }, streams);
     let server = server.seen_through(Views::through(Arc::new(Lens::new(&cluster_domain))));
+    let told = Told::new(between.clone(), server.clients());
     let server = between.into_iter().fold(server, Server::between);
     let server = clusters.into_iter().fold(server, Server::exporting);
     let status = ClientStatus::new(&cluster_domain, server.clients(), readers.clone());
@@ -82,7 +84,7 @@ pub fn start(
     let (_, wanted) = connections_wanted(streams_max);
     let bounds = Bounds { connections_max: Descriptors::current().share(Share::Streams, wanted), ..Bounds::default() };
     let gate = readiness.gate("grpc");
-    let services = (server.clone(), agents, loads, status);
+    let services = (server.clone(), agents, loads, status, told);
     let task = tokio::spawn(listen(address, acceptor, bounds, connections, services, gate, stop));
     Serving { server, task }
 }
@@ -113,7 +115,7 @@ async fn listen(
     acceptor: Option<Acceptor>,
     bounds: Bounds,
     connections: Arc<tls::Metrics>,
-    (server, agents, loads, status): (Server, agents::Service, Loads, ClientStatus),
+    (server, agents, loads, status, told): (Server, agents::Service, Loads, ClientStatus, Told),
     gate: Gate,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
@@ -129,6 +131,7 @@ async fn listen(
         .add_service(agents.into_service())
         .add_service(loads.into_service())
         .add_service(status.into_service())
+        .add_service(told.into_service())
         .serve_with_incoming_shutdown(incoming.bounded(bounds, connections).into_stream(), stop.cancelled_owned())
         .await
 }
