@@ -279,7 +279,10 @@ impl Session {
             let endpoints: Vec<_> = push.sent.iter().map(endpoints_of).collect();
             self.warm(&endpoints, resources);
         }
-        self.warming.sent(ty, &push.sent, &push.removed);
+        // On a stream of clusters alone no endpoints follow.
+        if self.serves.has(ResourceType::Endpoints) {
+            self.warming.sent(ty, &push.sent, &push.removed);
+        }
         self.unread_bytes += push.asked_bytes;
         Some((nonce, push))
     }

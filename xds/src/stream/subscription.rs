@@ -1,9 +1,6 @@
 //! Everything of one type on one stream, in either variant.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Heard, Nonce, Rejection,
@@ -18,14 +15,15 @@ use crate::{
     view::Resources,
 };
 
+mod held;
 mod holdings;
 mod names;
 mod push;
 mod world;
 
 pub use self::holdings::{Holding, Standing};
-use self::names::Names;
 pub(super) use self::push::Push;
+use self::{held::Held, names::Names};
 
 /// How a type is told on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +50,7 @@ pub(super) struct Subscription {
     /// Subscribed by name, whether it exists or not.
     names: Names,
     /// What the client holds, as far as it was sent or said so.
-    held: HashMap<Arc<str>, Version>,
+    held: Held,
     /// To be sent. Always says how things are in the snapshot last seen.
     upserts: Queue,
     /// To be reported as removed.
@@ -102,6 +100,7 @@ impl Subscription {
             }
         }
         sub.empty = sub.wildcard && sub.held.is_empty();
+        sub.held.share();
         sub
     }
 
@@ -153,7 +152,7 @@ impl Subscription {
                 self.last_rejection = Some(rejection.clone());
                 if self.telling == Telling::Whole {
                     // It comes again with the next change, whatever that is, and may then be taken, and be new.
-                    self.held.values_mut().for_each(|version| *version = Version::FOREIGN);
+                    self.held.spoil();
                 }
                 rejection.nonce
             }
@@ -193,7 +192,7 @@ impl Subscription {
                 }
             });
         }
-        let known = self.names.existing().chain(self.held.keys()).chain(self.upserts.names());
+        let known = self.names.existing().chain(self.held.names()).chain(self.upserts.names());
         let known: Vec<_> = known.filter(|name| !self.wildcard || resources.get(ty, name).is_none()).cloned().collect();
         for name in known {
             self.look(ty, &name, resources, why);
@@ -212,7 +211,7 @@ impl Subscription {
     /// What whoever asked for `name` and holds it is told now that there is none: a client that was told of its removal, or
     /// of nothing, may go on with what it has.
     fn parting(&self, ty: ResourceType, name: &str, resources: &impl Resources) -> Option<Resource> {
-        let holds = self.telling != Telling::Whole && self.held.contains_key(name) && self.names.contains(name);
+        let holds = self.telling != Telling::Whole && self.held.contains(name) && self.names.contains(name);
         holds.then(|| resources.parting(ty, name))?
     }
 
@@ -227,7 +226,7 @@ impl Subscription {
         let why = unsent.map_or(why, |unsent| unsent.max(why));
         let held = self.held.get(name);
         match now {
-            Some(now) if why == Why::Asked || held != Some(&now.version) => self.upserts.insert(now.name.clone(), why),
+            Some(now) if why == Why::Asked || held != Some(now.version) => self.upserts.insert(now.name.clone(), why),
             None if self.telling == Telling::Parts => _ = self.held.remove(name),
             None if why == Why::Asked || held.is_some() => self.removals.insert(name.clone(), why),
             Some(_) | None => {}
@@ -259,8 +258,8 @@ impl Subscription {
     fn unsubscribe_wildcard(&mut self) {
         self.wildcard = false;
         self.empty = false;
-        let dropped = self.held.extract_if(|name, _| !self.names.contains(name)).map(|(name, _)| name);
-        self.stray.extend(dropped.filter(|_| !self.window.is_settled()));
+        let dropped = self.held.retain(|name| self.names.contains(name));
+        self.stray.extend(dropped.into_iter().filter(|_| !self.window.is_settled()));
         self.upserts.retain(|name| self.names.contains(name));
         self.removals.retain(|name| self.names.contains(name));
     }
@@ -283,7 +282,7 @@ impl Subscription {
     fn drop_name(&mut self, name: &str) {
         self.upserts.remove(name);
         self.removals.remove(name);
-        if let Some((name, _)) = self.held.remove_entry(name).filter(|_| !self.window.is_settled()) {
+        if let Some(name) = self.held.remove(name).filter(|_| !self.window.is_settled()) {
             self.stray.insert(name);
         }
     }

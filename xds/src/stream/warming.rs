@@ -20,7 +20,12 @@ impl Warming {
                 removed.iter().for_each(|cluster| _ = self.0.remove(&*name::endpoints_of(cluster)));
                 self.0.extend(sent.iter().map(endpoints_of));
             }
-            ResourceType::Endpoints => sent.iter().for_each(|name| _ = self.0.remove(name)),
+            ResourceType::Endpoints => {
+                sent.iter().for_each(|name| _ = self.0.remove(name));
+                if self.0.is_empty() {
+                    self.0 = HashSet::new(); // thousands waited at the start, and will not again
+                }
+            }
             ResourceType::Listener
             | ResourceType::Route
             | ResourceType::Service

@@ -52,12 +52,12 @@ impl Subscription {
             (_, true) => Standing::Taken,
         };
         let held = self.held.iter().map(move |(name, version)| {
-            let now = resources.get(ty, name).filter(|now| now.version == *version);
+            let now = resources.get(ty, name).filter(|now| now.version == version);
             let standing = if self.upserts.contains(name) { Standing::Waiting } else { sent };
             let content = now.map(|now| now.any());
-            Holding { ty, name: Arc::clone(name), version: Some(*version), standing, content }
+            Holding { ty, name: Arc::clone(name), version: Some(version), standing, content }
         });
-        let waiting = self.upserts.names().filter(|name| !self.held.contains_key(*name));
+        let waiting = self.upserts.names().filter(|name| !self.held.contains(name));
         held.chain(waiting.map(move |name| Holding {
             ty,
             name: Arc::clone(name),

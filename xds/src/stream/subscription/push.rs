@@ -52,6 +52,9 @@ impl Subscription {
             self.take_removals(room, &mut push);
         }
         self.empty = false;
+        if self.upserts.is_empty() {
+            self.held.share();
+        }
         self.window.sent(nonce);
         self.removals_held = if with_removals || self.removals.is_empty() { 0 } else { self.removals_held + 1 };
         push
