@@ -31,10 +31,12 @@ pub enum Trust {
 }
 
 /// The keys that are ours. Others in the ConfigMap are left alone.
-pub const KEYS: [&str; 3] = [GRPC, ENVOY, CA];
+pub const KEYS: [&str; 4] = [GRPC, SERVERS, ENVOY, CA];
 
 /// For `GRPC_XDS_BOOTSTRAP`.
 const GRPC: &str = "grpc.json";
+/// `xds_servers` of it alone, for a pod that says in a bootstrap of its own where it is.
+const SERVERS: &str = "servers.json";
 /// For `envoy --config-path`.
 const ENVOY: &str = "envoy.json";
 /// The authorities, as in the authority's own ConfigMap.
@@ -58,8 +60,11 @@ impl Settings {
             certificate: None,
         };
         let text = |value: serde_json::Value| format!("{value:#}\n");
+        let grpc = bootstrap::grpc(&self.stream, &wanted);
         let mut files = BTreeMap::from([
-            (GRPC.to_owned(), text(bootstrap::grpc(&self.stream, &wanted))),
+            // On one line: it becomes part of a variable.
+            (SERVERS.to_owned(), grpc["xds_servers"].to_string()),
+            (GRPC.to_owned(), text(grpc)),
             (ENVOY.to_owned(), text(bootstrap::envoy(&self.stream, &wanted))),
         ]);
         files.extend(ca.map(|ca| (CA.to_owned(), ca.to_owned())));
@@ -95,12 +100,14 @@ mod tests {
     #[test]
     fn the_files_name_each_other_where_they_are_mounted() {
         let files = settings(true).files("shop", Some("PEM"));
-        assert_eq!(files.keys().collect::<Vec<_>>(), ["ca.crt", "envoy.json", "grpc.json"]);
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["ca.crt", "envoy.json", "grpc.json", "servers.json"]);
         let grpc: serde_json::Value = serde_json::from_str(&files[GRPC]).expect("JSON");
         let server = &grpc["xds_servers"][0];
         assert_eq!(server["channel_creds"][0]["config"]["ca_certificate_file"], "/etc/rollcall/ca.crt");
         assert_eq!(server["call_creds"][0]["config"]["jwt_token_file"], "/etc/rollcall/token");
         assert_eq!(grpc["node"]["id"], "shop");
+        let servers: serde_json::Value = serde_json::from_str(&files[SERVERS]).expect("JSON");
+        assert_eq!((&servers, files[SERVERS].lines().count()), (&grpc["xds_servers"], 1));
         let plain = settings(false).files("shop", None);
         assert!(!plain.contains_key(CA) && plain[GRPC].contains("insecure") && !plain[ENVOY].contains("token"));
     }
@@ -114,7 +121,7 @@ mod tests {
         assert_eq!(brought_up_to(Some(&now), &files), None);
         let plain = settings(false).files("shop", None);
         let now = brought_up_to(Some(&now), &plain).expect("TLS was turned off");
-        assert_eq!(now.keys().collect::<Vec<_>>(), ["envoy.json", "grpc.json", "theirs"]);
+        assert_eq!(now.keys().collect::<Vec<_>>(), ["envoy.json", "grpc.json", "servers.json", "theirs"]);
         assert!(brought_up_to(None, &plain).is_some());
     }
 }

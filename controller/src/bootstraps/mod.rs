@@ -1,7 +1,7 @@
 //! Bootstrap files for pods: a ConfigMap in each chosen namespace, which the leader keeps as it should be.
 //!
 //! ```text
-//!  ConfigMap with the authority, or a file --> keep (the leader, each ten seconds) --> NAMESPACE/NAME: grpc.json, envoy.json, ca.crt
+//!  ConfigMap with the authority, or a file --> keep (the leader, each ten seconds) --> NAMESPACE/NAME: grpc.json, servers.json, envoy.json, ca.crt
 //! ```
 //!
 //! The ConfigMaps are there before, empty: the controller may read and update these names, and create nothing.
