@@ -9,7 +9,7 @@ use rollcall_catalog::time::Now;
 use super::turns::millis_up;
 use super::{Change, Checks, Course, Stage, TargetId, health};
 use crate::beat::Silence;
-use crate::ledger::{Evidence, Subject, Witness};
+use crate::ledger::{Evidence, Subject, Vantage, Witness};
 use crate::outcome::Outcome;
 use crate::schedule;
 
@@ -78,6 +78,7 @@ impl Checks {
             return None;
         }
         let before = self.in_force(origin, endpoint);
+        let is_probe = matches!(witness.vantage, Vantage::Address(_));
         if !same {
             self.ledger.put(origin, endpoint, witness, evidence);
         }
@@ -89,7 +90,8 @@ impl Checks {
         }
         let change = self.change(origin, endpoint, before.as_ref());
         let is_ours = self.post(origin, endpoint).is_some_and(|post| post.voice.is_none());
-        if let (Some(change), Some(before), true) = (&change, &before, is_ours)
+        // Of beats who hears them knows better at once.
+        if let (Some(change), Some(before), true) = (&change, &before, is_ours && is_probe)
             && change.verdict.as_ref().is_some_and(|verdict| verdict.health != before.health)
         {
             self.has_turned(origin, endpoint, before.health, now);
