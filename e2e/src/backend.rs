@@ -18,6 +18,8 @@ pub enum Mode {
     Answer,
     /// 503.
     Fail,
+    /// 429: it serves, and complains.
+    Complain,
     /// It takes the request and is silent.
     Hang,
     /// The same to one process, by its id; others have their answer. As if that one were cut off.
@@ -79,7 +81,7 @@ impl Backend {
                 self.close();
                 Ok(())
             }
-            Mode::Answer | Mode::Fail | Mode::Hang | Mode::HangFor(_) => self.listen(),
+            Mode::Answer | Mode::Fail | Mode::Complain | Mode::Hang | Mode::HangFor(_) => self.listen(),
         }
     }
 
@@ -148,6 +150,7 @@ impl Shared {
         };
         let (status, body) = match mode {
             Mode::Answer => ("200 OK", format!("{}\n", self.name)),
+            Mode::Complain => ("429 Too Many Requests", format!("{} has enough to do\n", self.name)),
             Mode::Fail => ("503 Service Unavailable", format!("{} was told to fail\n", self.name)),
             Mode::Hang | Mode::HangFor(_) => {
                 let hangs = || matches!(self.mode(), Mode::Hang | Mode::HangFor(_));

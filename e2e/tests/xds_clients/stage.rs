@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
+use rollcall_e2e::backend::{Backend, Mode};
 use rollcall_e2e::install::{self, Installation};
 use rollcall_e2e::layout::Scratch;
 use rollcall_e2e::relay::Relay;
@@ -20,7 +22,7 @@ pub(crate) const NAMESPACE: &str = "xds";
 
 /// Every service that clients call, from the first moment on; and its servers. `unborn` is registered later, and
 /// `ending` is of EndpointSlices, as pods are.
-pub(crate) const SERVICES: [(&str, &[&str]); 10] = [
+pub(crate) const SERVICES: [(&str, &[&str]); 12] = [
     ("first", &["a", "b"]),
     ("change", &["a", "b", "c"]),
     ("zero", &["a", "b"]),
@@ -28,10 +30,15 @@ pub(crate) const SERVICES: [(&str, &[&str]); 10] = [
     ("ending", &["a", "b"]),
     ("weights", &["a", "b"]),
     ("zones", &["near", "far"]),
+    ("spills", &["near", "lost", "far"]),
+    ("warned", &["a", "b"]),
     ("deleted", &["a"]),
     ("unborn", &["a"]),
     ("steady", &["a", "b", "c"]),
 ];
+
+/// What an endpoint of `warned` that is in Warning gets of what the other gets.
+pub(crate) const WARNED_PERCENT: u8 = 25;
 
 /// The zone of all clients, and one of other endpoints.
 pub(crate) const HERE: &str = "here-a";
@@ -42,10 +49,12 @@ pub(crate) struct Stage {
     pub(crate) crowd: Crowd,
     pub(crate) relay: Relay,
     pub(crate) rollcall: Rollcall,
-    pub(crate) servers: BTreeMap<String, Server>,
+    servers: Mutex<BTreeMap<String, Server>>,
     pub(crate) kubectl: Kubectl,
     pub(crate) installation: Installation,
     pub(crate) binaries: Binaries,
+    /// What a check of `warned-b` asks: it is well, and complains.
+    complains: Backend,
     plane: ControlPlane,
     pub(crate) scratch: Scratch,
 }
@@ -78,10 +87,13 @@ impl Stage {
                 servers.insert(name, server);
             }
         }
+        let mut complains = Backend::start("complains", SocketAddr::new(ip, net::free_port()?))?;
+        complains.set(Mode::Complain)?;
         let rollcall = Rollcall::start(&binaries, &installation, 2, &folder)?;
         let relay = Relay::start(rollcall.controllers[0].grpc)?;
-        let crowd = Crowd::default();
-        let mut stage = Self { crowd, relay, rollcall, servers, kubectl, installation, binaries, plane, scratch };
+        let (crowd, servers) = (Crowd::default(), Mutex::new(servers));
+        let mut stage =
+            Self { crowd, relay, rollcall, servers, kubectl, installation, binaries, complains, plane, scratch };
         stage.stock()?;
         stage.crowd = Crowd::start(stage.relay.address(), &folder)?;
         Ok(stage)
@@ -100,12 +112,16 @@ impl Stage {
             "zones" => {
                 vec![At { zone: Some(HERE), ..At::usual("near") }, At { zone: Some(THERE), ..At::usual("far") }]
             }
-            "deleted" => vec![At::usual("a")],
+            "spills" => ["near", "lost", "far"]
+                .map(|server| At { zone: Some(if server == "far" { THERE } else { HERE }), ..At::usual(server) })
+                .to_vec(),
+            "deleted" | "warned" => vec![At::usual("a")],
             _ => vec![At::usual("a"), At::usual("b")],
         };
         for (service, _) in SERVICES.iter().filter(|(service, _)| !["unborn", "ending"].contains(service)) {
             objects.push(self.registration(service, &first(service))?.to_string());
         }
+        objects.extend(self.warned()?.map(|object| object.to_string()));
         let port = json!({"name": "grpc", "port": 8080});
         let metadata = json!({"name": "ending", "namespace": NAMESPACE});
         let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [port]}});
@@ -114,6 +130,32 @@ impl Stage {
             objects.push(self.slice("ending", server, &json!({}))?.to_string());
         }
         self.kubectl.apply(&objects.join("\n---\n")).map(drop)
+    }
+
+    /// The endpoint of `warned` that a check finds in Warning, and the policy that says what it gets.
+    fn warned(&self) -> Result<[Value; 2]> {
+        let mut object = self.registration("warned", &[At::usual("b")])?;
+        object["metadata"]["name"] = json!("warned-b");
+        let spec = &mut object["spec"];
+        spec["ports"] = json!([{"name": "grpc", "port": 8080}, {"name": "health", "port": 8081}]);
+        if let Some(ports) = spec["endpoints"][0]["ports"].as_array_mut() {
+            ports.push(json!({"name": "health", "port": self.complains.address().port()}));
+        }
+        let http = json!({"path": "/healthz", "port": "health"});
+        spec["checks"] = json!([{"name": "healthz", "http": http, "interval": "1s", "timeout": "1s"}]);
+        let policy = json!({
+            "apiVersion": "rollcall.dev/v1alpha1",
+            "kind": "DiscoveryPolicy",
+            "metadata": {"name": "warned", "namespace": NAMESPACE},
+            "spec": {"target": {"service": "warned"}, "warning": {"percent": WARNED_PERCENT}},
+        });
+        Ok([object, policy])
+    }
+
+    /// Does something with the server of that name.
+    pub(crate) fn server<T>(&self, name: &str, with: impl FnOnce(&mut Server) -> Result<T>) -> Result<T> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        with(servers.get_mut(name).with_context(|| format!("no server {name}"))?)
     }
 
     /// Registers a service with these endpoints alone.
@@ -133,7 +175,7 @@ impl Stage {
 
     fn slice(&self, service: &str, server: &str, conditions: &Value) -> Result<Value> {
         let name = format!("{service}-{server}");
-        let address = self.servers.get(&name).with_context(|| format!("no server {name}"))?.address;
+        let address = self.server(&name, |server| Ok(server.address))?;
         let labels = json!({"kubernetes.io/service-name": service});
         Ok(json!({
             "apiVersion": "discovery.k8s.io/v1",
@@ -153,11 +195,11 @@ impl Stage {
     fn registration(&self, service: &str, endpoints: &[At]) -> Result<Value> {
         let endpoint = |at: &At| -> Result<Value> {
             let name = format!("{service}-{}", at.server);
-            let server = self.servers.get(&name).with_context(|| format!("no server {name}"))?;
+            let at_address = self.server(&name, |server| Ok(server.address))?;
             let mut endpoint = json!({
                 "name": at.server,
-                "addresses": [server.address.ip()],
-                "ports": [{"name": "grpc", "port": server.address.port()}],
+                "addresses": [at_address.ip()],
+                "ports": [{"name": "grpc", "port": at_address.port()}],
                 "weight": at.weight,
             });
             if let Some(zone) = at.zone {
@@ -169,11 +211,15 @@ impl Stage {
             Ok(endpoint)
         };
         let endpoints = endpoints.iter().map(endpoint).collect::<Result<Vec<_>>>()?;
+        // Of those who die one is to be found.
+        let checks =
+            (service == "spills").then(|| json!([{"name": "port", "tcp": {}, "interval": "1s", "timeout": "1s"}]));
         Ok(json!({
             "apiVersion": "rollcall.dev/v1alpha1",
             "kind": "ServiceRegistration",
             "metadata": {"name": service, "namespace": NAMESPACE},
-            "spec": {"service": service, "ports": [{"name": "grpc", "port": 8080}], "endpoints": endpoints},
+            "spec": {"service": service, "ports": [{"name": "grpc", "port": 8080}], "endpoints": endpoints,
+                     "checks": checks.unwrap_or_else(|| json!([]))},
         }))
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail};
 use rollcall_e2e::layout;
 
-use super::crowd::{Cell, Crowd};
+use super::crowd::{Cell, Crowd, locked};
 use super::scenarios::Scenario;
 
 const PAGE: &str = "docs/xds-clients.md";
@@ -15,7 +15,8 @@ const HEAD: &str = "\
 
 Programs that use the libraries as anybody would, and Envoys, each against one Rollcall of two replicas on a real control
 plane, all at once. Each calls every service about six times a second, and every call is judged: after a client has settled on what
-is there, no call of it may go elsewhere or fail until the next change.
+is there, no call of it may go elsewhere or fail until the next change. Scenarios that are about one service run at the same time; those
+about the server follow.
 
 `cargo xtask test xds_clients` runs it and writes this page to `target/xds-clients.md`; it fails when a result differs from
 this page, figures apart. A figure is the time from a change until the client had called all that is there, and made its last call
@@ -36,8 +37,9 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(crowd: &Crowd) -> Self {
-        let clients = crowd.members.iter().map(|member| (member.name.clone(), member.package.clone())).collect();
-        let absent = crowd.members.iter().map(super::crowd::Member::absent).collect();
+        let members = || crowd.members().map(locked);
+        let clients = members().map(|member| (member.name.clone(), member.package.clone())).collect();
+        let absent = members().map(|member| member.absent()).collect();
         Self { clients, absent, columns: Vec::new() }
     }
 
