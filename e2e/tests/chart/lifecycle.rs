@@ -13,6 +13,9 @@ use super::rendered::{NAMESPACE, chart, helm};
 const KINDS: &str = "all,serviceaccounts,secrets,configmaps,leases,roles,rolebindings,clusterroles,clusterrolebindings,\
                      poddisruptionbudgets,networkpolicies";
 
+/// Namespaces that get bootstrap files for a time.
+const HANDED: [&str; 2] = ["default", "kube-public"];
+
 /// A helm and the cluster that it talks to.
 struct Release<'a> {
     program: PathBuf,
@@ -43,10 +46,38 @@ impl Release<'_> {
         Ok(deployment["spec"]["replicas"].clone())
     }
 
-    /// Autoscaling is turned on for a release that runs: neither then nor later does Helm change how many there are.
+    /// These namespaces, and no others, have the bootstrap files that the controller wrote, and the right to write them.
+    fn are_handed_files(&self, namespaces: &[&str]) -> Result<()> {
+        for namespace in HANDED {
+            let map = self.kubectl.get(&["configmap", "rollcall-bootstrap", "-n", namespace, "--ignore-not-found"]);
+            let role =
+                ["get", "role", "rollcall-controller-bootstrap", "-n", namespace, "--ignore-not-found", "-o", "name"];
+            let has_role = !self.kubectl.run(&role)?.trim().is_empty();
+            let is_filled = map.is_ok_and(|map| map["data"]["grpc.json"] == "{}");
+            let wanted = namespaces.contains(&namespace);
+            ensure!((is_filled, has_role) == (wanted, wanted), "{namespace}: filled {is_filled}, role {has_role}");
+        }
+        Ok(())
+    }
+
+    /// Autoscaling is turned on for a release that runs: neither then nor later does Helm change how many there are. Namespaces that
+    /// leave the list of those that get bootstrap files lose theirs, one after the other.
     fn autoscaling(&self, chart: &str) -> Result<()> {
-        self.run(&["upgrade", "rollcall", chart, "--set", "dns.replicaCount=4"])?;
-        self.run(&["upgrade", "rollcall", chart, "--set", "dns.autoscaling.enabled=true"])?;
+        let [both, one] = [
+            "dns.replicaCount=4,bootstrap.namespaces={default,kube-public}",
+            "dns.autoscaling.enabled=true,bootstrap.namespaces={default}",
+        ];
+        self.run(&["upgrade", "rollcall", chart, "--set", both])?;
+        for namespace in HANDED {
+            // As the controller does.
+            let patch = json!({"data": {"grpc.json": "{}"}}).to_string();
+            let words =
+                ["patch", "configmap", "rollcall-bootstrap", "-n", namespace, "--type", "merge", "--patch", &patch];
+            self.kubectl.run(&words)?;
+        }
+        self.are_handed_files(&HANDED)?;
+        self.run(&["upgrade", "rollcall", chart, "--set", one])?;
+        self.are_handed_files(&HANDED[..1])?;
         ensure!(
             self.replicas("rollcall-dns")? == 4,
             "{} replicas instead of the 4 there were",
@@ -55,7 +86,7 @@ impl Release<'_> {
         self.kubectl.run(&["scale", "deployment", "rollcall-dns", "-n", NAMESPACE, "--replicas=7"])?;
         self.run(&["upgrade", "rollcall", chart, "--set", "dns.autoscaling.enabled=true,dns.ttl=7"])?;
         ensure!(self.replicas("rollcall-dns")? == 7, "an upgrade undid what the autoscaler did");
-        Ok(())
+        self.are_handed_files(&[])
     }
 
     /// What carries the release's label.
