@@ -14,7 +14,7 @@ import (
 
 	cluster "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	clusters "github.com/envoyproxy/go-control-plane/envoy/service/cluster/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -48,7 +48,7 @@ func run(kind string) error {
 	}
 	serving := grpc.NewServer()
 	service := server.NewServer(context.Background(), kept.cache(), nil)
-	discovery.RegisterAggregatedDiscoveryServiceServer(serving, service)
+	clusters.RegisterClusterDiscoveryServiceServer(serving, service)
 	go func() { _ = serving.Serve(listener) }()
 	fmt.Println(listener.Addr())
 	orders := bufio.NewScanner(os.Stdin)
@@ -60,11 +60,11 @@ func run(kind string) error {
 		switch words[0] {
 		case "fill":
 			count = number(1)
-			clusters := make([]types.Resource, count)
-			for index := range clusters {
-				clusters[index] = named(index, "")
+			all := make([]types.Resource, count)
+			for index := range all {
+				all[index] = named(index, "")
 			}
-			err = kept.fill(clusters)
+			err = kept.fill(all)
 		case "change":
 			err = kept.change(number(1), named(number(1), mark()))
 		case "churn":

@@ -25,7 +25,9 @@ const FRAME_MAX: usize = 16_384;
 pub(crate) const WINDOW: u32 = 8 << 20;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const PATH: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+/// Clusters alone: on an aggregated stream Rollcall keeps the names of clusters whose endpoints have yet to follow, which nobody asks for
+/// here.
+const PATH: &str = "/envoy.service.cluster.v3.ClusterDiscoveryService/DeltaClusters";
 /// The type of the resources that are asked for.
 pub(crate) const TYPE_URL: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
