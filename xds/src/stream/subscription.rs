@@ -81,10 +81,18 @@ impl Subscription {
         let legacy = ask.subscribe.is_empty() && !in_parts;
         let mut sub = Self { telling, wildcard: legacy || ask.stars(), legacy, ..Self::default() };
         ask.named().for_each(|name| sub.names.subscribe(&name, resources.get(ty, &name).as_deref()));
-        for (name, version) in ask.known.into_iter().flatten() {
-            let name = name::normal(name);
-            if sub.wants(&name) {
-                sub.bring(ty, &name, Version::parse(version), resources);
+        let known = || {
+            let all = ask.known.into_iter().flatten();
+            all.map(|(name, version)| (name::normal(name), Version::parse(version).unwrap_or(Version::FOREIGN)))
+        };
+        match Some(known()).filter(|_| sub.wildcard).and_then(Held::of_others) {
+            Some(held) => sub.held = held,
+            None => {
+                for (name, version) in known() {
+                    if sub.wants(&name) {
+                        sub.bring(ty, &name, version, resources);
+                    }
+                }
             }
         }
         sub.compare(ty, resources, Why::Changed);
@@ -246,13 +254,13 @@ impl Subscription {
     }
 
     /// A resource that the client says it holds. If there is none of that name it is to be told so.
-    fn bring(&mut self, ty: ResourceType, name: &str, version: Option<Version>, resources: &impl Resources) {
+    fn bring(&mut self, ty: ResourceType, name: &str, version: Version, resources: &impl Resources) {
         let now = resources.get(ty, name);
         let own = intern(name, now.as_deref());
         if now.is_none() {
             self.removals.insert(own.clone(), Why::Asked);
         }
-        self.held.insert(own, version.unwrap_or(Version::FOREIGN));
+        self.held.insert(own, version);
     }
 
     fn unsubscribe_wildcard(&mut self) {

@@ -5,6 +5,7 @@
 //! two tables have the same.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{BuildHasher as _, RandomState},
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
@@ -47,6 +48,18 @@ const OWN_PART: usize = 64;
 // === impl Held ===
 
 impl Held {
+    /// What a client says that it holds, if others hold exactly that: thousands come back at once, and know what they all knew.
+    pub(super) fn of_others<'a>(said: impl Iterator<Item = (Cow<'a, str>, Version)>) -> Option<Self> {
+        let (mut sum, mut len) = (Sum::default(), 0);
+        for (name, version) in said {
+            sum.add(&name, version);
+            len += 1;
+        }
+        let shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = shelf.tables.get(&sum).and_then(Weak::upgrade).filter(|table| table.len() == len)?;
+        Some(Self { shared: Some(table), own: HashMap::new(), len, sum })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -207,6 +220,16 @@ mod tests {
         assert!(b.get("service-1") != Some(version) && b.contains("service-2") && b.len() == 1_000);
         a.share();
         assert_eq!(a.own.len(), 2, "so few differences are kept");
+    }
+
+    #[test]
+    fn who_comes_back_with_what_others_hold_takes_their_table() {
+        let held = full(200);
+        let all = || held.iter().map(|(name, version)| (Cow::Borrowed(&**name), version));
+        let back = Held::of_others(all()).expect("they hold the same");
+        assert_eq!((back.len(), back.get("service-7")), (200, held.get("service-7")));
+        assert!(Held::of_others(all().skip(1)).is_none());
+        assert!(Held::of_others(all().chain(all().take(1))).is_none(), "one is there twice");
     }
 
     proptest! {
