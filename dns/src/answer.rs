@@ -5,7 +5,7 @@
 //! - [`edns`]: the OPT record, kept in every response to a query that has one
 //! - [`encode`]: whole records up to the limit, truth about the rest; [`names`]: compressed throughout
 //! - [`wire`]: stepping over records that are not to be decoded
-//! - [`foreign`]: which questions other servers are asked; [`completion`]: names that mean others
+//! - [`foreign`]: which questions other servers are asked; [`kept`]: what they answered, where somebody has it at hand; [`completion`]: names that mean others
 //! - [`transfer`]: a zone as a whole
 //!
 //! - [`fast`]: common questions, answered by copying bytes; everything else takes the way through the library
@@ -16,6 +16,7 @@ pub mod edns;
 pub mod encode;
 mod fast;
 pub mod foreign;
+pub mod kept;
 mod names;
 pub mod query;
 pub mod transfer;
@@ -69,6 +70,8 @@ pub struct Summary {
 pub enum Outcome {
     /// The answer is written.
     Answered(Summary),
+    /// Another server's answer, which was kept, is written.
+    Kept,
     /// Another server is to be asked.
     Foreign(Box<Foreign>),
     /// The answer is several messages, over a stream.
@@ -92,7 +95,8 @@ pub struct Foreign {
 pub fn answer(query: &[u8], asker: &Asker, zone: &Zone, manner: &Manner, rng: &mut Rng, out: &mut Vec<u8>) -> Outcome {
     out.clear();
     match fast::answer(query, asker, zone, manner, rng, out) {
-        Some(summary) => Outcome::Answered(summary),
+        Some(fast::Given::Ours(summary)) => Outcome::Answered(summary),
+        Some(fast::Given::Others) => Outcome::Kept,
         None => slowly(query, asker, zone, manner, rng, out),
     }
 }

@@ -119,9 +119,15 @@ pub struct Args {
 
     /// Server that is asked for names outside of the cluster: an address, or a resolv.conf that names some.
     ///
-    /// Such as 192.0.2.53, [2001:db8::53]:5353 or /etc/resolv.conf, which is read again when it changes. Repeat it for
-    /// more: they are asked in this order. Without it such names are REFUSED.
-    #[arg(long = "forward", env = "ROLLCALL_FORWARD", value_name = "ADDR[:PORT]|PATH", value_delimiter = ',')]
+    /// Such as 192.0.2.53, [2001:db8::53]:5353 or /etc/resolv.conf, which is read again when it changes; over TLS
+    /// tls://192.0.2.53#dns.example.com, with the name of its certificate. Repeat it for more: they are asked in this order.
+    /// Without it such names are REFUSED.
+    #[arg(
+        long = "forward",
+        env = "ROLLCALL_FORWARD",
+        value_name = "ADDR[:PORT]|tls://ADDR[:PORT][#NAME]|PATH",
+        value_delimiter = ','
+    )]
     pub forward: Vec<Target>,
 
     /// File in which the catalog is kept, for a start while no controller can be reached; its folder must be writable.

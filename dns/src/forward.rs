@@ -11,13 +11,14 @@
 //! - [`upstreams`]: the servers in force, their order and their health; [`keeper`] keeps them up to date
 //! - [`flags`]: what operators set
 //! - [`message`]: the question as sent, and what counts as its answer (RFC 5452); [`answer`]: what is passed on; pure
-//! - [`exchange`]: one question to one server, over UDP or TCP; `fetch`: one to all of them in their order, once for all
+//! - [`proof`]: what makes answers hard to forge, and what each server bears of it
+//! - [`exchange`]: one question to one server, over UDP or TCP; [`tls`]: over TLS; `fetch`: one to all of them in their order, once for all
 //!   who have the same one
 //!
 //! - [`shares`]: who may have how many of the seats for questions under way
 //! - [`failures`]: which questions are not asked again at once
 //!
-//! - [`cache`]: answers, kept as long as they may be; given a little longer when nobody answers
+//! - [`cache`]: answers, kept as long as they may be; given a little longer when nobody answers; [`kept`]: given at once
 
 pub mod answer;
 pub mod cache;
@@ -26,11 +27,14 @@ pub mod failures;
 mod fetch;
 pub mod flags;
 pub mod keeper;
+pub mod kept;
 pub mod message;
+pub mod proof;
 pub mod resolv_conf;
 pub mod routes;
 pub mod shares;
 pub mod target;
+pub mod tls;
 pub mod upstreams;
 
 use std::future::Future;
@@ -50,7 +54,9 @@ use answer::{Age, Answer};
 use cache::{Bounds, Cache, Entry, Kept, Key};
 use failures::{Failures, Question};
 use fetch::Flights;
+use kept::AtHand;
 use message::Ids;
+use proof::Wanted;
 use routes::Routes;
 use shares::{Seat, Shares, Shortage};
 
@@ -68,6 +74,7 @@ pub const IN_FLIGHT_MAX: usize = 1024;
 pub struct Forwarder {
     routes: Arc<Routes>,
     ids: Arc<Ids>,
+    wanted: Wanted,
     shares: Arc<Mutex<Shares>>,
     failures: Arc<Mutex<Failures>>,
     cache: Option<Arc<Cache>>,
@@ -97,13 +104,33 @@ impl Forwarder {
     pub fn new(routes: Arc<Routes>, in_flight_max: usize, metrics: Arc<Metrics>) -> Self {
         let shares = Arc::new(Mutex::new(Shares::new(in_flight_max)));
         let (failures, flights, tasks) = (Arc::default(), Arc::default(), TaskTracker::new());
-        Self { routes, ids: Arc::default(), shares, failures, cache: None, flights, metrics, tasks }
+        Self {
+            routes,
+            ids: Arc::default(),
+            wanted: Wanted::default(),
+            shares,
+            failures,
+            cache: None,
+            flights,
+            metrics,
+            tasks,
+        }
     }
 
     /// Has answers kept; none where there is no room for any.
     pub fn keeping(self, bounds: Bounds) -> Self {
         let cache = (bounds.bytes > 0).then(|| Arc::new(Cache::new(bounds)));
         Self { cache, ..self }
+    }
+
+    /// What is asked of servers to make forging hard.
+    pub fn wanting(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
+    }
+
+    /// What is kept, for those who answer from it at once.
+    pub fn at_hand(&self) -> Option<AtHand> {
+        self.cache.as_ref().map(|cache| AtHand::new(Arc::clone(cache), Arc::clone(&self.metrics)))
     }
 
     /// Lets a client's question in, or gives its answer at once.
@@ -155,7 +182,7 @@ impl Forwarder {
 
     fn kept(&self, key: Option<&Key>, now: Instant) -> Kept {
         let (Some(cache), Some(key)) = (&self.cache, key) else { return Kept::Nothing };
-        let kept = cache.get(key, now);
+        let kept = cache.get(key.as_ref(), now);
         if !matches!(kept, Kept::Fresh(_)) {
             self.metrics.forward.cache.misses.inc();
         }

@@ -30,6 +30,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use tokio::time::Instant;
 
+use crate::answer::edns::padding::is_padded;
+use crate::answer::kept::Gives;
 use crate::answer::transfer::Transfer;
 use crate::answer::{Asker, Foreign, Manner, Outcome, Outside, Summary, Transport, answer, cut};
 use crate::clock;
@@ -54,6 +56,7 @@ pub struct Responder {
     turn: u32,
     /// Of the queries that came together, in seconds since the epoch.
     now_s: u32,
+    is_over_tls: bool,
 }
 
 /// What is to be done about a query.
@@ -77,18 +80,42 @@ impl Responder {
         let (mut rng, tally, manner) = (Rng::from_entropy(), Tally::default(), Outside::Refused.into());
         // Anywhere: a clone for a single query is as often the one that is counted as any other.
         let turn = rng.places(observe::SAMPLED as usize, 1).first().map_or(0, |turn| *turn as u32);
-        Self { zone, metrics, rng, tally, forwarder: None, manner, rates: None, observer: None, turn, now_s: 0 }
+        Self {
+            zone,
+            metrics,
+            rng,
+            tally,
+            forwarder: None,
+            manner,
+            rates: None,
+            observer: None,
+            turn,
+            now_s: 0,
+            is_over_tls: false,
+        }
     }
 
     /// Has names outside of the zone answered by others, if there are any.
     pub fn forwarding(self, forwarder: Option<Forwarder>) -> Self {
         let outside = if forwarder.is_some() { Outside::Forwarded } else { Outside::Refused };
-        Self { forwarder, manner: Manner { outside, ..self.manner }, ..self }
+        let kept = forwarder.as_ref().and_then(Forwarder::at_hand).map(|kept| Arc::new(kept) as Arc<dyn Gives>);
+        Self { forwarder, manner: Manner { outside, kept, ..self.manner }, ..self }
+    }
+
+    /// Answers over TLS, where padded queries have padded answers.
+    pub(crate) fn over_tls(self) -> Self {
+        Self { is_over_tls: true, ..self }
+    }
+
+    /// Whether the answer to a query is to be padded.
+    fn pads(&self, query: &[u8]) -> bool {
+        self.is_over_tls && is_padded(query)
     }
 
     /// Treats clients like this; what becomes of other names stays.
     pub fn treating(self, manner: Manner, rates: Option<Arc<Rates>>) -> Self {
-        Self { manner: Manner { outside: self.manner.outside, ..manner }, rates, ..self }
+        let (outside, kept) = (self.manner.outside, self.manner.kept.clone());
+        Self { manner: Manner { outside, kept, ..manner }, rates, ..self }
     }
 
     /// Tells `observer` what is asked.
@@ -127,6 +154,7 @@ impl Responder {
                 }
                 Reply::Answer
             }
+            (Outcome::Kept, _) => Reply::Answer,
             (Outcome::Foreign(foreign), Some(forwarder)) => Reply::Forward(forwarder.clone(), foreign),
             (Outcome::Transfer(transfer), _) => {
                 let rtype = Some(RecordType::AXFR);
@@ -173,9 +201,10 @@ impl Responder {
 
 impl Clone for Responder {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.zone), Arc::clone(&self.metrics))
+        let own = Self::new(Arc::clone(&self.zone), Arc::clone(&self.metrics))
             .forwarding(self.forwarder.clone())
             .treating(self.manner.clone(), self.rates.clone())
-            .observed(self.observer.clone())
+            .observed(self.observer.clone());
+        Self { is_over_tls: self.is_over_tls, ..own }
     }
 }

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
+use rollcall_admin::page;
 use tokio::sync::broadcast;
 
 use crate::answer::wire;
@@ -46,6 +48,8 @@ pub struct Observer {
     top: Mutex<Top>,
     each: Option<broadcast::Sender<Arc<Seen>>>,
     left_out: AtomicU64,
+    /// So many of each kind are told as metrics.
+    top_metrics: usize,
 }
 
 // === impl Observer ===
@@ -54,6 +58,11 @@ impl Observer {
     /// One that has each query told to those who [listen](Self::listen), if `each`.
     pub fn new(each: bool) -> Self {
         Self { each: each.then(|| broadcast::channel(WAITING_MAX).0), ..Self::default() }
+    }
+
+    /// Has the first of each kind told as metrics, so many of them.
+    pub fn telling(self, most: u8) -> Self {
+        Self { top_metrics: most.into(), ..self }
     }
 
     /// Each query from now on; `None` when they are not told.
@@ -91,6 +100,24 @@ impl Observer {
     /// How many those were.
     pub fn left_out_total(&self) -> u64 {
         self.left_out.load(Relaxed)
+    }
+
+    /// Registers those metrics.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        let most = self.top_metrics;
+        if most == 0 {
+            return;
+        }
+        let observer = Arc::clone(self);
+        page::register(registry, move |page| {
+            let first = observer.top.lock().unwrap_or_else(PoisonError::into_inner).first(most);
+            let values = first.iter().flat_map(|(kind, all)| {
+                all.iter().map(move |(of, count)| ([("kind", *kind), ("of", of.as_str())], *count as f64))
+            });
+            let help = "About how many queries of the last minutes were for the most frequent names (kind name), for the most frequent ones \
+                        that do not exist (denied), and from the clients that ask most (client); as many of each as --top-metrics says.";
+            page.gauges("rollcall_dns_top_queries", help, values)
+        });
     }
 
     /// Who asks most, and for what, as text.

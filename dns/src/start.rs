@@ -107,11 +107,11 @@ impl Prepared {
         seats.tell(&readiness.gate("descriptors"));
         let metrics = Arc::<Metrics>::default();
         metrics.holder.died(self.held.deaths());
-        let (forwarder, keepers) = forward(&self.args, seats.forwards(), &dns, &readiness, &metrics);
+        let (forwarder, keepers) = forward(&self.args, seats.forwards(), &dns, &readiness, &metrics)?;
         let (manner, rates, hosts) = manner(&self.args)?;
         let name_servers = advertise::addresses(&self.args.advertise, &dns, &self.args.catalog).await;
         let writer = ZoneWriter::new(settings(&self.args, name_servers));
-        let observer = Arc::new(Observer::new(self.args.observe.is_of_each()));
+        let observer = Arc::new(Observer::new(self.args.observe.is_of_each()).telling(self.args.observe.top_metrics));
         let zone = Arc::clone(writer.zone());
         let responder = Responder::new(Arc::clone(writer.zone()), Arc::clone(&metrics))
             .forwarding(forwarder.clone())
@@ -123,7 +123,7 @@ impl Prepared {
 
         tokio::spawn(grow_older(zone));
         let tasks = TaskTracker::new();
-        let (gate, registry) = (readiness.gate("listen"), Arc::new(metrics.registry(&readiness, &self.telemetry)));
+        let (gate, registry) = (readiness.gate("listen"), registry(&metrics, &readiness, &self.telemetry, &observer));
         tasks.spawn(Notices::of_this_pod("dns").watch(readiness.clone(), stop.clone()));
         let admin = self.admin.serve(readiness.clone(), registry, self.telemetry.on(pages(&observer)), stop.clone());
         let own = self.args.catalog_cert_file.zip(self.args.catalog_key_file);
@@ -207,6 +207,18 @@ async fn grow_older(zone: Arc<Zone>) {
         seconds.tick().await;
         zone.grow_older(1);
     }
+}
+
+/// All metrics, with what the observer tells of queries.
+fn registry(
+    metrics: &Metrics,
+    readiness: &Readiness,
+    telemetry: &Telemetry,
+    observer: &Arc<Observer>,
+) -> Arc<prometheus_client::registry::Registry> {
+    let mut registry = metrics.registry(readiness, telemetry);
+    observer.register(&mut registry);
+    Arc::new(registry)
 }
 
 /// How many connections and forwarded questions there may be, as the flags say and the limit of open files allows.
@@ -306,22 +318,26 @@ fn forward(
     listen: &[SocketAddr],
     readiness: &Readiness,
     metrics: &Arc<Metrics>,
-) -> (Option<Forwarder>, Vec<Keeper>) {
+) -> anyhow::Result<(Option<Forwarder>, Vec<Keeper>)> {
+    let trust = args.forwarding.trust(&args.forward)?;
     let keeper = |targets, upstreams: &Arc<Upstreams>, gate| {
         Keeper::new(targets, listen.to_vec(), Arc::clone(upstreams), Arc::clone(metrics), gate)
     };
-    let others = (!args.forward.is_empty()).then(Arc::<Upstreams>::default);
+    let upstreams = || Arc::new(Upstreams::trusting(trust.clone()));
+    let others = (!args.forward.is_empty()).then(upstreams);
     let of_others = |upstreams| keeper(args.forward.clone(), upstreams, Some(readiness.gate("forward")));
     let mut keepers: Vec<_> = others.iter().map(of_others).collect();
     let mut routes = routes::Routes::new(others);
     for stub in &args.forwarding.stub_domain {
-        let upstreams = Arc::default();
-        keepers.push(keeper(stub.servers.iter().copied().map(Target::Address).collect(), &upstreams, None));
+        let upstreams = upstreams();
+        keepers.push(keeper(stub.servers.iter().cloned().map(Target::Server).collect(), &upstreams, None));
         routes.add(stub.domain.clone(), upstreams);
     }
-    let forwarder =
-        || Forwarder::new(Arc::new(routes), in_flight_max, Arc::clone(metrics)).keeping(args.forwarding.cache());
-    ((!keepers.is_empty()).then(forwarder), keepers)
+    let forwarder = || {
+        let forwarder = Forwarder::new(Arc::new(routes), in_flight_max, Arc::clone(metrics));
+        forwarder.keeping(args.forwarding.cache()).wanting(args.forwarding.proofs())
+    };
+    Ok(((!keepers.is_empty()).then(forwarder), keepers))
 }
 
 fn whereabouts(service: Option<&str>, catalogs: &[String]) -> Option<(Whereabouts, watch::Receiver<Vec<String>>)> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name, RecordType};
 use rollcall_admin::Readiness;
 use rollcall_dns::args::Args;
@@ -47,10 +48,17 @@ async fn ask(addr: SocketAddr, roots: &RootCertStore) -> std::io::Result<Vec<Mes
         let mut message = Message::query();
         message.metadata.id = id;
         message.add_query(Query::query(Name::from_ascii("www.example.com.").unwrap(), RecordType::A));
+        // The second query is padded.
+        if id == 8 {
+            let mut edns = Edns::new();
+            edns.options_mut().insert(EdnsOption::Unknown(12, vec![0; 40]));
+            message.set_edns(edns);
+        }
         let bytes = message.to_vec().unwrap();
         stream.write_all(&[&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat()).await?;
         let mut answer = vec![0; usize::from(stream.read_u16().await?)];
         stream.read_exact(&mut answer).await?;
+        assert_eq!(answer.len() % 468 == 0, id == 8, "{} bytes", answer.len());
         answers.push(Message::from_vec(&answer).unwrap());
     }
     Ok(answers)

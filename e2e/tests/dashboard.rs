@@ -124,6 +124,7 @@ fn start(
     std::fs::write(&token, rollcall_e2e::agent::token(kubectl, install::NAMESPACE, "dns")?)?;
     flags.extend(["--catalog-token-file".to_owned(), token.display().to_string()]);
     flags.extend(["--forward".to_owned(), upstream.to_string()]);
+    flags.extend(["--top-metrics", "10", "--workers", "1"].map(str::to_owned));
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut dns = Dns::start(binaries, installation, "dns", &[], folder, &flags)?;
     dns.wait_ready()?;
@@ -161,6 +162,10 @@ fn happen(kubectl: &Kubectl, rollcall: &Rollcall, weight: u32) -> Result<()> {
     kubectl.run(&patch)?;
     let kdig = Kdig::new(rollcall.dns[0].listen)?;
     kdig.data(&format!("{SERVICE}.{NAMESPACE}.svc.cluster.local."), "A")?;
+    // One query in 16 is counted.
+    for _ in 0..16 {
+        kdig.ask(&format!("nobody.{NAMESPACE}.svc.cluster.local."), "A")?;
+    }
     kdig.data(OUTSIDE, "A").map(drop)
 }
 

@@ -8,6 +8,7 @@ use rollcall_catalog::guard::Cidr;
 
 use super::completion::Completion;
 use super::edns::cookie::Secret;
+use super::kept::Gives;
 use super::{Outside, Transport};
 use crate::hosts::Table;
 
@@ -39,6 +40,8 @@ pub struct Manner {
     pub secret: Secret,
     /// Names of a hosts file.
     pub hosts: Table,
+    /// Answers of other servers that are kept.
+    pub kept: Option<Arc<dyn Gives>>,
 }
 
 /// Blocks of addresses; `None` is all there are.
@@ -67,6 +70,7 @@ impl From<Outside> for Manner {
             nsid: &[],
             secret: Secret::default(),
             hosts: Table::default(),
+            kept: None,
         }
     }
 }

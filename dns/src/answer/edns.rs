@@ -1,8 +1,10 @@
 //! EDNS (RFC 6891): what a query's OPT record says, and the one in the response.
 //!
 //! - [`cookie`]: who is who it says it is
+//! - [`padding`]: lengths that say nothing
 
 pub mod cookie;
+pub mod padding;
 
 use super::asker::Asker;
 use super::wire::{Span, options};
@@ -60,9 +62,11 @@ pub const EXTENDED_ERROR_OPTION: u16 = 15;
 /// The option that asks for, and has, the server's name (RFC 5001 §2.3).
 const NSID_OPTION: u16 = 3;
 /// The option of cookies (RFC 7873 §4).
-const COOKIE_OPTION: u16 = 10;
+pub const COOKIE_OPTION: u16 = 10;
+/// The option that makes messages longer (RFC 7830).
+pub const PADDING_OPTION: u16 = 12;
 /// An OPT record without options.
-const OPT_BYTES: usize = 11;
+pub const OPT_BYTES: usize = 11;
 /// DO in the third byte of an OPT record's TTL.
 const DNSSEC_OK: u8 = 0x80;
 
@@ -153,7 +157,7 @@ pub fn opt_record(rcode_high: u8, dnssec_ok: bool, options: &[u8]) -> Vec<u8> {
 }
 
 /// An OPT record up to its options, of `len` bytes.
-fn put_fixed(rcode_high: u8, dnssec_ok: bool, len: usize, out: &mut Vec<u8>) {
+pub fn put_fixed(rcode_high: u8, dnssec_ok: bool, len: usize, out: &mut Vec<u8>) {
     let ([type_0, type_1], [payload_0, payload_1]) = (OPT_TYPE.to_be_bytes(), UDP_PAYLOAD_MAX.to_be_bytes());
     let ([len_0, len_1], flags) = ((len as u16).to_be_bytes(), if dnssec_ok { DNSSEC_OK } else { 0 });
     // First the root.

@@ -6,7 +6,7 @@
 //! - [`write`]: header, records and OPT
 //!
 //! What is answered here is what the other way would answer, byte for byte; a test holds them together. Whatever is not
-//! common takes the other way: chains of CNAMEs, several endpoints of one name, choices of very many.
+//! common takes the other way: chains of CNAMEs within the zones, several endpoints of one name, choices of very many.
 
 mod asked;
 mod some;
@@ -20,6 +20,7 @@ use hickory_proto::rr::RecordType;
 
 use super::edns::Edns;
 use super::encode::RECORD_BYTES_MIN;
+use super::kept::Client;
 use super::{Asker, Manner, Outside, Summary};
 use crate::zone::apex::{Apex, Kinship};
 use crate::zone::apexes::Apexes;
@@ -37,6 +38,7 @@ const PLACES: usize = 320;
 
 const A: u16 = 1;
 const NS: u16 = 2;
+const CNAME: u16 = 5;
 const SOA: u16 = 6;
 const PTR: u16 = 12;
 const TXT: u16 = 16;
@@ -47,6 +49,15 @@ const OPT: u16 = 41;
 const META_TYPES_BEGIN: u16 = 249;
 const META_TYPES_END: u16 = 255;
 
+/// Whose answer was written.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// The catalog's.
+    Ours(Summary),
+    /// Another server's, which was kept.
+    Others,
+}
+
 /// Answers a query of the common kind into `out`, which is empty; `None`, and nothing written, when it takes the other way.
 pub(super) fn answer(
     query: &[u8],
@@ -55,7 +66,7 @@ pub(super) fn answer(
     manner: &Manner,
     rng: &mut Rng,
     out: &mut Vec<u8>,
-) -> Option<Summary> {
+) -> Option<Given> {
     let asked = Asked::read(query, asker, manner)?;
     if !manner.clients.contain(asker.from) {
         return None;
@@ -68,7 +79,9 @@ pub(super) fn answer(
     }
     let apexes = zone.apexes();
     let apexes = apexes.as_deref()?;
-    let apex = apexes.of_wire(asked.name(), asked.starts())?;
+    let Some(apex) = apexes.of_wire(asked.name(), asked.starts()) else {
+        return kept(&asked, asker, manner, out).then_some(Given::Others);
+    };
     let mut room = NO_LABELS;
     let below = asked.starts().len() - apex.wire().labels;
     let node = zone.node_below(apex, asked.labels(below, &mut room));
@@ -83,7 +96,8 @@ pub(super) fn answer(
     }
     let limit = Edns::limit(asked.edns.as_ref(), asker.transport);
     let most = usize::from(limit) / RECORD_BYTES_MIN + 1;
-    let mut answering = Answering { zone, apexes, apex, below, most, rng, writer: Writer::new(&asked, limit, out) };
+    let writer = Writer::new(&asked, limit, out);
+    let mut answering = Answering { zone, apexes, apex, below, most, others_know, rng, writer };
     let code = answering.node(&asked, &node);
     let Some(rcode) = code else {
         out.clear();
@@ -91,7 +105,21 @@ pub(super) fn answer(
     };
     let truncated = answering.writer.finish(&asked, rcode, manner.outside == Outside::Forwarded);
     let known_client = Edns::is_known(asked.edns.as_ref());
-    Some(Summary { rtype: Some(RecordType::from(asked.rtype)), rcode, truncated, known_client })
+    let rtype = Some(RecordType::from(asked.rtype));
+    Some(Given::Ours(Summary { rtype, rcode, truncated, known_client }))
+}
+
+/// The answer of another server that is kept for a name of nobody here. Whether there is one.
+fn kept(asked: &Asked<'_>, asker: &Asker, manner: &Manner, out: &mut Vec<u8>) -> bool {
+    let Some(at_hand) = &manner.kept else { return false };
+    // A file may know the name. One of a single label is not asked of others.
+    if manner.outside != Outside::Forwarded || manner.hosts.is_some() || asked.starts().len() == 1 {
+        return false;
+    }
+    let mut room = [0; asked::KEY_BYTES_MAX];
+    let Some(key) = asked.key(&mut room) else { return false };
+    let client = Client { begin: asked.begin(), edns: asked.edns.as_ref(), name: asked.spelled(0) };
+    at_hand.give(key, &client, asker.transport, out)
 }
 
 struct Answering<'a> {
@@ -101,6 +129,8 @@ struct Answering<'a> {
     /// Labels of the name below the apex.
     below: usize,
     most: usize,
+    /// Another server, or a file, may know names outside of the zones.
+    others_know: bool,
     rng: &'a mut Rng,
     writer: Writer<'a>,
 }
@@ -115,14 +145,19 @@ impl Answering<'_> {
             (Node::Missing, _) => return self.negative(asked, ResponseCode::NXDomain),
             // An answer that is too old says so.
             (
-                Node::Service(record) | Node::Instances(record, _) | Node::Tagged(record, _) | Node::Port(record, _),
+                Node::Service(record)
+                | Node::External(record)
+                | Node::Instances(record, _)
+                | Node::Tagged(record, _)
+                | Node::Port(record, _),
                 _,
             ) if record.staleness().is_some() => {
                 return None;
             }
             // Of endpoints of silent clusters, some have to be told apart.
             (Node::Service(record) | Node::Port(record, _), _) if record.first().is_some() => return None,
-            (Node::External(_) | Node::NameServer | Node::Stale, _) => return None,
+            (Node::NameServer | Node::Stale, _) => return None,
+            (Node::External(record), _) => self.external(asked, record)?,
             (Node::Service(_), TXT) if self.apex.reading() == Reading::Registry => return None,
             (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..) | Node::Tagged(..), TXT | SRV) => {
                 return None;
@@ -179,6 +214,22 @@ impl Answering<'_> {
             }
         }
         Some(count > 0)
+    }
+
+    /// The name elsewhere that a service stands for.
+    fn external(&mut self, asked: &Asked<'_>, record: &Record) -> Option<bool> {
+        let Kind::External { target } = record.kind() else { return None };
+        let Some(target) = target else { return Some(false) };
+        if self.others_know || self.apexes.of(target).is_some() {
+            return None; // the chain goes on
+        }
+        // A name that ends like the question's is pointed to.
+        let last = asked.starts().len().checked_sub(1).map(|label| asked.spelled(label));
+        if target.iter().last().zip(last).is_some_and(|(own, asked)| asked.get(1..) == Some(own)) {
+            return None;
+        }
+        self.writer.alias(target, self.zone.ttl());
+        Some(true)
     }
 
     /// The ports of a service, with virtual addresses at its own name.

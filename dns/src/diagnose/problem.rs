@@ -85,7 +85,7 @@ impl Problem {
                  whether a NetworkPolicy lets {} to its port through",
                 transport.name().to_uppercase()
             ),
-            Self::Failure { failure: Failure::Malformed | Failure::NoEdns, .. } => {
+            Self::Failure { failure: Failure::Malformed | Failure::NoEdns | Failure::Doubtful, .. } => {
                 "see what listens at that address".to_owned()
             }
             Self::Failure { failure: Failure::NoSocket, .. } => "raise this process's limit of open files".to_owned(),
@@ -124,7 +124,9 @@ fn failure_text(server: SocketAddr, transport: Transport, failure: Failure) -> S
     match failure {
         Failure::Silent => format!("{server} does not answer over {transport}"),
         Failure::Unreachable => format!("nothing listens on {transport} at {server}, or there is no way to it"),
-        Failure::Malformed | Failure::NoEdns => format!("{server} answers over {transport} with what is no DNS answer"),
+        Failure::Malformed | Failure::NoEdns | Failure::Doubtful => {
+            format!("{server} answers over {transport} with what is no DNS answer")
+        }
         Failure::NoSocket => "this process can open no socket".to_owned(),
     }
 }

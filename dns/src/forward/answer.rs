@@ -7,8 +7,9 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Record;
 
 use super::message::is_without_edns;
-use crate::answer::edns::{EXTENDED_ERROR_OPTION, Edns, ExtendedError, OPT_TYPE, opt_record};
+use crate::answer::edns::{COOKIE_OPTION, EXTENDED_ERROR_OPTION, Edns, ExtendedError, OPT_BYTES, OPT_TYPE, put_fixed};
 use crate::answer::encode::Response;
+use crate::answer::kept::Client;
 use crate::answer::wire::{ADDITIONAL, HEADER_BYTES, Span, count, options, span, write_counts};
 use crate::answer::{Foreign, Transport};
 use crate::zone::Found;
@@ -21,6 +22,7 @@ pub struct Answer {
     /// The records up to OPT: section (1 to 3) and end of each.
     records: Vec<(usize, usize)>,
     opt: Option<Opt>,
+    kept_case: bool,
 }
 
 /// What the other server's OPT record says.
@@ -29,6 +31,8 @@ struct Opt {
     rcode_high: u8,
     /// Its extended errors (RFC 8914), as on the wire.
     errors: Vec<u8>,
+    /// The cookie, client's and server's part, if there is one of a length that cookies have.
+    cookie: Vec<u8>,
 }
 
 /// For how long an answer may be kept, in seconds, as it says itself.
@@ -60,8 +64,10 @@ const TYPE_RRSIG: u16 = 46;
 const FLAG_AA: u8 = 0x04;
 /// TC in the third byte of a header.
 pub(super) const FLAG_TC: u8 = 0x02;
+const FLAG_RD: u8 = 0x01;
 const FLAG_RA: u8 = 0x80;
 const FLAG_AD: u8 = 0x20;
+const FLAG_CD: u8 = 0x10;
 
 // === impl Answer ===
 
@@ -70,7 +76,7 @@ impl Answer {
     ///
     /// With TC set it may end anywhere, and its counts may be those of the whole (RFC 2181 §9): what is whole is kept.
     pub(super) fn read(bytes: Vec<u8>, question_end: usize) -> Option<Self> {
-        let mut answer = Self { bytes, question_end, records: Vec::new(), opt: None };
+        let mut answer = Self { bytes, question_end, records: Vec::new(), opt: None, kept_case: true };
         let (mut end, mut counts) = (question_end, [0_u16; ADDITIONAL]);
         for section in 1..=ADDITIONAL {
             for _ in 0..count(&answer.bytes, section)? {
@@ -95,8 +101,9 @@ impl Answer {
                 self.records.push((section, record.end));
             }
         } else if section == ADDITIONAL && self.opt.is_none() {
-            let errors = extended_errors(self.bytes.get(record.data..record.end)?)?;
-            self.opt = Some(Opt { rcode_high: record.ttl[0], errors });
+            let data = self.bytes.get(record.data..record.end)?;
+            let (errors, cookie) = (extended_errors(data)?, cookie(data).unwrap_or_default().to_vec());
+            self.opt = Some(Opt { rcode_high: record.ttl[0], errors, cookie });
         } else {
             return None; // RFC 6891 §6.1.1
         }
@@ -108,6 +115,22 @@ impl Answer {
         self.bytes.truncate(end);
         write_counts(counts, &mut self.bytes);
         self
+    }
+
+    /// The same with the question as it was before the case of its letters was mixed.
+    pub(super) fn spelled(mut self, question: &[u8], kept_case: bool) -> Self {
+        self.bytes[HEADER_BYTES..self.question_end].copy_from_slice(question);
+        Self { kept_case, ..self }
+    }
+
+    /// Whether it came with the letters of the question as they were sent.
+    pub(super) fn kept_case(&self) -> bool {
+        self.kept_case
+    }
+
+    /// The cookie that it came with (RFC 7873): the client's part and the server's.
+    pub(super) fn cookie(&self) -> Option<&[u8]> {
+        self.opt.as_ref().map(|opt| &opt.cookie[..]).filter(|cookie| !cookie.is_empty())
     }
 
     /// TC.
@@ -139,8 +162,8 @@ impl Answer {
 
     /// Whether it is about the name, rather than about the server that could not or would not say.
     pub fn is_to_the_point(&self) -> bool {
-        use ResponseCode::{FormErr, NotImp, Refused, ServFail};
-        !matches!(self.rcode(), FormErr | ServFail | NotImp | Refused)
+        use ResponseCode::{BADCOOKIE, FormErr, NotImp, Refused, ServFail};
+        !matches!(self.rcode(), FormErr | ServFail | NotImp | Refused | BADCOOKIE)
     }
 
     /// FORMERR or NOTIMP without OPT, which to a question with it says that the server knows none.
@@ -181,7 +204,7 @@ impl Answer {
 
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
-        let opt = self.opt.as_ref().map_or(0, |opt| opt.errors.capacity());
+        let opt = self.opt.as_ref().map_or(0, |opt| opt.errors.capacity() + opt.cookie.capacity());
         self.bytes.capacity() + self.records.capacity() * size_of::<(usize, usize)>() + opt
     }
 
@@ -207,22 +230,34 @@ impl Answer {
         out: &mut Vec<u8>,
     ) -> Result<ResponseCode, ExtendedError> {
         if foreign.chain.is_empty() {
-            self.relay(foreign, transport, age, out)
+            let header = foreign.query.header;
+            let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+            let [id_0, id_1] = header.id.to_be_bytes();
+            let flags = bit(header.authentic_data, FLAG_AD) | bit(header.checking_disabled, FLAG_CD);
+            let begin = [id_0, id_1, bit(header.recursion_desired, FLAG_RD), flags];
+            let mut name = Vec::with_capacity(foreign.name.len() + 1);
+            for label in foreign.name.iter() {
+                name.push(label.len() as u8); // at most 63 (RFC 1035 §2.3.4)
+                name.extend_from_slice(label);
+            }
+            let client = Client { begin, edns: foreign.query.edns.as_ref(), name: &name };
+            self.relay(&client, transport, age, out)
         } else {
             self.continue_chain(foreign, transport, age, out)
         }
     }
 
-    fn relay(
+    /// As [`Self::pass_on`], without a chain: copies bytes.
+    pub(super) fn relay(
         &self,
-        foreign: &Foreign,
+        client: &Client<'_>,
         transport: Transport,
         age: Age,
         out: &mut Vec<u8>,
     ) -> Result<ResponseCode, ExtendedError> {
-        let edns = foreign.query.edns.as_ref();
-        let opt = self.client_opt(edns, age)?;
-        let limit = usize::from(Edns::limit(edns, transport)).saturating_sub(opt.len());
+        let options = self.options_bytes(client.edns, age)?;
+        let opt = options.map_or(0, |options| OPT_BYTES + options);
+        let limit = usize::from(Edns::limit(client.edns, transport)).saturating_sub(opt);
         out.extend_from_slice(&self.bytes[..self.question_end]);
         let fits = self.records.partition_point(|(_, end)| *end <= limit);
         let mut counts = [0_u16; ADDITIONAL];
@@ -240,49 +275,49 @@ impl Answer {
                 out[record.data - 6..record.data - 2].copy_from_slice(&age.ttl(seconds(record.ttl)).to_be_bytes());
             }
         }
-        if !opt.is_empty() {
+        if let (Some(options), Some(edns)) = (options, client.edns) {
             counts[ADDITIONAL - 1] += 1;
-            out.extend(opt);
+            self.put_opt(edns, age, options, out);
         }
         write_counts(counts, out);
-        self.client_header(foreign, cut, out);
+        self.client_header(client, cut, out);
         Ok(self.rcode())
     }
 
     /// The id, the flags and the spelling of the question.
-    fn client_header(&self, foreign: &Foreign, cut: bool, out: &mut [u8]) {
-        let header = foreign.query.header;
-        let wants_ad = header.authentic_data || foreign.query.edns.is_some_and(|edns| edns.dnssec_ok);
+    fn client_header(&self, client: &Client<'_>, cut: bool, out: &mut [u8]) {
+        let [id_0, id_1, rd, flags] = client.begin;
+        let wants_ad = flags & FLAG_AD != 0 || client.edns.is_some_and(|edns| edns.dnssec_ok);
         let bit = |set: bool, bit: u8| if set { bit } else { 0 };
-        out[..2].copy_from_slice(&header.id.to_be_bytes());
-        out[2] = 0x80 | self.bytes[2] & (FLAG_AA | FLAG_TC) | bit(cut, FLAG_TC) | bit(header.recursion_desired, 0x01);
+        out[..2].copy_from_slice(&[id_0, id_1]);
+        out[2] = 0x80 | self.bytes[2] & (FLAG_AA | FLAG_TC) | bit(cut, FLAG_TC) | rd & FLAG_RD;
         out[3] = self.bytes[3] & (FLAG_RA | 0x0f)
             | bit(wants_ad, self.bytes[3] & FLAG_AD) // RFC 6840 §5.8
-            | bit(header.checking_disabled, 0x10);
-        let mut at = HEADER_BYTES;
-        for label in foreign.name.iter() {
-            out[at + 1..=at + label.len()].copy_from_slice(label);
-            at += 1 + label.len();
-        }
+            | flags & FLAG_CD;
+        out[HEADER_BYTES..HEADER_BYTES + client.name.len()].copy_from_slice(client.name);
     }
 
-    /// The OPT record for the client, or nothing for one that sent none.
-    fn client_opt(&self, edns: Option<&Edns>, age: Age) -> Result<Vec<u8>, ExtendedError> {
-        let (high, errors) = self.opt.as_ref().map_or((0, &[][..]), |opt| (opt.rcode_high, &opt.errors[..]));
-        let stale = match age {
-            Age::New | Age::Kept(_) => Vec::new(),
-            Age::Stale => Edns::error_option(ExtendedError::StaleAnswer),
-        };
+    /// How long the options for a client are; `None` for one that sent no OPT record.
+    fn options_bytes(&self, edns: Option<&Edns>, age: Age) -> Result<Option<usize>, ExtendedError> {
+        let (high, errors) = self.opt.as_ref().map_or((0, 0), |opt| (opt.rcode_high, opt.errors.len()));
+        let stale = if age == Age::Stale { Edns::error_option(ExtendedError::StaleAnswer).len() } else { 0 };
         match edns {
-            Some(edns) => {
-                let mut options = [stale.as_slice(), errors].concat();
-                edns.put_options(&mut options);
-                Ok(opt_record(high, edns.dnssec_ok, &options))
-            }
-            None if high == 0 => Ok(Vec::new()),
+            Some(edns) => Ok(Some(stale + errors + edns.bytes() - OPT_BYTES)),
+            None if high == 0 => Ok(None),
             // Without its high bits the code would be another.
             None => Err(ExtendedError::NetworkError),
         }
+    }
+
+    /// The OPT record for a client, whose options are so long.
+    fn put_opt(&self, edns: &Edns, age: Age, len: usize, out: &mut Vec<u8>) {
+        let (high, errors) = self.opt.as_ref().map_or((0, &[][..]), |opt| (opt.rcode_high, &opt.errors[..]));
+        put_fixed(high, edns.dnssec_ok, len, out);
+        if age == Age::Stale {
+            out.extend(Edns::error_option(ExtendedError::StaleAnswer));
+        }
+        out.extend_from_slice(errors);
+        edns.put_options(out);
     }
 
     /// Names in two messages point to different places: here the records are decoded and written anew.
@@ -340,6 +375,12 @@ fn extended_errors(data: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(errors)
+}
+
+/// The data of the first cookie, if they are as long as they may be (RFC 7873 §4).
+fn cookie(data: &[u8]) -> Option<&[u8]> {
+    let (_, option) = options(data).flatten().find(|(code, _)| *code == COOKIE_OPTION)?;
+    option.get(4..).filter(|cookie| matches!(cookie.len(), 8 | 16..=40))
 }
 
 /// Of extended errors that are passed on: their texts must leave room for the answer.

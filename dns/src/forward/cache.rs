@@ -120,6 +120,12 @@ impl Key {
     }
 }
 
+impl AsRef<[u8]> for Key {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 // === impl Bounds ===
 
 impl Default for Bounds {
@@ -138,10 +144,10 @@ impl Cache {
     }
 
     /// What is kept for a question.
-    pub fn get(&self, key: &Key, now: Instant) -> Kept {
+    pub fn get(&self, key: &[u8], now: Instant) -> Kept {
         let entry = {
             let shard = self.shard(key).read().unwrap_or_else(PoisonError::into_inner);
-            shard.of.get(&*key.0).map(Arc::clone)
+            shard.of.get(key).map(Arc::clone)
         };
         let Some(entry) = entry else { return Kept::Nothing };
         let age = now.saturating_duration_since(entry.came);
@@ -173,7 +179,7 @@ impl Cache {
         if entry.bytes(&key.0) > most / 2 {
             return 0;
         }
-        let mut shard = self.shard(&key).write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(&key.0).write().unwrap_or_else(PoisonError::into_inner);
         shard.put(key.0, entry);
         shard.shrink_to(most)
     }
@@ -193,8 +199,8 @@ impl Cache {
         }
     }
 
-    fn shard(&self, key: &Key) -> &RwLock<Shard> {
-        let place = self.hasher.hash_one(&key.0) as usize % SHARDS;
+    fn shard(&self, key: &[u8]) -> &RwLock<Shard> {
+        let place = self.hasher.hash_one(key) as usize % SHARDS;
         &self.shards[place]
     }
 }
@@ -207,11 +213,15 @@ impl Entry {
         u32::try_from(now.saturating_duration_since(self.came).as_secs()).unwrap_or(u32::MAX)
     }
 
+    /// Whether it ends soon.
+    pub fn ends_soon(&self, now: Instant) -> bool {
+        let left = self.ttl.saturating_sub(self.age_s(now));
+        left.saturating_mul(RENEWED_IN_LAST) <= self.ttl
+    }
+
     /// Whether it is time to renew it: many ask for it, and it ends soon. True once.
     pub fn is_to_be_renewed(&self, now: Instant) -> bool {
-        let left = self.ttl.saturating_sub(self.age_s(now));
-        let soon = left.saturating_mul(RENEWED_IN_LAST) <= self.ttl;
-        soon && self.hits.load(Relaxed) >= POPULAR && !self.renewing.swap(true, Relaxed)
+        self.ends_soon(now) && self.hits.load(Relaxed) >= POPULAR && !self.renewing.swap(true, Relaxed)
     }
 
     fn bytes(&self, key: &[u8]) -> usize {

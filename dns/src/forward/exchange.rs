@@ -23,6 +23,8 @@ pub enum Failure {
     NoEdns,
     /// This machine has no socket to ask from.
     NoSocket,
+    /// What came may be from somebody else: it is to be asked over TCP.
+    Doubtful,
 }
 
 /// What is invited is 1,232 bytes; a server that sends more than it was invited to is read all the same.
@@ -48,6 +50,7 @@ pub async fn udp(
             match asked.judge(cut(bytes)) {
                 Verdict::Answer(answer) => return Ok(answer),
                 Verdict::Stranger => on_stranger(),
+                Verdict::Doubtful => return Err(Failure::Doubtful),
                 Verdict::NoEdns => return Err(Failure::NoEdns),
                 Verdict::Malformed => return Err(Failure::Malformed),
             }
@@ -69,18 +72,23 @@ fn cut(mut bytes: Vec<u8>) -> Vec<u8> {
 pub async fn tcp(server: SocketAddr, asked: &Asked, deadline: Instant) -> Result<Answer, Failure> {
     let exchange = async {
         let bytes = stream(server, asked).await.map_err(|_| Failure::Unreachable)?;
-        match asked.judge(bytes) {
-            Verdict::Answer(answer) => Ok(answer),
-            Verdict::NoEdns => Err(Failure::NoEdns),
-            Verdict::Stranger | Verdict::Malformed => Err(Failure::Malformed),
-        }
+        read(asked, bytes)
     };
     timeout_at(deadline, exchange).await.unwrap_or(Err(Failure::Silent))
 }
 
+/// What came over a stream.
+pub(super) fn read(asked: &Asked, bytes: Vec<u8>) -> Result<Answer, Failure> {
+    match asked.judge_stream(bytes) {
+        Verdict::Answer(answer) => Ok(answer),
+        Verdict::NoEdns => Err(Failure::NoEdns),
+        Verdict::Stranger | Verdict::Doubtful | Verdict::Malformed => Err(Failure::Malformed),
+    }
+}
+
 async fn stream(server: SocketAddr, asked: &Asked) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(server).await?;
-    // A question has at most 12 + 255 + 4 + 11 bytes.
+    // A question has at most 12 + 255 + 4 + 11 bytes, and 44 of a cookie.
     let len = asked.wire().len() as u16;
     stream.write_all(&[&len.to_be_bytes()[..], asked.wire()].concat()).await?;
     let len = stream.read_u16().await?;

@@ -106,7 +106,13 @@ impl Forwarder {
                     Ok(answer) => refusal = refusal.or(Some(answer)),
                     Err(Failure::Silent) if !upstream.is_held_down() => silent.push(upstream),
                     Err(Failure::Silent) => {}
-                    Err(Failure::Unreachable | Failure::Malformed | Failure::NoEdns | Failure::NoSocket) => {
+                    Err(
+                        Failure::Unreachable
+                        | Failure::Malformed
+                        | Failure::NoEdns
+                        | Failure::NoSocket
+                        | Failure::Doubtful,
+                    ) => {
                         error = ExtendedError::NetworkError;
                     }
                 }
@@ -149,20 +155,60 @@ impl Forwarder {
         transport: Transport,
         deadline: Instant,
     ) -> Result<Answer, Failure> {
-        let stranger = || self.metrics.forward.failed(FailureReason::Stranger);
-        let ids = &self.ids;
-        let mut asked = Asked::new(ids, &foreign.query, &foreign.name);
-        let mut result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
-        if matches!(result, Err(Failure::NoEdns)) {
-            asked = Asked::without_edns(ids, &foreign.query, &foreign.name);
-            result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
+        if let Some(channel) = &upstream.channel {
+            let asked = Asked::new(&self.ids, &foreign.query, &foreign.name).padded();
+            return channel.ask(&asked, deadline).await;
         }
-        match result {
-            // Who asks over UDP is told so and comes back over TCP.
-            Ok(cut) if cut.is_truncated() && transport == Transport::Tcp => {
-                Ok(self.whole(upstream.addr, &asked, deadline, cut).await)
+        let mut refused_once = false;
+        loop {
+            let (asked, result) = self.by_udp(upstream, foreign, deadline).await;
+            let answer = match result {
+                // Nobody else gets a word in there.
+                Err(Failure::Doubtful) => {
+                    let answer = exchange::tcp(upstream.addr, &asked, deadline).await;
+                    upstream.bears.answered_on_stream(&asked, answer.as_ref().ok());
+                    answer?
+                }
+                other => other?,
+            };
+            let again = upstream.bears.learn(&asked, &answer, Instant::now());
+            if again && !refused_once {
+                refused_once = true;
+                continue;
             }
-            other => other,
+            // Who asks over UDP is told so and comes back over TCP. A cookie that is refused twice is of no use there.
+            let is_cut = answer.is_truncated() && transport == Transport::Tcp;
+            return Ok(if is_cut || again {
+                self.whole(upstream.addr, &asked, deadline, answer).await
+            } else {
+                answer
+            });
+        }
+    }
+
+    /// By UDP, with what proves the answer and is borne; without OPT where the server knows none.
+    async fn by_udp(
+        &self,
+        upstream: &Upstream,
+        foreign: &Foreign,
+        deadline: Instant,
+    ) -> (Asked, Result<Answer, Failure>) {
+        let (ids, query, name) = (&self.ids, &foreign.query, &foreign.name);
+        let stranger = || self.metrics.forward.failed(FailureReason::Stranger);
+        let proof = upstream.bears.proof(self.wanted, Instant::now());
+        let asked = Asked::new(ids, query, name).proven_by(proof.clone(), ids);
+        let result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
+        match result {
+            Err(Failure::NoEdns) => {
+                let asked = Asked::without_edns(ids, query, name).proven_by(proof, ids);
+                let result = exchange::udp(upstream.addr, &asked, deadline, stranger).await;
+                (asked, result)
+            }
+            Err(Failure::Silent) => {
+                upstream.bears.was_silent(&asked);
+                (asked, result)
+            }
+            other => (asked, other),
         }
     }
 

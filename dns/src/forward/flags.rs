@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cache;
+use super::proof::Wanted;
 use super::routes::Stub;
+use super::target::{Server, Target};
+use super::tls::Trust;
 use crate::answer::completion::Completion;
 
 /// What is kept of answers, and who is asked for some domains.
@@ -20,6 +23,20 @@ pub struct Flags {
         value_delimiter = ';'
     )]
     pub stub_domain: Vec<Stub>,
+
+    /// File of the authorities, as PEM, by which certificates of servers of tls:// are believed. Default: those of the system.
+    #[arg(long, env = "ROLLCALL_FORWARD_TLS_CA", value_name = "PATH")]
+    pub forward_tls_ca: Option<PathBuf>,
+
+    /// Whether other servers are asked by names of mixed case (0x20), so that answers are harder to forge, where they keep case.
+    #[arg(long, env = "ROLLCALL_FORWARD_MIXED_CASE", value_name = "true|false", default_value_t = true)]
+    #[arg(action = clap::ArgAction::Set)]
+    pub forward_mixed_case: bool,
+
+    /// Whether cookies (RFC 7873) are sent to other servers, so that answers are harder to forge.
+    #[arg(long, env = "ROLLCALL_FORWARD_COOKIES", value_name = "true|false", default_value_t = true)]
+    #[arg(action = clap::ArgAction::Set)]
+    pub forward_cookies: bool,
 
     /// File of names and addresses as in hosts(5), which are answered before others are asked; 1 MiB at most. It is read again when
     /// it changes. Names of the catalog's own zones go before it.
@@ -58,6 +75,22 @@ pub struct Flags {
 // === impl Flags ===
 
 impl Flags {
+    /// What is asked of servers to make forging hard.
+    pub fn proofs(&self) -> Wanted {
+        Wanted { mixed_case: self.forward_mixed_case, cookies: self.forward_cookies }
+    }
+
+    /// By whom servers of tls:// are believed, if there are any.
+    pub fn trust(&self, forward: &[Target]) -> anyhow::Result<Trust> {
+        let is_tls = |server: &Server| server.tls.is_some();
+        let of_others = forward.iter().any(|target| matches!(target, Target::Server(server) if is_tls(server)));
+        if of_others || self.stub_domain.iter().flat_map(|stub| &stub.servers).any(is_tls) {
+            Trust::new(self.forward_tls_ca.as_deref()).map_err(anyhow::Error::msg)
+        } else {
+            Ok(Trust::default())
+        }
+    }
+
     /// What is kept of answers for names outside of the cluster.
     pub fn cache(&self) -> cache::Bounds {
         cache::Bounds {

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::TRY_TIMEOUT;
 use super::exchange::{self, Failure};
 use super::message::{Asked, Flags};
+use super::proof::Proof;
 use super::resolv_conf::ResolvConf;
-use super::target::{Target, is_own};
+use super::target::{Server, Target, is_own};
 use super::upstreams::{Look, Seen, Standing, UPSTREAMS_MAX, Upstream, Upstreams};
 use crate::metrics::Metrics;
 
@@ -39,7 +40,7 @@ pub struct Keeper {
 /// What the targets come to.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Resolved {
-    addrs: Vec<SocketAddr>,
+    servers: Vec<Server>,
     /// What is wrong with the rest, and what to do.
     faults: Vec<String>,
 }
@@ -79,10 +80,11 @@ impl Keeper {
     /// Takes over what the files say now. One that cannot be read, or names no server, changes nothing.
     fn read(&mut self) {
         let resolved = resolve(&self.targets, &self.listen);
-        let held: Vec<_> = self.upstreams.all().iter().map(|upstream| upstream.addr).collect();
-        if !resolved.addrs.is_empty() && resolved.addrs != held {
-            tracing::info!(upstreams = ?resolved.addrs, "forwarding names outside of the cluster");
-            self.upstreams.set(&resolved.addrs);
+        let held: Vec<_> = self.upstreams.all().iter().map(|upstream| upstream.server().clone()).collect();
+        if !resolved.servers.is_empty() && resolved.servers != held {
+            let names: Vec<_> = resolved.servers.iter().map(Server::to_string).collect();
+            tracing::info!(upstreams = ?names, "forwarding names outside of the cluster");
+            self.upstreams.set(&resolved.servers);
         }
         if resolved.faults != self.said {
             resolved.faults.iter().for_each(|fault| tracing::warn!("{fault}"));
@@ -132,7 +134,7 @@ fn resolve(targets: &[Target], listen: &[SocketAddr]) -> Resolved {
     let mut resolved = Resolved::default();
     for target in targets {
         match target {
-            Target::Address(address) => resolved.add(*address, listen, "--forward"),
+            Target::Server(server) => resolved.add(server.clone(), listen, "--forward"),
             Target::ResolvConf(path) => match std::fs::read_to_string(path) {
                 Ok(text) => resolved.add_file(&ResolvConf::parse(&text), listen, &path.display().to_string()),
                 Err(error) => resolved.faults.push(format!(
@@ -155,18 +157,19 @@ impl Resolved {
         if file.servers.is_empty() {
             self.faults.push(format!("{path} names no server; add a line like \"nameserver 192.0.2.53\""));
         }
-        file.servers.iter().for_each(|address| self.add(*address, listen, path));
+        file.servers.iter().for_each(|address| self.add((*address).into(), listen, path));
     }
 
-    fn add(&mut self, address: SocketAddr, listen: &[SocketAddr], place: &str) {
+    fn add(&mut self, server: Server, listen: &[SocketAddr], place: &str) {
+        let address = server.addr;
         if is_own(address, listen) {
             self.faults.push(format!(
                 "{place} names {address}, which is this server itself; give --forward a resolver outside of the cluster"
             ));
-        } else if self.addrs.len() == UPSTREAMS_MAX {
+        } else if self.servers.len() == UPSTREAMS_MAX {
             self.faults.push(format!("{place}: {address} is left out: {UPSTREAMS_MAX} servers are the most"));
-        } else if !self.addrs.contains(&address) {
-            self.addrs.push(address);
+        } else if !self.servers.contains(&server) {
+            self.servers.push(server);
         }
     }
 }
@@ -187,11 +190,31 @@ async fn take(look: Look, upstreams: &Upstreams, upstream: &Upstream) -> Seen {
 async fn ask(upstreams: &Upstreams, upstream: &Upstream, recursion_desired: bool) -> Seen {
     let flags = Flags { recursion_desired, ..Flags::default() };
     let asked = Asked::plain(&upstreams.ids, &upstream.own_question, RecordType::A, flags);
-    match exchange::udp(upstream.addr, &asked, Instant::now() + TRY_TIMEOUT, || {}).await {
-        Ok(_) => Seen::Answered,
-        Err(Failure::Silent | Failure::Unreachable | Failure::Malformed | Failure::NoEdns | Failure::NoSocket) => {
-            Seen::Silent
+    let deadline = Instant::now() + TRY_TIMEOUT;
+    let answer = match &upstream.channel {
+        Some(channel) => channel.ask(&asked, deadline).await,
+        // Whether it keeps the case of letters is seen before it is asked for anybody.
+        None => {
+            let asked = asked.proven_by(Proof { mixed_case: true, cookie: None }, &upstreams.ids);
+            match exchange::udp(upstream.addr, &asked, deadline, || {}).await {
+                Err(Failure::Doubtful) => {
+                    upstream.bears.changes_case();
+                    return Seen::Answered;
+                }
+                answer => answer,
+            }
         }
+    };
+    match answer {
+        Ok(_) => Seen::Answered,
+        Err(
+            Failure::Silent
+            | Failure::Unreachable
+            | Failure::Malformed
+            | Failure::NoEdns
+            | Failure::NoSocket
+            | Failure::Doubtful,
+        ) => Seen::Silent,
     }
 }
 
@@ -220,7 +243,7 @@ fn loop_text(upstreams: &Upstreams) -> String {
 /// Refuses addresses of this server's own that were given one by one: no change elsewhere could mend that.
 pub fn refuse_own(targets: &[Target], listen: &[SocketAddr]) -> Result<(), OwnAddress> {
     let own = targets.iter().find_map(|target| match target {
-        Target::Address(address) => is_own(*address, listen).then_some(*address),
+        Target::Server(server) => is_own(server.addr, listen).then_some(server.addr),
         Target::ResolvConf(_) => None,
     });
     own.map_or(Ok(()), |address| Err(OwnAddress(address)))

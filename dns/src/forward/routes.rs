@@ -1,12 +1,11 @@
 //! Who is asked for which names: the servers of a domain for what is below it, those of all others for the rest.
 
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
 
-use super::target::Target;
+use super::target::{Server, Target};
 use super::upstreams::Upstreams;
 
 /// One value of `--stub-domain`.
@@ -15,12 +14,15 @@ pub struct Stub {
     /// Fully qualified, in lower case.
     pub domain: Name,
     /// Who is asked for names below it, in this order.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<Server>,
 }
 
 /// A value that is none.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("give a domain and the IP addresses of its DNS servers, such as corp.example=192.0.2.53,[2001:db8::53]:5353")]
+#[error(
+    "give a domain and the IP addresses of its DNS servers, such as corp.example=192.0.2.53,[2001:db8::53]:5353 or, \
+     over TLS, corp.example=tls://192.0.2.53#dns.corp.example"
+)]
 pub struct StubError;
 
 /// The servers by domain. What is kept and remembered is of all of them.
@@ -40,11 +42,11 @@ impl FromStr for Stub {
         let (domain, servers) = text.split_once('=').ok_or(StubError)?;
         let mut domain = Name::from_ascii(domain.trim_end_matches('.')).map_err(|_| StubError)?.to_lowercase();
         domain.set_fqdn(true);
-        let address = |text: &str| match text.parse() {
-            Ok(Target::Address(address)) => Ok(address),
+        let server = |text: &str| match text.parse() {
+            Ok(Target::Server(server)) => Ok(server),
             Ok(Target::ResolvConf(_)) | Err(_) => Err(StubError),
         };
-        let servers = servers.split(',').map(address).collect::<Result<_, _>>()?;
+        let servers = servers.split(',').map(server).collect::<Result<_, _>>()?;
         if domain.is_root() { Err(StubError) } else { Ok(Self { domain, servers }) }
     }
 }
@@ -96,7 +98,12 @@ mod tests {
     fn a_stub_is_a_domain_and_addresses() {
         let stub: Stub = "Corp.Example=192.0.2.53,[2001:db8::53]:5353".parse().unwrap();
         assert_eq!(stub.domain, name("corp.example."));
-        assert_eq!(stub.servers, ["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:5353".parse().unwrap()]);
+        assert_eq!(
+            stub.servers.iter().map(Server::to_string).collect::<Vec<_>>(),
+            ["192.0.2.53:53", "[2001:db8::53]:5353"]
+        );
+        let encrypted: Stub = "corp.example=tls://192.0.2.53#dns.corp.example".parse().unwrap();
+        assert_eq!(encrypted.servers[0].to_string(), "tls://192.0.2.53:853#dns.corp.example");
         for text in
             ["corp.example", "=192.0.2.53", ".=192.0.2.53", "corp.example=", "corp.example=/etc/resolv.conf", "a=b"]
         {

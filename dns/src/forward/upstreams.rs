@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 use super::exchange::Failure;
 use super::message::Ids;
+use super::proof::Bears;
+use super::target::Server;
+use super::tls::{self, Channel};
 
 /// Servers beyond these are left out.
 pub const UPSTREAMS_MAX: usize = 8;
@@ -26,6 +29,8 @@ pub struct Upstreams {
     pub ids: Ids,
     /// Counts what may turn a failure into an answer: other servers, and ones that came back.
     epoch: AtomicU64,
+    /// Whom those that are spoken to over TLS are believed by.
+    trust: tls::Trust,
 }
 
 /// One server.
@@ -35,6 +40,11 @@ pub struct Upstream {
     pub addr: SocketAddr,
     /// A name that only this process asks this server for: whoever asks us for it was sent by that server.
     pub own_question: Name,
+    /// What it bears of what makes answers hard to forge.
+    pub bears: Bears,
+    /// How it is spoken to, if over TLS.
+    pub channel: Option<Channel>,
+    server: Server,
     own_question_came: AtomicBool,
     health: Mutex<Health>,
 }
@@ -85,12 +95,17 @@ pub enum Seen {
 // === impl Upstreams ===
 
 impl Upstreams {
+    /// None yet. Of those that are spoken to over TLS, certificates are believed by `trust`.
+    pub fn trusting(trust: tls::Trust) -> Self {
+        Self { trust, ..Self::default() }
+    }
+
     /// Replaces the servers. Those that stay keep what is known of them.
-    pub fn set(&self, addrs: &[SocketAddr]) {
+    pub fn set(&self, servers: &[Server]) {
         let held = self.set.load();
-        let known = |addr: SocketAddr| held.iter().find(|upstream| upstream.addr == addr).cloned();
-        let new = |addr: SocketAddr| Arc::new(Upstream::new(addr, self.ids.token()));
-        self.set.store(Arc::new(addrs.iter().map(|addr| known(*addr).unwrap_or_else(|| new(*addr))).collect()));
+        let known = |server: &Server| held.iter().find(|upstream| upstream.server == *server).cloned();
+        let new = |server: &Server| Arc::new(Upstream::new(server, &self.ids, &self.trust));
+        self.set.store(Arc::new(servers.iter().map(|server| known(server).unwrap_or_else(|| new(server))).collect()));
         self.came_back();
     }
 
@@ -136,13 +151,26 @@ impl Upstreams {
 // === impl Upstream ===
 
 impl Upstream {
-    fn new(addr: SocketAddr, token: u64) -> Self {
-        let labels = [format!("{token:016x}"), "rollcall-loop-check".to_owned()];
+    fn new(server: &Server, ids: &Ids, trust: &tls::Trust) -> Self {
+        let labels = [format!("{:016x}", ids.token()), "rollcall-loop-check".to_owned()];
         let mut own_question = Name::from_labels(labels.iter().map(String::as_bytes)).unwrap_or_default();
         own_question.set_fqdn(true);
         let standing = Standing::Unchecked;
         let health = Health { standing, failures: 0, in_doubt: true, checked: None, checking: false };
-        Self { addr, own_question, own_question_came: AtomicBool::new(false), health: Mutex::new(health) }
+        Self {
+            addr: server.addr,
+            own_question,
+            bears: Bears::new(ids.token().to_be_bytes()),
+            channel: server.tls.clone().map(|name| Channel::new(server.addr, name, trust.clone())),
+            server: server.clone(),
+            own_question_came: AtomicBool::new(false),
+            health: Mutex::new(health),
+        }
+    }
+
+    /// As operators give it.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// What is known of it.
@@ -173,7 +201,7 @@ impl Upstream {
         health.in_doubt = true;
         let gone = match failure {
             Failure::Unreachable => health.failures >= FAILURES_MAX,
-            Failure::Silent | Failure::Malformed | Failure::NoEdns | Failure::NoSocket => false,
+            Failure::Silent | Failure::Malformed | Failure::NoEdns | Failure::NoSocket | Failure::Doubtful => false,
         };
         let falls = gone && health.standing == Standing::Usable;
         if falls {

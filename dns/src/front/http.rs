@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::seats::Seat;
 use super::tcp::IDLE_TIMEOUT;
 use super::{Reply, Responder};
+use crate::answer::edns::padding::pad;
 use crate::answer::{Transport, wire};
 
 /// Queries at once of one connection, as CoreDNS sends them.
@@ -129,8 +130,8 @@ async fn respond(request: Request<Incoming>, client: IpAddr, responder: Responde
 }
 
 async fn answer(query: &[u8], client: IpAddr, mut responder: Responder) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    match responder.respond(query, Transport::Tcp, client, &mut out) {
+    let (mut out, pads) = (Vec::new(), responder.pads(query));
+    let mut answer = match responder.respond(query, Transport::Tcp, client, &mut out) {
         Reply::Answer => Some(out),
         Reply::Forward(forwarder, foreign) => match forwarder.begin(foreign, Transport::Tcp, client) {
             Ok(forwarding) => Some(forwarding.finish().await),
@@ -138,7 +139,11 @@ async fn answer(query: &[u8], client: IpAddr, mut responder: Responder) -> Optio
         },
         // A response is one message here (RFC 8484 §4.2.1).
         Reply::Transfer(_) | Reply::None => None,
+    }?;
+    if pads {
+        pad(&mut answer);
     }
+    Some(answer)
 }
 
 async fn asked(request: Request<Incoming>) -> Result<Asked, Response<Whole>> {

@@ -21,6 +21,7 @@ use super::seats::{Admission, Seat, Seats};
 use super::tls::Tls;
 use super::{Reply, Responder, http};
 use crate::answer::Transport;
+use crate::answer::edns::padding::pad;
 use crate::metrics::DropReason;
 
 /// Connections per listener, unless told otherwise. For a further one that which idles longest is closed, and counted;
@@ -61,6 +62,7 @@ pub async fn serve(
         // Answers are whole writes already; a socket that cannot be told so is slower, not wrong.
         drop(stream.set_nodelay(true));
         let (responder, shutdown, tls) = (responder.clone(), shutdown.clone(), tls.clone());
+        let responder = if tls.is_some() { responder.over_tls() } else { responder };
         connections.spawn(async move {
             responder.metrics.tcp_connections.inc();
             let metrics = Arc::clone(&responder.metrics);
@@ -236,18 +238,25 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             let Some(query) = self.inbound.next() else { break };
             seat.begin();
             some = true;
+            let pads = self.responder.pads(query);
             match self.responder.respond(query, Transport::Tcp, self.client, &mut self.answer) {
-                Reply::Answer => self.write().await?,
+                Reply::Answer => self.write_padded(pads).await?,
                 Reply::Forward(forwarder, foreign) => match forwarder.begin(foreign, Transport::Tcp, self.client) {
                     Ok(forwarding) => {
                         self.waiting += 1;
                         let tell = self.tell.clone();
                         // Whoever hung up meanwhile is told nothing.
-                        forwarder.spawn(async move { drop(tell.send(forwarding.finish().await).await) });
+                        forwarder.spawn(async move {
+                            let mut answer = forwarding.finish().await;
+                            if pads {
+                                pad(&mut answer);
+                            }
+                            drop(tell.send(answer).await);
+                        });
                     }
                     Err(answer) => {
                         self.answer = answer;
-                        self.write().await?;
+                        self.write_padded(pads).await?;
                     }
                 },
                 Reply::Transfer(mut transfer) => {
@@ -274,6 +283,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     async fn send(&mut self) -> io::Result<()> {
         self.write().await?;
         self.flush().await
+    }
+
+    async fn write_padded(&mut self, pads: bool) -> io::Result<()> {
+        if pads {
+            pad(&mut self.answer);
+        }
+        self.write().await
     }
 
     /// Writes one message. Answers to pipelined queries leave together.

@@ -217,6 +217,7 @@ impl From<Failure> for FailureReason {
             Failure::Unreachable => Self::Unreachable,
             // Only where the question has no OPT any more, or over TCP when UDP knew it.
             Failure::Malformed | Failure::NoEdns => Self::Malformed,
+            Failure::Doubtful => Self::Stranger,
             Failure::NoSocket => Self::NoSocket,
         }
     }

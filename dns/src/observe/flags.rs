@@ -14,6 +14,12 @@ pub struct ObserveArgs {
     /// appear later.
     #[arg(long, env = "ROLLCALL_DNSTAP", value_name = "PATH")]
     pub dnstap: Option<PathBuf>,
+
+    /// So many of the most frequent names, of those that do not exist, and of clients are told as metrics: 0 to 50. Whoever reads metrics
+    /// sees them then.
+    #[arg(long, env = "ROLLCALL_TOP_METRICS", value_name = "NUMBER", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=50))]
+    pub top_metrics: u8,
 }
 
 // === impl ObserveArgs ===

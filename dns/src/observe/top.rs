@@ -50,6 +50,11 @@ impl Top {
         self.clients.add(client);
     }
 
+    /// The first of each kind, at most so many, each with about how many queries that were, of the sample and of the others.
+    pub fn first(&self, most: usize) -> [(&'static str, Vec<(String, u64)>); 3] {
+        [("name", self.names.first(most)), ("denied", self.denied.first(most)), ("client", self.clients.first(most))]
+    }
+
     /// The first of each kind.
     pub fn page(&self) -> String {
         let mut page = format!("counts of one query in {SAMPLED}, halved every {HALVED_EACH_S} s\n");
@@ -87,12 +92,21 @@ impl<T: Hash + Eq + Clone + Ord + std::fmt::Display> Counts<T> {
         });
     }
 
-    fn show(&self, title: &str, page: &mut String) {
+    fn in_order(&self) -> Vec<(&T, &u64)> {
         let mut all: Vec<_> = self.0.iter().collect();
         all.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+        all
+    }
+
+    fn first(&self, most: usize) -> Vec<(String, u64)> {
+        let all = self.in_order().into_iter().take(most);
+        all.map(|(thing, count)| (thing.to_string(), count * u64::from(SAMPLED))).collect()
+    }
+
+    fn show(&self, title: &str, page: &mut String) {
         // Writing to a String does not fail.
         let _ = writeln!(page, "\n{title}");
-        for (thing, count) in all.into_iter().take(SHOWN) {
+        for (thing, count) in self.in_order().into_iter().take(SHOWN) {
             let _ = writeln!(page, "{count:>10} {thing}");
         }
     }

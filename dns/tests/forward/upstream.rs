@@ -97,7 +97,10 @@ pub(crate) fn add_addresses(message: &mut Message, addresses: &[[u8; 4]]) {
 }
 
 pub(crate) fn is_look(message: &Message) -> bool {
-    message.queries.first().is_some_and(|query| query.name().to_ascii().ends_with(".rollcall-loop-check."))
+    message
+        .queries
+        .first()
+        .is_some_and(|query| query.name().to_ascii().to_ascii_lowercase().ends_with(".rollcall-loop-check."))
 }
 
 async fn serve_udp(socket: UdpSocket, seen: Arc<Mutex<Vec<Asked>>>, script: Script) {

@@ -161,7 +161,7 @@ fn answers_are_kept_and_domains_have_servers_of_their_own_as_the_values_say() {
 fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
     let of = |values: &str| pod(&render(values), "Deployment").clone();
     let given = of(
-        "dns: {allow: [10.0.0.0/8, 'fd00::/8'], transferTo: [10.0.0.53/32], searchCompletion: endpoints, queryLog: failed, dnstap: /run/tap/socket, hostsConfigMap: dns-hosts, answersPerSecond: 5000, cookieSecretName: dns-cookies, \
+        "dns: {allow: [10.0.0.0/8, 'fd00::/8'], transferTo: [10.0.0.53/32], searchCompletion: endpoints, queryLog: failed, dnstap: /run/tap/socket, topMetrics: 10, forward: ['tls://192.0.2.53#dns.example.com'], hostsConfigMap: dns-hosts, answersPerSecond: 5000, cookieSecretName: dns-cookies, \
          registry: {domains: [rollcall, consul], namespace: shop, datacenter: east, onlyPassing: true}}",
     );
     for flag in [
@@ -171,6 +171,8 @@ fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
         "--search-completion=endpoints",
         "--query-log=failed",
         "--dnstap=/run/tap/socket",
+        "--top-metrics=10",
+        "--forward=tls://192.0.2.53#dns.example.com",
         "--hosts=/etc/rollcall/hosts/hosts",
         "--answers-per-second=5000",
         "--cookie-secret-file=/etc/rollcall/cookies/secret",
@@ -199,6 +201,7 @@ fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
         "--registry-datacenter",
         "only-passing",
         "dnstap",
+        "--top-metrics",
         "--hosts",
     ] {
         assert!(!unset.contains(flag), "{flag}: {unset}");

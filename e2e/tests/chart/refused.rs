@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::rendered::{refusal, refusal_as};
 
 /// Wrong values, and what the refusal must name.
-const WRONG: [(&str, &[&str]); 66] = [
+const WRONG: [(&str, &[&str]); 68] = [
     ("controler: {replicaCount: 2}", &["additional properties 'controler' not allowed"]),
     ("controller: {replicas: 2}", &["at '/controller'", "'replicas' not allowed"]),
     ("controller: {replicaCount: 0}", &["at '/controller/replicaCount'", "minimum"]),
@@ -35,6 +35,8 @@ const WRONG: [(&str, &[&str]); 66] = [
     ),
     ("dns: {service: {clusterIP: ten}}", &["at '/dns/service/clusterIP'", "'ten' does not match"]),
     ("dns: {forward: [dns.example.org]}", &["at '/dns/forward/0'", "does not match"]),
+    ("dns: {forward: ['tls://dns.example.org']}", &["at '/dns/forward/0'", "does not match"]),
+    ("dns: {topMetrics: 51}", &["at '/dns/topMetrics'", "maximum"]),
     ("dns: {allow: [everybody]}", &["at '/dns/allow/0'", "'everybody' does not match"]),
     ("dns: {answersPerSecond: 0}", &["at '/dns/answersPerSecond'", "minimum"]),
     ("dns: {registry: {domains: [a_b]}}", &["at '/dns/registry/domains/0'", "'a_b' does not match"]),

@@ -81,6 +81,9 @@ spec:
     {{- with $values.tcpConnections }}
     - --tcp-connections={{ . }}
     {{- end }}
+    {{- with $values.topMetrics }}
+    - --top-metrics={{ . }}
+    {{- end }}
     {{- with $values.forwardInFlight }}
     - --forward-in-flight={{ . }}
     {{- end }}

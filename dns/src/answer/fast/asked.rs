@@ -9,6 +9,11 @@ const LABELS_MAX: usize = 36;
 /// Longest name, without the root (RFC 1035 §2.3.4).
 const NAME_BYTES_MAX: usize = 254;
 const CLASS_IN: [u8; 2] = [0, 1];
+/// Name, type and flags.
+pub(super) const KEY_BYTES_MAX: usize = NAME_BYTES_MAX + 3;
+const FLAG_RD: u8 = 0x01;
+const FLAG_AD: u8 = 0x20;
+const FLAG_CD: u8 = 0x10;
 
 /// One question of class IN, and at most an OPT record of the one version that there is.
 pub(super) struct Asked<'q> {
@@ -86,6 +91,25 @@ impl<'q> Asked<'q> {
             self.labels += 1;
             at += 1 + usize::from(len);
         }
+    }
+
+    /// Id and flags.
+    pub(super) fn begin(&self) -> [u8; 4] {
+        self.bytes.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Under what another server's answer is kept, as [`Gives`](crate::answer::kept::Gives) has it; `None` for a question whose answer is not.
+    pub(super) fn key<'a>(&self, room: &'a mut [u8; KEY_BYTES_MAX]) -> Option<&'a [u8]> {
+        let [_, _, rd, flags] = self.begin();
+        if rd & FLAG_RD == 0 || flags & FLAG_CD != 0 {
+            return None;
+        }
+        let [type_0, type_1] = self.rtype.to_be_bytes();
+        let dnssec_ok = self.edns.as_ref().is_some_and(|edns| edns.dnssec_ok);
+        let (name, rest) = room.split_at_mut(self.name_bytes);
+        name.copy_from_slice(self.name());
+        rest[..3].copy_from_slice(&[type_0, type_1, u8::from(dnssec_ok) | u8::from(flags & FLAG_AD != 0) << 1]);
+        Some(&room[..self.name_bytes + 3])
     }
 
     /// The name in lower case, without the root.

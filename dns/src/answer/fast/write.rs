@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
 
 use super::asked::Asked;
-use super::{A, AAAA, PTR, SOA, SRV};
+use super::{A, AAAA, CNAME, PTR, SOA, SRV};
 use crate::answer::edns::Edns;
 use crate::answer::wire::HEADER_BYTES;
 use crate::zone::apex::{Kinship, Wire};
@@ -128,6 +129,19 @@ impl<'a> Writer<'a> {
             out.push(0);
         });
         Some(true)
+    }
+
+    /// The name that the question's name stands for.
+    pub(super) fn alias(&mut self, target: &Name, ttl: u32) {
+        let len = target.iter().map(|label| 1 + label.len()).sum::<usize>() + 1;
+        self.answer(|out| {
+            put_fixed(out, TO_QUESTION, CNAME, ttl, len);
+            for label in target.iter() {
+                out.push(label.len() as u8); // at most 63
+                out.extend_from_slice(label);
+            }
+            out.push(0);
+        });
     }
 
     /// The SOA of a negative answer, for a zone whose name is written, up to where a pointer leads on, or to its end. `None` where its

@@ -8,7 +8,7 @@ fn asked(zone: &Zone, name: &str, rtype: RecordType) -> Result<(String, usize), 
     match answer(&bytes, &Transport::Udp.into(), zone, &Outside::Forwarded.into(), &mut Rng::with_seed(1), &mut out) {
         Outcome::Foreign(foreign) => Ok((foreign.name.to_ascii(), foreign.chain.len())),
         Outcome::Answered(summary) => Err(summary.rcode),
-        Outcome::Transfer(_) | Outcome::Ignored => panic!("{name} is a query"),
+        Outcome::Kept | Outcome::Transfer(_) | Outcome::Ignored => panic!("{name} is a query"),
     }
 }
 

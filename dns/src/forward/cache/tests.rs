@@ -85,13 +85,13 @@ async fn an_answer_is_fresh_for_its_time_then_stale_then_gone() {
     cache.put(key("not.example."), &answer(ResponseCode::NXDomain, &[], &[soa(9999, 9999)]), now);
     for (name, fresh, stale) in [("LONG.example.", 100, 150), ("not.Example.", 10, 60)] {
         assert!(
-            matches!(cache.get(&key(name), after(fresh - 1)), Kept::Fresh(entry) if entry.age_s(after(fresh - 1)) == fresh as u32 - 1)
+            matches!(cache.get(key(name).as_ref(), after(fresh - 1)), Kept::Fresh(entry) if entry.age_s(after(fresh - 1)) == fresh as u32 - 1)
         );
-        assert!(matches!(cache.get(&key(name), after(fresh)), Kept::Stale(_)), "{name}");
-        assert!(matches!(cache.get(&key(name), after(stale)), Kept::Nothing), "{name}");
+        assert!(matches!(cache.get(key(name).as_ref(), after(fresh)), Kept::Stale(_)), "{name}");
+        assert!(matches!(cache.get(key(name).as_ref(), after(stale)), Kept::Nothing), "{name}");
     }
     cache.put(key("zero.example."), &answer(ResponseCode::NoError, &[address("a.example.", 0)], &[]), now);
-    assert!(matches!(cache.get(&key("zero.example."), now), Kept::Nothing), "RFC 1035 §3.2.1");
+    assert!(matches!(cache.get(key("zero.example.").as_ref(), now), Kept::Nothing), "RFC 1035 §3.2.1");
 }
 
 #[test]
@@ -116,13 +116,13 @@ async fn what_is_popular_is_renewed_once_near_its_end() {
     cache.put(key("a.example."), &answer(ResponseCode::NoError, &[address("a.example.", 100)], &[]), now);
     let due = |seconds: u64| {
         let now = now + Duration::from_secs(seconds);
-        let Kept::Fresh(entry) = cache.get(&key("a.example."), now) else { panic!("it is fresh") };
+        let Kept::Fresh(entry) = cache.get(key("a.example.").as_ref(), now) else { panic!("it is fresh") };
         entry.is_to_be_renewed(now)
     };
     assert_eq!([1, 2, 89].map(due), [false; 3], "not near its end");
     assert_eq!([90, 91].map(due), [true, false]);
     cache.put(key("b.example."), &answer(ResponseCode::NoError, &[address("a.example.", 100)], &[]), now);
-    let Kept::Fresh(entry) = cache.get(&key("b.example."), now) else { panic!("it is fresh") };
+    let Kept::Fresh(entry) = cache.get(key("b.example.").as_ref(), now) else { panic!("it is fresh") };
     assert!(!entry.is_to_be_renewed(now + Duration::from_secs(99)), "nobody else asks for it");
 }
 
@@ -134,7 +134,7 @@ async fn no_more_is_kept_than_the_bound_and_what_is_asked_for_stays() {
     let mut gone = 0;
     for n in 0..20_000 {
         gone += cache.put(key(&format!("n{n}.example.")), &one, now);
-        assert!(matches!(cache.get(&key("popular.example."), now), Kept::Fresh(_)), "after {n}");
+        assert!(matches!(cache.get(key("popular.example.").as_ref(), now), Kept::Fresh(_)), "after {n}");
     }
     let size = cache.size();
     assert!(size.bytes <= 1 << 20 && size.answers > 1000, "{size:?}");

@@ -39,9 +39,12 @@ impl Drop for TempFile {
 #[test]
 fn addresses_and_files_come_in_the_order_of_the_flags_each_server_once() {
     let file = TempFile::new("resolv.conf", "nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
-    let targets = [Target::Address(addr("192.0.2.1:53")), file.target()];
+    let targets = [Target::Server(addr("192.0.2.1:53").into()), file.target()];
     let resolved = resolve(&targets, &[]);
-    assert_eq!(resolved, Resolved { addrs: vec![addr("192.0.2.1:53"), addr("192.0.2.2:53")], faults: Vec::new() });
+    assert_eq!(
+        resolved,
+        Resolved { servers: vec![addr("192.0.2.1:53").into(), addr("192.0.2.2:53").into()], faults: Vec::new() }
+    );
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn what_is_wrong_with_a_file_is_said_with_the_remedy() {
 
 #[test]
 fn an_own_address_that_was_given_by_itself_ends_the_start() {
-    let targets = [Target::Address(addr("127.0.0.1:1053"))];
+    let targets = [Target::Server(addr("127.0.0.1:1053").into())];
     let error = refuse_own(&targets, &[addr("127.0.0.1:1053")]).unwrap_err().to_string();
     assert!(error.contains("--forward 127.0.0.1:1053 is an address of this server"), "{error}");
     refuse_own(&targets, &[addr("127.0.0.1:53")]).unwrap();

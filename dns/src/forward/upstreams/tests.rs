@@ -4,7 +4,7 @@ use super::*;
 
 fn upstreams(numbers: &[u8]) -> Upstreams {
     let upstreams = Upstreams::default();
-    upstreams.set(&numbers.iter().map(|n| addr(*n)).collect::<Vec<_>>());
+    upstreams.set(&numbers.iter().map(|n| addr(*n).into()).collect::<Vec<_>>());
     upstreams
 }
 
@@ -155,7 +155,7 @@ async fn a_server_that_sends_our_own_question_back_is_not_asked_until_it_stops()
 async fn servers_that_stay_keep_what_is_known_of_them() {
     let upstreams = upstreams(&[1, 2]);
     looked_at(&upstreams, Seen::Answered);
-    upstreams.set(&[addr(3), addr(2)]);
+    upstreams.set(&[addr(3).into(), addr(2).into()]);
     assert_eq!(order(&upstreams), [addr(2)]);
     let count = upstreams.count();
     assert_eq!((count[&Standing::Usable], count[&Standing::Unchecked], count[&Standing::Looping]), (1, 1, 0));
