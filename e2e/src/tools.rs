@@ -40,6 +40,7 @@ pub fn all() -> Result<()> {
     crate::control_plane::Binaries::find()?;
     envoy()?;
     kdig()?;
+    knotd()?;
     helm()?;
     helm4()?;
     operator_crds()?;

@@ -1,5 +1,7 @@
 //! The whole way: pods and registered endpoints appear together at every station, leave when they fail, and return.
 
+#[path = "spine/secondary.rs"]
+mod secondary;
 mod support;
 
 use std::collections::BTreeSet;
@@ -32,7 +34,10 @@ fn what_is_registered_is_found_everywhere_and_only_while_it_is_well() -> Result<
             })?;
         }
         step("a machine in maintenance leaves and returns", || maintenance(shop))?;
-        step("a deleted registration takes its endpoints along, and no other", || deletion(shop))
+        step("a deleted registration takes its endpoints along, and no other", || deletion(shop))?;
+        step("Knot answers from a copy of the zone as we do, and is asked for names of others", || {
+            secondary::answers_alike(shop)
+        })
     })
 }
 
