@@ -20,6 +20,8 @@ use crate::agents;
 use crate::api;
 use crate::bootstraps::files::Settings;
 use crate::bootstraps::flags::BootstrapArgs;
+use crate::federation::about::About;
+use crate::federation::flags::FederationArgs;
 use crate::federation::{self, Federation};
 use crate::policy::flags::{BUILT_IN, DefaultPolicy};
 use crate::readers::Who;
@@ -98,16 +100,9 @@ pub struct Args {
     #[arg(long, env = "ROLLCALL_REPLICA_IP", value_name = "IP")]
     pub replica_ip: Option<IpAddr>,
 
-    /// Id of this cluster, by which others link to it: a DNS label, fixed for its life. With it, ClusterLinks and ServiceExports
-    /// are watched, and other clusters are served what is exported. Default: neither.
-    #[arg(long, env = "ROLLCALL_CLUSTER_ID", value_name = "ID", value_parser = cluster_id)]
-    pub cluster_id: Option<String>,
-
-    /// With --cluster-id: make services across clusters of what clusters export, by the Multi-Cluster Services API:
-    /// ServiceImports, a Service with a virtual address for each, and names in clusterset.local. With `false`, endpoints of
-    /// other clusters only join local services (`spec.import.merge` of links).
-    #[arg(long, env = "ROLLCALL_SERVICE_IMPORTS", default_value_t = true, action = clap::ArgAction::Set)]
-    pub service_imports: bool,
+    /// Who this cluster is to others.
+    #[command(flatten)]
+    pub federation: FederationArgs,
 
     /// Namespace of the Leases: where the controller is installed.
     #[arg(long, env = "ROLLCALL_NAMESPACE", default_value = "rollcall-system", value_name = "NAMESPACE")]
@@ -231,10 +226,8 @@ impl Args {
     }
 
     /// Who this cluster is to others, if there may be any.
-    pub fn federation(&self) -> Option<federation::Settings> {
-        let cluster_id = self.cluster_id.as_deref()?.into();
-        let service_imports = self.service_imports;
-        Some(federation::Settings { cluster_id, namespace: self.namespace.clone(), service_imports })
+    pub fn federation(&self, about: &About) -> Option<federation::Settings> {
+        self.federation.settings(about, &self.namespace)
     }
 
     /// The files of the API port's own certificate, if it has one.
@@ -301,15 +294,6 @@ fn domain(text: &str) -> Result<String, String> {
         Ok(domain)
     } else {
         Err("give a DNS name of letters, digits and hyphens, such as cluster.local".to_owned())
-    }
-}
-
-fn cluster_id(text: &str) -> Result<String, String> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-') {
-        Ok(text.to_owned())
-    } else {
-        Err("give a DNS label, such as east: a-z, 0-9 and -, at most 63 characters".to_owned())
     }
 }
 

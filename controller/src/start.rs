@@ -30,6 +30,7 @@ use crate::checks::{self, pods, runner::Order};
 use crate::cluster_domain;
 use crate::evictions::event::Teller;
 use crate::evictions::{self, Evictions};
+use crate::federation::about::About;
 use crate::federation::{self, Federation};
 use crate::kubernetes::denial_notices::DenialNotices;
 use crate::kubernetes::kube_error;
@@ -91,7 +92,8 @@ pub async fn serve(
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, stop.clone(), &mut registry);
-    let federation = federate(&args, client.clone(), &access, (&inbox, &snapshots), clock, &mut registry);
+    let to = (&access, &inbox, &snapshots);
+    let (federation, about) = federate(&args, client.clone(), to, clock, &mut registry).await;
     let peers = replicas.peers.clone();
     let (looks, policies) = (orders.clone(), (args.staleness(), pods::start(snapshots.clone(), orders.clone())));
     let to = {
@@ -111,8 +113,8 @@ pub async fn serve(
     let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
-    let election =
-        lead((client, denials, federation), &args, (snapshots.clone(), seen, evictions), clock, &stop, &mut registry)?;
+    let (written, others) = ((snapshots.clone(), seen, evictions), (federation, about));
+    let election = lead((client, denials, others), &args, written, clock, &stop, &mut registry)?;
 
     // For people.
     tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
@@ -149,16 +151,17 @@ fn certified(
 }
 
 /// Starts what speaks with other clusters, if this one has an id.
-fn federate(
+async fn federate(
     args: &Args,
     client: Client,
-    access: &access::Access,
-    (inbox, snapshots): (&writer::Inbox, &Snapshots),
+    (access, inbox, snapshots): (&access::Access, &writer::Inbox, &Snapshots),
     clock: Clock,
     registry: &mut Registry,
-) -> Option<Federation> {
-    let to = (inbox.clone(), snapshots.clone());
-    Some(federation::start(args.federation()?, client, access.clone(), to, clock, registry))
+) -> (Option<Federation>, About) {
+    let about = args.federation.about().with_id(&client).await;
+    let (settings, to) = (args.federation(&about), (inbox.clone(), snapshots.clone()));
+    let start = |settings| federation::start(settings, client, access.clone(), to, clock, registry);
+    (settings.map(start), about)
 }
 
 /// Starts the writer, and tells it what the flags say.
@@ -179,7 +182,7 @@ fn stream(
 
 /// Starts the election, and the writing by whom it elects. Beside readiness: who may not write serves all the same.
 fn lead(
-    (client, denials, federation): (Client, DenialNotices, Option<Federation>),
+    (client, denials, (federation, about)): (Client, DenialNotices, (Option<Federation>, About)),
     args: &Args,
     (snapshots, seen, evictions): (Snapshots, mpsc::Receiver<Seen>, Evictions),
     clock: Clock,
@@ -193,6 +196,7 @@ fn lead(
     if let Some(federation) = federation {
         federation.tell(client.clone(), fence.clone(), clock);
     }
+    about.keep(client.clone(), fence.clone(), stop.clone());
     bootstraps::start(args.bootstraps()?, (client.clone(), fence.clone(), denials.clone()), stop.clone(), registry);
     let writes_per_second = args.writes_per_second;
     let writing = Writing { client, fence, identity, denials, writes_per_second, evictions };

@@ -1,5 +1,7 @@
 //! Clusters, each an API server and a whole controller, linked over TLS: what one exports the other gives its callers.
 
+#[path = "federation/about.rs"]
+mod about;
 #[path = "federation/caller.rs"]
 mod caller;
 #[path = "federation/cluster.rs"]
@@ -55,6 +57,15 @@ async fn what_one_cluster_exports_joins_the_service_of_that_name_in_the_other_an
     until("payments is exported", || valid(&east, "payments").filter(|(status, _)| status == "True")).await;
     let nothing = until("an export of nothing says so", || valid(&east, "nothing")).await;
     assert_eq!(nothing, ("False".to_owned(), "NoService".to_owned()));
+
+    // Each says what it tells the other, and in which version that has come.
+    let given = || Some(east.link("west")).filter(|status| status["exported"]["endpoints"] == 2);
+    let given = until("what west is given is counted in east", given).await;
+    assert_eq!(given["exported"]["services"], 1, "{given}");
+    let came = || Some(west.link("east")).filter(|status| status["imported"]["endpoints"] == 2);
+    let came = until("what came of east is counted in west", came).await;
+    assert_eq!(came["version"], given["exported"]["version"], "{came} {given}");
+    assert!(came["bytesPerSecond"].as_u64().is_some_and(|bytes| bytes > 0), "{came}");
 
     // With the link goes all that it brought.
     west.api.remove(ROLLCALL, "clusterlinks", "", "east");

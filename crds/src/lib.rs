@@ -8,6 +8,7 @@
 //! | [`ClusterLink`] | users: spec; Rollcall: status | [`link`], [`link_status`] |
 //! | [`ServiceExport`] (of the Multi-Cluster Services API) | users: spec; Rollcall: status | [`service_export`] |
 //! | [`ServiceImport`] (of the same) | Rollcall | [`service_import`] |
+//! | [`ClusterProperty`] (of the About API) | anybody | [`cluster_property`] |
 //!
 //! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
 //! (`cargo xtask generate`, a test fails on drift), CEL rules included, so that the API server refuses a bad object with
@@ -30,6 +31,7 @@
 
 pub mod catalog_entry;
 pub mod check;
+pub mod cluster_property;
 pub mod conditions;
 pub mod duration;
 pub mod health;
@@ -57,12 +59,13 @@ pub use check::port_name::PortName;
 pub use check::tls::{TlsCheck, TlsClient};
 pub use check::transport::{ExchangeSpec, TcpCheck, UdpCheck};
 pub use check::{CheckKind, CheckSpec, InitialStatus};
+pub use cluster_property::ClusterProperty;
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use heartbeat::{HeartbeatSpec, PhiSpec};
 pub use in_force::PolicyInForce;
 pub use link::{ClusterLink, ClusterLinkSpec, ImportSpec, LinkLimits, ThenWhenSilent, WhenSilent};
-pub use link_status::{ClusterLinkStatus, LinkCounts, LinkState};
+pub use link_status::{ClusterLinkStatus, LinkCounts, LinkExported, LinkState};
 pub use pod_checks::{FailingPod, PodChecksSpec};
 pub use policy::{
     ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, DiscoveryPolicyStatus, GovernedService,

@@ -28,6 +28,12 @@ use crate::schema::{IS_SUBDOMAIN, any_integer, kubernetes_style, text_or_number,
     printcolumn(name = "Endpoints", type_ = "integer", json_path = ".status.imported.endpoints", description = "Endpoints that are taken in"),
     printcolumn(name = "Heard", type_ = "date", json_path = ".status.lastHeartbeatTime", description = "How long ago the other cluster was heard, up to half a minute"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Held back", type_ = "integer", priority = "1", json_path = ".status.heldBack.endpoints", description = "Endpoints that it exports and that are not taken in"),
+    printcolumn(name = "Expired", type_ = "integer", priority = "1", json_path = ".status.expired.endpoints", description = "Endpoints that were taken out because it is silent"),
+    printcolumn(name = "Exported", type_ = "integer", priority = "1", json_path = ".status.exported.services", description = "Services of this cluster that it is given"),
+    printcolumn(name = "Bytes/s", type_ = "integer", priority = "1", json_path = ".status.bytesPerSecond", description = "What came of it, over the last minute"),
+    printcolumn(name = "Version", type_ = "string", priority = "1", json_path = ".status.version", description = "Of all that came of it; over there as exported.version of the link to here"),
+    printcolumn(name = "Address", type_ = "string", priority = "1", json_path = ".status.address", description = "The stream that stands, or stood last"),
     printcolumn(name = "Problem", type_ = "string", priority = "1", json_path = ".status.problems[0]", description = "What is wrong, in plain words")
 )]
 #[serde(rename_all = "camelCase")]
@@ -134,4 +140,10 @@ pub struct LinkLimits {
     #[schemars(transform = any_integer)]
     #[x_kube(validation = Rule::new("self >= 1 && self <= 1000000").message("limits endpoints: give 1 to 1000000"))]
     pub endpoints: Option<u32>,
+    /// Bytes a second that are read of its stream, on average, from 1048576 (1 MiB) to 1073741824; by default as many as come. What is
+    /// beyond waits over there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = any_integer)]
+    #[x_kube(validation = Rule::new("self >= 1048576 && self <= 1073741824").message("limits bytesPerSecond: give 1048576 (1 MiB) to 1073741824 (1 GiB)"))]
+    pub bytes_per_second: Option<u32>,
 }

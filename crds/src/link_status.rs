@@ -40,6 +40,18 @@ pub struct ClusterLinkStatus {
     /// What is taken in of it.
     #[serde(default)]
     pub imported: LinkCounts,
+    /// Of all that came of it and is remembered, whether it is taken in or held back: equal on every replica, and to `exported.version`
+    /// of the other cluster's link to this one once nothing is under way. Written with the heartbeat.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub version: String,
+    /// Bytes of content that came of it in a second, on average of the last minute. Written with the heartbeat.
+    #[serde(default)]
+    pub bytes_per_second: u32,
+    /// What this cluster tells the other one, by the streams that it has to the replica that writes this. Absent while it has none
+    /// there: it has no link to this cluster, or its streams lead to other replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exported: Option<LinkExported>,
     /// What it exports and is not taken in: of other namespaces than the link names, or beyond its limits.
     #[serde(default)]
     pub held_back: LinkCounts,
@@ -81,6 +93,22 @@ pub struct LinkCounts {
     /// Their endpoints.
     #[serde(default)]
     pub endpoints: u32,
+}
+
+/// What another cluster is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkExported {
+    /// Services.
+    #[serde(default)]
+    pub services: u32,
+    /// Their endpoints.
+    #[serde(default)]
+    pub endpoints: u32,
+    /// Of all of it: equal to `version` of the other cluster's link to this one once nothing is under way.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub version: String,
 }
 
 // === impl LinkState ===

@@ -5,16 +5,19 @@ use std::{env, fs};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use rollcall_crds::{CatalogEntry, ClusterLink, DiscoveryPolicy, ServiceExport, ServiceImport, ServiceRegistration};
+use rollcall_crds::{
+    CatalogEntry, ClusterLink, ClusterProperty, DiscoveryPolicy, ServiceExport, ServiceImport, ServiceRegistration,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/crds")
 }
 
-fn definitions() -> [CustomResourceDefinition; 6] {
+fn definitions() -> [CustomResourceDefinition; 7] {
     [
         CatalogEntry::crd(),
         ClusterLink::crd(),
+        ClusterProperty::definition(),
         DiscoveryPolicy::crd(),
         ServiceExport::definition(),
         ServiceImport::definition(),

@@ -17,6 +17,9 @@ use crate::{Kubectl, agent, clock, kubeconfig};
 /// Ids of clusters, as many as there may be.
 pub const IDS: [&str; 4] = ["east", "west", "north", "south"];
 
+/// What they are together.
+pub const CLUSTERSET: &str = "demo";
+
 /// The name that every controller's certificate is for, wherever it is called.
 const SERVER_NAME: &str = "localhost";
 
@@ -67,7 +70,9 @@ impl Cluster {
         let installation = install(&kubectl, folder)?;
         let id_flag = format!("--cluster-id={id}");
         let more = more(&kubectl)?;
+        let about = ["--cluster-property", "write", "--clusterset", CLUSTERSET];
         let mut flags = vec!["--tls", "authority", "--tls-dns-name", SERVER_NAME, &id_flag];
+        flags.extend(about);
         flags.extend(more.iter().map(String::as_str));
         let mut controller = Controller::start(binaries, &installation, "controller-0", folder, &flags)?;
         controller.wait_ready()?;

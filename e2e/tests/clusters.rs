@@ -23,6 +23,7 @@ fn two_clusters_are_one_clusterset_and_a_cut_line_takes_nothing() -> Result<()> 
         for case in cases::ALL {
             step(&format!("{} {}", case.level.word(), case.what), || (case.run)(pair))?;
         }
+        step("who a cluster is stands in its ClusterProperties", || line::known_by_properties(pair))?;
         step("a namespace that is not in this cluster has no imports, and has them once it is there", || {
             line::a_namespace_that_comes_later(pair)
         })?;

@@ -13,6 +13,7 @@ use crate::resource::ResourceType;
 mod backoff;
 mod config;
 mod dial;
+mod pace;
 mod rounds;
 mod state;
 mod transport;

@@ -103,6 +103,9 @@ pub trait Admits: Send + Sync + 'static {
 /// The key of the metadata in which another cluster shows its token, or says that it does so by its certificate.
 pub const CLUSTER_KEY: &str = "rollcall-cluster";
 
+/// The key of the metadata in which a client says who it is before it asks for anything: its node's id.
+pub const NAME_KEY: &str = "rollcall-name";
+
 /// See [`CLUSTER_KEY`]. No token is like that.
 pub const BY_CERTIFICATE: &str = "certificate";
 

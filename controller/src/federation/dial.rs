@@ -23,6 +23,8 @@ pub struct Way {
     pub ca: Arc<[u8]>,
     /// What it knows this cluster by.
     pub proof: Proof,
+    /// Bytes a second that are read on average, if there is a bound.
+    pub bytes_per_second: Option<u32>,
     /// What is wanted.
     pub wanted: Wanted,
 }
@@ -88,6 +90,7 @@ impl Dial {
             backoff_min: BACKOFF.0,
             backoff_max: BACKOFF.1,
             keepalive: KEEPALIVE,
+            bytes_per_second: way.bytes_per_second,
             ..Config::new(servers, me.to_string())
         };
         let heard = Arc::clone(&shared);

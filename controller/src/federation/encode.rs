@@ -35,7 +35,7 @@ pub enum Unexportable {
 pub fn service(service: &Service, created: i64, with: &Tags) -> Result<Vec<(ResourceType, Resource)>, Unexportable> {
     exportable(service)?;
     let said = Said::of(service, with);
-    let members: Vec<&Member> = service.endpoints.iter().filter(|member| is_own(member)).collect();
+    let members: Vec<&Member> = own(service).collect();
     let count = if members.is_empty() { 0 } else { bucket::count(members.len()) };
     let mut message = v1::ExportedService {
         namespace: service.key.namespace.to_string(),
@@ -79,6 +79,11 @@ pub fn exportable(service: &Service) -> Result<(), Unexportable> {
 pub fn exporter(cluster_id: &str, cluster_uid: &str, beat: u64) -> Resource {
     let message = v1::Exporter { cluster_id: cluster_id.to_owned(), beat, cluster_uid: cluster_uid.to_owned() };
     Resource::new(ResourceType::Exporter, EXPORTER, &message)
+}
+
+/// What of a service has its origin in this cluster.
+pub fn own(service: &Service) -> impl Iterator<Item = &Member> {
+    service.endpoints.iter().filter(|member| is_own(member))
 }
 
 /// Whether it has its origin in this cluster. What was imported is told by its own cluster alone.

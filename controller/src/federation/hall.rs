@@ -9,6 +9,7 @@ use rollcall_catalog::digest::Version;
 use rollcall_catalog::input::Manner;
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_catalog::snapshot::{Changes, Revision, Snapshot};
+use rollcall_crds::LinkExported;
 use rollcall_xds::cache::{self, Cache};
 use rollcall_xds::resource::{Resource, ResourceType};
 use rollcall_xds::server::{Admits, Showing};
@@ -17,6 +18,7 @@ use tonic::Status;
 
 use super::encode::{self, Unexportable};
 use super::exports::{Exports, Tags};
+use super::marks::Marks;
 use super::rights::{Rights, Scope};
 use super::table::{News, Table};
 use crate::access::Access;
@@ -43,6 +45,8 @@ pub type Told = Table<ServiceKey, Result<(), Unexportable>>;
 struct Shelves {
     exported: BTreeMap<ServiceKey, Exported>,
     shelves: Vec<Shelf>,
+    /// Who reads which selection, by the id that it gives itself: one entry for each stream.
+    peers: Vec<(Name, Scope)>,
     beat: u64,
     /// What no other cluster has.
     uid: Name,
@@ -60,6 +64,7 @@ struct Exported {
     /// What the resources are of.
     of: Of,
     said: Result<Vec<(ResourceType, Resource)>, Unexportable>,
+    endpoints: usize,
 }
 
 /// The services of some namespaces.
@@ -68,9 +73,19 @@ struct Shelf {
     scope: Scope,
     cache: Cache,
     names: BTreeMap<ServiceKey, Vec<(ResourceType, Arc<str>)>>,
+    /// Endpoints of each, and of all.
+    endpoints: (BTreeMap<ServiceKey, usize>, usize),
+    /// What is on it.
+    marks: Marks,
     /// All that there is has been put on it once.
     filled: bool,
     published: watch::Sender<Option<Arc<cache::Snapshot>>>,
+}
+
+/// A stream, as long as it is open.
+struct Present {
+    hall: Hall,
+    peer: (Name, Scope),
 }
 
 /// Between two beats. Who has heard nothing for three of them takes this cluster for silent.
@@ -125,12 +140,29 @@ impl Hall {
         (told, shelves.shelves.iter().map(|shelf| shelf.published.receiver_count()).sum())
     }
 
+    /// What the cluster of this id is told by its streams to this replica, if it has any here. Of several that differ, what the last
+    /// one is told.
+    pub fn tells(&self, cluster: &Name) -> Option<LinkExported> {
+        let shelves = self.lock();
+        let (_, scope) = shelves.peers.iter().rev().find(|(peer, _)| peer == cluster)?;
+        let shelf = shelves.shelves.iter().find(|shelf| shelf.scope == *scope)?;
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Some(LinkExported {
+            services: number(shelf.names.len()),
+            endpoints: number(shelf.endpoints.1),
+            version: shelf.marks.version().map(|version| version.to_string()).unwrap_or_default(),
+        })
+    }
+
     /// A stream of what `scope` holds. It ends when the rights of who reads it have changed.
     fn stream(&self, showing: Showing, scope: Scope) -> watch::Receiver<Option<Arc<cache::Snapshot>>> {
         let mut shelf = self.lock().shelf(&scope, &self.0.me);
         let (sender, given) = watch::channel(shelf.borrow_and_update().clone());
         let hall = self.clone();
+        let peer = Name::from(showing.says.as_deref().unwrap_or_default());
+        self.lock().peers.push((Name::clone(&peer), scope.clone()));
         tokio::spawn(async move {
+            let _present = Present { hall: hall.clone(), peer: (peer, scope.clone()) };
             let mut reviews = tokio::time::interval_at(tokio::time::Instant::now() + REVIEW, REVIEW);
             loop {
                 tokio::select! {
@@ -169,6 +201,17 @@ impl Admits for Hall {
     }
 }
 
+// === impl Present ===
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        let peers = &mut self.hall.lock().peers;
+        if let Some(at) = peers.iter().position(|peer| *peer == self.peer) {
+            peers.remove(at);
+        }
+    }
+}
+
 // === impl Shelves ===
 
 impl Shelves {
@@ -204,7 +247,8 @@ impl Shelves {
             }
             let said = service.map_or(Err(Unexportable::NoService), |service| encode::service(service, of.2, &of.3));
             shared.told.put(&key, Some(said.as_ref().map(|_| ()).map_err(|why| *why)));
-            self.exported.insert(key.clone(), Exported { of, said });
+            let endpoints = service.map_or(0, |service| encode::own(service).count());
+            self.exported.insert(key.clone(), Exported { of, said, endpoints });
             news.insert(key);
         }
         self.revision = Some(snapshot.revision());
@@ -231,8 +275,15 @@ impl Shelves {
             return shelf.published.subscribe();
         }
         let (published, given) = watch::channel(None);
-        let (cache, names) = (Cache::new(), BTreeMap::new());
-        let mut shelf = Shelf { scope: scope.clone(), cache, names, filled: false, published };
+        let mut shelf = Shelf {
+            scope: scope.clone(),
+            cache: Cache::new(),
+            names: BTreeMap::new(),
+            endpoints: (BTreeMap::new(), 0),
+            marks: Marks::new(usize::MAX),
+            filled: false,
+            published,
+        };
         if self.revision.is_some() {
             shelf.fill(&self.exported);
             shelf.show(me, &self.uid, self.beat);
@@ -259,14 +310,20 @@ impl Shelf {
         let resources = exported.and_then(|exported| exported.said.as_deref().ok()).unwrap_or_default();
         let now: Vec<_> = resources.iter().map(|(ty, resource)| (*ty, Arc::clone(&resource.name))).collect();
         for (ty, resource) in resources {
+            self.marks.put(*ty, &resource.name, &resource.version.to_string());
             self.cache.upsert(*ty, resource.clone());
         }
         for (ty, name) in self.names.remove(key).unwrap_or_default() {
             if !now.iter().any(|(its, same)| *its == ty && *same == name) {
+                self.marks.remove(ty, &name);
                 self.cache.remove(ty, &name);
             }
         }
-        if !now.is_empty() {
+        let (endpoints, all) = &mut self.endpoints;
+        *all -= endpoints.remove(key).unwrap_or(0);
+        if let Some(exported) = exported.filter(|_| !now.is_empty()) {
+            *all += exported.endpoints;
+            endpoints.insert(key.clone(), exported.endpoints);
             self.names.insert(key.clone(), now);
         }
     }

@@ -3,28 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rollcall_catalog::digest as catalog;
 use rollcall_catalog::model::{Endpoint, Name, ServiceKey};
 use rollcall_crds::LinkCounts;
 use rollcall_xds::client::{Event, Update, Upsert};
 use rollcall_xds::proto::rollcall::v1;
-use rollcall_xds::resource::{ResourceType, Version};
+use rollcall_xds::resource::ResourceType;
 
 use super::decode::{Cut, Decoder, Exported};
+use super::encode::EXPORTER;
+use super::marks::{Marks, content};
 
-/// What is taken of what comes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// The id that the other cluster must have.
-    pub cluster: Name,
-    /// This cluster's own.
-    pub me: Name,
-    /// Namespaces; `None` for all.
-    pub namespaces: Option<BTreeSet<Name>>,
-    /// Services at most.
-    pub services_max: usize,
-    /// Endpoints at most.
-    pub endpoints_max: usize,
-}
+use wanted::HELD_BACK_MAX;
+pub use wanted::Wanted;
+
+mod wanted;
 
 /// What one stream has brought.
 #[derive(Debug)]
@@ -35,6 +28,8 @@ pub struct Heard {
     endpoints: usize,
     held_back: BTreeMap<(ResourceType, Arc<str>), HeldBack>,
     refused: BTreeMap<(ResourceType, Arc<str>), String>,
+    /// What came and is remembered, taken in or held back.
+    marks: Marks,
     changed: BTreeSet<ServiceKey>,
     /// The address by which it was said which cluster this is.
     believed: Option<Arc<str>>,
@@ -94,8 +89,7 @@ struct Room {
 
 /// Refusals that are told to the other cluster in one answer.
 const REFUSALS_TOLD_MAX: usize = 4;
-/// Names that are remembered because they are not wanted, or are refused; further ones are refused without being counted.
-const HELD_BACK_MAX: usize = 100_000;
+/// Names that are remembered because they are refused; further ones are refused without being counted.
 const REFUSED_MAX: usize = 256;
 /// Bytes of a name that are remembered.
 const NAME_MAX: usize = 512;
@@ -106,6 +100,7 @@ impl Heard {
     /// Nothing yet, of a cluster that may be known by its uid.
     pub fn new(wanted: Wanted, uid: Option<Name>) -> Self {
         Self {
+            marks: Marks::new(wanted.names_max()),
             wanted,
             decoder: Decoder::default(),
             services: BTreeMap::new(),
@@ -158,7 +153,7 @@ impl Heard {
     /// Services of which something else is said than was taken last. Nothing while a stream by another address has not said yet which
     /// cluster it is of: that comes after all else.
     pub fn take_changed(&mut self) -> BTreeSet<ServiceKey> {
-        match self.wrong.is_none() && self.believed.as_ref() == Some(&self.address) {
+        match self.is_believed() {
             true => std::mem::take(&mut self.changed),
             false => BTreeSet::new(),
         }
@@ -182,6 +177,16 @@ impl Heard {
         }
     }
 
+    /// The version of all that came and is remembered.
+    pub fn version(&self) -> Option<catalog::Version> {
+        self.marks.version()
+    }
+
+    /// Whether what comes is of the cluster that it was heard to be of.
+    pub fn is_believed(&self) -> bool {
+        self.wrong.is_none() && self.believed.as_ref() == Some(&self.address)
+    }
+
     /// Whether something is held back because there is too much of it.
     pub fn is_full(&self) -> bool {
         self.held_back.values().any(|held| held.too_much)
@@ -202,8 +207,8 @@ impl Heard {
         for upsert in update.upserts {
             self.traffic.resources += 1;
             self.traffic.bytes += upsert.value.len() as u64;
-            let result = content(&upsert).and_then(|()| match update.ty {
-                ResourceType::Exporter => self.exporter(&upsert.value),
+            let result = self.remember(update.ty, &upsert).and_then(|()| match update.ty {
+                ResourceType::Exporter => self.exporter(&upsert),
                 ResourceType::ExportedService => self.put_service(&upsert.name, &upsert.value),
                 ResourceType::ExportedBucket => self.put_bucket(&upsert.name, &upsert.value),
                 _ => Ok(()),
@@ -212,6 +217,7 @@ impl Heard {
             match result {
                 Ok(()) => _ = self.refused.remove(&place),
                 Err(why) => {
+                    self.marks.remove(update.ty, &upsert.name);
                     count += 1;
                     if refusals.len() < REFUSALS_TOLD_MAX {
                         refusals.push(why.clone());
@@ -226,6 +232,7 @@ impl Heard {
         }
         for name in update.removed {
             self.refused.remove(&(update.ty, short(&name)));
+            self.marks.remove(update.ty, &name);
             self.remove(update.ty, &name);
         }
         match count {
@@ -234,8 +241,27 @@ impl Heard {
         }
     }
 
-    fn exporter(&mut self, body: &[u8]) -> Result<(), String> {
-        let message: v1::Exporter = prost::Message::decode(body).map_err(|error| format!("exporter: {error}"))?;
+    /// Its content is that of its version, and there is room to remember it: what a cluster may make this one keep has a bound,
+    /// whatever it says.
+    fn remember(&mut self, ty: ResourceType, upsert: &Upsert) -> Result<(), String> {
+        content(upsert)?;
+        match ty == ResourceType::Exporter || self.marks.put(ty, &upsert.name, &upsert.version) {
+            true => Ok(()),
+            false => Err(format!(
+                "{:.300} is one more than the {} resources that are remembered of a cluster by this link's limits; raise spec.limits, or \
+                 have it export less",
+                upsert.name,
+                self.wanted.names_max()
+            )),
+        }
+    }
+
+    fn exporter(&mut self, upsert: &Upsert) -> Result<(), String> {
+        if *upsert.name != *EXPORTER {
+            return Err(format!("{:.300} is not what a cluster speaks of itself by, which is {EXPORTER}", upsert.name));
+        }
+        let message: v1::Exporter =
+            prost::Message::decode(&*upsert.value).map_err(|error| format!("exporter: {error}"))?;
         let (said, wanted) = (&*message.cluster_id, &*self.wanted.cluster);
         let uid = Some(&*message.cluster_uid).filter(|uid| !uid.is_empty() && uid.len() <= NAME_MAX);
         let address = self.address.trim_start_matches("https://");
@@ -346,19 +372,6 @@ impl Heard {
             self.services.remove(&key);
         }
         self.changed.insert(key);
-    }
-}
-
-/// Whether content is what its version is of: else a reconnect, which tells versions, would leave something else here than there.
-fn content(upsert: &Upsert) -> Result<(), String> {
-    let version = Version::of(&upsert.value).to_string();
-    match version == *upsert.version {
-        true => Ok(()),
-        false => Err(format!(
-            "{:.300} came as version {:.63} with the content of version {version}; whatever changes it on the way, or the other \
-             cluster's controller, is to be mended",
-            upsert.name, upsert.version
-        )),
     }
 }
 

@@ -16,6 +16,7 @@ use rollcall_catalog::source::{SourceId, SourceKind};
 use rollcall_crds::{ClusterLinkSpec, LinkState};
 use tokio::sync::{Notify, watch};
 
+use super::hall::Hall;
 use super::heard::{Heard, Traffic};
 use super::machine::{Machine, Patience, Standing};
 use super::mcs::offers::{Offer, Offers};
@@ -29,6 +30,7 @@ use crate::writer::{Inbox, Message, Snapshots};
 
 mod account;
 mod line;
+mod rate;
 mod secret;
 
 /// What every link needs.
@@ -52,6 +54,8 @@ pub struct Surroundings {
     pub reports: Reports,
     /// Who makes services across clusters of what they export.
     pub offers: Offers,
+    /// What others are told.
+    pub hall: Hall,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -87,6 +91,7 @@ pub struct Link {
     wrong: Option<(String, u64)>,
     turns: usize,
     traffic: Traffic,
+    rate: rate::Rate,
     /// What became of its endpoints here, and when that was looked at.
     survey: (Survey, u64),
 }
@@ -149,6 +154,7 @@ impl Link {
             wrong: None,
             turns: 0,
             traffic: Traffic::default(),
+            rate: rate::Rate::default(),
             survey: (Survey::default(), 0),
         }
     }
@@ -214,6 +220,9 @@ impl Link {
             let mut heard = line.dial.heard();
             (heard.take_changed(), std::mem::take(&mut heard.beats))
         };
+        if !changed.is_empty() {
+            self.machine.sign(self.surroundings.clock.monotonic_ms());
+        }
         if beats > 0 {
             let now = self.surroundings.clock.now();
             self.machine.heard(now.mono_ms);

@@ -81,6 +81,13 @@ impl Machine {
         self.heard = true;
     }
 
+    /// Something else than a beat has come: it lives, if it is connected at all.
+    pub fn sign(&mut self, now_ms: u64) {
+        if self.heard && self.state == LinkState::Connected {
+            self.heard_ms = now_ms.max(self.heard_ms);
+        }
+    }
+
     /// Time has passed. Who was never heard and left nothing behind stays connecting for ever.
     pub fn advance(&mut self, now_ms: u64) {
         if !self.kept && !self.heard {

@@ -9,10 +9,12 @@
 //!                                             writer's inbox (origin Import)
 //! ```
 //!
+//! - [`flags`], [`about`]: who this cluster is, by the About API
 //! - [`exports`]: which services are exported, by ServiceExports; [`encode`]: an exported service as resources
 //! - [`hall`]: what each peer is given; [`rights`]: who it is and which namespaces it may see
 //! - [`clusters`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
 //! - [`dial`]: the stream to another cluster; [`heard`]: what came by it; [`decode`]: as the catalog has it
+//! - [`marks`]: which resources have come or are told, as many as may be, and the version of all
 //! - [`machine`]: connected, suspect, expired; pure
 //! - [`mcs`]: what clusters export under one name as one service: ServiceImports
 //! - [`table`]: what these tell each other by key; [`pauses`]: who waits after a refused write
@@ -24,16 +26,19 @@
 //! What is imported is never exported: only what has its origin in this cluster stands in the [`hall`]. So nothing goes round in
 //! a circle, however clusters are linked.
 
+pub mod about;
 pub mod clusters;
 pub mod decode;
 pub mod dial;
 pub mod encode;
 pub mod exports;
+pub mod flags;
 pub mod hall;
 pub mod heard;
 pub mod lease;
 pub mod link;
 pub mod machine;
+pub mod marks;
 pub mod mcs;
 pub mod metrics;
 pub mod pauses;
@@ -163,6 +168,7 @@ pub fn start(
         reports: reports.clone(),
         offers,
         snapshots: seen_by_links,
+        hall: hall.clone(),
     };
     metrics::Metrics { reports: reports.clone(), hall: hall.clone(), clock }.register(registry);
     let links = Links::new(surroundings);

@@ -1,7 +1,7 @@
 //! How each link is, for who tells it: the API, and the metrics.
 
 use rollcall_catalog::model::Name;
-use rollcall_crds::{ClusterLinkStatus, LinkCounts, LinkState};
+use rollcall_crds::{ClusterLinkStatus, LinkCounts, LinkExported, LinkState};
 
 use super::heard::Traffic;
 use super::table::Table;
@@ -30,6 +30,12 @@ pub struct Report {
     pub held_back: LinkCounts,
     /// What was taken out.
     pub expired: LinkCounts,
+    /// The version of all that came and is remembered.
+    pub version: String,
+    /// Bytes of content that came in a second, of late.
+    pub bytes_per_second: u32,
+    /// What it is told, by streams to this replica.
+    pub exported: Option<LinkExported>,
     /// The uid of the cluster that was heard.
     pub uid: Option<Name>,
     /// How much came.

@@ -11,7 +11,7 @@ use kube::{Client, Resource};
 use rollcall_catalog::model::{Name, ServiceKey};
 use rollcall_crds::conditions::status::{FALSE, TRUE};
 use rollcall_crds::service_export::export_conditions as words;
-use rollcall_crds::{ClusterLink, ClusterLinkStatus, ServiceExport};
+use rollcall_crds::{ClusterLink, ClusterLinkStatus, LinkExported, ServiceExport};
 use serde_json::json;
 
 use super::encode::Unexportable;
@@ -206,6 +206,9 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
         cluster_uid: report.uid.as_deref().map(str::to_owned),
         imported: report.imported,
         held_back: report.held_back,
+        version: report.version.clone(),
+        bytes_per_second: report.bytes_per_second,
+        exported: report.exported.clone(),
         expired: report.expired,
         problems: report.problems.iter().take(8).cloned().collect(),
     };
@@ -217,7 +220,14 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
     };
     // What an earlier leader heard is not forgotten by one that has heard nothing yet.
     let last = status.last_heartbeat_time.clone().or_else(|| stands.last_heartbeat_time.clone());
-    let same = ClusterLinkStatus { last_heartbeat_time: stands.last_heartbeat_time.clone(), ..status.clone() };
+    // What changes all the time is written with something else, or with the heartbeat.
+    let same = ClusterLinkStatus {
+        last_heartbeat_time: stands.last_heartbeat_time.clone(),
+        version: stands.version.clone(),
+        bytes_per_second: stands.bytes_per_second,
+        exported: status.exported.clone().map(|exported| LinkExported { version: version_of(stands), ..exported }),
+        ..status.clone()
+    };
     let same_state = same.state == stands.state && same.since.is_some() && stands.since.is_some();
     // Each replica has its own stream: a new leader does not move the time of a state that is the same.
     let since = if same_state { stands.since.clone() } else { same.since.clone() };
@@ -232,6 +242,10 @@ struct Here<'a> {
     union: Option<&'a Union>,
     /// Why it cannot be written.
     refused: Option<&'a str>,
+}
+
+fn version_of(stands: &ClusterLinkStatus) -> String {
+    stands.exported.as_ref().map(|exported| exported.version.clone()).unwrap_or_default()
 }
 
 /// Valid, Ready and Conflict, as they should be.

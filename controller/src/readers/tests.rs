@@ -28,7 +28,7 @@ fn rights(who: Who) -> (FakeApi, Readers, Sender) {
 
 fn showing(token: Option<&str>) -> Showing {
     let authorization = token.map(|token| format!("Bearer {token}").into());
-    Showing { authorization, certificate: Shown::Nothing, peer: None }
+    Showing { authorization, certificate: Shown::Nothing, peer: None, says: None }
 }
 
 async fn judge(readers: &Readers, token: Option<&str>) -> Result<Reader, Status> {

@@ -27,6 +27,8 @@ pub(crate) struct Cluster {
 pub(crate) const SYSTEM: &str = "rollcall-system";
 pub(crate) const ROLLCALL: &str = "rollcall.dev/v1alpha1";
 pub(crate) const MCS: &str = "multicluster.x-k8s.io/v1beta1";
+/// Who has this flag has no other id.
+const BY_PROPERTY: &str = "--cluster-property=read";
 pub(crate) const SLICES: &str = "discovery.k8s.io/v1";
 
 impl Cluster {
@@ -85,7 +87,9 @@ impl Cluster {
     }
 
     pub(crate) async fn start(&mut self) {
-        let own = [format!("--grpc-listen={}", self.grpc), format!("--cluster-id={}", self.id)];
+        let id =
+            Some(format!("--cluster-id={}", self.id)).filter(|_| !self.flags.iter().any(|flag| flag == BY_PROPERTY));
+        let own = [Some(format!("--grpc-listen={}", self.grpc)), id].into_iter().flatten();
         let flags = [
             "rollcall-controller",
             "--api-listen=127.0.0.1:0",

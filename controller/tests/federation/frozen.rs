@@ -26,20 +26,30 @@ async fn while_the_api_server_takes_no_writes_callers_are_told_all_and_slices_ca
     let caller = Caller::of(&west, "payments.shop:http").await;
     caller.has("both", &["10.1.0.4", "10.2.0.4"]).await;
 
-    let busy = || Refusal::new(429, "TooManyRequests", "the server is busy; try again later");
-    let busy = west.api.rule(move |asked| is_a_write(asked.verb).then(|| Fault::Refused(busy())));
-    east.endpoints("payments", &["10.1.0.4", "10.1.0.5"]);
-    caller.has("what came meanwhile", &["10.1.0.4", "10.1.0.5", "10.2.0.4"]).await;
-    east.endpoints("payments", &["10.1.0.5", "10.1.0.6"]);
-    caller.has("what went meanwhile", &["10.1.0.5", "10.1.0.6", "10.2.0.4"]).await;
-    assert_eq!(west.imported("east"), ["10.1.0.4"], "what stands stays as it was written");
+    // One that is busy, and one whose etcd has no room left on its disk: both still answer who reads.
+    let refusals = [
+        Refusal::new(429, "TooManyRequests", "the server is busy; try again later"),
+        Refusal::new(500, "InternalError", "etcdserver: mvcc: database space exceeded"),
+    ];
+    let mut stands = vec!["10.1.0.4"];
+    for (refusal, now) in refusals.into_iter().zip([["10.1.0.5", "10.1.0.6"], ["10.1.0.7", "10.1.0.8"]]) {
+        let frozen = west.api.rule(move |asked| is_a_write(asked.verb).then(|| Fault::Refused(refusal.clone())));
+        let meanwhile = [&stands[..], &now[..1]].concat();
+        east.endpoints("payments", &meanwhile);
+        caller.has("what came meanwhile", &[&meanwhile[..], &["10.2.0.4"][..]].concat()).await;
+        east.endpoints("payments", &now);
+        caller.has("what went meanwhile", &[&now[..], &["10.2.0.4"][..]].concat()).await;
+        assert_eq!(west.imported("east"), stands, "what stands stays as it was written");
 
-    west.api.allow(busy);
-    west.imports("east", &["10.1.0.5", "10.1.0.6"]).await;
-    until("its status says so", || {
-        Some(west.link("east")).filter(|status| status["imported"]["endpoints"] == 2 && status["state"] == "Connected")
-    })
-    .await;
+        west.api.allow(frozen);
+        west.imports("east", &now).await;
+        until("its status says so", || {
+            Some(west.link("east"))
+                .filter(|status| status["imported"]["endpoints"] == 2 && status["state"] == "Connected")
+        })
+        .await;
+        stands = now.to_vec();
+    }
 
     // With the link goes all that it brought, its Lease included.
     until("a Lease says that east is heard", || lease(&west)).await;

@@ -31,7 +31,7 @@ const HELM: [&str; 3] = ["app.kubernetes.io/managed-by:", "app.kubernetes.io/ver
 /// What is set for the rights of a cluster that is linked with others.
 const FEDERATION: [&str; 4] = [
     "--set",
-    "federation.enabled=true,federation.clusterId=east",
+    "federation.enabled=true,federation.clusterId=east,federation.clusterProperty=write",
     "--set",
     "federation.secrets={link-east,link-west,link-north,link-south}",
 ];

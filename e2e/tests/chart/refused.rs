@@ -54,6 +54,8 @@ const WRONG: [(&str, &[&str]); 68] = [
     ("{serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}", &["exclude each other", "turn one off"]),
     ("logLevel: verbose", &["at '/logLevel'", "'verbose' does not match"]),
     ("logLevel: 'info,rollcall_dns=loud'", &["at '/logLevel'", "does not match"]),
+    ("federation: {clusterProperty: both}", &["at '/federation/clusterProperty'", "'ignore', 'read', 'write'"]),
+    ("federation: {clusterset: shops}", &["federation.clusterset needs federation.clusterProperty"]),
     ("clusterDomain: a..b", &["at '/clusterDomain'", "'a..b' does not match"]),
     ("fullnameOverride: 9x", &["at '/fullnameOverride'", "'9x' does not match"]),
     ("tracing: {otlpEndpoint: 'https://collector:4317'}", &["at '/tracing/otlpEndpoint'", "does not match"]),

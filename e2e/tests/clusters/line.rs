@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rollcall_e2e::clock;
-use rollcall_e2e::linked::Cluster;
+use rollcall_e2e::linked::{CLUSTERSET, Cluster};
 use rollcall_e2e::process::STOP_BOUND;
 use serde_json::{Value, json};
 
 use crate::pair::{NAMESPACE, Pair, Slices, await_slices, import, name, no_import, resolves, slices};
+use crate::support::BOUND;
 
 /// What of a service must not change: the spec of its import, and its slices.
 type Standing = (Value, Slices);
@@ -22,6 +23,19 @@ fn answers(pair: &Pair) -> Result<()> {
     let ip = import["spec"]["ips"][0].as_str().context("an address")?.to_owned();
     resolves(&pair.west, &name("payments"), "A", &[ip])?;
     resolves(&pair.west, &name("db"), "A", &["10.244.2.1".to_owned(), "10.244.2.2".to_owned()])
+}
+
+pub(crate) fn known_by_properties(pair: &mut Pair) -> Result<()> {
+    for cluster in pair.both() {
+        for (name, expected) in [("cluster.clusterset.k8s.io", cluster.id), ("clusterset.k8s.io", CLUSTERSET)] {
+            clock::wait_until(&format!("the property {name} of {}", cluster.id), BOUND, || {
+                let property = cluster.kubectl.get(&["clusterproperty", name])?;
+                ensure!(property["spec"]["value"] == expected, "{}", property["spec"]);
+                Ok(Some(()))
+            })?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn a_namespace_that_comes_later(pair: &mut Pair) -> Result<()> {

@@ -58,6 +58,11 @@ pub struct Config {
     /// Names to subscribe to one by one. They may change while streams are open: what is new is asked for, what is left out
     /// is given up. Send the names, keep the sender as long as they may change.
     pub names: watch::Receiver<Names>,
+    /// Names of each type whose versions are remembered, for the next server to be told: what is beyond is sent again by that. No
+    /// server takes more than [`Self::REMEMBERED_MAX`] in a request.
+    pub remembered_max: usize,
+    /// Bytes a second that are read on average; `None` for as many as come.
+    pub bytes_per_second: Option<u32>,
     /// Upper bound of the first delay after a good stream was lost; each failed attempt doubles it.
     pub backoff_min: Duration,
     /// Upper bound of every delay. A stream that lived this long, or that brought something, counts as good.
@@ -125,6 +130,9 @@ impl Config {
     /// Largest response that is accepted, in bytes. Servers split at 3.5 MiB; a single larger resource still passes.
     pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+    /// Names of one type that a server takes in the first request of a stream (`stream::Limits`).
+    pub const REMEMBERED_MAX: usize = 200_000;
+
     /// Flow-control window, in bytes: one whole response may be under way.
     const WINDOW_BYTES: u32 = 4 << 20;
 
@@ -146,6 +154,8 @@ impl Config {
             types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],
             known: Known::new(),
             names: watch::channel(Names::new()).1,
+            remembered_max: Self::REMEMBERED_MAX,
+            bytes_per_second: None,
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             keepalive: Duration::from_secs(3),

@@ -26,8 +26,13 @@ pub(super) struct State {
     names: PerType<BTreeSet<Arc<str>>>,
     /// Types of which names were wanted at some time: the last answers may come after the last name was given up.
     asked: PerType<bool>,
+    /// Names and versions that count as accepted, as many of each type as are remembered.
     held: PerType<HashMap<Arc<str>, Arc<str>>>,
+    held_max: usize,
 }
+
+/// Bytes of a name, and of a version, that are remembered.
+const TEXT_MAX: usize = 1_024;
 
 // === impl State ===
 
@@ -35,7 +40,13 @@ impl State {
     pub(super) fn new(node_id: String, types: Vec<ResourceType>, names: &Names) -> Self {
         let names = PerType::from_fn(|ty| names.get(&ty).cloned().unwrap_or_default());
         let asked = PerType::from_fn(|ty| types.contains(&ty) || !names[ty].is_empty());
-        Self { node_id, types, names, asked, held: PerType::default() }
+        Self { node_id, types, names, asked, held: PerType::default(), held_max: usize::MAX }
+    }
+
+    /// Remembers no more names of each type than these. What is not remembered is sent again by the next server.
+    pub(super) fn with_at_most(mut self, held_max: usize) -> Self {
+        self.held_max = held_max;
+        self
     }
 
     /// Counts resources as accepted that came by another way: type, then name and version.
@@ -118,7 +129,17 @@ impl State {
         removed.iter().for_each(|name| drop(held.remove(name)));
         // What came after its name was given up is forgotten: the next server is told what is wanted.
         let (whole, names) = (self.types.contains(&ty), &self.names[ty]);
-        held.extend(versions.into_iter().filter(|(name, _)| whole || names.contains(name)));
+        let kept = versions.into_iter().filter(|(name, _)| whole || names.contains(name));
+        for (name, version) in kept {
+            let room = held.len() < self.held_max;
+            let short = name.len() <= TEXT_MAX && version.len() <= TEXT_MAX;
+            match held.get_mut(&name) {
+                Some(known) if short => *known = version,
+                Some(_) => _ = held.remove(&name),
+                None if short && room => _ = held.insert(name, version),
+                None => {}
+            }
+        }
         Ok(())
     }
 

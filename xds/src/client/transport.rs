@@ -2,16 +2,18 @@
 
 use std::{future::Future, pin::pin, sync::Arc};
 
+use prost::Message as _;
 use tokio::{
     select,
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{
-    Config, ConfigError, Credential, Event, Names, backoff::Backoff, dial::Dialer, rounds::Rounds, state::State,
+    Config, ConfigError, Credential, Event, Names, backoff::Backoff, dial::Dialer, pace::Pace, rounds::Rounds,
+    state::State,
 };
 use crate::{
     proto::discovery::{
@@ -19,6 +21,7 @@ use crate::{
         aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
     },
     random,
+    server::NAME_KEY,
 };
 
 /// Requests that may wait for the transport. A server that does not read its acknowledgements is not read either.
@@ -40,7 +43,7 @@ pub async fn run(
     let rounds = Rounds::new(&config)?;
     let mut names = config.names.clone();
     let state = State::new(config.node_id.clone(), config.types.clone(), &names.borrow_and_update());
-    let mut state = state.with_known(known);
+    let mut state = state.with_known(known).with_at_most(config.remembered_max);
     let mut backoff = Backoff::new(config.backoff_min, config.backoff_max);
     let mut shutdown = pin!(shutdown);
     for (server, dialer) in rounds {
@@ -85,6 +88,7 @@ async fn follow(
     ignore(sink(Event::Connected { server: Arc::from(server) }));
     let mut proved = pin!(sleep(config.backoff_max));
     let mut lived = false;
+    let (mut pace, began) = (config.bytes_per_second.map(Pace::new), Instant::now());
     loop {
         let response = select! {
             response = responses.message() => response,
@@ -113,6 +117,9 @@ async fn follow(
         }
         if let Err(reason) = say(&requests, [answer]).await {
             return reason;
+        }
+        if let Some(pace) = &mut pace {
+            sleep(pace.came(response.encoded_len(), began.elapsed())).await;
         }
     }
 }
@@ -148,6 +155,9 @@ async fn open(
     if let Some(Credential { key, value }) = &config.credential {
         let value = value.parse().map_err(|_| format!("the credential {key} is no text that metadata can carry"))?;
         request.metadata_mut().insert(*key, value);
+    }
+    if let Ok(name) = config.node_id.parse() {
+        request.metadata_mut().insert(NAME_KEY, name);
     }
     if let Some(token) = token {
         request.metadata_mut().insert("authorization", token);

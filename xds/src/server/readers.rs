@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use futures::future::{self, BoxFuture, FutureExt as _};
 use tonic::{Code, Request, Status};
 
-use super::Refusal;
+use super::{NAME_KEY, Refusal};
 use crate::{tls::Shown, view::Scope};
 
 /// Says who readers are. Without it everybody reads everything.
@@ -37,6 +37,8 @@ pub struct Showing {
     pub certificate: Shown,
     /// Where the call comes from.
     pub peer: Option<IpAddr>,
+    /// Who it says that it is. Nobody proves that, so nothing is decided by it.
+    pub says: Option<Box<str>>,
 }
 
 /// Somebody who reads.
@@ -48,6 +50,9 @@ pub struct Reader {
     /// Ready when that is so no longer: the stream then ends with this status, and its client may come again.
     pub until: BoxFuture<'static, Status>,
 }
+
+/// Bytes of a name that a caller gives itself.
+const NAME_MAX: usize = 253;
 
 // === impl Readers ===
 
@@ -63,10 +68,12 @@ impl Showing {
     /// What the caller of this request shows. The text of the metadata is not kept where it is none.
     pub fn of<T>(request: &Request<T>) -> Self {
         let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let name = request.metadata().get(NAME_KEY).and_then(|value| value.to_str().ok());
         Self {
             authorization: authorization.map(Box::from),
             certificate: request.extensions().get::<Shown>().cloned().unwrap_or_default(),
             peer: request.remote_addr().map(|peer| peer.ip()),
+            says: name.filter(|name| name.len() <= NAME_MAX).map(Box::from),
         }
     }
 }

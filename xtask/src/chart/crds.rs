@@ -1,6 +1,6 @@
 //! The CRDs as templates: Helm installs what is in `crds/` once and never upgrades it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 const HEADER: &str = "{{- /* Generated from manifests/crds by `cargo xtask generate`; edit the types in crds/. */}}\n\
                       {{- if .Values.crds.enabled }}\n";
@@ -11,18 +11,42 @@ const FOOTER: &str = "{{- end }}\n";
 
 /// The metadata of the chart's other objects, and what makes an uninstall keep this one.
 const METADATA: &str = r#"  {{- $keep := ternary (dict "helm.sh/resource-policy" "keep") dict .Values.crds.keep }}
-  {{- include "rollcall.metadata" (dict "root" . "name" "NAME" "cluster" true "annotations" $keep) | nindent 2 }}
+APPROVED  {{- include "rollcall.metadata" (dict "root" . "name" "NAME" "cluster" true "annotations" $keep) | nindent 2 }}
 "#;
+
+/// What the API server wants to see at a definition of a protected group.
+const APPROVED: &str = "  {{- $keep = merge (dict \"KEY\" \"VALUE\") $keep }}\n";
 
 /// The template of a definition, as `cargo xtask generate` writes those.
 pub(super) fn template(definition: &str) -> Result<String> {
     let body: String = definition.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
     let (before, rest) = body.split_once("metadata:\n").context("the definition has no metadata")?;
-    let (name, after) = rest.split_once('\n').context("the definition ends with its metadata")?;
-    let name = name.trim().strip_prefix("name: ").context("its metadata begin with another field than the name")?;
-    let metadata = METADATA.replace("NAME", name);
-    let header = if name.ends_with(".rollcall.dev") { HEADER.to_owned() } else { SHARED_HEADER.replace("NAME", name) };
-    Ok(format!("{header}{}metadata:\n{metadata}{}\n{FOOTER}", literal(before), literal(after).trim_end()))
+    let (metadata, after) = rest.split_once("spec:\n").context("the definition ends with its metadata")?;
+    let (mut name, mut approved) = (None, String::new());
+    // A long value begins on a line of its own.
+    let metadata = metadata.replace(">-\n      ", "");
+    for line in metadata.lines() {
+        match (line.strip_prefix("  name: "), line.trim().split_once(": ")) {
+            (Some(its), _) => name = Some(its),
+            (None, Some((key, value))) => {
+                approved.push_str(&APPROVED.replace("KEY", key).replace("VALUE", value.trim_matches(['"', '\''])));
+            }
+            (None, None) => {
+                ensure!(line == "  annotations:", "its metadata have another field than name and annotations")
+            }
+        }
+    }
+    let (name, after) = (name.context("its metadata have no name")?, format!("spec:\n{after}"));
+    let written = METADATA.replace("APPROVED", &approved).replace("NAME", name);
+    let header = match name {
+        name if name.ends_with(".rollcall.dev") => HEADER.to_owned(),
+        name if name.ends_with(".about.k8s.io") => SHARED_HEADER.replace("NAME", name).replace(
+            ".Values.federation.enabled",
+            ".Values.federation.enabled (ne .Values.federation.clusterProperty \"ignore\")",
+        ),
+        name => SHARED_HEADER.replace("NAME", name),
+    };
+    Ok(format!("{header}{}metadata:\n{written}{}\n{FOOTER}", literal(before), literal(&after).trim_end()))
 }
 
 /// Braces in descriptions and rules, kept from Helm.

@@ -88,6 +88,19 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [rollcall.dev]
   resources: [clusterlinks/status]
   verbs: [patch]
+{{- if ne .Values.federation.clusterProperty "ignore" }}
+# Who this cluster is by the About API: these two properties alone. Not needed with `--cluster-property ignore`.
+- apiGroups: [about.k8s.io]
+  resources: [clusterproperties]
+  resourceNames: [cluster.clusterset.k8s.io, clusterset.k8s.io]
+  verbs: [get{{ if eq .Values.federation.clusterProperty "write" }}, patch{{ end }}]
+{{- end }}
+{{- if eq .Values.federation.clusterProperty "write" }}
+# One that is not there has no name by which it could be bound.
+- apiGroups: [about.k8s.io]
+  resources: [clusterproperties]
+  verbs: [create]
+{{- end }}
 {{- end }}
 {{- if .Values.controller.nodeZones }}
 # Nodes: zones, and the address blocks of pods. Not needed with `--node-zones false`.

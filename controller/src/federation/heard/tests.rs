@@ -222,6 +222,29 @@ fn a_peer_that_never_ends_costs_a_bounded_amount() {
     assert!(heard.refused.len() <= REFUSED_MAX && heard.refused.keys().all(|(_, name)| name.len() <= NAME_MAX));
 }
 
+#[test]
+fn a_cluster_that_names_ever_more_is_remembered_up_to_a_bound_and_what_is_known_goes_on() {
+    let mut heard = Heard::new(wanted(), None);
+    heard.on(service("shop/a")).expect("taken");
+    // Of another namespace, without an end; and buckets without endpoints.
+    let Event::Update(one) = bucket("shop/a", "8/0", &[]) else { panic!("an update") };
+    let names = (0..100_100).map(|at| Upsert { name: format!("shop/a/131072/{at}").into(), ..one.upserts[0].clone() });
+    let said = heard.on(Event::Update(Update { upserts: names.collect(), ..one }));
+    assert!(said.expect_err("too many").starts_with("89 resources refused"));
+    let words = heard.refused().expect("it is told");
+    assert!(words.contains("one more than the 100012 resources that are remembered of a cluster"), "{words}");
+    assert!(heard.services[&ServiceKey::new("shop", "a")].buckets.len() <= 100_012);
+    let version = heard.version();
+    heard.on(service("shop/a")).expect("what is known goes on");
+    assert_eq!(heard.version(), version);
+    heard.on(removed(ResourceType::ExportedBucket, "shop/a/131072/0")).expect("taken");
+    heard.on(service("shop/b")).expect("what goes makes room");
+    // Nor does it speak of itself by many names.
+    let message = v1::Exporter { cluster_id: "east".into(), ..Default::default() };
+    let said = heard.on(upsert(ResourceType::Exporter, "cluster-2", &message)).expect_err("it has one");
+    assert!(said.contains("cluster-2 is not what a cluster speaks of itself by"), "{said}");
+}
+
 /// What another cluster exports: by service, endpoints by id, and in how many buckets it tells them.
 type Theirs = BTreeMap<u8, (BTreeSet<u8>, u32)>;
 

@@ -24,21 +24,26 @@ impl Link {
             Standing::Gone => (LinkCounts::default(), total),
         };
         let (mut held_back, mut address, mut uid) = (LinkCounts::default(), String::new(), None);
+        let mut version = String::new();
         for line in [self.next.take(), self.line.take()].into_iter().enumerate() {
             let (at, Some(line)) = line else { continue };
             self.count(&line);
             let heard = line.dial.heard();
             (held_back, address) = (heard.held_back(), heard.address.trim_start_matches("https://").to_owned());
             uid = heard.uid.clone().or(uid);
+            version = heard.version().map(|version| version.to_string()).unwrap_or_default();
             drop(heard);
             *(if at == 0 { &mut self.next } else { &mut self.line }) = Some(line);
         }
         let problems = self.problems(expired);
         let traffic = self.traffic;
+        let bytes_per_second = self.rate.at(self.surroundings.clock.monotonic_ms(), traffic.bytes);
+        let exported = self.surroundings.hall.tells(&self.name);
         self.surroundings.reports.change(&self.name, |report| {
             (report.state, report.since_ms, report.heard_ms) = (self.machine.state(), self.since_ms, self.heard_ms);
             (report.imported, report.held_back, report.expired) = (imported, held_back, expired);
             (report.address, report.problems, report.traffic) = (address, problems, traffic);
+            (report.version, report.bytes_per_second, report.exported) = (version, bytes_per_second, exported);
             report.uid = uid.or_else(|| report.uid.take());
         });
     }

@@ -46,6 +46,7 @@ impl Link {
                     server_name: spec.server_name.clone(),
                     ca,
                     proof,
+                    bytes_per_second: spec.limits.as_ref().and_then(|limits| limits.bytes_per_second),
                     wanted: self.wanted(&spec),
                 };
                 self.unusable = None;

@@ -21,6 +21,23 @@ fn after(then: ThenWhenSilent, silences_ms: &[u64]) -> Vec<(LinkState, Standing)
 }
 
 #[test]
+fn other_words_than_beats_keep_it_connected_and_make_nothing_connected() {
+    let mut machine = Machine::new(Patience::of(None), true, 0);
+    machine.sign(9_000);
+    machine.advance(10_000);
+    assert_eq!(machine.state(), LinkState::Suspect);
+    machine.sign(11_000);
+    machine.advance(11_000);
+    assert_eq!(machine.state(), LinkState::Suspect);
+    machine.heard(12_000);
+    machine.sign(20_000);
+    machine.advance(29_000);
+    assert_eq!(machine.state(), LinkState::Connected);
+    machine.advance(30_000);
+    assert_eq!(machine.state(), LinkState::Suspect);
+}
+
+#[test]
 fn silence_leads_from_connected_over_suspect_to_expired() {
     use LinkState::{Connected, Expired, Suspect};
     let silences = [9_999, 10_000, 59_999, 60_000];

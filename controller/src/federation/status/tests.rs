@@ -30,6 +30,23 @@ fn a_link_is_written_when_something_changed_or_the_heartbeat_is_old() {
     let later = stands(|report| report.heard_ms = Some(230_000)).expect("half a minute later");
     assert_eq!(later.last_heartbeat_time.expect("set").0.as_second(), 230);
     assert!(stands(|report| report.imported.endpoints = 3).is_some());
+    // What changes all the time goes with the others.
+    let moving = |report: &mut Report| (report.version, report.bytes_per_second) = ("01".to_owned(), 9);
+    assert_eq!(stands(moving), None);
+    let later = stands(|report| {
+        (report.version, report.bytes_per_second) = ("01".to_owned(), 9);
+        report.imported.endpoints = 3;
+    });
+    let later = later.expect("something else changed");
+    assert_eq!((&*later.version, later.bytes_per_second), ("01", 9));
+    let told = |services| Some(LinkExported { services, endpoints: 1, version: "02".to_owned() });
+    assert!(stands(|report| report.exported = Some(LinkExported::default())).is_some());
+    let first =
+        stands(|report| report.exported = Some(LinkExported { services: 1, endpoints: 1, version: "01".into() }));
+    let mut next = Report { stands: first, exported: told(1), ..report() };
+    assert_eq!(link_status(&next), None, "another version alone waits");
+    next.exported = told(2);
+    assert!(link_status(&next).is_some());
     assert!(stands(|report| report.state = LinkState::Suspect).is_some());
     // Another leader heard it at other times, and changes nothing.
     assert_eq!(stands(|report| (report.since_ms, report.heard_ms) = (150_000, None)), None);

@@ -129,3 +129,22 @@ fn a_type_of_which_nothing_is_wanted_any_more_is_not_asked_for_as_a_whole() {
     assert_eq!(late.error_detail, None, "an answer that was under way is no error");
     assert_eq!(state.hello().count(), 0);
 }
+
+#[test]
+fn as_many_names_are_remembered_as_may_be_and_the_rest_is_sent_again() {
+    let mut state = state().with_at_most(2);
+    let mut taken = 0;
+    for (name, version) in [("a", "1"), ("b", "1"), ("c", "1"), ("b", "2")] {
+        let answer = state.on_response(&response(Service, &[(name, version)], &[]), |_| {
+            taken += 1;
+            Ok(())
+        });
+        assert_eq!(answer.error_detail, None, "{name}");
+    }
+    assert_eq!((held(&state, Service), taken), (vec!["a".to_owned(), "b".to_owned()], 4));
+    state.on_response(&response(Service, &[("d", "1")], &["a"]), |_| Ok(()));
+    assert_eq!(held(&state, Service), ["b", "d"], "what goes makes room");
+    let long = "x".repeat(2_000);
+    state.on_response(&response(Service, &[(&long, "1")], &["b", "d"]), |_| Ok(()));
+    assert!(held(&state, Service).is_empty());
+}
