@@ -10,11 +10,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rollcall_health::confirmation::Vote;
+use rollcall_health::probe::{Network, Probes};
+use rollcall_vantage::answers::Answers;
+use rollcall_vantage::wire;
 use rollcall_xds::client::{Config, ConfigError, Dialer};
 use rollcall_xds::proto::rollcall::v1::agent_reply::Reply;
 use rollcall_xds::proto::rollcall::v1::agent_report::Report;
 use rollcall_xds::proto::rollcall::v1::agents_client::AgentsClient;
-use rollcall_xds::proto::rollcall::v1::{AgentReply, AgentReport, Beats};
+use rollcall_xds::proto::rollcall::v1::{AgentReply, AgentReport, Beats, Found, Posted, Probe};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,6 +40,8 @@ pub struct Settings {
     pub agent_id: String,
     /// The token of a ServiceAccount, read at each connect.
     pub token_file: Option<PathBuf>,
+    /// Whether it probes what replicas doubt.
+    pub vantage: bool,
     dialers: Vec<(String, Dialer)>,
 }
 
@@ -78,6 +84,7 @@ impl Settings {
             machine: agent.machine.clone(),
             agent_id: agent_id.to_owned(),
             token_file: agent.token_file.clone(),
+            vantage: agent.vantage,
             dialers: agent.controllers.iter().map(dialer).collect::<Result<_, _>>()?,
         })
     }
@@ -120,8 +127,9 @@ async fn attend(settings: &Settings, server: &str, dialer: &Dialer, board: &Shar
         let (server, since_ms) = (Some(server.to_owned()), Clock::wall_ms());
         board.link = Link { server, since_ms, trouble: String::new(), ..board.link };
     });
-    let spoken = Spoken::new(&settings.machine, &settings.agent_id);
-    Stream { reports, replies, spoken, board: Arc::clone(board), beat: None }.follow().await
+    let spoken = Spoken::new(&settings.machine, &settings.agent_id, settings.vantage);
+    let answers = settings.vantage.then(|| Answers::new(Probes::new(Network)));
+    Stream { reports, replies, spoken, board: Arc::clone(board), beat: None, answers }.follow().await
 }
 
 async fn open(
@@ -167,6 +175,8 @@ struct Stream {
     board: Shared,
     /// As the controller said.
     beat: Option<Duration>,
+    /// What replicas doubt, where it lets itself be asked.
+    answers: Option<Answers<Probes<Network>>>,
 }
 
 // === impl Stream ===
@@ -190,6 +200,11 @@ impl Stream {
                     }
                 }
                 reply = self.replies.message() => match reply {
+                    Ok(Some(AgentReply { reply: Some(Reply::Probe(probe)) })) => {
+                        if let Some(Err(ended)) = self.asked(probe).await {
+                            return ended;
+                        }
+                    }
                     Ok(Some(AgentReply { reply: Some(reply) })) => {
                         if let Some(ended) = self.heard(reply) {
                             return ended;
@@ -202,6 +217,11 @@ impl Stream {
                     Ok(None) => return "the controller ended the stream".to_owned().into(),
                     Err(status) => return status.message().to_owned().into(),
                 },
+                found = found(&mut self.answers) => {
+                    if let Err(ended) = self.say(Report::Found(found)).await {
+                        return ended;
+                    }
+                }
                 () = sleep_until(next) => {
                     next = Instant::now() + self.interval();
                     if self.board.borrow().leaving || self.board.borrow().services.is_empty() {
@@ -217,6 +237,15 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Whoever does not let itself be asked, and is, could not find out.
+    async fn asked(&mut self, probe: Probe) -> Option<Result<(), Ended>> {
+        let found = match &mut self.answers {
+            Some(answers) => answers.begin(probe)?,
+            None => wire::found(probe.number, Vote::Abstained),
+        };
+        Some(self.say(Report::Found(found)).await)
     }
 
     fn interval(&self) -> Duration {
@@ -243,6 +272,16 @@ impl Stream {
                 });
                 None
             }
+            Reply::Posted(Posted { is_asked: true, .. }) => {
+                info!("policies may name this machine as a vantage point");
+                None
+            }
+            Reply::Posted(posted) => {
+                warn!(reason = posted.words, "no policy can name this machine as a vantage point");
+                None
+            }
+            // Taken before.
+            Reply::Probe(_) => None,
             Reply::Due(due) => {
                 let within = Duration::from_millis(u64::from(due.within_ms));
                 self.beat = Some(within.max(Duration::from_millis(100)));
@@ -261,6 +300,14 @@ impl Stream {
 impl From<String> for Ended {
     fn from(words: String) -> Self {
         Self { words, retry: None }
+    }
+}
+
+/// Never, where nothing is asked.
+async fn found(answers: &mut Option<Answers<Probes<Network>>>) -> Found {
+    match answers {
+        Some(answers) => answers.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -243,7 +243,7 @@ impl Service {
         let checks = self.policy.pod_checks.as_ref()?;
         self.endpoints.iter().find(|member| member.origin.kind == OriginKind::EndpointSlice)?;
         let time = TimeToEvict { lateness: self.lateness, ..checks.time_to_evict };
-        let asks = self.policy.confirmation.replicas > 0;
+        let asks = self.policy.confirmation.asks();
         Some(if asks { time } else { TimeToEvict { confirmation: Duration::ZERO, ..time } })
     }
 

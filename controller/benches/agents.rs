@@ -13,6 +13,7 @@ use rollcall_catalog::ServiceKey;
 use rollcall_catalog::input::Origin;
 use rollcall_controller::agents::admission::{Admission, Caller, Denial, Ears, Interval};
 use rollcall_controller::agents::{self, Settings};
+use rollcall_controller::checks::lookouts::{Lookout, Lookouts};
 use rollcall_controller::time::clock::Clock;
 use rollcall_fake_api::FakeApi;
 use rollcall_health::beat::OnMachine;
@@ -60,6 +61,10 @@ impl Caller for Everybody {
         "everybody".to_owned()
     }
 
+    fn may_be_asked<'a>(&'a self, _: Lookout, _: &'a str) -> BoxFuture<'a, Result<(), Denial>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     fn may<'a>(&'a self, _: &'a ServiceKey) -> BoxFuture<'a, Result<(), Denial>> {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -97,7 +102,7 @@ async fn replica(agents: usize) {
     let known = (api.client(), snapshots, Clock::default());
     let judges: (Arc<dyn Admission>, Arc<dyn Ears>) = (Arc::new(Everybody), Arc::new(Everybody));
     let (service, _watched) =
-        agents::start(settings, known, judges, CancellationToken::new(), &mut Registry::default());
+        agents::start(settings, known, judges, (Lookouts::new().0, CancellationToken::new()), &mut Registry::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let bounds = Bounds { connections_max: agents + 16, ..Bounds::default() };

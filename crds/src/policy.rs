@@ -255,6 +255,22 @@ pub struct ConfirmationSpec {
     #[schemars(transform = any_integer)]
     #[x_kube(validation = Rule::new("self >= 0 && self <= 3").message("confirmation replicas: give 0 to 3; 0 asks nobody"))]
     pub replicas: u8,
+    /// Nodes whose DNS servers probe it as well, by name, up to 8: those that run with a vantage point. One that is not there or
+    /// cannot find out does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 253)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'))")
+        .message("confirmation dnsNodes: give names of nodes, such as node-a, as kubectl get nodes lists them"))]
+    pub dns_nodes: Vec<String>,
+    /// Machines whose agents probe it as well, by name, up to 8: those whose file says `vantage = true`. One that is not there or
+    /// cannot find out does not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("self.all(name, name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'))")
+        .message("confirmation agents: give names of machines, such as vm-17, as their agents' files have them in machine"))]
+    pub agents: Vec<String>,
 }
 
 /// What clients of the streams send to endpoints in Warning: they answer, with a complaint, or are held or imported and not

@@ -47,6 +47,11 @@ pub struct Args {
     #[arg(long = "catalog-token-file", env = "ROLLCALL_CATALOG_TOKEN_FILE", value_name = "PATH")]
     pub catalog_token_file: Option<PathBuf>,
 
+    /// The name of the node that this server is on. With it, and the right to `create` `vantages/dns` of this name, controllers have it
+    /// probe endpoints before callers lose them, where a DiscoveryPolicy names the node. Without it nothing is probed.
+    #[arg(long = "vantage-node", env = "ROLLCALL_VANTAGE_NODE", value_name = "NODE")]
+    pub vantage_node: Option<String>,
+
     /// A client certificate that says who asks, as PEM, with --catalog-key-file. Read at each connect.
     #[arg(long = "catalog-cert-file", env = "ROLLCALL_CATALOG_CERT_FILE", value_name = "PATH")]
     #[arg(requires = "catalog_key_file")]

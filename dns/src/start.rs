@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use rollcall_admin::descriptors::Share;
 use rollcall_admin::{Access, Descriptors, Gate, Notices, Readiness, Reply, Routes, Server, Telemetry, ports};
+use rollcall_health::probe::{Network, Probes};
+use rollcall_vantage::attend;
 use rollcall_xds::client::{self, Config, Known};
 use rollcall_xds::tls::Own;
 use tokio::sync::watch;
@@ -128,16 +130,21 @@ impl Prepared {
         let admin = self.admin.serve(readiness.clone(), registry, self.telemetry.on(pages(&observer)), stop.clone());
         let own = self.args.catalog_cert_file.zip(self.args.catalog_key_file);
         let own = own.map(|(certificate, key)| Own { certificate, key });
-        let stream = subscribe(
+        let config = config(
             self.args.catalog,
             further,
-            known,
             (self.args.catalog_ca_file, self.args.catalog_server_name),
             Shown { token_file: self.args.catalog_token_file, own },
-            subscriber,
-            stop.clone(),
-        )?;
+        );
+        let asked = self.args.vantage_node.map(|node| {
+            let prober = || Probes::new(Network);
+            attend::run(config.clone(), node, prober)
+        });
+        let stream = subscribe(Config { known, ..config }, subscriber, stop.clone());
         tasks.spawn(admin);
+        if let Some(asked) = asked {
+            tasks.spawn(until(asked, stop.clone()));
+        }
         observe(self.args.observe, &observer, &tasks, &stop);
         if let Some(hosts) = hosts {
             tasks.spawn(hosts.run(stop.clone()));
@@ -375,22 +382,35 @@ struct Shown {
     own: Option<Own>,
 }
 
-fn subscribe(
+fn config(
     servers: Vec<String>,
     further: Option<watch::Receiver<Vec<String>>>,
-    known: Known,
     (ca_file, server_name): (Option<PathBuf>, Option<String>),
     Shown { token_file, own }: Shown,
-    mut subscriber: Subscriber,
-    stop: CancellationToken,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+) -> Config {
     let node_id = std::env::var("HOSTNAME").unwrap_or_else(|_| "rollcall-dns".to_owned());
     let types = TYPES.to_vec();
-    let mut config = Config { types, known, ca_file, server_name, token_file, own, ..Config::new(servers, node_id) };
+    let mut config = Config { types, ca_file, server_name, token_file, own, ..Config::new(servers, node_id) };
     if let Some(further) = further {
         config.further = further;
     }
+    config
+}
+
+/// Does something until `stop`.
+async fn until(what: impl Future<Output = ()>, stop: CancellationToken) {
+    tokio::select! {
+        () = what => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+fn subscribe(
+    config: Config,
+    mut subscriber: Subscriber,
+    stop: CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> {
     let sink = move |event| subscriber.on_event(event);
     let stream = tokio::spawn(client::run(config, sink, stop.cancelled_owned()));
-    Ok(async move { stream.await.context("the subscription ended by itself")?.context("--catalog") })
+    async move { stream.await.context("the subscription ended by itself")?.context("--catalog") }
 }

@@ -8,7 +8,8 @@
 //! - [`posts`]: who probes an endpoint and whose word counts; [`words`]: what peers say; [`recent`]: what was decided just now
 //! - [`accounts`]: who says what, for people
 //! - [`listening`]: who judges beats
-//! - [`doubts`]: others are asked; [`summons`]: others ask; [`outbox`]: what is to be told to peers
+//! - [`doubts`]: others are asked; [`summons`]: others ask; [`relays`]: who is no replica is asked for either
+//! - [`outbox`]: what is to be told to peers
 
 mod accounts;
 mod begin;
@@ -19,6 +20,7 @@ mod outbox;
 mod plan;
 mod posts;
 mod recent;
+mod relays;
 mod results;
 pub mod step;
 mod stuck;
@@ -44,7 +46,8 @@ use self::outbox::Outbox;
 pub use self::outbox::{Ask, Telling};
 use self::posts::{Posts, StepIn};
 use self::recent::Recent;
-pub use self::step::{Admission, Candidate, Change, Course, Replaced, Start, Step, TargetId};
+use self::relays::Relays;
+pub use self::step::{Admission, Candidate, Change, Course, Relay, Replaced, Start, Step, TargetId};
 use self::summons::Summons;
 use self::words::Words;
 use crate::definition::Target;
@@ -75,6 +78,7 @@ pub struct Checks {
     awaiting: BTreeSet<TargetId>,
     doubts: Doubts,
     summons: Summons,
+    relays: Relays,
     suspicion: Suspicion<Arc<Origin>>,
     outbox: Outbox,
     /// What nobody has taken yet of what is done about beats.
@@ -124,8 +128,9 @@ struct Registration {
     posts: Posts,
     /// Its endpoints are to beat.
     heartbeat: bool,
-    /// Others that are asked before one of its endpoints turns Critical.
+    /// Others that are asked before one of its endpoints turns Critical: so many replicas, and these, who are none.
     others: u8,
+    further: Arc<[Name]>,
 }
 
 /// How often what was counted happened, since the process began.
@@ -167,6 +172,7 @@ impl Checks {
             awaiting: BTreeSet::new(),
             doubts: Doubts::default(),
             summons: Summons::default(),
+            relays: Relays::default(),
             suspicion: Suspicion::default(),
             outbox: Outbox::default(),
             listening: VecDeque::new(),

@@ -1,7 +1,7 @@
 //! Whether others see what this replica sees, before a passing endpoint turns Critical: SWIM's indirect probe (Das, Gupta and
 //! Motivala, 2002).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rollcall_catalog::model::Name;
 
@@ -13,7 +13,23 @@ pub struct Doubt {
     /// Until when answers are waited for, in milliseconds of the monotonic clock.
     pub deadline_ms: u64,
     /// Whom was asked, and what they answered.
-    answers: BTreeMap<Name, Option<Vote>>,
+    answers: BTreeMap<Name, Asked>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Asked {
+    vote: Option<Vote>,
+    /// Of one who is no replica: those that may be connected to it, and have not said that they cannot ask it.
+    relays: BTreeSet<Name>,
+}
+
+/// What a replica answers: its own vote, and those of whom it has asked in turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Testimony {
+    /// `None` before it has found out, and of one that was not asked itself.
+    pub own: Option<Vote>,
+    /// By the names by which they were asked.
+    pub relayed: BTreeMap<Name, Vote>,
 }
 
 /// What another replica found.
@@ -61,7 +77,15 @@ pub const MARGIN_MS: u64 = 500;
 impl Doubt {
     /// Asks these until `deadline_ms`.
     pub fn new(number: u64, asked: impl IntoIterator<Item = Name>, deadline_ms: u64) -> Self {
-        Self { number, deadline_ms, answers: asked.into_iter().map(|name| (name, None)).collect() }
+        Self { number, deadline_ms, answers: asked.into_iter().map(|name| (name, Asked::default())).collect() }
+    }
+
+    /// Asks these as well, who are no replicas, by any of `relays`.
+    #[must_use]
+    pub fn by_relays(mut self, asked: impl IntoIterator<Item = Name>, relays: &BTreeSet<Name>) -> Self {
+        let asked = asked.into_iter().map(|name| (name, Asked { vote: None, relays: relays.clone() }));
+        self.answers.extend(asked);
+        self
     }
 
     /// Who was asked.
@@ -72,13 +96,29 @@ impl Doubt {
     /// Takes in an answer. What is not from one who was asked counts for nothing, and the first of each stands.
     pub fn answered(&mut self, from: &Name, vote: Vote) {
         if let Some(answer) = self.answers.get_mut(from) {
-            answer.get_or_insert(vote);
+            answer.vote.get_or_insert(vote);
         }
+    }
+
+    /// Takes in what came of asking somebody by a relay. Who is not connected to any of them has abstained.
+    pub fn relayed(&mut self, by: &Name, from: &Name, vote: Vote) {
+        let Some(answer) = self.answers.get_mut(from) else { return };
+        if !answer.relays.remove(by) {
+            return;
+        }
+        if vote != Vote::Abstained || answer.relays.is_empty() {
+            answer.vote.get_or_insert(vote);
+        }
+    }
+
+    /// Who was asked, and what they answered by now.
+    pub fn answers(&self) -> impl Iterator<Item = (&Name, Option<Vote>)> {
+        self.answers.iter().map(|(name, answer)| (name, answer.vote))
     }
 
     /// Answers of this kind.
     pub fn count(&self, vote: Vote) -> usize {
-        self.answers.values().filter(|answer| **answer == Some(vote)).count()
+        self.answers.values().filter(|answer| answer.vote == Some(vote)).count()
     }
 
     /// What follows at `now_ms`, this replica having failed itself. Critical needs more than half of the voices; half of them
@@ -86,8 +126,11 @@ impl Doubt {
     pub fn decide(&self, own: Own, now_ms: u64) -> Decision {
         let failed = self.count(Vote::Failed) + usize::from(own == Own::Counts);
         let reached = self.count(Vote::Reached);
-        let open =
-            if now_ms >= self.deadline_ms { 0 } else { self.answers.values().filter(|vote| vote.is_none()).count() };
+        let open = if now_ms >= self.deadline_ms {
+            0
+        } else {
+            self.answers.values().filter(|asked| asked.vote.is_none()).count()
+        };
         if failed > reached + open {
             return Decision::Convicted;
         }
@@ -135,6 +178,29 @@ mod tests {
         for (votes, own, now_ms, expected) in cases {
             assert_eq!(decide(votes, own, now_ms), expected, "{votes:?}, own {own:?}, at {now_ms}");
         }
+    }
+
+    #[test]
+    fn who_is_no_replica_counts_by_whichever_is_connected_to_it_and_not_if_none_is() {
+        let relays = ["a", "b"].map(Name::from).into();
+        let mut asked = doubt(&[]).by_relays(["agent/vm-1", "dns/node-1"].map(Name::from), &relays);
+        let mut say = |by: &str, from: &str, vote| {
+            asked.relayed(&by.into(), &from.into(), vote);
+            asked.decide(Own::Counts, 0)
+        };
+        assert_eq!(say("a", "agent/vm-1", Vote::Abstained), Decision::Pending, "b may be connected to it");
+        assert_eq!(say("x", "agent/vm-1", Vote::Reached), Decision::Pending, "no relay of this question");
+        assert_eq!(say("a", "agent/vm-1", Vote::Reached), Decision::Pending, "one answer of each relay");
+        assert_eq!(say("b", "agent/vm-1", Vote::Reached), Decision::Pending, "one to one, and another is open");
+        assert_eq!(say("a", "dns/node-1", Vote::Abstained), Decision::Pending);
+        assert_eq!(
+            say("b", "dns/node-1", Vote::Abstained),
+            Decision::Acquitted,
+            "half of those who found out reach it"
+        );
+        let mut away = doubt(&[]).by_relays(["agent/vm-1".into()], &relays);
+        { ["a", "b"] }.iter().for_each(|by| away.relayed(&Name::from(*by), &"agent/vm-1".into(), Vote::Abstained));
+        assert_eq!(away.decide(Own::Counts, 0), Decision::Convicted, "who is away is not waited for");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub enum Vantage {
     Instance,
     /// The agent on its machine.
     Machine,
-    /// Another process, by its identity.
+    /// Another process that was asked, by its name. It has been counted where it was asked; here it stands for people.
     Peer(Name),
 }
 
@@ -115,10 +115,11 @@ impl Ledger {
 impl Subject {
     /// The verdict: the worst that a witness says. `None` without any.
     pub fn verdict(&self) -> Option<Verdict> {
-        let worst = self.evidence.values().cloned().reduce(Evidence::worse)?;
+        let counted = || self.evidence.iter().filter(|(witness, _)| !matches!(witness.vantage, Vantage::Peer(_)));
+        let worst = counted().map(|(_, evidence)| evidence.clone()).reduce(Evidence::worse)?;
         let mut checks: Vec<CheckVerdict> = Vec::new();
         // Sorted by name, so that what one check says of several addresses stands side by side.
-        for (witness, evidence) in self.evidence.iter() {
+        for (witness, evidence) in counted() {
             let said = evidence.clone();
             let on_machine = witness.vantage == Vantage::Machine;
             match checks.last_mut().filter(|last| last.name == witness.name) {
@@ -220,6 +221,7 @@ mod tests {
         told(&mut ledger, check(), evidence(Health::Passing, 6));
         told(&mut ledger, peer(), evidence(Health::Passing, 7));
         assert_eq!(told(&mut ledger, check(), evidence(Health::Passing, 6)), None, "the same again is no news");
+        assert_eq!(told(&mut ledger, peer(), evidence(Health::Critical, 8)), None, "who was asked has been counted");
         let before = ledger.subjects(&origin()).expect("known")["vm-1"].verdict().expect("judged");
         assert_eq!((before.health, before.since_ms), (Health::Critical, 5), "beats still say so");
         assert_eq!(told(&mut ledger, beats(), evidence(Health::Passing, 9)), Some(Health::Passing));

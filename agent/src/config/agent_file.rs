@@ -33,6 +33,8 @@ pub struct Agent {
     pub socket: PathBuf,
     /// What outlives a restart.
     pub state_file: PathBuf,
+    /// Whether policies may have it probe what replicas of the controller doubt.
+    pub vantage: bool,
     /// Whether scripts are run.
     pub scripts: Scripts,
     /// DNS for this machine.
@@ -78,6 +80,7 @@ impl Default for Agent {
             services: None,
             socket: SOCKET.into(),
             state_file: STATE.into(),
+            vantage: false,
             scripts: Scripts::default(),
             dns: None,
             metrics: None,
@@ -117,6 +120,7 @@ pub(super) fn read(table: &mut Table<'_>, path: &Path) -> (Option<Agent>, Defaul
         own,
         services: file(table, "services"),
         socket: file(table, "socket").unwrap_or(default.socket),
+        vantage: table.flag("vantage").unwrap_or_default(),
         scripts,
         dns: dns(table, folder, &state_file),
         state_file,

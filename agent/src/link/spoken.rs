@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rollcall_xds::proto::rollcall::v1::agent_report::Report;
 use rollcall_xds::proto::rollcall::v1::answer::State;
+use rollcall_xds::proto::rollcall::v1::hello::Lookout;
 use rollcall_xds::proto::rollcall::v1::result::Verdict;
 use rollcall_xds::proto::rollcall::v1::{self as wire, Answers};
 
@@ -20,6 +21,8 @@ pub(super) struct Spoken {
     instances: Vec<wire::Instance>,
     results: BTreeMap<(u32, String), (Said, i64, String)>,
     has_left: bool,
+    /// It lets itself be asked what replicas doubt.
+    is_vantage: bool,
 }
 
 /// What the controller takes of an output.
@@ -28,7 +31,7 @@ const OUTPUT_BYTES_MAX: usize = 1024;
 // === impl Spoken ===
 
 impl Spoken {
-    pub(super) fn new(machine: &str, agent_id: &str) -> Self {
+    pub(super) fn new(machine: &str, agent_id: &str, is_vantage: bool) -> Self {
         Self {
             machine: machine.to_owned(),
             agent_id: agent_id.to_owned(),
@@ -37,6 +40,7 @@ impl Spoken {
             instances: Vec::new(),
             results: BTreeMap::new(),
             has_left: false,
+            is_vantage,
         }
     }
 
@@ -87,6 +91,7 @@ impl Spoken {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: self.revision,
             instances,
+            lookout: if self.is_vantage { Lookout::Agent } else { Lookout::Nobody }.into(),
         }))
     }
 

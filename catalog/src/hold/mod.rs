@@ -135,7 +135,7 @@ impl Hold {
     ) {
         let policy = self.book.of(&service.key);
         service.policy = Arc::clone(&policy);
-        if policy.confirmation.replicas == 0 {
+        if !policy.confirmation.asks() {
             ask_nobody(service);
         }
         let mut next = vec![deregister::apply(service, now)];

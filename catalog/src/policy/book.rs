@@ -121,8 +121,8 @@ impl Policy {
         if let Some(damping) = said.damping {
             (self.damping, self.from.damping) = (damping, Some(Name::clone(name)));
         }
-        if let Some(confirmation) = said.confirmation {
-            (self.confirmation, self.from.confirmation) = (confirmation, Some(Name::clone(name)));
+        if let Some(confirmation) = &said.confirmation {
+            (self.confirmation, self.from.confirmation) = (confirmation.clone(), Some(Name::clone(name)));
         }
         if let Some(warning) = said.warning {
             (self.warning, self.from.warning) = (warning, Some(Name::clone(name)));

@@ -118,7 +118,7 @@ impl Policy {
         if let Some(damping) = &self.damping {
             damping.digest(digest.number(2));
         }
-        digest.number(self.confirmation.replicas.into());
+        self.confirmation.digest(digest);
         if self.warning != Warned::default() {
             digest.number(4).number(self.warning.percent.into());
         }

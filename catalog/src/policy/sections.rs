@@ -1,5 +1,6 @@
 //! What can be decided about the history of a service's endpoints.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::digest::Digest;
@@ -77,11 +78,13 @@ pub struct PodChecks {
     pub time_to_evict: TimeToEvict,
 }
 
-/// Who else is asked before an endpoint that was Passing turns Critical.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who else is asked before an endpoint that was Passing turns Critical. The majority of those that answer decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirmation {
-    /// How many other replicas probe it too, 0..=3; the majority of those that answer decides. Fewer where there are fewer.
+    /// How many other replicas probe it too, 0..=3. Fewer where there are fewer.
     pub replicas: u8,
+    /// Those who are no replicas, sorted: `agent/MACHINE` and `dns/NODE`. Who cannot answer does not count.
+    pub others: Arc<[Name]>,
 }
 
 /// What callers that weigh endpoints send to those in Warning.
@@ -143,9 +146,29 @@ impl Default for Damping {
 
 // === impl Confirmation ===
 
+impl Confirmation {
+    /// So many replicas, and nobody else.
+    pub fn by_replicas(replicas: u8) -> Self {
+        Self { replicas, others: [].into() }
+    }
+
+    /// Whether anybody is asked.
+    pub fn asks(&self) -> bool {
+        self.replicas > 0 || !self.others.is_empty()
+    }
+
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        digest.number(self.replicas.into());
+        // As before where there are none.
+        if !self.others.is_empty() {
+            self.others.iter().fold(digest.number(5), |digest, name| digest.text(name));
+        }
+    }
+}
+
 impl Default for Confirmation {
     fn default() -> Self {
-        Self { replicas: 3 }
+        Self::by_replicas(3)
     }
 }
 

@@ -101,6 +101,9 @@
 {{- if and $dns.autoscaling.enabled (gt (int $dns.autoscaling.minReplicas) (int $dns.autoscaling.maxReplicas)) }}
 {{- fail "dns.autoscaling.minReplicas is above dns.autoscaling.maxReplicas: swap them" }}
 {{- end }}
+{{- if and $dns.vantage $dns.enabled (not (include "rollcall.dns.tls" .)) }}
+{{- fail "dns.vantage is for streams over TLS, where servers can say who they are: set certificates.source to authority, or leave dns.vantage false" }}
+{{- end }}
 {{- if eq (int $dns.listenPort) 9153 }}
 {{- fail "dns.listenPort 9153 is the pods' port of metrics and readiness: take another, such as 1053" }}
 {{- end }}

@@ -10,6 +10,8 @@ use rollcall_catalog::input::Origin;
 use rollcall_health::beat::OnMachine;
 use rollcall_xds::tls::Shown;
 
+use crate::checks::lookouts::Lookout;
+
 /// Says who an agent is.
 pub trait Admission: Send + Sync + 'static {
     /// Who calls with this `Authorization` and this certificate, from this address. The words of a refusal say what to do.
@@ -25,6 +27,9 @@ pub trait Admission: Send + Sync + 'static {
 pub trait Caller: Send + Sync + 'static {
     /// Their name, for the log.
     fn name(&self) -> String;
+
+    /// Whether they may be asked, as this and by this name, what replicas doubt.
+    fn may_be_asked<'a>(&'a self, lookout: Lookout, name: &'a str) -> BoxFuture<'a, Result<(), Denial>>;
 
     /// Whether they may register instances of this service as an agent.
     fn may<'a>(&'a self, service: &'a ServiceKey) -> BoxFuture<'a, Result<(), Denial>>;

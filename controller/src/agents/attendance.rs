@@ -3,6 +3,7 @@
 //! Polled by the transport when it can write, so there is neither a task nor a buffer for each stream.
 
 mod hello;
+mod posted;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use tokio_stream::StreamExt;
 use tonic::Status;
 use tracing::info;
 
+use self::posted::Post;
 use self::slot::Slot;
 use super::admission::{Caller, Denial};
 use super::desk::{Seat, State};
@@ -42,6 +44,7 @@ pub(super) struct Attendance {
     machine: Box<str>,
     revision: u32,
     slots: Vec<Slot>,
+    post: Post,
     replies: VecDeque<Reply>,
     /// What the agent was told last of when it is to beat.
     interval: Option<Duration>,
@@ -90,6 +93,7 @@ impl Attendance {
             machine: Box::default(),
             revision: 0,
             slots: Vec::new(),
+            post: Post::default(),
             replies: VecDeque::new(),
             interval: None,
             next: now + HELLO_TIMEOUT,
@@ -129,7 +133,10 @@ impl Attendance {
                     Ok(()) => {}
                     Err(status) => return Some(Err(status)),
                 },
-                states = self.outbox.take() => self.on_states(states),
+                waiting = self.outbox.take() => {
+                    self.replies.extend(waiting.probes.into_iter().map(Reply::Probe));
+                    self.on_states(waiting.states);
+                }
                 () = self.shared.stop.cancelled() => return Some(Ok(leaving("this replica ends; go to another one"))),
                 () = sleep_until(self.next) => {
                     if self.revision == 0 {
@@ -137,6 +144,7 @@ impl Attendance {
                     }
                     self.look_at_deferred().boxed().await;
                     self.look_at_rights().boxed().await;
+                    self.look_at_post().boxed().await;
                     self.look_later();
                 }
             }
@@ -159,6 +167,7 @@ impl Attendance {
             Some(Report::Beats(beats)) => self.on_beats(&beats.instances),
             Some(Report::Results(results)) => self.on_results(results.results)?,
             Some(Report::Goodbye(goodbye)) => self.on_goodbye(&goodbye.instances).await,
+            Some(Report::Found(found)) => self.on_found(&found),
             // Of a newer agent: what this version does not know says nothing.
             None => {}
         }
@@ -250,6 +259,7 @@ impl Attendance {
 impl Drop for Attendance {
     /// What it registered stays: its heartbeat decides. Only nobody wants it any more.
     fn drop(&mut self) {
+        self.leave_post();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let mut forget = Vec::with_capacity(self.slots.len() + 1);
         for (index, slot) in self.slots.iter().enumerate() {

@@ -11,6 +11,7 @@
 //! - [`instance`], [`set`]: what an agent says of one instance, judged; what it shares with others
 //! - [`shard`]: an object that machines of one service share; [`desk`]: which object to write next, pure
 //! - [`registrar`]: the loop around it; [`outbox`]: what it has to tell one agent
+//! - `posted`: who is asked what replicas doubt
 //! - `rooms`: who that is in this program; [`metrics`]: what is measured
 //!
 //! Every replica hears agents, and writes for those that it hears: each object over the version that it has seen, so that
@@ -41,6 +42,7 @@ use self::registrar::Registrar;
 pub use self::registrar::Watched;
 pub use self::rooms::others;
 pub use self::service::Service;
+use crate::checks::lookouts::Lookouts;
 use crate::time::clock::Clock;
 use crate::writer::Snapshots;
 
@@ -59,7 +61,7 @@ pub fn start(
     settings: Settings,
     (client, snapshots, clock): (Client, Snapshots, Clock),
     (admission, ears): (Arc<dyn Admission>, Arc<dyn Ears>),
-    stop: CancellationToken,
+    (lookouts, stop): (Lookouts, CancellationToken),
     registry: &mut Registry,
 ) -> (Service, Watched) {
     let metrics = Arc::<Metrics>::default();
@@ -68,5 +70,5 @@ pub fn start(
     let (registrar, messages, watched) =
         Registrar::new(client, snapshots, clock, writes_per_second, Arc::clone(&metrics));
     tokio::spawn(registrar.run());
-    (Service::new(admission, ears, messages, metrics, agents_max, stop), watched)
+    (Service::new(admission, ears, (messages, lookouts), metrics, agents_max, stop), watched)
 }

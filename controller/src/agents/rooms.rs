@@ -12,6 +12,7 @@ use rollcall_xds::tls::Shown;
 use super::admission::{Admission, Caller, Denial, Ears, Interval};
 use crate::access::{Access, Denied, Identity, Right};
 use crate::beats::{Hearing, Refused};
+use crate::checks::lookouts::Lookout;
 
 /// Somebody whom the API server knows.
 struct Known {
@@ -21,6 +22,10 @@ struct Known {
 
 /// What RBAC has to allow: `create` of it, in the namespace, for the service's name.
 const RESOURCE: &str = "serviceregistrations/agent";
+
+/// And of these, in all namespaces, for the name of the machine or of the node: what it says counts wherever a policy names it.
+const AGENT_LOOKOUT: &str = "vantages/agent";
+const DNS_LOOKOUT: &str = "vantages/dns";
 
 /// Said to an agent that shows nothing.
 const NO_CREDENTIAL: &str = "no token and no certificate: give the agent the token of a ServiceAccount in token_file (kubectl create \
@@ -52,6 +57,16 @@ impl Admission for Access {
 impl Caller for Known {
     fn name(&self) -> String {
         self.identity.to_string()
+    }
+
+    fn may_be_asked<'a>(&'a self, lookout: Lookout, name: &'a str) -> BoxFuture<'a, Result<(), Denial>> {
+        Box::pin(async move {
+            let resource = match lookout {
+                Lookout::Agent => AGENT_LOOKOUT,
+                Lookout::DnsServer => DNS_LOOKOUT,
+            };
+            Ok(self.access.may(&self.identity, Right { verb: "create", resource, namespace: "", name }).await?)
+        })
     }
 
     fn may<'a>(&'a self, service: &'a ServiceKey) -> BoxFuture<'a, Result<(), Denial>> {

@@ -21,6 +21,7 @@ use super::claims::Claims;
 use super::metrics::{Connected, Metrics, Refusal};
 use super::outbox::Outbox;
 use super::registrar::Message;
+use crate::checks::lookouts::Lookouts;
 
 /// The service. Clones share everything.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) ears: Arc<dyn Ears>,
     pub(super) registrar: mpsc::Sender<Message>,
     pub(super) claims: Claims,
+    pub(super) lookouts: Lookouts,
     pub(super) metrics: Arc<Metrics>,
     pub(super) stop: CancellationToken,
     agents: Arc<Semaphore>,
@@ -51,7 +53,7 @@ impl Service {
     pub fn new(
         admission: Arc<dyn Admission>,
         ears: Arc<dyn Ears>,
-        registrar: mpsc::Sender<Message>,
+        (registrar, lookouts): (mpsc::Sender<Message>, Lookouts),
         metrics: Arc<Metrics>,
         agents_max: usize,
         stop: CancellationToken,
@@ -60,6 +62,7 @@ impl Service {
             admission,
             ears,
             registrar,
+            lookouts,
             claims: Claims::default(),
             metrics,
             stop,

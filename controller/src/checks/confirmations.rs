@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rollcall_catalog::policy::Confirmation;
 use rollcall_catalog::service::Service;
 use rollcall_catalog::snapshot::{Changes, Revision};
 use rollcall_catalog::{ServiceKey, Snapshot};
@@ -45,9 +46,9 @@ impl Confirmations {
 }
 
 fn say(service: &Arc<Service>, checks: &mut Checks) {
-    let others = service.policy.confirmation.replicas;
-    service.registrations.iter().for_each(|registered| checks.ask_others(&registered.origin, others));
+    let Confirmation { replicas, others } = &service.policy.confirmation;
+    service.registrations.iter().for_each(|registered| checks.ask_others(&registered.origin, *replicas, others));
     if service.policy.pod_checks.is_some() {
-        checks.ask_others(&Arc::new(pods::origin(&service.key)), others);
+        checks.ask_others(&Arc::new(pods::origin(&service.key)), *replicas, others);
     }
 }

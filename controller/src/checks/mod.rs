@@ -11,6 +11,7 @@
 //! - [`surroundings`]: what probes need of the controller: [`secrets`] that checks name, the health that [`aliases`] follow
 //! - [`pods`]: which pods a policy has checked
 //! - [`peers`]: what is told to peers, and heard from them; [`wire`]: how that is written
+//! - [`lookouts`]: who is no replica and is asked as well
 //! - [`ears`]: who judges beats, told to whoever hears them
 //! - [`metrics`]: what is counted
 //!
@@ -22,6 +23,7 @@ pub mod admission;
 mod aliases;
 pub mod confirmations;
 pub mod ears;
+pub mod lookouts;
 pub mod metrics;
 pub mod peers;
 pub mod pods;
@@ -44,6 +46,7 @@ use crate::replicas::Replicas;
 use crate::time::clock::Clock;
 use crate::writer::{Inbox, Snapshots};
 use ears::Ears;
+use lookouts::{Findings, Lookouts};
 use runner::{Order, Runner};
 use secrets::Secrets;
 use surroundings::Surroundings;
@@ -60,10 +63,9 @@ pub const PROBES_MAX: usize = 1024;
 /// all the same.
 pub fn start(
     client: Client,
-    inbox: Inbox,
-    snapshots: Snapshots,
-    clock: Clock,
+    (inbox, snapshots, clock): (Inbox, Snapshots, Clock),
     (evictions, replicas, readiness): (Evictions, Replicas, &Readiness),
+    lookouts: (Lookouts, Findings),
     registry: &mut Registry,
 ) -> (mpsc::Sender<Order>, Ears) {
     let metrics = Metrics::new(readiness.gate("checks"));
@@ -73,6 +75,6 @@ pub fn start(
     let probes = Probes::new(Network).with(Arc::new(surroundings));
     let (runner, orders) = Runner::new(inbox, snapshots, clock, (probes, probes_max), replicas, metrics);
     let ears = Ears::default();
-    tokio::spawn(runner.telling(evictions, ears.clone()).run());
+    tokio::spawn(runner.telling(evictions, ears.clone()).asking(lookouts).run());
     (orders, ears)
 }

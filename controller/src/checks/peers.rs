@@ -95,8 +95,8 @@ impl Peers {
             }
             _ => {
                 let mine = name.strip_prefix(&*self.mine()).and_then(|rest| rest.strip_prefix('/')?.parse().ok());
-                if let Some((number, vote)) = mine.zip(body.and_then(wire::read_testimony)) {
-                    checks.testified(from, number, vote, now);
+                if let Some((number, said)) = mine.zip(body.and_then(wire::read_testimony)) {
+                    checks.testified(from, number, &said, now);
                 }
             }
         }
@@ -126,8 +126,8 @@ fn named(ty: ResourceType, telling: &Telling, checks: &Checks) -> Option<(String
             Some((wire::verdicts_name(origin), wire::verdicts(&checks.said(&Arc::clone(origin)))))
         }
         (ResourceType::Doubt, Telling::Doubt(number, ask)) => Some((number.to_string(), ask.as_ref().map(wire::doubt))),
-        (ResourceType::Testimony, Telling::Testimony(asker, number, vote)) => {
-            Some((format!("{asker}/{number}"), vote.map(wire::testimony)))
+        (ResourceType::Testimony, Telling::Testimony(asker, number, said)) => {
+            Some((format!("{asker}/{number}"), said.as_ref().map(wire::testimony)))
         }
         _ => None,
     }

@@ -14,6 +14,7 @@ use rollcall_catalog::time::Now;
 use rollcall_catalog::{Input, ServiceKey};
 use rollcall_health::beat::{self, Silence};
 use rollcall_health::checks::{Account, Change, Course, Start, Step, TargetId};
+use rollcall_health::confirmation::Vote;
 use rollcall_health::probe::Prober;
 use rollcall_health::{Checks, Lateness, Outcome, Plan};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,7 @@ use tracing::{Instrument, info, warn};
 use super::admission::Admissions;
 use super::confirmations::Confirmations;
 use super::ears::Ears;
+use super::lookouts::{Findings, Lookouts};
 use super::metrics::Metrics;
 use super::peers::Peers;
 use crate::evictions::{Decided, Evictions};
@@ -72,6 +74,8 @@ pub struct Runner<P> {
     aborts: HashMap<TargetId, AbortHandle>,
     evictions: Evictions,
     ears: Ears,
+    lookouts: Lookouts,
+    findings: Findings,
 }
 
 /// A few lines at once, then one in ten seconds, however many probes are concerned.
@@ -97,6 +101,7 @@ impl<P: Prober> Runner<P> {
     ) -> (Self, mpsc::Sender<Order>) {
         let (sender, orders) = mpsc::channel(ORDERS);
         let peers = Peers::new(&replicas);
+        let (lookouts, findings) = Lookouts::new();
         metrics.running_max.set(i64::try_from(probes_max).unwrap_or(i64::MAX));
         let runner = Self {
             orders,
@@ -114,6 +119,8 @@ impl<P: Prober> Runner<P> {
             aborts: HashMap::new(),
             evictions: Evictions::default(),
             ears: Ears::default(),
+            lookouts,
+            findings,
         };
         (runner, sender)
     }
@@ -122,6 +129,12 @@ impl<P: Prober> Runner<P> {
     #[must_use]
     pub fn telling(self, evictions: Evictions, ears: Ears) -> Self {
         Self { evictions, ears, ..self }
+    }
+
+    /// The same, asking these as well.
+    #[must_use]
+    pub fn asking(self, (lookouts, findings): (Lookouts, Findings)) -> Self {
+        Self { lookouts, findings, ..self }
     }
 
     /// Checks until every sender of orders is gone.
@@ -149,6 +162,7 @@ impl<P: Prober> Runner<P> {
                         self.finished(finished).await;
                     }
                 }
+                (id, vote) = self.findings.next() => self.checks.relayed(id, vote, self.clock.now()),
                 arrival = self.peers.next() => self.peers.take_in(arrival, &mut self.checks, self.clock.now()),
                 () = self.admissions.changed() => {
                     self.checks.catalog_changed(self.now());
@@ -222,6 +236,11 @@ impl<P: Prober> Runner<P> {
             match step {
                 Step::Start(start) => self.probe(start),
                 Step::Change(change) => self.tell(change).await,
+                Step::Relay(relay) => {
+                    if !self.lookouts.ask(&relay) {
+                        self.checks.relayed(relay.id, Vote::Abstained, self.now());
+                    }
+                }
             }
         }
     }

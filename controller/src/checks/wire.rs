@@ -9,7 +9,7 @@ use prost::Message;
 use rollcall_catalog::input::{Origin, OriginKind};
 use rollcall_catalog::model::{Addresses, Health, Name};
 use rollcall_health::checks::Ask;
-use rollcall_health::confirmation::Vote;
+use rollcall_health::confirmation::{Testimony, Vote};
 use rollcall_health::ledger::{Evidence, Subject, Vantage, Witness};
 use rollcall_xds::proto::rollcall::v1;
 
@@ -47,7 +47,9 @@ pub fn verdicts(said: &[(&Name, &Subject)]) -> Option<Bytes> {
     let covered = |(endpoint, subject): &(&Name, &Subject)| v1::Covered {
         endpoint: endpoint.to_string(),
         addresses: subject.addresses.iter().map(octets).collect(),
-        evidence: subject.evidence.iter().map(evidence).collect(),
+        evidence: subject.evidence.iter().filter(|said| !was_asked(said)).map(evidence).collect(),
+        // Apart: a replica of an earlier release counts whatever it finds among the evidence.
+        asked: subject.evidence.iter().filter(was_asked).map(evidence).collect(),
     };
     let message = v1::Verdicts { endpoints: said.iter().map(covered).collect() };
     (!said.is_empty()).then(|| message.encode_to_vec().into())
@@ -58,7 +60,7 @@ pub fn read_verdicts(body: Bytes) -> BTreeMap<Name, Subject> {
     let Ok(message) = v1::Verdicts::decode(body) else { return BTreeMap::new() };
     let covered = |covered: v1::Covered| {
         let ips: Option<Vec<_>> = covered.addresses.iter().map(|octets| ip(octets)).collect();
-        let evidence = covered.evidence.into_iter().filter_map(read_evidence).collect();
+        let evidence = covered.evidence.into_iter().chain(covered.asked).filter_map(read_evidence).collect();
         Some((covered.endpoint.into(), Subject { addresses: Addresses::from_ips(ips?)?, evidence }))
     };
     message.endpoints.into_iter().filter_map(covered).collect()
@@ -91,22 +93,36 @@ pub fn read_doubt(body: Bytes) -> Option<Ask> {
 }
 
 /// An answer.
-pub fn testimony(vote: Vote) -> Bytes {
-    let vote = match vote {
+pub fn testimony(said: &Testimony) -> Bytes {
+    let word = |vote| match vote {
         Vote::Reached => v1::testimony::Vote::Reached,
         Vote::Failed => v1::testimony::Vote::Failed,
         Vote::Abstained => v1::testimony::Vote::Abstained,
     };
-    v1::Testimony { vote: vote.into() }.encode_to_vec().into()
+    let relayed = |(name, vote): (&Name, &Vote)| v1::Relayed { name: name.to_string(), vote: word(*vote).into() };
+    let message = v1::Testimony {
+        vote: said.own.map_or(v1::testimony::Vote::Abstained, word).into(),
+        relayed: said.relayed.iter().map(relayed).collect(),
+        is_open: said.own.is_none(),
+    };
+    message.encode_to_vec().into()
 }
 
 /// The answer of a peer.
-pub fn read_testimony(body: Bytes) -> Option<Vote> {
-    match v1::Testimony::decode(body).ok()?.vote() {
-        v1::testimony::Vote::Reached => Some(Vote::Reached),
-        v1::testimony::Vote::Failed => Some(Vote::Failed),
-        v1::testimony::Vote::Abstained => Some(Vote::Abstained),
-    }
+pub fn read_testimony(body: Bytes) -> Option<Testimony> {
+    let read = |vote| match vote {
+        v1::testimony::Vote::Reached => Vote::Reached,
+        v1::testimony::Vote::Failed => Vote::Failed,
+        v1::testimony::Vote::Abstained => Vote::Abstained,
+    };
+    let message = v1::Testimony::decode(body).ok()?;
+    let own = (!message.is_open).then(|| read(message.vote()));
+    let relayed = message.relayed.iter().map(|said| (said.name.as_str().into(), read(said.vote())));
+    Some(Testimony { own, relayed: relayed.collect() })
+}
+
+fn was_asked((witness, _): &(&Witness, &Evidence)) -> bool {
+    matches!(witness.vantage, Vantage::Peer(_))
 }
 
 fn evidence((witness, said): (&Witness, &Evidence)) -> v1::Evidence {
@@ -188,8 +204,13 @@ mod tests {
             asked: vec!["b".into(), "c".into()],
         };
         assert_eq!(read_doubt(doubt(&ask)), Some(ask));
-        for vote in [Vote::Reached, Vote::Failed, Vote::Abstained] {
-            assert_eq!(read_testimony(testimony(vote)), Some(vote));
+        for own in [Some(Vote::Reached), Some(Vote::Failed), Some(Vote::Abstained), None] {
+            for relayed in
+                [BTreeMap::new(), [("agent/vm-1".into(), Vote::Reached), ("dns/a".into(), Vote::Failed)].into()]
+            {
+                let said = Testimony { own, relayed };
+                assert_eq!(read_testimony(testimony(&said)), Some(said));
+            }
         }
     }
 }

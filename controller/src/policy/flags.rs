@@ -140,7 +140,7 @@ mod tests {
         let policy =
             read(r#"{"staleness":{"after":"1m","then":"Refuse"},"confirmation":{"replicas":1}}"#).expect("good");
         assert_eq!(policy.staleness.map(|staleness| staleness.after.as_secs()), Some(60));
-        assert_eq!((policy.confirmation, policy.removal.is_some()), (Confirmation { replicas: 1 }, true));
+        assert_eq!((policy.confirmation, policy.removal.is_some()), (Confirmation::by_replicas(1), true));
         assert_eq!(read(r#"{"guard":{"enabled":false}}"#).expect("good").removal, None);
     }
 

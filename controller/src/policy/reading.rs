@@ -1,11 +1,15 @@
 //! DiscoveryPolicies become [`Statement`]s: sections with their defaults, and what in them cannot be used.
 
+use std::collections::BTreeSet;
+
 use rollcall_catalog::model::Name;
 use rollcall_catalog::policy::{Confirmation, Damping, RemovalGuard, Scope, Staleness, Statement, Warned, WhenStale};
 use rollcall_crds::{
-    self as api, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, GuardScope, GuardSpec, StalenessSpec,
+    self as api, ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, GuardScope, GuardSpec,
+    StalenessSpec,
 };
 
+use crate::checks::lookouts::Lookout;
 use crate::kubernetes::created;
 
 /// What a policy says. A section that cannot be used is as if it were not there, and is told.
@@ -30,12 +34,19 @@ pub fn sections(spec: &DiscoveryPolicySpec) -> Statement {
         staleness,
         removal,
         damping,
-        confirmation: spec.confirmation.as_ref().map(|said| Confirmation { replicas: said.replicas.min(3) }),
+        confirmation: spec.confirmation.as_ref().map(confirmation),
         warning: spec.warning.as_ref().map(|said| Warned { percent: said.percent.min(100) }),
         maintenance: maintenance.collect(),
         problems: problems.into(),
         ..Statement::default()
     }
+}
+
+fn confirmation(said: &ConfirmationSpec) -> Confirmation {
+    let agents = said.agents.iter().map(|machine| Lookout::Agent.named(machine));
+    let nodes = said.dns_nodes.iter().map(|node| Lookout::DnsServer.named(node));
+    let others: BTreeSet<_> = agents.chain(nodes).collect();
+    Confirmation { replicas: said.replicas.min(3), others: others.into_iter().collect() }
 }
 
 fn staleness(said: &StalenessSpec) -> Result<Option<Staleness>, Name> {
@@ -117,6 +128,14 @@ mod tests {
         assert_eq!((statement.removal, statement.staleness, statement.damping), (None, None, None));
         assert_eq!(statement.problems.len(), 3, "{:?}", statement.problems);
         assert!(statement.problems[2].contains("no penalty is ever above 2000"), "{}", statement.problems[2]);
+    }
+
+    #[test]
+    fn who_is_asked_and_is_no_replica_has_a_name_of_its_kind() {
+        let said = said(json!({"confirmation": {"agents": ["vm-7"], "dnsNodes": ["node-a", "node-b"]}})).confirmation;
+        let confirmation = said.expect("a section");
+        assert_eq!(confirmation.replicas, 3, "beside the replicas");
+        assert_eq!(*confirmation.others, ["agent/vm-7", "dns/node-a", "dns/node-b"].map(Name::from));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use rollcall_catalog::policy::{Policy, Scope, Section, WhenStale};
 use rollcall_crds::ApiDuration;
 
+use crate::checks::lookouts::Lookout;
+
 /// What a section says, in plain words.
 pub fn says(policy: &Policy, section: Section) -> String {
     let words = ApiDuration::rounded_up;
@@ -30,7 +32,10 @@ pub fn says(policy: &Policy, section: Section) -> String {
         }),
         Section::Confirmation => {
             let replicas = policy.confirmation.replicas;
-            (replicas > 0).then(|| format!("up to {replicas} others are asked before an endpoint turns Critical"))
+            let replicas = (replicas > 0).then(|| format!("up to {replicas} others"));
+            let others = policy.confirmation.others.iter().map(|name| Lookout::says(name));
+            let asked: Vec<_> = replicas.into_iter().chain(others).collect();
+            (!asked.is_empty()).then(|| format!("{} are asked before an endpoint turns Critical", asked.join(", ")))
         }
         Section::Warning => match policy.warning.percent {
             100.. => None,

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::rendered::{refusal, refusal_as};
 
 /// Wrong values, and what the refusal must name.
-const WRONG: [(&str, &[&str]); 68] = [
+const WRONG: [(&str, &[&str]); 69] = [
     ("controler: {replicaCount: 2}", &["additional properties 'controler' not allowed"]),
     ("controller: {replicas: 2}", &["at '/controller'", "'replicas' not allowed"]),
     ("controller: {replicaCount: 0}", &["at '/controller/replicaCount'", "minimum"]),
@@ -27,6 +27,7 @@ const WRONG: [(&str, &[&str]); 68] = [
         &["stubDomains/corp.example/0", "'dns.example' does not match"],
     ),
     ("dns: {cache: {negativeTTL: -1}}", &["at '/dns/cache/negativeTTL'", "minimum"]),
+    ("{dns: {vantage: true}, certificates: {source: 'off'}}", &["dns.vantage is for streams over TLS"]),
     ("dns: {snapshot: disk}", &["at '/dns/snapshot'", "'emptyDir', 'hostPath', 'none'"]),
     ("dns: {service: {clusterIP: None}}", &["at '/dns/service/clusterIP'", "'None' does not match"]),
     (

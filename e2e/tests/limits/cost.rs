@@ -84,9 +84,14 @@ fn registration(has_host: bool) -> Value {
     }})
 }
 
+fn confirmation() -> Value {
+    let names = |bytes: usize| (0..8).map(|index| text(bytes, index)).collect::<Vec<_>>();
+    json!({"replicas": 3, "dnsNodes": names(253), "agents": names(63)})
+}
+
 fn policy() -> Value {
     json!({"spec": {
-        "target": {"service": "s".repeat(63)}, "confirmation": {"replicas": 3}, "warning": {"percent": 100}, "staleness": {"after": "23h59m59s", "then": "Refuse"},
+        "target": {"service": "s".repeat(63)}, "confirmation": confirmation(), "warning": {"percent": 100}, "staleness": {"after": "23h59m59s", "then": "Refuse"},
         "guard": {"hold": "23h59m59s", "window": "59m59s999ms", "minimum": 1000, "percent": 99},
         "damping": {"halfLife": "23h59m59s", "maximum": "23h59m59s", "penalty": 1_000_000, "reuse": 99_999_999, "suppress": 100_000_000},
         "maintenance": {"machines": (0..100).map(|index| text(253, index)).collect::<Vec<_>>(), "reason": "r".repeat(256)},

@@ -1,6 +1,7 @@
 //! Others are asked before what callers have turns Critical.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
@@ -8,7 +9,7 @@ use rollcall_catalog::time::Now;
 use super::outbox::{Ask, Telling};
 use super::turns::millis_up;
 use super::{Checks, Counts, TargetId};
-use crate::confirmation::{Decision, Doubt, MARGIN_MS, Own, Vote};
+use crate::confirmation::{Decision, Doubt, MARGIN_MS, Own, Testimony, Vote};
 use crate::definition::Thresholds;
 use crate::outcome::Outcome;
 use crate::owner;
@@ -64,7 +65,11 @@ impl Checks {
         let saw = match outcome {
             Outcome::Failure(saw) => saw,
             Outcome::Success(_) | Outcome::Warning(_) | Outcome::LocalFault(..) => {
+                let was_callable = scheduled.state.health().is_callable();
                 let next = scheduled.state.observe(outcome, thresholds, now);
+                if !was_callable && scheduled.state.health().is_callable() {
+                    self.forget_answers(id);
+                }
                 if !matches!(outcome, Outcome::LocalFault(..)) {
                     self.suspicion.passed(&origin, now.mono_ms);
                     if self.end_doubt(id) {
@@ -88,10 +93,11 @@ impl Checks {
     }
 
     /// A peer answered the question of that number.
-    pub fn testified(&mut self, from: &Name, number: u64, vote: Vote, now: Now) {
+    pub fn testified(&mut self, from: &Name, number: u64, said: &Testimony, now: Now) {
         let Some(id) = self.doubts.by_number.get(&number).copied() else { return };
         if let Some((doubt, _)) = self.doubts.open.get_mut(&id) {
-            doubt.answered(from, vote);
+            said.own.into_iter().for_each(|vote| doubt.answered(from, vote));
+            said.relayed.iter().for_each(|(who, vote)| doubt.relayed(from, who, *vote));
             self.decide_later(id, now);
         }
     }
@@ -108,6 +114,7 @@ impl Checks {
     /// A failure is not in doubt any more; whether it was.
     pub(super) fn end_doubt(&mut self, id: TargetId) -> bool {
         let Some(doubt) = self.doubts.end(id) else { return false };
+        self.relays.withdraw(&(Name::clone(&self.me), doubt.number));
         self.outbox.tell(Telling::Doubt(doubt.number, None));
         true
     }
@@ -120,13 +127,15 @@ impl Checks {
         }
         let Some(scheduled) = self.targets.get(&id) else { return };
         let (origin, target) = (&scheduled.origin, &scheduled.target);
-        let others = self.registrations.get(origin).map_or(0, |registration| registration.others);
+        let Some(registration) = self.registrations.get(origin) else { return };
+        let (others, further) = (registration.others, Arc::clone(&registration.further));
         let work = owner::work(origin, &target.endpoint);
         let heard = self.standing.heard.iter().map(|name| &**name);
         let asked: Vec<_> = owner::ranked(&work, heard).into_iter().take(others.into()).map(Name::from).collect();
-        if asked.is_empty() || self.doubts.open.len() >= OPEN_MAX {
+        if (asked.is_empty() && further.is_empty()) || self.doubts.open.len() >= OPEN_MAX {
             return;
         }
+        let relays = self.standing.heard.iter().chain([&self.me]).cloned().collect();
         // No number of an earlier process of this name, to which peers may still have answers.
         self.doubts.last = (self.doubts.last + 1).max(u64::try_from(now.wall_ms).unwrap_or(0));
         let (number, deadline_ms) = (self.doubts.last, now.mono_ms + millis_up(target.check.timeout) + MARGIN_MS);
@@ -135,12 +144,14 @@ impl Checks {
             endpoint: Name::clone(&target.endpoint),
             check: Name::clone(&target.check.name),
             address: target.address,
-            asked: asked.clone(),
+            asked: asked.iter().chain(&*further).cloned().collect(),
         };
-        self.doubts.open.insert(id, (Doubt::new(number, asked, deadline_ms), Name::clone(saw)));
+        let doubt = Doubt::new(number, asked, deadline_ms).by_relays(further.iter().cloned(), &relays);
+        self.doubts.open.insert(id, (doubt, Name::clone(saw)));
         self.doubts.by_number.insert(number, id);
         self.doubts.deadlines.insert((deadline_ms, id));
         self.doubts.counts.asked += 1;
+        self.relay_for(&(Name::clone(&self.me), number), &ask);
         self.outbox.tell(Telling::Doubt(number, Some(ask)));
     }
 
@@ -159,6 +170,9 @@ impl Checks {
         let was_asked = doubt.is_some();
         if self.is_arriving(now) {
             return None;
+        }
+        if matches!(decision, Decision::Convicted | Decision::Acquitted) {
+            self.note_answers(id, now);
         }
         let scheduled = self.targets.get_mut(&id)?;
         let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
@@ -187,6 +201,19 @@ impl Checks {
     fn is_arriving(&self, now: Now) -> bool {
         let began_ms = self.began_ms.unwrap_or(now.mono_ms);
         !self.me.is_empty() && now.mono_ms < began_ms.saturating_add(ARRIVAL_MS)
+    }
+
+    /// What those who are being asked about a target said by now.
+    pub(super) fn answers(&self, id: TargetId) -> Vec<(Name, Option<Vote>)> {
+        let doubt = self.doubts.open.get(&id).map(|(doubt, _)| doubt);
+        let answers = doubt.into_iter().flat_map(Doubt::answers);
+        answers.map(|(name, vote)| (Name::clone(name), vote)).collect()
+    }
+
+    /// What came of asking somebody for this replica itself.
+    pub(super) fn answered_here(&mut self, number: u64, who: &Name, vote: Vote, now: Now) {
+        let relayed = [(Name::clone(who), vote)].into();
+        self.testified(&Name::clone(&self.me), number, &Testimony { own: None, relayed }, now);
     }
 
     /// The same when it is not a result that decides, but an answer, or that none came.

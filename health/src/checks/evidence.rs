@@ -143,7 +143,8 @@ impl Checks {
     pub(super) fn kept(&self, origin: &Arc<Origin>, endpoints: &Endpoints) -> BTreeMap<Name, Subject> {
         let same = |(name, subject): (&Name, &Subject)| {
             endpoints.get(name).filter(|planned| planned.addresses == subject.addresses)?;
-            let said = subject.evidence.iter().filter(|(witness, _)| !matches!(witness.vantage, Vantage::Address(_)));
+            let stays = |witness: &Witness| !matches!(witness.vantage, Vantage::Address(_) | Vantage::Peer(_));
+            let said = subject.evidence.iter().filter(|(witness, _)| stays(witness));
             let evidence: Few<_, _> = said.map(|(witness, said)| (witness.clone(), said.clone())).collect();
             let subject = Subject { addresses: subject.addresses, evidence };
             (!subject.evidence.is_empty()).then(|| (Name::clone(name), subject))

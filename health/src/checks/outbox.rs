@@ -8,7 +8,7 @@ use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
 
 use super::Checks;
-use crate::confirmation::Vote;
+use crate::confirmation::Testimony;
 use crate::ledger::Subject;
 
 /// One thing to tell every peer. It replaces what was told of the same before.
@@ -19,7 +19,7 @@ pub enum Telling {
     /// Whom this replica asks, by the number of the question; `None` when it is decided.
     Doubt(u64, Option<Ask>),
     /// What it answers to the question of that number of a peer; `None` when that is decided.
-    Testimony(Name, u64, Option<Vote>),
+    Testimony(Name, u64, Option<Testimony>),
 }
 
 /// A question to others: whether they reach this.
@@ -33,7 +33,7 @@ pub struct Ask {
     pub check: Name,
     /// Where.
     pub address: SocketAddr,
-    /// Who is asked.
+    /// Who is asked: replicas, and those who are none, by names with a slash.
     pub asked: Vec<Name>,
 }
 

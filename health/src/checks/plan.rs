@@ -83,8 +83,9 @@ impl Checks {
         let gone = replacing.old.into_values().collect();
         let ended = self.cancel(&origin, gone);
         let others = before.as_ref().map_or(confirmation::OTHERS, |before| before.others);
+        let further = before.as_ref().map_or_else(|| [].into(), |before| Arc::clone(&before.further));
         let (service, generation, heartbeat) = (plan.service, plan.generation, plan.heartbeat);
-        let registration = Registration { service, generation, endpoints, targets, posts, heartbeat, others };
+        let registration = Registration { service, generation, endpoints, targets, posts, heartbeat, others, further };
         self.registrations.insert(Arc::clone(&origin), registration);
         let told = self.ledger.replace(&origin, subjects);
         Replaced { verdicts: self.settle_plan(&origin, told, now), ended }

@@ -129,13 +129,6 @@ impl Checks {
         }
     }
 
-    /// Others that are asked before an endpoint of a registration turns Critical, by the policy in force.
-    pub fn ask_others(&mut self, origin: &Arc<Origin>, others: u8) {
-        if let Some(registration) = self.registrations.get_mut(origin) {
-            registration.others = others.min(crate::confirmation::OTHERS_MAX);
-        }
-    }
-
     pub(super) fn has_peers(&self) -> bool {
         self.standing.live.iter().any(|name| *name != self.me) || !self.standing.heard.is_empty()
     }

@@ -23,6 +23,21 @@ pub enum Step {
     Start(Start),
     /// A verdict changed.
     Change(Change),
+    /// Ask somebody who is no replica, and hand in what came of it with [`Checks::relayed`].
+    Relay(Relay),
+}
+
+/// Somebody who is to be asked.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// What [`Checks::relayed`] is told.
+    pub id: TargetId,
+    /// By this name.
+    pub who: Name,
+    /// Whether he reaches this.
+    pub target: Target,
+    /// The registration that it is of.
+    pub origin: Arc<Origin>,
 }
 
 /// A probe that is to be started.

@@ -9,7 +9,7 @@ use rollcall_catalog::model::Name;
 
 use super::outbox::{Ask, Outbox, Telling};
 use super::{Checks, TargetId};
-use crate::confirmation::Vote;
+use crate::confirmation::{Testimony, Vote};
 use crate::definition::Target;
 use crate::outcome::Outcome;
 use crate::owner;
@@ -23,6 +23,8 @@ pub(super) struct Summons {
     /// Who asks about what, until the question is withdrawn: then it has decided.
     asking: HashMap<Questioned, BTreeSet<(Name, u64)>>,
     asked: HashMap<(Name, u64), Questioned>,
+    /// What has been answered so far to each question.
+    said: HashMap<(Name, u64), Testimony>,
     answered: u64,
 }
 
@@ -90,8 +92,15 @@ impl Summons {
         // A question that was withdrawn meanwhile has no entry here, and is not answered.
         if self.by_question.remove(&question).is_some() {
             self.answered += 1;
-            outbox.tell(Telling::Testimony(question.0, question.1, Some(vote)));
+            self.say(question, outbox, |said| said.own = Some(vote));
         }
+    }
+
+    /// Says more to a question.
+    pub(super) fn say(&mut self, question: (Name, u64), outbox: &mut Outbox, more: impl FnOnce(&mut Testimony)) {
+        let said = self.said.entry(question.clone()).or_default();
+        more(said);
+        outbox.tell(Telling::Testimony(question.0, question.1, Some(said.clone())));
     }
 }
 
@@ -104,9 +113,13 @@ impl Checks {
         self.summons.note(&question, ask.as_ref());
         let Some(ask) = ask else {
             self.summons.by_question.remove(&question);
-            self.outbox.tell(Telling::Testimony(question.0, question.1, None));
+            self.relays.withdraw(&question);
+            if self.summons.said.remove(&question).is_some() {
+                self.outbox.tell(Telling::Testimony(question.0, question.1, None));
+            }
             return;
         };
+        self.relay_for(&question, &ask);
         if !ask.asked.contains(&self.me) || self.summons.by_question.contains_key(&question) {
             return;
         }
@@ -115,7 +128,7 @@ impl Checks {
         let target =
             { targets }.find(|target| target.check.name == ask.check && target.address == ask.address).cloned();
         let Some(target) = target.filter(|_| self.summons.open.len() < OPEN_MAX) else {
-            self.outbox.tell(Telling::Testimony(question.0, question.1, Some(Vote::Abstained)));
+            self.summons.say(question, &mut self.outbox, |said| said.own = Some(Vote::Abstained));
             return;
         };
         let id = self.fresh_id();
@@ -140,6 +153,10 @@ impl Checks {
     /// A peer is gone, and its questions with it.
     pub(super) fn asks_no_more(&mut self, peer: &Name) {
         let gone: Vec<_> = self.summons.asked.keys().filter(|(of, _)| of == peer).cloned().collect();
-        gone.iter().for_each(|question| self.summons.note(question, None));
+        for question in &gone {
+            self.summons.note(question, None);
+            self.summons.said.remove(question);
+            self.relays.withdraw(question);
+        }
     }
 }

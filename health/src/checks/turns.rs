@@ -29,6 +29,9 @@ impl Checks {
         if let Some(change) = self.changes.pop_front() {
             return Some(Step::Change(change));
         }
+        if let Some(relay) = self.next_relay(admit, now) {
+            return Some(Step::Relay(relay));
+        }
         while let Some((due_ms, id)) = self.timer.pop(now.mono_ms) {
             self.queue(id, due_ms);
         }
@@ -146,10 +149,14 @@ impl Checks {
         self.shares.wait(&scheduled.origin, lane, id);
     }
 
-    fn admission(&self, id: TargetId, admit: &mut dyn FnMut(Candidate<'_>) -> Admission) -> Option<Admission> {
+    pub(super) fn admission(
+        &self,
+        id: TargetId,
+        admit: &mut dyn FnMut(Candidate<'_>) -> Admission,
+    ) -> Option<Admission> {
         let (origin, target) = match self.targets.get(&id) {
             Some(scheduled) => (&scheduled.origin, &scheduled.target),
-            None => self.summons.target(id)?,
+            None => self.summons.target(id).or_else(|| self.relays.target(id))?,
         };
         let registration = self.registrations.get(origin)?;
         Some(admit(Candidate {

@@ -143,6 +143,11 @@ impl Statuses {
         Self(ranges.into_iter().collect())
     }
 
+    /// The ranges, both ends included.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.0
+    }
+
     /// Whether a status passes.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|(first, last)| (*first..=*last).contains(&status))

@@ -7,7 +7,7 @@ use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
 use rollcall_health::beat::hearsay::Overheard;
 use rollcall_health::checks::Ask;
-use rollcall_health::confirmation::Vote;
+use rollcall_health::confirmation::Testimony;
 use rollcall_health::ledger::Subject;
 use rollcall_health::membership::Presence;
 
@@ -27,7 +27,7 @@ pub(crate) enum Value {
     Presence(Presence),
     Verdicts(BTreeMap<Name, Subject>),
     Doubt(Ask),
-    Testimony(Vote),
+    Testimony(Testimony),
     Beats(Vec<Overheard>),
 }
 

@@ -8,6 +8,7 @@ use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
 use rollcall_health::beat::Beats;
 use rollcall_health::checks::{Admission, Change, Listening, Start, Step, Telling};
+use rollcall_health::confirmation::Vote;
 use rollcall_health::membership::{Membership, Presence, Standing};
 use rollcall_health::{Checks, owner};
 
@@ -90,8 +91,8 @@ impl Replica {
             (Key::Verdicts(origin), _) => self.checks.heard(from, origin, BTreeMap::new(), now),
             (Key::Doubt(number), Some(Value::Doubt(ask))) => self.checks.asked(from, *number, Some(ask)),
             (Key::Doubt(number), _) => self.checks.asked(from, *number, None),
-            (Key::Testimony(asker, number), Some(Value::Testimony(vote))) if *asker == self.name => {
-                self.checks.testified(from, *number, vote, now);
+            (Key::Testimony(asker, number), Some(Value::Testimony(said))) if *asker == self.name => {
+                self.checks.testified(from, *number, &said, now);
             }
             (Key::Beats(_), Some(Value::Beats(told))) => {
                 let peer = u32::try_from(number).expect("few");
@@ -113,6 +114,8 @@ impl Replica {
             match step {
                 Step::Start(start) => did.starts.push(start),
                 Step::Change(change) => did.changes.push(change),
+                // Nobody is connected to these replicas.
+                Step::Relay(relay) => self.checks.relayed(relay.id, Vote::Abstained, now),
             }
         }
         while let Some(telling) = self.checks.take_telling() {
@@ -122,7 +125,7 @@ impl Replica {
                     (Key::Verdicts(origin), (!said.is_empty()).then_some(Value::Verdicts(said)))
                 }
                 Telling::Doubt(number, ask) => (Key::Doubt(number), ask.map(Value::Doubt)),
-                Telling::Testimony(asker, number, vote) => (Key::Testimony(asker, number), vote.map(Value::Testimony)),
+                Telling::Testimony(asker, number, said) => (Key::Testimony(asker, number), said.map(Value::Testimony)),
             };
             self.published.publish(key.clone(), value);
             did.published.push(key);

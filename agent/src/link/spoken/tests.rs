@@ -24,7 +24,7 @@ fn told(health: Said) -> Told {
 #[test]
 fn a_stream_begins_with_everything_and_goes_on_with_changes() {
     let mut board = Board { services: [held("a"), held("b")].into(), ..Board::default() };
-    let mut spoken = Spoken::new("vm-17", "id");
+    let mut spoken = Spoken::new("vm-17", "id", false);
     let [Report::Hello(hello)] = &*spoken.next(&board) else { panic!("a Hello") };
     assert_eq!((&*hello.machine, hello.revision, hello.instances.len()), ("vm-17", 1, 2));
     assert_eq!(spoken.next(&board), []);
@@ -46,7 +46,7 @@ fn a_stream_begins_with_everything_and_goes_on_with_changes() {
 #[test]
 fn answers_about_an_earlier_hello_are_nobodys() {
     let board = Board { services: [held("a")].into(), ..Board::default() };
-    let mut spoken = Spoken::new("vm-17", "id");
+    let mut spoken = Spoken::new("vm-17", "id", false);
     spoken.next(&board);
     let answers = |revision, instance| {
         let answer = wire::Answer { instance, state: State::Registered.into(), words: "a-1".into() };

@@ -328,7 +328,7 @@ fn what_was_there_before_its_source_was_heard_of_grows_old_as_well() {
 
 #[test]
 fn who_asks_nobody_waits_for_nobody() {
-    let confirmation = Some(crate::policy::Confirmation { replicas: 0 });
+    let confirmation = Some(crate::policy::Confirmation::by_replicas(0));
     let statement = Statement { confirmation, ..Statement::default() };
     let mut catalog = passing(&[]);
     let Input::Contribution(machines) = machines(&MACHINES) else { panic!("a contribution") };

@@ -73,7 +73,7 @@ fn of_two_with_one_target_the_older_is_in_force_and_the_other_is_told() {
 fn what_is_affected_is_what_a_policy_was_for_and_what_it_is_for() {
     let mut book = Book::default();
     let web = Affected::Service(ServiceKey::new("shop", "web"));
-    let said = Statement { confirmation: Some(Confirmation { replicas: 0 }), ..of(Some("web"), 1) };
+    let said = Statement { confirmation: Some(Confirmation::by_replicas(0)), ..of(Some("web"), 1) };
     assert_eq!(says(&mut book, "a", said.clone()), std::slice::from_ref(&web));
     assert_eq!(says(&mut book, "a", said.clone()), [], "nothing new");
     let moved = Statement { service: None, ..said };

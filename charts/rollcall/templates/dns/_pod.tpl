@@ -112,6 +112,12 @@ spec:
       valueFrom:
         fieldRef:
           fieldPath: {{ gt (len .Values.listenAddresses) 1 | ternary "status.podIPs" "status.podIP" }}
+    {{- if $values.vantage }}
+    - name: ROLLCALL_VANTAGE_NODE
+      valueFrom:
+        fieldRef:
+          fieldPath: spec.nodeName
+    {{- end }}
     {{- with $values.extraEnv }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

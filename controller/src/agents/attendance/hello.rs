@@ -66,6 +66,7 @@ impl Attendance {
             self.slots.push(slot);
         }
         self.leave_out(before, before_revision).await;
+        self.on_lookout(hello.lookout()).await;
         self.look_later();
         self.answer(answers);
         Ok(())
@@ -73,7 +74,9 @@ impl Attendance {
 
     fn introduced(&mut self, hello: &wire::Hello) -> Result<(), Status> {
         let machine = &hello.machine;
-        if !is_label(machine) {
+        // Names of nodes may have dots.
+        let is_node = hello.lookout() == wire::hello::Lookout::DnsServer && hello.instances.is_empty();
+        if !(is_label(machine) || is_node && machine.len() <= 253 && machine.split('.').all(is_label)) {
             return Err(Status::invalid_argument(format!(
                 "machine {machine:?}: use a-z, 0-9 and - only, such as vm-17"
             )));
@@ -152,7 +155,7 @@ impl Attendance {
 
     /// Soon where something could not be found out, else when rights are due.
     pub(super) fn look_later(&mut self) {
-        let is_deferred = self.slots.iter().any(|slot| slot.deferred.is_some());
+        let is_deferred = self.post.is_deferred || self.slots.iter().any(|slot| slot.deferred.is_some());
         let interval = if is_deferred { DEFERRED_INTERVAL } else { RIGHTS_INTERVAL };
         self.next = Instant::now() + interval.mul_f64(0.9 + random::fraction() / 5.0);
     }

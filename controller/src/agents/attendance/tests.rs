@@ -21,6 +21,7 @@ use crate::agents::Watched;
 use crate::agents::admission::{Admission, Ears, Interval};
 use crate::agents::shard::MANAGED_BY;
 use crate::agents::{Service, Settings};
+use crate::checks::lookouts::{Lookout, Lookouts};
 use crate::time::clock::Clock;
 
 /// Lets everybody register in `shop`, as long as it knows.
@@ -44,6 +45,15 @@ impl Admission for Doorman {
 impl Caller for Doorman {
     fn name(&self) -> String {
         "agent".to_owned()
+    }
+
+    fn may_be_asked<'a>(&'a self, _: Lookout, name: &'a str) -> BoxFuture<'a, Result<(), Denial>> {
+        let answer = match (*self.is_away.lock().unwrap(), name) {
+            (true, _) => Err(Denial::Unknown("the API server does not answer".into())),
+            (false, "stranger") => Err(Denial::Refused("you may not be asked".into())),
+            (false, _) => Ok(()),
+        };
+        Box::pin(std::future::ready(answer))
     }
 
     fn may<'a>(&'a self, service: &'a ServiceKey) -> BoxFuture<'a, Result<(), Denial>> {
@@ -94,7 +104,7 @@ impl Replica {
             settings,
             (api.client(), snapshots, Clock::default()),
             (doorman.clone(), notes.clone()),
-            stop.clone(),
+            (Lookouts::new().0, stop.clone()),
             &mut Registry::default(),
         );
         Self { api: api.clone(), service, watched, doorman, notes, stop }
@@ -135,7 +145,7 @@ impl Agent {
 
     async fn hello(&self, machine: &str, revision: u32, instances: Vec<wire::Instance>) {
         let (machine, agent_id, version) = (machine.to_owned(), format!("id of {machine}"), "0.1.0".to_owned());
-        self.say(Report::Hello(wire::Hello { machine, agent_id, version, revision, instances })).await;
+        self.say(Report::Hello(wire::Hello { machine, agent_id, version, revision, instances, lookout: 0 })).await;
     }
 
     async fn reply(&mut self) -> Reply {

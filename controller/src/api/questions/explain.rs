@@ -20,6 +20,7 @@ use super::services::ServiceTold;
 use super::told::{Told, duration, moment, word};
 use super::vantage::Accounts;
 use super::{Desk, Linked, key, no_service};
+use crate::checks::lookouts::Lookout;
 use crate::policy::words;
 
 #[derive(Serialize)]
@@ -258,7 +259,7 @@ impl<'a> SeenTold<'a> {
             Vantage::Address(address) => format!("a probe of {address}"),
             Vantage::Instance => "the instance itself".to_owned(),
             Vantage::Machine => "the agent on the machine".to_owned(),
-            Vantage::Peer(name) => name.to_string(),
+            Vantage::Peer(name) => format!("{}, which was asked", Lookout::says(name)),
         };
         Self { from, health: evidence.health, since: moment(evidence.since_ms), reason: &evidence.reason }
     }

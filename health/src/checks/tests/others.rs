@@ -9,7 +9,7 @@ fn judged(others: Option<u8>) -> (Option<Health>, bool) {
     driver.checks.stand(Standing::of([Name::from("a")], [Name::from("b")]), driver.now);
     driver.plan(plan("198.51.100.1", &[check("web")]));
     if let Some(others) = others {
-        driver.checks.ask_others(&origin("vms"), others);
+        driver.checks.ask_others(&origin("vms"), others, &[].into());
     }
     for (outcome, then_ms) in [(ok(), 60_000), (bad(), 10), (bad(), 10)] {
         driver.start();
