@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::rendered::{refusal, refusal_as};
 
 /// Wrong values, and what the refusal must name.
-const WRONG: [(&str, &[&str]); 69] = [
+const WRONG: &[(&str, &[&str])] = &[
     ("controler: {replicaCount: 2}", &["additional properties 'controler' not allowed"]),
     ("controller: {replicas: 2}", &["at '/controller'", "'replicas' not allowed"]),
     ("controller: {replicaCount: 0}", &["at '/controller/replicaCount'", "minimum"]),
