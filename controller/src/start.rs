@@ -78,28 +78,26 @@ pub async fn serve(
 
     // Beside the API server: the replicas among themselves, who know each other by the stream's certificate as well.
     let (acceptor, connections) = certified(&args, client.clone(), &readiness, &mut registry)?;
-    let denials = denials(clock, &stop);
-    let member = (args.member(acceptor.as_ref()), denials.clone());
+    let (member, denials) = (args.member(acceptor.as_ref()), denials(clock, &stop));
+    let member = (member, denials.clone());
     let ((replicas, between), registered) = replicas::start(member, client.clone(), clock, &stop, &mut registry);
 
     // In: the one writer, and what speaks to it.
     let (inbox, snapshots, propagation) = written(&args, clock, &mut registry).await;
-    let teller = Teller { client: client.clone(), identity: args.identity() };
-    let evictions = evictions::start(teller, snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
-    let checked = (evictions.clone(), replicas.clone(), &readiness);
-    let (lookouts, findings) = Lookouts::new();
-    let asked = (lookouts.clone(), findings);
-    let to = (inbox.clone(), snapshots.clone(), clock);
+    let told = Teller { client: client.clone(), identity: args.identity() };
+    let evictions = evictions::start(told, snapshots.clone(), propagation.watch_handed(), clock, &mut registry);
+    let ((lookouts, findings), to) = (Lookouts::new(), (inbox.clone(), snapshots.clone(), clock));
+    let (checked, asked) = ((evictions.clone(), replicas.clone(), &readiness), (lookouts.clone(), findings));
     let (orders, ears) = checks::start(client.clone(), to, checked, asked, &mut registry);
     let hearing = beats::start((orders.clone(), ears), &replicas, clock, &mut registry);
     let (observations, seen) = Observations::new();
     let access = access::start(client.clone(), args.access_grace, &mut registry);
     let (known, others) = ((client.clone(), snapshots.clone(), clock), agents::others(&access, &hearing));
     let (agents, watched) = agents::start(args.agents(), known, others, (lookouts, stop.clone()), &mut registry);
-    let to = (&access, &inbox, &snapshots);
-    let (federation, about) = federate(&args, client.clone(), to, clock, &mut registry).await;
-    let peers = replicas.peers.clone();
-    let (looks, policies) = (orders.clone(), (args.staleness(), pods::start(snapshots.clone(), orders.clone())));
+    let others = (&access, &inbox, &snapshots);
+    let (federation, about) = federate(&args, client.clone(), others, clock, &mut registry).await;
+    let (peers, looks) = (replicas.peers.clone(), orders.clone());
+    let policies = (args.staleness(), pods::start(snapshots.clone(), orders.clone()));
     let to = {
         let (hearing, federation, snapshots) = (hearing.clone(), federation.clone(), snapshots.clone());
         Receivers { inbox, orders, hearing, replicas, agents: watched, observations, federation, snapshots, policies }
@@ -113,20 +111,31 @@ pub async fn serve(
     let serving = serve::start(settings, snapshots.clone(), propagation, acceptor, connections, until, &mut registry);
     let (served, linked) = ((args.identity(), serving.clients()), linked(federation.as_ref(), clock));
     let routes = routes(args.bootstrap(), hearing, (snapshots.clone(), looks), (served.clone(), peers), linked);
-    let until = (&readiness, stop.clone());
-    let answering = api::start(&args.api(), routes, access, certificates.as_ref(), until, &mut registry)?;
+    let (api, until) = (args.api(), (&readiness, stop.clone()));
+    let answering = api::start(&api, routes, access, certificates.as_ref(), until, &mut registry)?;
 
     // Out: the API server, by the leader.
-    let (written, others) = ((snapshots.clone(), seen, evictions), (federation, about));
-    let election = lead((client, denials, others), &args, written, clock, &stop, &mut registry)?;
+    let (written, led) = ((snapshots.clone(), seen, evictions), (client, denials, (federation, about)));
+    let election = lead(led, &args, written, clock, &stop, &mut registry)?;
 
     // For people.
-    tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
     let pages = pages(&telemetry, snapshots, served);
-    let admin = tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()));
+    let admin = show(admin, pages, readiness, registry, &stop);
     info!(grpc = %args.grpc_listen, api = %args.api_listen, http = %args.http_listen, "started");
 
     stopped(stop, async { _ = tokio::join!(serving.drained(), answering, election, registered, admin) }).await
+}
+
+/// Readiness as notices of the pod, and the admin pages.
+fn show(
+    admin: rollcall_admin::Server,
+    pages: rollcall_admin::Routes,
+    readiness: Readiness,
+    registry: Registry,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    tokio::spawn(Notices::of_this_pod("controller").watch(readiness.clone(), stop.clone()));
+    tokio::spawn(admin.serve(readiness, Arc::new(registry), pages, stop.clone()))
 }
 
 /// What questions about endpoints of other clusters are answered from.

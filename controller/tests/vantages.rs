@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
@@ -194,6 +195,46 @@ fn fill(api: &FakeApi, port: u16) {
     put(api, "rollcall.dev/v1alpha1", "DiscoveryPolicy", "pods", json!({ "spec": spec }));
 }
 
+/// An agent by hand, which reaches what it is asked about, and counts how often it is.
+async fn reaches(reports: mpsc::Sender<AgentReport>, mut replies: Streaming<AgentReply>, counted: Arc<AtomicUsize>) {
+    while let Ok(Some(AgentReply { reply: Some(reply) })) = replies.message().await {
+        let Reply::Probe(probe) = reply else { continue };
+        assert_eq!(*probe.address, [127, 0, 0, 41]);
+        let found = wire::found(probe.number, Vote::Reached);
+        reports.send(AgentReport { report: Some(Report::Found(found)) }).await.expect("it listens");
+        counted.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn is_asked_again(asked: &AtomicUsize) {
+    let before = asked.load(Ordering::Relaxed);
+    for _ in 0..1_200 {
+        if asked.load(Ordering::Relaxed) >= before + 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it is not asked again and again");
+}
+
+/// The agent of vm-1 and the DNS server of node-a.example.net, as far as they are asked.
+fn programs(rig: &Rig) -> [JoinHandle<()>; 2] {
+    let agent = Agent {
+        machine: "vm-1".into(),
+        controllers: vec![format!("https://{}", rig.grpc)],
+        ca_file: Some(rig.ca()),
+        server_name: Some("localhost".into()),
+        token_file: Some(rig.token("agents")),
+        vantage: true,
+        ..Agent::default()
+    };
+    let settings = link::Settings::new(&agent, "agent-1").expect("a server");
+    let board = Arc::new(watch::Sender::new(Board::default()));
+    let agent = tokio::spawn(async { _ = link::run(settings, board).await });
+    let dns = attend::run(rig.config("dns"), "node-a.example.net".into(), || Probes::new(Network));
+    [agent, tokio::spawn(dns)]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn agents_and_dns_servers_that_a_policy_names_are_asked_and_the_majority_decides() {
     let api = FakeApi::default();
@@ -211,49 +252,21 @@ async fn agents_and_dns_servers_that_a_policy_names_are_asked_and_the_majority_d
     // RBAC says who may be asked. One that may reaches it, whatever the controller sees: half of two is no majority.
     let (_reports, _replies, posted) = rig.by_hand("vm-2", "stranger").await;
     assert!(!posted.is_asked && posted.words.contains("vantages.rollcall.dev/agent vm-2"), "{posted:?}");
-    let (reports, mut replies, posted) = rig.by_hand("vm-2", "agents").await;
+    let (reports, replies, posted) = rig.by_hand("vm-2", "agents").await;
     assert!(posted.is_asked, "{posted:?}");
     let asked = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&asked);
-    let answering = tokio::spawn(async move {
-        while let Ok(Some(AgentReply { reply: Some(reply) })) = replies.message().await {
-            let Reply::Probe(probe) = reply else { continue };
-            assert_eq!(*probe.address, [127, 0, 0, 41]);
-            let found = wire::found(probe.number, Vote::Reached);
-            reports.send(AgentReport { report: Some(Report::Found(found)) }).await.expect("it listens");
-            counted.fetch_add(1, Ordering::Relaxed);
-        }
-    });
+    let answering = tokio::spawn(reaches(reports, replies, counted));
     drop(pod);
     let reached = |seen: &[(String, String)], who: &str, health: &str| {
         seen.iter().any(|(from, said)| from.starts_with(who) && said == health)
     };
     rig.await_explained("vm-2 reaches it", |_, seen| reached(seen, "the agent of vm-2", "Passing")).await;
-    let before = asked.load(Ordering::Relaxed);
-    for _ in 0..1_200 {
-        if asked.load(Ordering::Relaxed) >= before + 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(asked.load(Ordering::Relaxed) >= before + 2, "it is asked again and again");
+    is_asked_again(&asked).await;
     assert_eq!(rig.explained().await.0, "Passing", "callers have it still");
 
     // The programs: neither reaches it.
-    let agent = Agent {
-        machine: "vm-1".into(),
-        controllers: vec![format!("https://{}", rig.grpc)],
-        ca_file: Some(rig.ca()),
-        server_name: Some("localhost".into()),
-        token_file: Some(rig.token("agents")),
-        vantage: true,
-        ..Agent::default()
-    };
-    let settings = link::Settings::new(&agent, "agent-1").expect("a server");
-    let board = Arc::new(watch::Sender::new(Board::default()));
-    let agent = tokio::spawn(link::run(settings, board));
-    let dns = attend::run(rig.config("dns"), "node-a.example.net".into(), || Probes::new(Network));
-    let dns = tokio::spawn(dns);
+    let [agent, dns] = programs(&rig);
     rig.await_explained("three of four do not reach it", |health, seen| {
         health == "Critical"
             && reached(seen, "the agent of vm-1", "Critical")

@@ -42,6 +42,7 @@ pub mod link_status;
 mod mcs;
 pub mod pod_checks;
 pub mod policy;
+pub mod policy_status;
 pub mod registration;
 mod schema;
 pub mod service_export;
@@ -68,9 +69,10 @@ pub use link::{ClusterLink, ClusterLinkSpec, ImportSpec, LinkLimits, ThenWhenSil
 pub use link_status::{ClusterLinkStatus, LinkCounts, LinkExported, LinkState};
 pub use pod_checks::{FailingPod, PodChecksSpec};
 pub use policy::{
-    ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, DiscoveryPolicyStatus, GovernedService,
-    GuardScope, GuardSpec, MachineMaintenance, PolicyTarget, StalenessSpec, WarningSpec, WhenStale,
+    ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, GuardScope, GuardSpec, MachineMaintenance,
+    PolicyTarget, StalenessSpec, WarningSpec, WhenStale,
 };
+pub use policy_status::{DiscoveryPolicyStatus, GovernedService};
 pub use registration::{
     EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol, ServiceRegistration, ServiceRegistrationSpec,
 };

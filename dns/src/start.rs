@@ -1,5 +1,7 @@
 //! How the parts are joined, in the order in which data flows.
 
+mod seating;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -7,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rollcall_admin::descriptors::Share;
-use rollcall_admin::{Access, Descriptors, Gate, Notices, Readiness, Reply, Routes, Server, Telemetry, ports};
+use rollcall_admin::{Access, Gate, Notices, Readiness, Reply, Routes, Server, Telemetry, ports};
 use rollcall_health::probe::{Network, Probes};
 use rollcall_vantage::attend;
 use rollcall_xds::client::{self, Config, Known};
@@ -38,6 +39,7 @@ use crate::subscription::whereabouts::Whereabouts;
 use crate::subscription::{Subscriber, TYPES};
 use crate::zone::{Registry, Settings, Zone, ZoneWriter};
 use crate::{advertise, clock, hosts};
+use seating::Seating;
 
 /// A server with its addresses taken, as far as they can be had, which does not answer yet.
 #[derive(Debug)]
@@ -226,48 +228,6 @@ fn registry(
     let mut registry = metrics.registry(readiness, telemetry);
     observer.register(&mut registry);
     Arc::new(registry)
-}
-
-/// How many connections and forwarded questions there may be, as the flags say and the limit of open files allows.
-#[derive(Clone, Copy, Debug)]
-struct Seating {
-    fronts: usize,
-    connections: usize,
-    forwards: usize,
-}
-
-// === impl Seating ===
-
-impl Seating {
-    fn of(args: &Args, fronts: usize) -> Self {
-        let forwards = if args.forward.is_empty() && args.forwarding.stub_domain.is_empty() {
-            0
-        } else {
-            args.forward_in_flight as usize
-        };
-        Self { fronts: fronts.max(1), connections: args.tcp_connections as usize, forwards }
-    }
-
-    /// Files that each part wants. A question from a TCP connection, which takes no seat while it waits, holds that and
-    /// its own socket.
-    fn wanted(self) -> [(Share, usize); 2] {
-        [(Share::DnsClients, self.connections * self.fronts), (Share::DnsForwards, 2 * self.forwards)]
-    }
-
-    fn tell(self, gate: &Gate) {
-        Descriptors::current().tell(gate, &self.wanted());
-    }
-
-    /// Of each address.
-    fn connections(self) -> usize {
-        let [(share, wanted), _] = self.wanted();
-        Descriptors::current().share(share, wanted) / self.fronts
-    }
-
-    fn forwards(self) -> usize {
-        let [_, (share, wanted)] = self.wanted();
-        Descriptors::current().share(share, wanted) / 2
-    }
 }
 
 /// What DNS over TLS is spoken with, by the files of the certificate and its key; `None` without them.

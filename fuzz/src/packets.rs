@@ -43,12 +43,12 @@ static ZONE: LazyLock<Arc<Zone>> = LazyLock::new(|| {
 
 fn endpoint(n: u8, ports: &Ports) -> Endpoint {
     let addresses = Addresses::first_of_each([[10, 1, 0, n].into()]).expect("an address");
-    let (label, has_hostname) = endpoint_label(if n % 2 == 0 { "" } else { "db-0" }, addresses);
+    let (label, has_hostname) = endpoint_label(if n.is_multiple_of(2) { "" } else { "db-0" }, addresses);
     Endpoint {
         id: n.into(),
         addresses,
         weight: n.into(),
-        ready: n % 5 != 0,
+        ready: !n.is_multiple_of(5),
         label,
         has_hostname,
         ports: Arc::clone(ports),

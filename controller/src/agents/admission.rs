@@ -10,7 +10,7 @@ use rollcall_catalog::input::Origin;
 use rollcall_health::beat::OnMachine;
 use rollcall_xds::tls::Shown;
 
-use crate::checks::lookouts::Lookout;
+use rollcall_vantage::lookout::Lookout;
 
 /// Says who an agent is.
 pub trait Admission: Send + Sync + 'static {

@@ -12,7 +12,7 @@ use rollcall_xds::tls::Shown;
 use super::admission::{Admission, Caller, Denial, Ears, Interval};
 use crate::access::{Access, Denied, Identity, Right};
 use crate::beats::{Hearing, Refused};
-use crate::checks::lookouts::Lookout;
+use rollcall_vantage::lookout::Lookout;
 
 /// Somebody whom the API server knows.
 struct Known {

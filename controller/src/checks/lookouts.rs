@@ -12,15 +12,6 @@ use rollcall_vantage::wire;
 use rollcall_xds::proto::rollcall::v1::Probe;
 use tokio::sync::mpsc;
 
-/// Of which kind somebody is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lookout {
-    /// The agent of a machine.
-    Agent,
-    /// The DNS server of a node.
-    DnsServer,
-}
-
 /// What is to be asked of one of them. It refuses what it has no room for.
 pub trait Desk: Send + Sync {
     /// Takes a question; whether it did.
@@ -57,32 +48,6 @@ pub struct Findings(mpsc::Receiver<(TargetId, Vote)>);
 const FINDINGS: usize = 1_024;
 /// Questions open at a time. The checks have fewer; what was never answered is forgotten when there are as many.
 const ASKED_MAX: usize = 8_192;
-
-// === impl Lookout ===
-
-impl Lookout {
-    /// Before the slash.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::DnsServer => "dns",
-        }
-    }
-
-    /// By which name somebody is asked.
-    pub fn named(self, name: &str) -> Name {
-        format!("{}/{name}", self.as_str()).into()
-    }
-
-    /// Who that is, in words.
-    pub fn says(name: &str) -> String {
-        match name.split_once('/') {
-            Some(("agent", machine)) => format!("the agent of {machine}"),
-            Some(("dns", node)) => format!("the DNS server of {node}"),
-            _ => format!("replica {name}"),
-        }
-    }
-}
 
 // === impl Lookouts ===
 

@@ -9,8 +9,8 @@ use rollcall_crds::{
     StalenessSpec,
 };
 
-use crate::checks::lookouts::Lookout;
 use crate::kubernetes::created;
+use rollcall_vantage::lookout::Lookout;
 
 /// What a policy says. A section that cannot be used is as if it were not there, and is told.
 pub fn statement(policy: &DiscoveryPolicy) -> Statement {

@@ -3,7 +3,7 @@
 use rollcall_catalog::policy::{Policy, Scope, Section, WhenStale};
 use rollcall_crds::ApiDuration;
 
-use crate::checks::lookouts::Lookout;
+use rollcall_vantage::lookout::Lookout;
 
 /// What a section says, in plain words.
 pub fn says(policy: &Policy, section: Section) -> String {

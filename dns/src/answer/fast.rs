@@ -225,7 +225,7 @@ impl Answering<'_> {
         }
         // A name that ends like the question's is pointed to.
         let last = asked.starts().len().checked_sub(1).map(|label| asked.spelled(label));
-        if target.iter().last().zip(last).is_some_and(|(own, asked)| asked.get(1..) == Some(own)) {
+        if target.iter().next_back().zip(last).is_some_and(|(own, asked)| asked.get(1..) == Some(own)) {
             return None;
         }
         self.writer.alias(target, self.zone.ttl());

@@ -51,9 +51,10 @@ impl FromStr for Target {
         if let Some(rest) = text.strip_prefix(TLS_SCHEME) {
             let (address, name) = rest.split_once('#').map_or((rest, None), |(address, name)| (address, Some(name)));
             let addr = usable(address, TLS_PORT)?;
-            let name = name.map_or(Ok(ServerName::from(addr.ip())), |name| {
-                ServerName::try_from(name.to_owned()).map_err(|_| TargetError)
-            })?;
+            let name = name.map_or_else(
+                || Ok(ServerName::from(addr.ip())),
+                |name| ServerName::try_from(name.to_owned()).map_err(|_| TargetError),
+            )?;
             return Ok(Self::Server(Server { addr, tls: Some(name) }));
         }
         if text.contains('/') {

@@ -32,7 +32,7 @@ pub(super) fn template(definition: &str) -> Result<String> {
                 approved.push_str(&APPROVED.replace("KEY", key).replace("VALUE", value.trim_matches(['"', '\''])));
             }
             (None, None) => {
-                ensure!(line == "  annotations:", "its metadata have another field than name and annotations")
+                ensure!(line == "  annotations:", "its metadata have another field than name and annotations");
             }
         }
     }

@@ -10,7 +10,8 @@ use rollcall_xds::proto::rollcall::v1::{Found, Posted, hello};
 use super::Attendance;
 use crate::agents::admission::Denial;
 use crate::agents::metrics::Refusal;
-use crate::checks::lookouts::{Desk, Lookout};
+use crate::checks::lookouts::Desk;
+use rollcall_vantage::lookout::Lookout;
 
 /// As what it wants to be asked, and whether it is.
 #[derive(Debug, Default)]

@@ -21,8 +21,9 @@ use crate::agents::Watched;
 use crate::agents::admission::{Admission, Ears, Interval};
 use crate::agents::shard::MANAGED_BY;
 use crate::agents::{Service, Settings};
-use crate::checks::lookouts::{Lookout, Lookouts};
+use crate::checks::lookouts::Lookouts;
 use crate::time::clock::Clock;
+use rollcall_vantage::lookout::Lookout;
 
 /// Lets everybody register in `shop`, as long as it knows.
 #[derive(Clone, Default)]

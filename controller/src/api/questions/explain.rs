@@ -20,8 +20,8 @@ use super::services::ServiceTold;
 use super::told::{Told, duration, moment, word};
 use super::vantage::Accounts;
 use super::{Desk, Linked, key, no_service};
-use crate::checks::lookouts::Lookout;
 use crate::policy::words;
+use rollcall_vantage::lookout::Lookout;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
