@@ -122,6 +122,7 @@ impl Prepared {
             .treating(manner, rates)
             .observed(Some(Arc::clone(&observer)));
         let (whereabouts, further) = whereabouts(self.args.catalog_service.as_deref(), &self.args.catalog).unzip();
+        let config = config(&self.args, further);
         let subscriber = Subscriber::new(writer, Arc::clone(&metrics), readiness.gate("catalog")).telling(whereabouts);
         let (subscriber, known, snapshots) = restore(self.args.snapshot, subscriber, &metrics);
 
@@ -130,14 +131,6 @@ impl Prepared {
         let (gate, registry) = (readiness.gate("listen"), registry(&metrics, &readiness, &self.telemetry, &observer));
         tasks.spawn(Notices::of_this_pod("dns").watch(readiness.clone(), stop.clone()));
         let admin = self.admin.serve(readiness.clone(), registry, self.telemetry.on(pages(&observer)), stop.clone());
-        let own = self.args.catalog_cert_file.zip(self.args.catalog_key_file);
-        let own = own.map(|(certificate, key)| Own { certificate, key });
-        let config = config(
-            self.args.catalog,
-            further,
-            (self.args.catalog_ca_file, self.args.catalog_server_name),
-            Shown { token_file: self.args.catalog_token_file, own },
-        );
         let asked = self.args.vantage_node.map(|node| {
             let prober = || Probes::new(Network);
             attend::run(config.clone(), node, prober)
@@ -336,21 +329,18 @@ fn restore(
     (subscriber, known.unwrap_or_default(), Some(keeper))
 }
 
-/// What says to the catalog servers who asks.
-struct Shown {
-    token_file: Option<PathBuf>,
-    own: Option<Own>,
-}
-
-fn config(
-    servers: Vec<String>,
-    further: Option<watch::Receiver<Vec<String>>>,
-    (ca_file, server_name): (Option<PathBuf>, Option<String>),
-    Shown { token_file, own }: Shown,
-) -> Config {
+/// How the catalog servers are reached, and what says to them who asks.
+fn config(args: &Args, further: Option<watch::Receiver<Vec<String>>>) -> Config {
     let node_id = std::env::var("HOSTNAME").unwrap_or_else(|_| "rollcall-dns".to_owned());
-    let types = TYPES.to_vec();
-    let mut config = Config { types, ca_file, server_name, token_file, own, ..Config::new(servers, node_id) };
+    let own = args.catalog_cert_file.clone().zip(args.catalog_key_file.clone());
+    let mut config = Config {
+        types: TYPES.to_vec(),
+        ca_file: args.catalog_ca_file.clone(),
+        server_name: args.catalog_server_name.clone(),
+        token_file: args.catalog_token_file.clone(),
+        own: own.map(|(certificate, key)| Own { certificate, key }),
+        ..Config::new(args.catalog.clone(), node_id)
+    };
     if let Some(further) = further {
         config.further = further;
     }
