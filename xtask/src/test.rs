@@ -108,9 +108,11 @@ fn end_to_end(outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) {
     };
     let mut suite = Suite::default();
     outcome.step("what the end-to-end tests run", |_| {
-        suite = Suite::build(Tier::EndToEnd, filter)?;
+        let built = Suite::build(Tier::EndToEnd, filter)?;
         build_programs()?;
         ahead.end_to_end()?;
+        // Last: without what they run, tests would wait for it in vain.
+        suite = built;
         Ok(Vec::new())
     });
     outcome.step(NAME, |line| {

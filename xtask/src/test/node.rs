@@ -45,10 +45,12 @@ impl Stage {
         let mut suite = Suite::default();
         if self.missing.is_empty() {
             outcome.step("what the tests on a real node run", |_| {
-                suite = Suite::build(Tier::Node, filter)?;
+                let built = Suite::build(Tier::Node, filter)?;
                 // The command line, which people run outside of the cluster.
                 super::build_programs()?;
                 ahead.node()?;
+                // Last: without what they run, tests would wait for it in vain.
+                suite = built;
                 Ok(Vec::new())
             });
         }
