@@ -13,7 +13,7 @@ use rollcall_catalog::time::Now;
 use super::awake::Awake;
 use super::definition::Heartbeat;
 use super::ear::Ear;
-use super::hearsay::{self, Here, Telling};
+use super::hearsay::{self, Here, Repeated, Telling};
 use super::instance::{Due, Instance, Life, Said};
 use super::machine::Judged;
 use super::wheel::Wheel;
@@ -62,8 +62,8 @@ pub(super) struct Entry {
     armed: bool,
     /// What was heard of it here, for whoever decides about it.
     pub(super) here: Option<Here>,
-    /// The last beat of which another replica told: which one, and its number there.
-    pub(super) from: Option<(u32, u32)>,
+    /// The last beat of which each of the others told.
+    pub(super) from: Repeated,
 }
 
 /// Who was deaf is told by then what the others have heard: they see it again, and share the instances with it.
@@ -169,7 +169,7 @@ impl Beats {
                         judged: owned(origin, &beating.name),
                         armed: false,
                         here: None,
-                        from: None,
+                        from: Repeated::default(),
                     })
                 }
             };

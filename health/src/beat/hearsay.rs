@@ -45,6 +45,14 @@ pub(super) struct Here {
     said: Said,
 }
 
+/// The last beat of an instance of which each peer told, by the peer's number and the beat's there. Each is told again and again,
+/// for [`TOLD_MS`], and what was under way for longer than before would look like a later one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Repeated([Option<(u32, u32)>; REMEMBERED]);
+
+/// An instance beats to so many replicas in turn, seldom to more within [`TOLD_MS`].
+const REMEMBERED: usize = 4;
+
 /// What is told to other replicas.
 #[derive(Debug)]
 pub(super) struct Telling {
@@ -69,6 +77,20 @@ pub fn instance(origin: &rollcall_catalog::input::Origin, endpoint: &str) -> u64
 pub fn shard(instance: u64) -> u8 {
     // The remainder of a division by 64 fits.
     u8::try_from(instance % u64::from(SHARDS)).unwrap_or_default()
+}
+
+// === impl Repeated ===
+
+impl Repeated {
+    /// Whether this peer has not told of this beat before; it has now.
+    fn is_news(&mut self, peer: u32, number: u32) -> bool {
+        if let Some((_, last)) = self.0.iter_mut().flatten().find(|(of, _)| *of == peer) {
+            return std::mem::replace(last, number) != number;
+        }
+        self.0.rotate_right(1);
+        self.0[0] = Some((peer, number));
+        true
+    }
 }
 
 // === impl Telling ===
@@ -145,11 +167,9 @@ impl Beats {
         let Some(id) = self.by_instance.get(&overheard.instance).copied() else { return (false, None) };
         let woke_ms = self.woke_ms;
         let Some(entry) = self.entry(id).filter(|entry| entry.judged) else { return (false, None) };
-        let from = Some((peer, overheard.number));
-        if entry.from == from {
+        if !entry.from.is_news(peer, overheard.number) {
             return (false, None);
         }
-        entry.from = from;
         // Of who was never heard that is when listening began: an older beat is a sign of life, too, but for one that has been silent
         // for too long since.
         let was_heard = entry.instance.life() != Life::Unheard;

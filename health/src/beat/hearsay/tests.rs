@@ -59,6 +59,24 @@ fn what_is_told_again_has_its_age_and_is_not_told_for_ever() {
 }
 
 #[test]
+fn a_beat_told_again_is_none_also_when_another_told_of_his_meanwhile_and_it_was_long_under_way() {
+    let (mut owner, mut one, mut other) = (replica(true), replica(false), replica(false));
+    let told = |from: &mut Beats, at_ms: u64| {
+        from.heard(&vms(), "vm-1", &Said::PASS, Heard::Here, at(at_ms)).expect("known");
+        from.batch(at(at_ms)).remove(0).1.remove(0)
+    };
+    let (first, last) = (told(&mut one, 100), told(&mut other, 300));
+    owner.tick(at(310));
+    let mut hears = |from: u32, beat: &Overheard, ago_ms: u32, now_ms: u64| {
+        owner.overheard(from, &Overheard { ago_ms, ..beat.clone() }, at(now_ms)).0
+    };
+    assert!(hears(1, &first, 210, 310) && hears(2, &last, 10, 310));
+    assert!(!hears(1, &first, 300, 400));
+    assert!(!hears(2, &last, 90, 800), "by its age it looks later");
+    assert!(hears(2, &told(&mut other, 810), 0, 810), "the next one counts");
+}
+
+#[test]
 fn an_older_beat_does_not_take_back_a_newer_one() {
     let (mut owner, mut other) = (replica(true), replica(false));
     other.heard(&vms(), "vm-1", &Said::PASS, Heard::Here, at(0)).expect("known");
