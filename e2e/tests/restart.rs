@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use rollcall_e2e::backend::Mode;
 use rollcall_e2e::clock;
 use rollcall_e2e::process::STOP_BOUND;
-use support::api::changed;
+use support::api::{Versions, changed};
 use support::page::{metric, readyz};
 use support::shop::{DIRECT, MARKER, PAYMENTS, With, cluster};
 use support::{BOUND, Shop, Vigil, step};
@@ -37,7 +39,7 @@ fn a_restart_of_any_part_is_invisible() -> Result<()> {
 /// Does something to the controllers during which no caller may see less and nothing may be written.
 fn unnoticed(shop: &mut Shop, marker: &str, body: impl FnOnce(&mut Shop) -> Result<()>) -> Result<()> {
     let all = shop.all()?;
-    let (versions, counters) = (shop.api.versions()?, envoy_counters(shop)?);
+    let (versions, counters) = at_rest(shop)?;
     let vigil = Vigil::start(shop.callers.clone());
     let outcome = body(shop).and_then(|()| shop.await_written(marker));
     let seen = vigil.end()?;
@@ -50,6 +52,18 @@ fn unnoticed(shop: &mut Shop, marker: &str, body: impl FnOnce(&mut Shop) -> Resu
     let after = envoy_counters(shop)?;
     ensure!(counters == after, "Envoy's counters went from {counters:?} to {after:?}");
     Ok(())
+}
+
+/// What is written, and Envoy's counters, once what was just changed has arrived everywhere: a second passes in which
+/// neither moves.
+fn at_rest(shop: &Shop) -> Result<(Versions, Vec<(String, u64)>)> {
+    let look = || anyhow::Ok((shop.api.versions()?, envoy_counters(shop)?));
+    let mut last = look()?;
+    clock::wait_until("a second in which nothing is written and nothing comes to Envoy", BOUND, || {
+        clock::pause(Duration::from_secs(1));
+        let before = std::mem::replace(&mut last, look()?);
+        Ok((before == last).then(|| last.clone()))
+    })
 }
 
 /// Clusters that came, changed and went, and changes of the hosts of two clusters.

@@ -61,12 +61,20 @@ pub(crate) fn test(options: &Options) -> Result<()> {
     if wanted(Tier::Unit) {
         units(&mut outcome, filter);
     }
-    if with_e2e {
-        end_to_end(&mut outcome, &ahead, filter);
+    let programs = if with_e2e { end_to_end(&mut outcome, &ahead, filter) } else { Vec::new() };
+    if programs.is_empty() || !ahead.node_is_over() {
+        run_all(&mut outcome, END_TO_END, programs, Vec::new());
+        let on_node = node.prepare(&mut outcome, ahead, filter);
+        run_all(&mut outcome, node::NAME, Vec::new(), on_node);
+    } else {
+        // The images were there, so nothing waits for them: one fills the pauses of the other.
+        let on_node = node.prepare(&mut outcome, ahead, filter);
+        run_all(&mut outcome, END_TO_END, programs, on_node);
     }
-    node.run(&mut outcome, &ahead, filter);
     outcome.end(filter)
 }
+
+const END_TO_END: &str = "end-to-end tests";
 
 /// Format, lints, licences.
 fn checks(outcome: &mut Outcome) {
@@ -100,30 +108,39 @@ fn units(outcome: &mut Outcome, filter: Option<&str>) {
     });
 }
 
-fn end_to_end(outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) {
-    const NAME: &str = "end-to-end tests";
+/// What the end-to-end tests run is built; their programs.
+fn end_to_end(outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) -> Vec<Program> {
     let Some(network) = Network::find() else {
-        outcome.skip(NAME, &network::remedies());
-        return;
+        outcome.skip(END_TO_END, &network::remedies());
+        return Vec::new();
     };
-    let mut suite = Suite::default();
+    let mut programs = Vec::new();
     outcome.step("what the end-to-end tests run", |_| {
-        let built = Suite::build(Tier::EndToEnd, filter)?;
+        let suite = Suite::build(Tier::EndToEnd, filter)?;
         build_programs()?;
         ahead.end_to_end()?;
         // Last: without what they run, tests would wait for it in vain.
-        suite = built;
+        programs = suite.programs(filter, |program| network.command(program))?;
         Ok(Vec::new())
     });
-    outcome.step(NAME, |line| {
-        let mut programs = suite.programs(filter, |program| network.command(program))?;
-        for program in &mut programs {
-            program.in_turn();
-            program.command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
-        }
-        // Each has a network and a control plane of its own. They wait more than they compute.
-        pool::run(programs, if network.is_shared() { 1 } else { cores().min(SIDE_BY_SIDE_MAX) }, line)
-    });
+    for program in &mut programs {
+        program.in_turn();
+        program.command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
+    }
+    programs
+}
+
+/// Runs end-to-end tests. Each program has a network and a control plane of its own, and waits more than it computes;
+/// that of the real node, which does the same, runs beside them.
+fn run_all(outcome: &mut Outcome, name: &str, programs: Vec<Program>, on_node: Vec<Program>) {
+    if programs.is_empty() && on_node.is_empty() {
+        return;
+    }
+    let is_shared = Network::find().is_some_and(|network| network.is_shared());
+    let width = if is_shared { 1 } else { cores().min(SIDE_BY_SIDE_MAX) } + on_node.len();
+    // The longest first.
+    let programs = on_node.into_iter().chain(programs).collect();
+    outcome.step(name, |line| pool::run(programs, width, line));
 }
 
 /// So many control planes fit into the memory of a small machine.

@@ -2,6 +2,7 @@
 //! that they leave, and they wait for others more than they compute.
 
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 
 use anyhow::{Result, anyhow};
 use rollcall_e2e::tools;
@@ -11,7 +12,8 @@ use crate::image;
 /// What is being made, in this order.
 pub(super) struct Ahead {
     end_to_end: Receiver<Result<()>>,
-    node: Receiver<Result<()>>,
+    /// The thread ends with it.
+    node: JoinHandle<Result<()>>,
 }
 
 // === impl Ahead ===
@@ -19,27 +21,30 @@ pub(super) struct Ahead {
 impl Ahead {
     /// Begins. Only what is wanted is made; nothing of the second part where no node can run.
     pub(super) fn begin(with_end_to_end: bool, node_images: Option<image::Options>) -> Self {
-        let ((end_to_end_made, end_to_end), (node_made, node)) = (channel(), channel());
-        std::thread::spawn(move || {
+        let (made, end_to_end) = channel();
+        let node = std::thread::spawn(move || {
             // Of this thread, and so of all that it starts. Where it is refused, things take their turns evenly.
             let _ = rustix::process::nice(19);
             // Nobody receives when the test was interrupted.
-            let _ = end_to_end_made.send(if with_end_to_end { tools::all() } else { Ok(()) });
-            if let Some(images) = node_images {
-                let _ = node_made.send(node_tools(&images));
-            }
+            let _ = made.send(if with_end_to_end { tools::all() } else { Ok(()) });
+            node_images.map_or(Ok(()), |images| node_tools(&images))
         });
         Self { end_to_end, node }
     }
 
     /// Waits for what the end-to-end tests run.
     pub(super) fn end_to_end(&self) -> Result<()> {
-        received(&self.end_to_end)
+        self.end_to_end.recv().unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Whether what the tests on a real node run is there, or will never be.
+    pub(super) fn node_is_over(&self) -> bool {
+        self.node.is_finished()
     }
 
     /// Waits for what the tests on a real node run.
-    pub(super) fn node(&self) -> Result<()> {
-        received(&self.node)
+    pub(super) fn node(self) -> Result<()> {
+        self.node.join().unwrap_or_else(|_| Err(ended()))
     }
 }
 
@@ -48,6 +53,6 @@ fn node_tools(images: &image::Options) -> Result<()> {
     image::made(images).map(drop)
 }
 
-fn received(made: &Receiver<Result<()>>) -> Result<()> {
-    made.recv().unwrap_or_else(|_| Err(anyhow!("the thread that makes it has ended: its message is above")))
+fn ended() -> anyhow::Error {
+    anyhow!("the thread that makes it has ended: its message is above")
 }

@@ -7,11 +7,11 @@ use rollcall_e2e::{layout, node};
 
 use super::ahead::Ahead;
 use super::outcome::Outcome;
-use super::pool;
-use super::suite::{Suite, Tier};
+use super::suite::{Program, Suite, Tier};
 use crate::image;
 
-const NAME: &str = "end-to-end tests on a real node";
+/// What its step is called.
+pub(super) const NAME: &str = "end-to-end tests on a real node";
 
 /// Whether the stage is run.
 pub(super) struct Stage {
@@ -37,37 +37,40 @@ impl Stage {
         self.is_wanted().then(|| image::Options::new(filter.is_some()))
     }
 
-    /// Runs the stage, or says why it is left out.
-    pub(super) fn run(self, outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) {
+    /// Prepares the stage; its programs, or nothing after it was said why it is left out.
+    pub(super) fn prepare(self, outcome: &mut Outcome, ahead: Ahead, filter: Option<&str>) -> Vec<Program> {
         if !self.is_asked_for {
-            return;
+            return Vec::new();
         }
-        let mut suite = Suite::default();
+        let mut programs = Vec::new();
         if self.missing.is_empty() {
             outcome.step("what the tests on a real node run", |_| {
-                let built = Suite::build(Tier::Node, filter)?;
+                let suite = Suite::build(Tier::Node, filter)?;
                 // The command line, which people run outside of the cluster.
                 super::build_programs()?;
                 ahead.node()?;
                 // Last: without what they run, tests would wait for it in vain.
-                suite = built;
+                programs = suite.programs(filter, command(filter))?;
                 Ok(Vec::new())
             });
         }
         // Once more: programs that were missing may be there now, and the other way about.
         let missing = if self.missing.is_empty() { node::missing() } else { self.missing };
         if missing.is_empty() {
-            let images = image::Options::new(filter.is_some()).folder();
-            let command = |program: &Path| {
-                let mut command = Command::new(program);
-                command.env("ROLLCALL_E2E_IMAGES", &images);
-                command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
-                command
-            };
-            // One program, which runs its scenarios side by side itself.
-            outcome.step(NAME, |line| pool::run(suite.programs(filter, command)?, 1, line));
-        } else {
-            outcome.skip(NAME, &missing);
+            return programs;
         }
+        outcome.skip(NAME, &missing);
+        Vec::new()
+    }
+}
+
+/// The command of its program, which runs its scenarios side by side itself.
+fn command(filter: Option<&str>) -> impl Fn(&Path) -> Command {
+    let images = image::Options::new(filter.is_some()).folder();
+    move |program| {
+        let mut command = Command::new(program);
+        command.env("ROLLCALL_E2E_IMAGES", &images);
+        command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
+        command
     }
 }
