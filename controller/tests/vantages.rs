@@ -41,6 +41,7 @@ const POD: &str = "127.0.0.41";
 
 struct Rig {
     api: FakeApi,
+    admin: SocketAddr,
     grpc: SocketAddr,
     https: SocketAddr,
     folder: tempfile::TempDir,
@@ -67,11 +68,11 @@ impl Rig {
         let own = own.into_iter().chain(["--tls-dns-name=localhost".to_owned()]);
         let args = Args::try_parse_from(flags.map(str::to_owned).into_iter().chain(own)).expect("good flags");
         let admin = Server::bind("127.0.0.1:0".parse().expect("an address")).await.expect("a free port");
-        let (readiness, stop) = (Readiness::default(), CancellationToken::new());
+        let (at, readiness, stop) = (admin.local_addr(), Readiness::default(), CancellationToken::new());
         let serve = start::serve(args, Telemetry::default(), admin, readiness.clone(), api.client(), stop.clone());
         let task = tokio::spawn(serve);
         let folder = tempfile::tempdir().expect("a folder");
-        let rig = Self { api, grpc, https, folder, stop, task };
+        let rig = Self { api, admin: at, grpc, https, folder, stop, task };
         let authority = || {
             let object = rig.api.get("v1", "configmaps", "rollcall-system", "rollcall-ca").unwrap_or_default();
             object["data"]["ca.crt"].as_str().map(str::to_owned)
@@ -105,6 +106,15 @@ impl Rig {
         (config.ca_file, config.server_name) = (Some(self.ca()), Some("localhost".to_owned()));
         config.token_file = Some(self.token(token));
         config
+    }
+
+    /// A line of the metrics.
+    async fn metric(&self, name: &str) -> Option<f64> {
+        let mut stream = TcpStream::connect(self.admin).await.ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.ok()?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.ok()?;
+        page.lines().find(|line| line.starts_with(name))?.rsplit(' ').next()?.parse().ok()
     }
 
     /// A stream by hand, of a machine's agent; what it is told of whether it is asked.
@@ -274,6 +284,16 @@ async fn agents_and_dns_servers_that_a_policy_names_are_asked_and_the_majority_d
             && reached(seen, "the agent of vm-2", "Passing")
     })
     .await;
+    for (metric, least) in [
+        ("connected{kind=\"agent\"}", 2.0),
+        ("connected{kind=\"dns\"}", 1.0),
+        ("asked_total", 4.0),
+        ("answers_total{answer=\"reached\"}", 2.0),
+        ("answers_total{answer=\"failed\"}", 2.0),
+    ] {
+        let seen = rig.metric(&format!("rollcall_vantages_{metric}")).await;
+        assert!(seen.is_some_and(|seen| seen >= least), "{metric}: {seen:?}");
+    }
 
     // It answers, and what was said is over.
     let _pod = TcpListener::bind(pod_address(&rig.api)).await.expect("its port is free");

@@ -3,11 +3,16 @@
 //! Whoever hears them (`agents`) lets them in, by RBAC, takes what each is to be asked, and brings what it found.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus_client::registry::Registry;
+use rollcall_admin::page::{self, Page, count};
 use rollcall_catalog::model::Name;
 use rollcall_health::checks::{Relay, TargetId};
 use rollcall_health::confirmation::Vote;
+use rollcall_vantage::lookout::Lookout;
 use rollcall_vantage::wire;
 use rollcall_xds::proto::rollcall::v1::Probe;
 use tokio::sync::mpsc;
@@ -25,7 +30,13 @@ pub struct Lookouts(Arc<Shared>);
 struct Shared {
     there: Mutex<There>,
     found: mpsc::Sender<(TargetId, Vote)>,
+    asked: AtomicU64,
+    /// What they answered, in the order of [`VOTES`].
+    answers: [AtomicU64; VOTES.len()],
 }
+
+/// What may be answered, and what metrics call it.
+const VOTES: [(Vote, &str); 3] = [(Vote::Reached, "reached"), (Vote::Failed, "failed"), (Vote::Abstained, "abstained")];
 
 #[derive(Default)]
 struct There {
@@ -55,7 +66,40 @@ impl Lookouts {
     /// Nobody yet, and where it is heard what they find.
     pub fn new() -> (Self, Findings) {
         let (found, findings) = mpsc::channel(FINDINGS);
-        (Self(Arc::new(Shared { there: Mutex::default(), found })), Findings(findings))
+        let (asked, answers) = Default::default();
+        (Self(Arc::new(Shared { there: Mutex::default(), found, asked, answers })), Findings(findings))
+    }
+
+    /// Registers `rollcall_vantages_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        let lookouts = self.clone();
+        page::register(registry, move |page| lookouts.write(page));
+    }
+
+    fn write(&self, page: &mut Page<'_>) -> fmt::Result {
+        let kinds = [Lookout::Agent, Lookout::DnsServer].map(|kind| ([("kind", kind.as_str())], self.of_kind(kind)));
+        page.gauges(
+            "rollcall_vantages_connected",
+            "Agents and DNS servers that are connected to this replica and may be asked whether they reach an endpoint.",
+            kinds,
+        )?;
+        page.counters(
+            "rollcall_vantages_asked",
+            "Questions to agents and DNS servers about endpoints that replicas found failing.",
+            [([], count(&self.0.asked))],
+        )?;
+        let answers = VOTES.iter().zip(&self.0.answers);
+        page.counters(
+            "rollcall_vantages_answers",
+            "Their answers. Who abstains could not find out, or left before it had.",
+            answers.map(|((_, vote), answers)| ([("answer", *vote)], count(answers))),
+        )
+    }
+
+    /// How many of a kind are there.
+    fn of_kind(&self, kind: Lookout) -> f64 {
+        let (there, prefix) = (self.there(), kind.named(""));
+        there.by_name.keys().filter(|name| name.starts_with(&*prefix)).count() as f64
     }
 
     /// Somebody is there, and is asked from now on, by the newest of his streams.
@@ -94,6 +138,7 @@ impl Lookouts {
             there.asked.clear();
         }
         there.asked.insert(number, (Name::clone(&relay.who), relay.id));
+        self.0.asked.fetch_add(1, Relaxed);
         true
     }
 
@@ -109,6 +154,8 @@ impl Lookouts {
     }
 
     fn tell(&self, id: TargetId, vote: Vote) {
+        let counted = VOTES.iter().zip(&self.0.answers).find(|((of, _), _)| *of == vote);
+        counted.into_iter().for_each(|(_, answers)| _ = answers.fetch_add(1, Relaxed));
         // There is no room, or the checks have ended: whoever asks does without.
         let _ = self.0.found.try_send((id, vote));
     }

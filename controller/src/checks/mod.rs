@@ -70,6 +70,7 @@ pub fn start(
 ) -> (mpsc::Sender<Order>, Ears) {
     let metrics = Metrics::new(readiness.gate("checks"));
     metrics.register(registry);
+    lookouts.0.register(registry);
     let probes_max = Descriptors::current().share(Share::Probes, PROBES_MAX);
     let surroundings = Surroundings { secrets: Secrets::new(client), snapshots: snapshots.clone() };
     let probes = Probes::new(Network).with(Arc::new(surroundings));
