@@ -58,8 +58,9 @@ enum Step {
 
 /// How long a start waits for a property.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(30);
+/// Between two looks; while this cluster has no id, between two looks for one.
+const PAUSE_S: u64 = 30;
+const PAUSE_WITHOUT_S: u64 = 5;
 /// Whose objects have this label are ours.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "rollcall");
 
@@ -94,6 +95,7 @@ impl About {
         tokio::spawn(async move {
             let both = [(CLUSTER_ID, "--cluster-id"), (CLUSTERSET, "--clusterset")];
             loop {
+                let led = fence.is_open();
                 for (name, flag) in both {
                     let gate = concerns.gate(name);
                     match self.look(&client, (name, flag), &fence, &stop).await {
@@ -101,9 +103,15 @@ impl About {
                         Err(words) => gate.close_for("ClusterProperty", words),
                     }
                 }
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(PAUSE) => {}
+                // Who begins to lead looks at once: it may have to write.
+                for _ in 0..if self.cluster_id.is_none() { PAUSE_WITHOUT_S } else { PAUSE_S } {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    }
+                    if !led && fence.is_open() {
+                        break;
+                    }
                 }
             }
         });

@@ -115,6 +115,13 @@ impl Cluster {
         task.await.expect("it ends").expect("it ends well");
     }
 
+    /// Waits until it has ended by itself, well.
+    pub(crate) async fn ends(&mut self) {
+        let (_, task) = self.running.take().expect("it runs");
+        let ended = tokio::time::timeout(Duration::from_secs(120), task).await.expect("within two minutes");
+        ended.expect("it ends").expect("it ends well");
+    }
+
     /// A Service without a selector, and what somebody else says of its endpoints.
     pub(crate) fn service(&self, name: &str, ip: &str) {
         let metadata = json!({ "name": name, "namespace": "shop", "uid": format!("uid-{name}") });
