@@ -41,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with_all = ["context", "endpoints", "services"])]
     node: bool,
     /// So many clusters, 2 to 4, each with Rollcall, linked with one another; the example is exported from the first.
-    #[arg(long, value_name = "N", conflicts_with_all = ["context", "node", "endpoints", "services"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["context", "endpoints", "services"])]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=4))]
     clusters: Option<u8>,
     /// Go to the background when everything is up; `cargo xtask down` ends it.
@@ -60,6 +60,12 @@ pub(crate) struct Options {
 
 /// Starts everything and waits for Ctrl-C.
 pub(crate) fn up(options: &Options) -> Result<()> {
+    if options.node && options.clusters.is_some_and(|count| count > 1) {
+        bail!(
+            "linked clusters have no nodes: every node cluster has the same addresses, so two of them have no way to each other. Give \
+             --clusters or --node (docs/decisions/049-clusters-without-nodes.md)"
+        );
+    }
     if !options.supervised {
         state::refuse_second()?;
         state::clear()?;
