@@ -3,7 +3,7 @@
 //! It keeps what every client of Kubernetes relies on: each write has a version of its own and a write that changes
 //! nothing has none; lists come in pages of one version; a watch tells what happened after a version, or that the version
 //! is too old; a write over a version that no longer stands is a conflict; what one manager applied and no longer names is
-//! taken away, what others set stays. It knows no schemas and admits everything, unless a rule of the test says no: what
+//! taken away, what others set stays. It knows no schemas but for fields that a test has it prune, and admits everything, unless a rule of the test says no: what
 //! only the real one can show belongs into `e2e/`.
 //!
 //! - [`FakeApi`]: the server, a [`kube::Client`] of it, and what a test does as somebody else

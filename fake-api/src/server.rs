@@ -94,6 +94,12 @@ impl FakeApi {
         self.store().lag = lag;
     }
 
+    /// From now on the schema of this resource does not know the field at this place, such as `/status/version`: it is pruned of
+    /// what is written.
+    pub fn prune(&self, resource: &str, field: &str) {
+        self.store().unknown.push((resource.to_owned(), field.to_owned()));
+    }
+
     /// Every watch breaks off.
     pub fn break_watches(&self) {
         self.0.pulse.send_modify(|pulse| pulse.broken += 1);

@@ -44,6 +44,8 @@ pub(crate) struct Store {
     pub(crate) compacted: u64,
     pub(crate) version: u64,
     pub(crate) lag: Duration,
+    /// Fields that are not kept: resource, and JSON pointer.
+    pub(crate) unknown: Vec<(String, String)>,
     uids: u64,
     start: Instant,
 }
@@ -83,6 +85,7 @@ impl Default for Store {
             compacted: 0,
             version: 100,
             lag: Duration::ZERO,
+            unknown: Vec::new(),
             uids: 0,
             start: Instant::now(),
         }

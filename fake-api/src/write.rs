@@ -9,6 +9,7 @@ use crate::store::{Place, Store, version_of};
 
 /// Carries out a write. `patch` is the kind of a patch: its content type.
 pub(crate) fn write(store: &mut Store, asked: &Asked, patch: Option<&str>) -> Result<(u16, Value), Refusal> {
+    let asked = &pruned(store, asked);
     let place = Place::of(asked);
     let stands = store.objects.get(&place).cloned();
     match (asked.verb, stands) {
@@ -40,6 +41,18 @@ pub(crate) fn write(store: &mut Store, asked: &Asked, patch: Option<&str>) -> Re
         }
         (Verb::Get | Verb::List | Verb::Watch, Some(stands)) => Ok((200, stands)),
     }
+}
+
+/// The same without the fields that its schema does not know.
+fn pruned(store: &Store, asked: &Asked) -> Asked {
+    let mut pruned = asked.clone();
+    for (_, field) in store.unknown.iter().filter(|(resource, _)| *resource == asked.resource) {
+        let Some((parent, name)) = field.rsplit_once('/') else { continue };
+        if let Some(Value::Object(fields)) = pruned.body.pointer_mut(parent) {
+            fields.remove(name);
+        }
+    }
+    pruned
 }
 
 /// Server-side apply, by force, as everyone who owns the fields does it.

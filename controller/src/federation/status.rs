@@ -21,6 +21,7 @@ use super::mcs::plans::Plans;
 use super::mcs::union::Union;
 use super::pauses::Pauses;
 use super::report::{Report, Reports};
+use crate::kubernetes::kept::Kept;
 use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 use crate::time::clock::Clock;
@@ -40,6 +41,9 @@ pub struct Teller {
     link_pauses: Pauses<Name>,
     services: BTreeSet<ServiceKey>,
     service_pauses: Pauses<ServiceKey>,
+    /// What the API server keeps of it, where its definitions are older than this controller.
+    kept_links: Kept<Name, ClusterLinkStatus>,
+    kept_exports: Kept<ServiceKey, Vec<Condition>>,
 }
 
 /// Between two looks at what differs.
@@ -63,7 +67,22 @@ impl Teller {
     ) -> Self {
         let (links, link_pauses) = (BTreeSet::new(), Pauses::default());
         let (services, service_pauses) = (BTreeSet::new(), Pauses::default());
-        Self { client, fence, clock, exports, reports, plans, told, links, link_pauses, services, service_pauses }
+        let (kept_links, kept_exports) = (Kept::default(), Kept::default());
+        Self {
+            client,
+            fence,
+            clock,
+            exports,
+            reports,
+            plans,
+            told,
+            links,
+            link_pauses,
+            services,
+            service_pauses,
+            kept_links,
+            kept_exports,
+        }
     }
 
     /// Writes as long as the process lives.
@@ -86,22 +105,33 @@ impl Teller {
         let (now_ms, mut writes) = (self.clock.monotonic_ms(), Vec::new());
         self.link_pauses.sweep(now_ms);
         for link in self.links.iter().filter(|link| self.link_pauses.may(link, now_ms)) {
-            writes.push((link.clone(), self.reports.get(link).and_then(|report| link_status(&report))));
+            let report = self.reports.get(link);
+            if report.is_none() {
+                self.kept_links.forget(link);
+            }
+            let status = report.and_then(|mut report| {
+                report.stands = report.stands.map(|stands| self.kept_links.read(link, stands));
+                link_status(&report)
+            });
+            writes.push((link.clone(), status));
         }
         self.links.retain(|link| !writes.iter().any(|(same, status)| same == link && status.is_none()));
         let open = self.fence.is_open();
         let writes = writes.into_iter().filter_map(|(link, status)| Some((link, status?))).filter(|_| open);
         let this = &*self;
         let results = stream::iter(writes.take(WRITES_MAX)).map(|(link, status)| async move {
-            let written = this.write_link(&link, status).await;
-            (link, written)
+            let stands = this.write_link(&link, &status).await;
+            (link, status, stands)
         });
         let results: Vec<_> = results.buffer_unordered(AT_ONCE).collect().await;
-        for (link, written) in results {
+        for (link, meant, stands) in results {
             let now_ms = self.clock.monotonic_ms();
-            match written {
-                true => self.link_pauses.written(&link, now_ms),
-                false => self.link_pauses.refused(&link, now_ms),
+            match stands {
+                Some(stands) => {
+                    self.kept_links.wrote(&link, &meant, &stands);
+                    self.link_pauses.written(&link, now_ms);
+                }
+                None => self.link_pauses.refused(&link, now_ms),
             }
         }
     }
@@ -119,28 +149,37 @@ impl Teller {
                 break;
             }
         }
-        same.iter().for_each(|key| _ = self.services.remove(key));
+        for key in same {
+            if self.exports.get(&key).is_none() {
+                self.kept_exports.forget(&key);
+            }
+            self.services.remove(&key);
+        }
         if !self.fence.is_open() {
             return;
         }
         let this = &*self;
         let results = stream::iter(writes).map(|(key, conditions)| async move {
-            let written = this.write_export(&key, &conditions).await;
-            (key, written)
+            let stands = this.write_export(&key, &conditions).await;
+            (key, conditions, stands)
         });
         let results: Vec<_> = results.buffer_unordered(AT_ONCE).collect().await;
-        for (key, written) in results {
+        for (key, meant, stands) in results {
             let now_ms = self.clock.monotonic_ms();
-            match written {
-                true => self.service_pauses.written(&key, now_ms),
-                false => self.service_pauses.refused(&key, now_ms),
+            match stands {
+                Some(stands) => {
+                    self.kept_exports.wrote(&key, &meant, &stands);
+                    self.service_pauses.written(&key, now_ms);
+                }
+                None => self.service_pauses.refused(&key, now_ms),
             }
         }
     }
 
     /// What a ServiceExport should say, if it says something else.
     fn conditions(&self, key: &ServiceKey) -> Option<Vec<Condition>> {
-        let export = self.exports.get(key)?;
+        let mut export = self.exports.get(key)?;
+        export.conditions = self.kept_exports.read(key, export.conditions);
         let said = self.told.get(key)?;
         let refused = self.plans.refused.get(key);
         let union = self.plans.wanted.with(|all| all.get(key).and_then(|plan| plan.union.clone()));
@@ -149,49 +188,49 @@ impl Teller {
         differ(&export.conditions, &conditions).then_some(conditions)
     }
 
-    async fn write_link(&self, name: &Name, status: ClusterLinkStatus) -> bool {
+    /// What the API server made of it; `None`: it was not written.
+    async fn write_link(&self, name: &Name, status: &ClusterLinkStatus) -> Option<ClusterLinkStatus> {
         let api: Api<ClusterLink> = Api::all(self.client.clone());
         let object = json!({
             "apiVersion": ClusterLink::api_version(&()), "kind": ClusterLink::kind(&()),
             "metadata": { "name": &**name }, "status": status,
         });
-        let written = written("ClusterLink", name, patch(&api, name, &object)).await;
-        if written {
-            self.reports.alter(name, |report| {
-                report.map(|report| Report { stands: Some(status), ..report }) // it may be gone meanwhile
-            });
-        }
-        written
+        let stands = written("ClusterLink", name, patch(&api, name, &object)).await?.status.unwrap_or_default();
+        self.reports.alter(name, |report| {
+            report.map(|report| Report { stands: Some(stands.clone()), ..report }) // it may be gone meanwhile
+        });
+        Some(stands)
     }
 
-    async fn write_export(&self, key: &ServiceKey, conditions: &[Condition]) -> bool {
+    async fn write_export(&self, key: &ServiceKey, conditions: &[Condition]) -> Option<Vec<Condition>> {
         let api: Api<ServiceExport> = Api::namespaced(self.client.clone(), &key.namespace);
         let object = json!({
             "apiVersion": ServiceExport::api_version(&()), "kind": ServiceExport::kind(&()),
             "metadata": { "name": &*key.name, "namespace": &*key.namespace }, "status": { "conditions": conditions },
         });
-        written("ServiceExport", &key.to_string(), patch(&api, &key.name, &object)).await
+        let written = written("ServiceExport", &key.to_string(), patch(&api, &key.name, &object)).await?;
+        Some(written.status.map(|status| status.conditions).unwrap_or_default())
     }
 }
 
-async fn patch<K>(api: &Api<K>, name: &str, object: &serde_json::Value) -> kube::Result<()>
+async fn patch<K>(api: &Api<K>, name: &str, object: &serde_json::Value) -> kube::Result<K>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object)).await.map(|_| ())
+    api.patch_status(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(object)).await
 }
 
-/// Whether it was written.
-async fn written(kind: &str, name: &str, write: impl Future<Output = kube::Result<()>>) -> bool {
+/// What stands when it was written.
+async fn written<K>(kind: &str, name: &str, write: impl Future<Output = kube::Result<K>>) -> Option<K> {
     let why = match tokio::time::timeout(WRITE_TIMEOUT, write).await {
-        Ok(Ok(())) => return true,
+        Ok(Ok(stands)) => return Some(stands),
         // It is gone, and its watch will say so.
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => return false,
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => return None,
         Ok(Err(error)) => kube_error::words(&error),
         Err(_) => format!("no answer within {WRITE_TIMEOUT:?}"),
     };
     tracing::warn!(kind, name, why, "a status cannot be written; it is tried again later");
-    false
+    None
 }
 
 /// What a link's status should say, if that is worth a write.

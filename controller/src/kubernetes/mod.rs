@@ -3,6 +3,7 @@
 //! - [`informer`]: one list-and-watch loop for every kind; [`freshness`]: how old each watch is; [`metrics`]: what is measured
 //! - [`guarded`]: decoding that lets one bad object harm only itself
 //! - [`object_key`]: the namespace and name of an object; [`names`]: names as a source keeps them
+//! - [`kept`]: what the API server keeps of what it is given, where that is less
 //! - [`trouble`]: what keeps a watch from its objects, with the remedy; [`kube_error`]: what kube's errors say
 //! - [`denial`]: one right that is missing, in words; [`denial_notices`]: tells of those that writes and the election met
 
@@ -11,6 +12,7 @@ pub mod denial_notices;
 pub mod freshness;
 pub mod guarded;
 pub mod informer;
+pub mod kept;
 pub(crate) mod kube_error;
 pub mod metrics;
 pub mod names;

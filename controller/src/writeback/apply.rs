@@ -64,8 +64,8 @@ pub enum Work {
 /// What came of a piece of work.
 #[derive(Debug, Default)]
 pub struct Done {
-    /// What stands now.
-    pub seen: Vec<Seen>,
+    /// The content of each write, and what stands now.
+    pub seen: Vec<(Version, Seen)>,
     /// The names of the objects that were written.
     pub written: Vec<Name>,
     /// What was not written. Writes that come after these were not tried.
@@ -131,7 +131,7 @@ impl Done {
     ) -> bool {
         match result {
             Ok(seen) => {
-                self.seen.push(seen);
+                self.seen.push((content, seen));
                 self.written.push(name.into());
                 true
             }

@@ -296,6 +296,7 @@ impl Desk {
 
     /// Takes in what stands in the API. What differs from what should stand there is found when its target is planned.
     pub fn observe(&mut self, seen: Seen, now_ms: u64) {
+        self.observed.forget(&seen);
         match seen {
             Seen::Slice(key, service, slice) => {
                 for service in self.observed.put_slice(&key, service, slice) {

@@ -2,6 +2,7 @@
 
 mod registration;
 mod unreadable;
+mod written;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,10 +17,12 @@ use tokio::sync::mpsc;
 
 pub use self::registration::{SeenEndpoint, SeenRegistration, Told};
 pub use self::unreadable::Unreadable;
+use self::written::Written;
 use super::{entries, owned, policies, slices};
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::guarded::Bad;
+use crate::kubernetes::kept::Kept;
 
 /// What the watches tell the write-back.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ pub struct Observed {
     by_service: HashMap<ServiceKey, Vec<ObjectKey>>,
     /// Registrations that are there and cannot be decoded.
     unreadable: BTreeMap<ObjectKey, Unreadable>,
+    /// By the contents of writes of which the API server kept less.
+    kept: Kept<Written, Version>,
 }
 
 /// Messages that wait at most.
@@ -208,6 +213,20 @@ impl Observations {
 // === impl Observed ===
 
 impl Observed {
+    /// What was written with the content `meant` stands like this by the answer.
+    pub fn wrote(&mut self, meant: Version, answer: &Seen) {
+        if let Some((what, Some(stands))) = answer.written() {
+            self.kept.wrote(&what, &meant, &stands);
+        }
+    }
+
+    /// Of what is gone it matters no more what was meant.
+    pub fn forget(&mut self, seen: &Seen) {
+        if let Some((what, None)) = seen.written() {
+            self.kept.forget(&what);
+        }
+    }
+
     /// Our slices of a service, by name.
     pub fn slices(&self, service: &ServiceKey) -> impl Iterator<Item = (&Name, &StandingSlice)> {
         self.slices.get(service).into_iter().flatten().map(|(name, slice)| (name, slice))
@@ -219,7 +238,13 @@ impl Observed {
     }
 
     /// A slice as it stands now; the services whose slices have to be looked at because of it.
-    pub fn put_slice(&mut self, key: &ObjectKey, service: Option<ServiceKey>, slice: StandingSlice) -> Vec<ServiceKey> {
+    pub fn put_slice(
+        &mut self,
+        key: &ObjectKey,
+        service: Option<ServiceKey>,
+        mut slice: StandingSlice,
+    ) -> Vec<ServiceKey> {
+        slice.stands.content = self.kept.read(&Written::Slice(key.clone()), slice.stands.content);
         let slices = self.slice_services.get(key).and_then(|service| self.slices.get(service));
         let known = slices.and_then(|slices| Some(&slices[place(slices, &key.name).ok()?].1));
         if known.is_some_and(|known| is_older(&slice.stands, &known.stands)) {
@@ -253,7 +278,8 @@ impl Observed {
     }
 
     /// An entry as it stands now; whether that is news.
-    pub fn put_entry(&mut self, key: ServiceKey, seen: SeenEntry) -> bool {
+    pub fn put_entry(&mut self, key: ServiceKey, mut seen: SeenEntry) -> bool {
+        seen.stands.content = self.kept.read(&Written::Entry(key.clone()), seen.stands.content);
         if self.entries.get(&key).is_some_and(|known| is_older(&seen.stands, &known.stands)) {
             return false;
         }
@@ -261,7 +287,8 @@ impl Observed {
     }
 
     /// A policy as it stands now; whether that is news.
-    pub fn put_policy(&mut self, key: ObjectKey, seen: SeenPolicy) -> bool {
+    pub fn put_policy(&mut self, key: ObjectKey, mut seen: SeenPolicy) -> bool {
+        seen.status = self.kept.read(&Written::Policy(key.clone()), seen.status);
         let known = self.policies.get(&key);
         if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {
             return false;
@@ -270,7 +297,8 @@ impl Observed {
     }
 
     /// A registration as it stands now; whether that is news.
-    pub fn put_registration(&mut self, key: ObjectKey, seen: SeenRegistration) -> bool {
+    pub fn put_registration(&mut self, key: ObjectKey, mut seen: SeenRegistration) -> bool {
+        seen.status = self.kept.read(&Written::Status(key.clone()), seen.status);
         self.unreadable.remove(&key);
         let known = self.registrations.get(&key);
         if known.is_some_and(|known| version_number(&seen.resource_version) < version_number(&known.resource_version)) {

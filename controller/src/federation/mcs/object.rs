@@ -194,6 +194,16 @@ pub fn change(union: &Union, facts: &ServiceFacts) -> Change {
     if same && *facts.ports == *wanted { Change::None } else { Change::Write }
 }
 
+/// Whether something of an object that was written is not in what stands: the API server knows no such field.
+pub fn lacks(stands: &Value, wanted: &Value) -> bool {
+    match wanted {
+        Value::Object(wanted) => wanted.iter().any(|(name, wanted)| lacks(&stands[name.as_str()], wanted)),
+        Value::Array(all) => all.iter().enumerate().any(|(at, wanted)| lacks(&stands[at], wanted)),
+        Value::Null => false,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => stands != wanted,
+    }
+}
+
 fn standing_families(facts: &ServiceFacts) -> Vec<IpFamily> {
     let mut all = Vec::new();
     all.extend(facts.families.v4.then_some(IpFamily::V4));

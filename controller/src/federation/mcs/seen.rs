@@ -60,6 +60,20 @@ impl Import {
     }
 }
 
+impl From<ServiceImport> for Import {
+    fn from(import: ServiceImport) -> Self {
+        let meta = import.metadata;
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
+        Self {
+            ours: label.is_some_and(|by| by == MANAGED_BY),
+            uid: meta.uid.unwrap_or_default(),
+            content: meta.annotations.and_then(|mut annotations| annotations.remove(CONTENT_ANNOTATION)),
+            spec: import.spec,
+            status: import.status.unwrap_or_default(),
+        }
+    }
+}
+
 fn key(object: &ObjectKey) -> ServiceKey {
     ServiceKey { namespace: Name::clone(&object.namespace), name: Name::clone(&object.name) }
 }
@@ -67,16 +81,7 @@ fn key(object: &ObjectKey) -> ServiceKey {
 impl Handler<ServiceImport> for Seen {
     async fn apply(&mut self, import: ServiceImport) {
         let key = key(&ObjectKey::of(&import.metadata));
-        let meta = import.metadata;
-        let label = meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL));
-        let said = Import {
-            ours: label.is_some_and(|by| by == MANAGED_BY),
-            uid: meta.uid.unwrap_or_default(),
-            content: meta.annotations.and_then(|mut annotations| annotations.remove(CONTENT_ANNOTATION)),
-            spec: import.spec,
-            status: import.status.unwrap_or_default(),
-        };
-        self.put(&key, Some(said));
+        self.put(&key, Some(Import::from(import)));
     }
 
     async fn delete(&mut self, gone: &ObjectKey) {

@@ -1,14 +1,16 @@
 //! Writes ServiceImports and derived Services. Every replica knows what should stand; the leader writes, and only what differs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::{Client, Resource};
 use rollcall_catalog::clusterset;
+use rollcall_catalog::input::ServiceFacts;
 use rollcall_catalog::model::{Name, ServiceKey};
-use rollcall_crds::service_import::ServiceImport;
+use rollcall_crds::service_import::{ServiceImport, ServiceImportSpec, ServiceImportStatus};
 use serde_json::{Value, json};
 
 use super::object::{self, Change};
@@ -16,6 +18,7 @@ use super::plans::{Plan, Plans};
 use super::seen::{Import, Seen, ours};
 use super::union::Union;
 use crate::federation::pauses::Pauses;
+use crate::kubernetes::kept::Kept;
 use crate::kubernetes::kube_error;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 use crate::time::clock::Clock;
@@ -33,6 +36,12 @@ pub struct Writer {
     /// When one may be written again, and in a namespace that was not there.
     pauses: Pauses<ServiceKey>,
     absent: HashMap<Name, u64>,
+    /// What the API server keeps of imports, where its definition is older than this controller.
+    kept: Kept<ServiceKey, ServiceImportSpec>,
+    kept_statuses: Kept<ServiceKey, ServiceImportStatus>,
+    /// What derived Services were written as over what they are, which did not make them what they should be: no more comes of it
+    /// if that is done again.
+    in_vain: HashMap<ServiceKey, (Value, Option<Arc<ServiceFacts>>)>,
 }
 
 /// Between two looks at what is due and has to wait.
@@ -41,8 +50,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const ABSENT_MS: u64 = 5_000;
 
 /// How a write went.
-enum Outcome {
-    Done,
+enum Outcome<T> {
+    /// What stands now.
+    Done(T),
     /// There is no such namespace, or it is about to go.
     NoNamespace,
     Refused(String),
@@ -63,7 +73,8 @@ impl Writer {
     /// One that has written nothing yet.
     pub fn new(client: Client, fence: Fence, clock: Clock, plans: Plans, seen: Seen) -> Self {
         let (due, pauses, absent) = (BTreeSet::new(), Pauses::default(), HashMap::new());
-        Self { client, fence, clock, plans, seen, due, pauses, absent }
+        let (kept, kept_statuses, in_vain) = (Kept::default(), Kept::default(), HashMap::new());
+        Self { client, fence, clock, plans, seen, due, pauses, absent, kept, kept_statuses, in_vain }
     }
 
     /// Writes as long as the process lives.
@@ -102,7 +113,10 @@ impl Writer {
                     None => Step::Stands,
                 },
                 None if self.seen.get(&key).is_some_and(|import| import.ours) => self.remove(&key).await,
-                None => Step::Stands,
+                None => {
+                    self.forget(&key);
+                    Step::Stands
+                }
             };
             if step == Step::Stands {
                 self.due.remove(&key);
@@ -121,13 +135,16 @@ impl Writer {
             return Step::Stands;
         }
         let spec = object::spec(union, plan.derived.as_deref());
-        let stands = import
-            .as_ref()
-            .is_some_and(|import| import.spec == spec && import.content.as_deref() == Some(&*object::content(union)));
+        let stands = import.as_ref().is_some_and(|import| {
+            import.content.as_deref() == Some(&*object::content(union))
+                && self.kept.read(key, import.spec.clone()) == spec
+        });
         if !stands {
             let imports: Api<ServiceImport> = Api::namespaced(self.client.clone(), &key.namespace);
             let written = apply(&imports, &key.name, &object::import(key, union, &spec)).await;
-            self.settle(key, written);
+            if let Some(stands) = self.settle(key, written) {
+                self.kept.wrote(key, &spec, &stands.spec);
+            }
             return Step::Again;
         }
         let Some(import) = import else { return Step::Again };
@@ -137,9 +154,17 @@ impl Writer {
         match change {
             Change::Write => {
                 let wanted = object::derived(key, union, plan.derived.as_deref(), &import.uid);
+                let over = plan.derived.clone();
+                if self.in_vain.get(key).is_some_and(|(same, facts)| (same, facts) == (&wanted, &over)) {
+                    return self.tell(key, plan, union, &import).await;
+                }
                 let written = apply(&services, &derived.name, &wanted).await;
-                if !self.settle(key, written) {
-                    self.tell(key, plan, union, &import).await;
+                match self.settle(key, written) {
+                    Some(stands) if object::lacks(&json!(stands), &wanted) => {
+                        self.in_vain.insert(key.clone(), (wanted, over));
+                    }
+                    Some(_) => _ = self.in_vain.remove(key),
+                    None => _ = self.tell(key, plan, union, &import).await,
                 }
                 Step::Again
             }
@@ -149,6 +174,7 @@ impl Writer {
                 Step::Again
             }
             Change::None => {
+                self.in_vain.remove(key);
                 self.plans.refused.put(key, None);
                 self.tell(key, plan, union, &import).await
             }
@@ -159,7 +185,7 @@ impl Writer {
     async fn tell(&mut self, key: &ServiceKey, plan: &Plan, union: &Union, import: &Import) -> Step {
         let refused = self.plans.refused.get(key);
         let status = object::status(union, plan, import, refused.as_deref(), self.clock.timestamp());
-        if status == import.status {
+        if status == self.kept_statuses.read(key, import.status.clone()) {
             return Step::Stands;
         }
         let imports: Api<ServiceImport> = Api::namespaced(self.client.clone(), &key.namespace);
@@ -173,10 +199,22 @@ impl Writer {
             outcome(tokio::time::timeout(WRITE_TIMEOUT, imports.patch_status(&key.name, &params, &patch)).await);
         let now_ms = self.clock.monotonic_ms();
         match written {
-            Outcome::Done => self.pauses.written(key, now_ms),
+            Outcome::Done(stands) => {
+                // As it is read: times have no fractions there.
+                let meant = serde_json::from_value(object["status"].clone()).unwrap_or_default();
+                self.kept_statuses.wrote(key, &meant, &stands.status.unwrap_or_default());
+                self.pauses.written(key, now_ms);
+            }
             Outcome::NoNamespace | Outcome::Refused(_) => self.pauses.refused(key, now_ms),
         }
         Step::Again
+    }
+
+    /// There is to be none, and none is.
+    fn forget(&mut self, key: &ServiceKey) {
+        self.kept.forget(key);
+        self.kept_statuses.forget(key);
+        self.in_vain.remove(key);
     }
 
     /// With the import goes its Service; who has no garbage collector has it removed here.
@@ -184,37 +222,37 @@ impl Writer {
         let services: Api<Service> = Api::namespaced(self.client.clone(), &key.namespace);
         let imports: Api<ServiceImport> = Api::namespaced(self.client.clone(), &key.namespace);
         let removed = delete(&services, &clusterset::derived(key).name).await;
-        if self.settle(key, removed) {
+        if self.settle(key, removed).is_some() {
             let removed = delete(&imports, &key.name).await;
             self.settle(key, removed);
         }
         Step::Again
     }
 
-    /// Whether it went well; when it is tried again.
-    fn settle(&mut self, key: &ServiceKey, written: Outcome) -> bool {
+    /// What stands if it went well; when it is tried again.
+    fn settle<T>(&mut self, key: &ServiceKey, written: Outcome<T>) -> Option<T> {
         let now_ms = self.clock.monotonic_ms();
         match written {
-            Outcome::Done => {
+            Outcome::Done(stands) => {
                 self.pauses.written(key, now_ms);
                 self.plans.refused.put(key, None);
-                true
+                Some(stands)
             }
             Outcome::NoNamespace => {
                 self.absent.insert(Name::clone(&key.namespace), now_ms + ABSENT_MS);
-                false
+                None
             }
             Outcome::Refused(why) => {
                 tracing::warn!(service = %key, why, "a ServiceImport or its Service cannot be written; it is tried again");
                 self.pauses.refused(key, now_ms);
                 self.plans.refused.put(key, Some(why));
-                false
+                None
             }
         }
     }
 }
 
-async fn apply<K>(api: &Api<K>, name: &str, object: &Value) -> Outcome
+async fn apply<K>(api: &Api<K>, name: &str, object: &Value) -> Outcome<K>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
@@ -223,20 +261,20 @@ where
 }
 
 /// What is gone already is as good as removed.
-async fn delete<K>(api: &Api<K>, name: &str) -> Outcome
+async fn delete<K>(api: &Api<K>, name: &str) -> Outcome<()>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     let deleted = tokio::time::timeout(WRITE_TIMEOUT, api.delete(name, &DeleteParams::default())).await;
     match outcome(deleted) {
-        Outcome::NoNamespace => Outcome::Done,
-        other => other,
+        Outcome::Done(_) | Outcome::NoNamespace => Outcome::Done(()),
+        Outcome::Refused(why) => Outcome::Refused(why),
     }
 }
 
-fn outcome<T>(written: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> Outcome {
+fn outcome<T>(written: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> Outcome<T> {
     match written {
-        Ok(Ok(_)) => Outcome::Done,
+        Ok(Ok(stands)) => Outcome::Done(stands),
         // The kind itself is there, since it was listed.
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Outcome::NoNamespace,
         Ok(Err(kube::Error::Api(status))) if status.message.contains("because it is being terminated") => {
@@ -246,3 +284,6 @@ fn outcome<T>(written: Result<kube::Result<T>, tokio::time::error::Elapsed>) -> 
         Err(_) => Outcome::Refused(format!("no answer within {WRITE_TIMEOUT:?}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! When a status is worth a write, and what it says.
 
 use rollcall_crds::{LinkCounts, LinkState};
+use rollcall_fake_api::FakeApi;
 
 use super::*;
 use crate::federation::mcs::union::Conflict;
+use crate::kubernetes::informer::Handler;
+use crate::leadership::fence::Term;
 
 fn report() -> Report {
     Report {
@@ -91,4 +94,59 @@ fn an_export_says_whether_it_can_be_and_is() {
     let said: Vec<_> = said.iter().map(|one| (&*one.type_, &*one.status, &*one.reason, &*one.message)).collect();
     assert_eq!(said[1], ("Ready", "False", "Failed", "no"));
     assert_eq!(said[2], ("Conflict", "True", "PortConflict,TypeConflict", "a and b. c"));
+}
+
+/// Tells what it writes back, as its watches do.
+async fn follow(api: &FakeApi, exports: &mut Exports, reports: &Reports, seconds: u64) {
+    let mut versions = [String::new(), String::new()];
+    for _ in 0..seconds * 10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let all = [api.all("clusterlinks"), api.all("serviceexports")].map(|mut all| all.remove(0));
+        let now = all.clone().map(|object| object["metadata"]["resourceVersion"].to_string());
+        if now == versions {
+            continue;
+        }
+        versions = now;
+        let [link, export] = all;
+        let status = serde_json::from_value(link["status"].clone()).expect("a status, or none");
+        reports.change(&"east".into(), |report| report.stands = status);
+        exports.apply(serde_json::from_value(export).expect("an export")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_older_than_this_controller_has_no_status_written_again_and_again() {
+    let api = FakeApi::default();
+    api.prune("clusterlinks", "/status/exported");
+    api.prune("serviceexports", "/status/conditions");
+    let metadata = json!({ "name": "east", "generation": 1 });
+    api.put(json!({ "apiVersion": ClusterLink::api_version(&()), "kind": "ClusterLink", "metadata": metadata,
+        "spec": { "addresses": ["192.0.2.1:18000"], "secretName": "link-east", "import": { "namespaces": ["shop"] } } }));
+    let metadata = json!({ "name": "payments", "namespace": "shop" });
+    api.put(json!({ "apiVersion": ServiceExport::api_version(&()), "kind": "ServiceExport", "metadata": metadata, "spec": {} }));
+    let (clock, told, reports, mut exports) =
+        (Clock::default(), Told::default(), Reports::default(), Exports::default());
+    let (_term, terms) = tokio::sync::watch::channel(Some(Term { number: 1, until_ms: u64::MAX }));
+    let exported = |services| Some(LinkExported { services, endpoints: 1, version: "01".to_owned() });
+    reports.put(&"east".into(), Some(Report { exported: exported(1), ..report() }));
+    told.put(&ServiceKey::new("shop", "payments"), Some(Ok(())));
+    told.complete();
+    let rooms = (exports.clone(), reports.clone(), Plans::default(), told);
+    tokio::spawn(Teller::new(api.client(), Fence::new(terms, clock), clock, rooms).run());
+    let writes = || {
+        let of = |resource| api.writes().iter().filter(|asked| asked.resource == resource).count();
+        (of("clusterlinks"), of("serviceexports"))
+    };
+    follow(&api, &mut exports, &reports, 60).await;
+    assert_eq!(writes(), (1, 1));
+    // What changes is written, once, though nothing of it is kept.
+    reports.change(&"east".into(), |report| report.exported = exported(2));
+    follow(&api, &mut exports, &reports, 60).await;
+    assert_eq!(writes(), (2, 1));
+    // Somebody else's words do not stay.
+    api.edit(ClusterLink::api_version(&()).as_ref(), "clusterlinks", "", "east", |link| {
+        link["status"]["state"] = json!("Expired");
+    });
+    follow(&api, &mut exports, &reports, 60).await;
+    assert_eq!(writes(), (3, 1));
 }

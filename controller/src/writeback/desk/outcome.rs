@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::events::v1::Event;
 use rollcall_catalog::Snapshot;
+use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::Name;
 
 use super::{Desk, Now, Word};
@@ -32,7 +33,8 @@ impl Desk {
                 self.setbacks.written(&target, name);
             }
         }
-        for seen in seen {
+        for (meant, seen) in seen {
+            self.observed.wrote(meant, &seen);
             self.observe(seen, now.mono_ms);
         }
         let (mut words, mut events, mut again, mut retry) = (Vec::new(), Vec::new(), false, false);
@@ -72,9 +74,9 @@ impl Desk {
     }
 
     /// Whether a slice that was refused as a whole was written without some of its endpoints.
-    fn is_part(&self, target: &Target, name: &Name, seen: &[Seen], snapshot: Option<&Snapshot>) -> bool {
+    fn is_part(&self, target: &Target, name: &Name, seen: &[(Version, Seen)], snapshot: Option<&Snapshot>) -> bool {
         let (Target::Slices(key), Some(_)) = (target, self.setbacks.of(target, name)) else { return false };
-        let written = seen.iter().find_map(|seen| match seen {
+        let written = seen.iter().find_map(|(_, seen)| match seen {
             Seen::Slice(key, _, standing) if key.name == *name => Some(standing.slice()),
             _ => None,
         });

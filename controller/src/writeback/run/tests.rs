@@ -176,3 +176,24 @@ async fn a_slice_that_somebody_changes_is_put_right_and_without_a_term_it_is_not
     rig.until("the endpoint in the next term", |api| addresses(api) == ["198.51.100.1"]).await;
     assert!(rig.api.writes().iter().all(|asked| asked.verb == Verb::Patch));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_server_does_not_keep_is_not_written_again_and_again() {
+    let mut rig = rig().await;
+    // Definitions older than this controller.
+    rig.api.prune("endpointslices", "/ports");
+    rig.api.prune("catalogentries", "/spec/endpoints");
+    let written = |api: &FakeApi, resource: &str| {
+        let writes = api.writes();
+        writes.iter().filter(|asked| asked.resource == resource).count()
+    };
+    rig.publish([cluster_ip("payments"), registered("payments", vms(&["198.51.100.1"]))]);
+    rig.until("the slice", |api| addresses(api) == ["198.51.100.1"]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(["endpointslices", "catalogentries"].map(|resource| written(&rig.api, resource)), [1, 1]);
+    // What changes is written, once.
+    rig.publish([registered("payments", vms(&["198.51.100.2"]))]);
+    rig.until("the machine that moved", |api| addresses(api) == ["198.51.100.2"]).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(["endpointslices", "catalogentries"].map(|resource| written(&rig.api, resource)), [2, 2]);
+}
