@@ -8,6 +8,7 @@ use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
 use super::begin::Known;
+use super::listening::Source;
 use super::{Change, Checks, Registration, begin};
 use crate::beat::machine::{self, Judged};
 use crate::beat::{self, Ear, instance};
@@ -48,7 +49,7 @@ impl Checks {
             None => said,
         });
         if witness.vantage == Vantage::Instance {
-            self.confirm(origin, endpoint);
+            self.set_ear(origin, endpoint, Source::Here);
         }
         self.say(origin, endpoint, witness, evidence, true, now)
     }

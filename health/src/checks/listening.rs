@@ -21,6 +21,18 @@ pub struct Listening {
     pub ear: Ear,
 }
 
+/// Who says what is known here of the beats of an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    /// An earlier process alone.
+    #[default]
+    Past,
+    /// Whoever judged them last. What another one finds is newer than that.
+    Peers,
+    /// This replica has listened.
+    Here,
+}
+
 // === impl Checks ===
 
 impl Checks {
@@ -33,6 +45,20 @@ impl Checks {
     pub(super) fn listen(&mut self, origin: &Arc<Origin>, endpoint: &Name, ear: Ear) {
         if self.registrations.get(origin).is_some_and(|registration| registration.heartbeat) {
             self.listening.push_back(Listening { origin: Arc::clone(origin), endpoint: Name::clone(endpoint), ear });
+        }
+    }
+
+    /// Who says what is known of the beats of an endpoint from now on.
+    pub(super) fn set_ear(&mut self, origin: &Arc<Origin>, endpoint: &Name, ear: Source) {
+        if let Some(post) = self.post_mut(origin, endpoint) {
+            post.ear = ear;
+        }
+    }
+
+    /// Who takes over and knows of beats no more than what was said of them takes what a peer has found since.
+    pub(super) fn take_later_word(&mut self, origin: &Arc<Origin>, endpoint: &Name, peer: &Name) {
+        if self.post(origin, endpoint).is_some_and(|post| post.ear == Source::Peers) {
+            self.adopt(origin, endpoint, Some(peer));
         }
     }
 

@@ -7,6 +7,7 @@ use rollcall_catalog::input::{Origin, Verdict};
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
+use super::listening::Source;
 use super::{Checks, Registration, Stage, TargetId, listening, plan};
 use crate::beat::Ear;
 use crate::handover::{self, Sight};
@@ -23,8 +24,8 @@ pub(super) struct Post {
     pub(super) probes: bool,
     /// All that is to be probed has had a result since.
     pub(super) covers: bool,
-    /// What is known of its beats was heard here, or by whoever judged them last; not by an earlier process alone.
-    pub(super) confirmed: bool,
+    /// Who says what is known here of its beats.
+    pub(super) ear: Source,
     /// The peer whose word counts; `None` for this replica's own.
     pub(super) voice: Option<Name>,
     /// Since when nobody has covered it.
@@ -114,7 +115,10 @@ impl Checks {
         go.iter().for_each(|name| self.adopt(origin, name, Some(from)));
         let turned = self.otherwise_than_here(origin, from, &said);
         self.words.replace(from, origin, said);
-        turned.iter().for_each(|name| self.look_again(origin, name, now));
+        for name in &turned {
+            self.look_again(origin, name, now);
+            self.take_later_word(origin, name, from);
+        }
         // Who is about to take over begins with the latest.
         let probed = stay.iter().filter(|name| self.probes(origin, name)).cloned().collect::<Vec<_>>();
         probed.iter().for_each(|name| self.adopt(origin, name, Some(from)));
@@ -237,16 +241,15 @@ impl Checks {
         let (voice, probe) = (duty.voice.map(Name::from), duty.probe);
         let step_in_ms = duty.step_in_ms.zip(since_ms).map(|(after_ms, since_ms)| since_ms.saturating_add(after_ms));
         let before = post.clone();
-        let confirmed = before.confirmed && probe;
-        let mut post =
-            Post { probes: probe, covers: covers && probe, confirmed, voice, uncovered_ms: since_ms, step_in_ms };
+        let ear = Source::default();
+        let mut post = Post { probes: probe, covers: covers && probe, ear, voice, uncovered_ms: since_ms, step_in_ms };
         if before.voice.is_some() && post.voice.is_none() && !covers {
             self.adopt(origin, endpoint, before.voice.as_ref());
         }
         if probe && (!before.probes || post.voice != before.voice) {
             self.adopt(origin, endpoint, post.voice.as_ref());
         }
-        post.confirmed = probe && self.post(origin, endpoint).is_some_and(|post| post.confirmed);
+        post.ear = self.post(origin, endpoint).filter(|_| probe).map(|post| post.ear).unwrap_or_default();
         self.remind(origin, endpoint, before.step_in_ms, step_in_ms);
         let news = post.covers != before.covers;
         if let Some(old) = self.post_mut(origin, endpoint) {
@@ -286,7 +289,7 @@ impl Checks {
     }
 
     /// Takes over what a peer says, as far as this replica has found out nothing itself.
-    fn adopt(&mut self, origin: &Arc<Origin>, endpoint: &Name, peer: Option<&Name>) {
+    pub(super) fn adopt(&mut self, origin: &Arc<Origin>, endpoint: &Name, peer: Option<&Name>) {
         let Some(said) = peer.and_then(|peer| self.words.of(peer, origin, endpoint)).cloned() else { return };
         let addresses = self.registrations.get(origin).and_then(|of| of.endpoints.get(endpoint)).map(|of| of.addresses);
         if addresses != Some(said.addresses) {
@@ -311,7 +314,7 @@ impl Checks {
             old.into_iter().for_each(|witness| _ = self.ledger.put(origin, endpoint, witness, None));
         }
         if listening::of_beats(&said).is_some() {
-            self.confirm(origin, endpoint);
+            self.set_ear(origin, endpoint, Source::Peers);
             if self.probes(origin, endpoint) {
                 self.listen(origin, endpoint, Ear::Begins);
             }
@@ -320,11 +323,6 @@ impl Checks {
         for (witness, evidence) in others {
             self.ledger.put(origin, endpoint, witness, Some(evidence));
         }
-    }
-
-    /// What is known of the beats of an endpoint is no longer of an earlier process alone.
-    pub(super) fn confirm(&mut self, origin: &Arc<Origin>, endpoint: &Name) {
-        self.post_mut(origin, endpoint).into_iter().for_each(|post| post.confirmed = true);
     }
 
     /// The endpoints of a registration about which the word of a peer counts.
@@ -362,7 +360,7 @@ impl Checks {
         // What is Unknown was never heard here: somebody else may know.
         let known = |subject: &Subject| subject.evidence.values().any(|said| said.health != Health::Unknown);
         let judged = || {
-            self.post(origin, endpoint).is_some_and(|post| post.confirmed)
+            self.post(origin, endpoint).is_some_and(|post| post.ear != Source::Past)
                 && self.subject(origin, endpoint).is_some_and(known)
         };
         // Who covers goes on to do so when a further check begins.
@@ -379,7 +377,7 @@ impl Checks {
         self.registrations.get(origin)?.posts.get(endpoint)
     }
 
-    fn post_mut(&mut self, origin: &Arc<Origin>, endpoint: &Name) -> Option<&mut Post> {
+    pub(super) fn post_mut(&mut self, origin: &Arc<Origin>, endpoint: &Name) -> Option<&mut Post> {
         self.registrations.get_mut(origin)?.posts.get_mut(endpoint)
     }
 }

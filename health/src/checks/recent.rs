@@ -106,7 +106,7 @@ impl Checks {
         gone.iter().for_each(|key| self.recent.forget(key));
     }
 
-    /// The endpoints that a peer says to have turned, and of which this replica says otherwise.
+    /// The endpoints that a peer says to have turned, of those that this replica is at and knows otherwise.
     pub(super) fn otherwise_than_here(
         &self,
         origin: &Arc<Origin>,
@@ -121,13 +121,16 @@ impl Checks {
         };
         { said.iter() }
             .filter(turned)
-            .filter(|(name, _)| self.covers(origin, name))
+            .filter(|(name, _)| self.probes(origin, name))
             .map(|(name, _)| name.clone())
             .collect()
     }
 
     /// A peer has found of endpoints that are probed here that they turned: this replica looks itself, not at their next time.
     pub(super) fn look_again(&mut self, origin: &Arc<Origin>, endpoint: &Name, now: Now) {
+        if !self.covers(origin, endpoint) {
+            return;
+        }
         for id in self.targets_of(origin, endpoint) {
             let due = self.targets.get(&id).filter(|scheduled| scheduled.stage == Stage::Due);
             if let Some(due_ms) = due.map(|scheduled| scheduled.due_ms).filter(|due_ms| *due_ms > now.mono_ms) {

@@ -19,10 +19,14 @@ use world::World;
 const SEEDS: u64 = 40;
 
 /// Seeds that once found a fault which others of the first few did not.
-const FOUND: [(u64, &str); 4] = [
+const FOUND: [(u64, &str); 5] = [
     (184, "a replica that had just started evicted alone, by what it had restored, before it had looked for others"),
     (483, "what one replica heard was not told to one that it could not hear, which went by its own ears alone"),
     (760, "a beat that two replicas told of in turn was taken for a new one, and the dead came back for a moment"),
+    (
+        2706,
+        "who took over what beats knew only what had been said before, and called alive what another had just found dead",
+    ),
     (
         3392,
         "a word that came late took back what had been found meanwhile, for as long as its author did not look again",
