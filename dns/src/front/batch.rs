@@ -86,7 +86,8 @@ impl Batch {
         OF_THREAD.with_borrow_mut(work)
     }
 
-    /// Takes what has come, at most [`BATCH`]: how many.
+    /// Takes what has come, at most [`BATCH`]: how many. With fewer there are no more, and the next ones are waited for without another
+    /// look.
     pub(super) fn receive(&mut self, socket: &UdpSocket, family: Family) -> io::Result<usize> {
         self.came.clear();
         self.receivers.clear();
@@ -94,11 +95,16 @@ impl Batch {
         let mut room = self.queries.chunks_exact_mut(QUERY_BYTES_MAX);
         let mut slices: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(room.next().unwrap_or_default())]);
         let came = &mut self.came;
-        socket.try_io(Interest::READABLE, || {
+        let taken = socket.try_io(Interest::READABLE, || {
             let all = recvmmsg(socket.as_raw_fd(), headers, &mut slices, MsgFlags::empty(), None)?;
             came.extend(all.map(|message| (message.bytes, peer(&message))));
-            Ok(came.len())
-        })
+            // Only what was known to have come before is forgotten by that: what comes meanwhile is told again.
+            if came.len() < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match taken {
+            Err(error) if self.came.is_empty() || error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            Ok(()) | Err(_) => Ok(self.came.len()),
+        }
     }
 
     /// A query that has come, and where its answer is to be written.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, Family, Peer, send_one};
+use super::batch::{BATCH, Batch, Family, Peer, send_one};
 use super::{Reply, Responder};
 use crate::answer::{Foreign, Transport};
 use crate::forward::Forwarder;
@@ -25,15 +25,18 @@ pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: Cancellati
     let mut worker = Worker { socket: Arc::new(socket), family, responder };
     while let Some(ready) = shutdown.run_until_cancelled(worker.socket.readable()).await {
         match ready {
-            Ok(()) => worker.batch(),
+            // Where there may be more, others have their turn before it.
+            Ok(()) if worker.batch() == BATCH => tokio::task::yield_now().await,
+            Ok(()) => {}
             Err(error) => {
                 tracing::warn!(%error, "UDP socket failed; trying again");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
-        tokio::task::yield_now().await;
     }
     for _ in 0..LAST_BATCHES {
+        // Has the runtime look what has come.
+        tokio::task::yield_now().await;
         worker.batch();
     }
 }
@@ -47,14 +50,17 @@ struct Worker {
 // === impl Worker ===
 
 impl Worker {
-    /// Answers what is there, up to a batch.
-    fn batch(&mut self) {
+    /// Answers what is there, up to a batch: how many queries that were.
+    fn batch(&mut self) -> usize {
         Batch::of_thread(|batch| {
             let count = match batch.receive(&self.socket, self.family) {
                 Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return 0,
                 // An ICMP error for an answer sent before; the next datagram is not concerned.
-                Err(error) => return tracing::trace!(%error, "datagram lost"),
+                Err(error) => {
+                    tracing::trace!(%error, "datagram lost");
+                    return 0;
+                }
             };
             let begin = self.responder.begin();
             for at in 0..count {
@@ -64,7 +70,8 @@ impl Worker {
             for _ in 0..batch.send(&self.socket) {
                 self.responder.metrics.dropped(Transport::Udp, DropReason::NotSent);
             }
-        });
+            count
+        })
     }
 
     fn reply(&mut self, batch: &mut Batch, at: usize) {
