@@ -31,6 +31,8 @@ pub struct Edns {
     pub cookie: Option<Shown>,
     /// This server's name, where the query asks for it (RFC 5001).
     pub nsid: &'static [u8],
+    /// The query asks for how long its stream may idle (RFC 7828).
+    pub keepalive: bool,
 }
 
 /// Extended DNS errors (RFC 8914 §4).
@@ -63,6 +65,10 @@ pub const EXTENDED_ERROR_OPTION: u16 = 15;
 const NSID_OPTION: u16 = 3;
 /// The option of cookies (RFC 7873 §4).
 pub const COOKIE_OPTION: u16 = 10;
+/// The option that asks for, and has, the time that a stream may idle (RFC 7828 §3.1).
+pub const KEEPALIVE_OPTION: u16 = 11;
+/// That time, in tenths of a second.
+pub const STREAM_IDLE_TENTHS: u16 = 50;
 /// The option that makes messages longer (RFC 7830).
 pub const PADDING_OPTION: u16 = 12;
 /// An OPT record without options.
@@ -78,7 +84,8 @@ impl Edns {
     pub fn read(record: &Span, data: &[u8], asker: &Asker, manner: &Manner) -> Option<Self> {
         let [_, version, flags, _] = record.ttl;
         let dnssec_ok = flags & DNSSEC_OK != 0;
-        let mut edns = Self { version, payload: record.class, dnssec_ok, error: None, cookie: None, nsid: &[] };
+        let mut edns =
+            Self { version, payload: record.class, dnssec_ok, error: None, cookie: None, nsid: &[], keepalive: false };
         for option in options(data) {
             match option? {
                 // Of several the first counts (RFC 7873 §5.2).
@@ -87,6 +94,8 @@ impl Edns {
                     edns.cookie = Some(shown);
                 }
                 (NSID_OPTION, _) => edns.nsid = manner.nsid,
+                // Over UDP it means nothing (RFC 7828 §3.2.1).
+                (KEEPALIVE_OPTION, _) => edns.keepalive = asker.transport == Transport::Tcp,
                 _ => {}
             }
         }
@@ -118,7 +127,8 @@ impl Edns {
         let error = self.error.map_or(0, |_| 6);
         let cookie = self.cookie.map_or(0, |shown| 4 + shown.answer().len());
         let nsid = if self.nsid.is_empty() { 0 } else { 4 + self.nsid.len() };
-        OPT_BYTES + error + cookie + nsid
+        let keepalive = if self.keepalive { 6 } else { 0 };
+        OPT_BYTES + error + cookie + nsid + keepalive
     }
 
     /// Writes the response's OPT record. It never shares a name with the rest, so it can be put at the end of a response that
@@ -144,6 +154,9 @@ impl Edns {
         }
         if !self.nsid.is_empty() {
             put(NSID_OPTION, self.nsid);
+        }
+        if self.keepalive {
+            put(KEEPALIVE_OPTION, &STREAM_IDLE_TENTHS.to_be_bytes());
         }
     }
 }

@@ -21,6 +21,7 @@ use super::seats::{Admission, Seat, Seats};
 use super::tls::Tls;
 use super::{Reply, Responder, http};
 use crate::answer::Transport;
+use crate::answer::edns::STREAM_IDLE_TENTHS;
 use crate::answer::edns::padding::pad;
 use crate::metrics::DropReason;
 
@@ -28,7 +29,7 @@ use crate::metrics::DropReason;
 /// when none idles, the further one itself. Each holds about 12 KiB.
 pub const CONNECTIONS_MAX: usize = 512;
 /// For a whole query to come, the first and each later one, and for answers to be taken.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const IDLE_TIMEOUT: Duration = Duration::from_millis(100 * STREAM_IDLE_TENTHS as u64);
 /// Queries of one connection that may wait for other servers. With as many, no further one is read.
 pub const WAITING_MAX: usize = 64;
 

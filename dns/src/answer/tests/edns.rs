@@ -77,6 +77,16 @@ fn the_name_of_the_server_is_told_to_who_asks_and_what_else_is_asked_is_left_out
 }
 
 #[test]
+fn over_tcp_a_client_is_told_for_how_long_its_connection_may_idle() {
+    let query = with("web.shop.svc.cluster.local.", &[(11, &[])]);
+    let over_tcp = Asker { transport: Transport::Tcp, ..asker("192.0.2.1") };
+    let (answer, _) = answered(&query, &over_tcp, &manner());
+    assert!(options(&answer, &[(11, &[0, 50])]), "{answer:02x?}");
+    let (answer, _) = answered(&query, &asker("192.0.2.1"), &manner());
+    assert!(options(&answer, &[]), "{answer:02x?}");
+}
+
+#[test]
 fn a_query_without_a_question_may_ask_for_a_cookie_alone() {
     let mut query = with("web.shop.svc.cluster.local.", &[(10, &CLIENT)]);
     let question = 12..12 + "web.shop.svc.cluster.local.".len() + 1 + 4;
