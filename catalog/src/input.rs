@@ -132,6 +132,17 @@ pub struct ServiceFacts {
     pub labels: Box<[(Name, Name)]>,
     /// What else other clusters are told of it; `None` where that is as most have it.
     pub manner: Option<Arc<Manner>>,
+    /// How it is reached from outside the cluster; `None` for most, which are not.
+    pub exposed: Option<Arc<Exposed>>,
+}
+
+/// Under what a Service is reached from outside the cluster: at least one address or name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Exposed {
+    /// `spec.externalIPs` and those of `status.loadBalancer`, sorted, each once.
+    pub addresses: Vec<IpAddr>,
+    /// The host names of `status.loadBalancer`, without a trailing dot, sorted, each once.
+    pub names: Vec<Name>,
 }
 
 /// What of a Service other clusters are told beside its ports and endpoints. `None` in its place: as most have it.

@@ -311,12 +311,13 @@ fn digest_facts(digest: &mut Digest, facts: Option<&ServiceFacts>) {
                 digest.ip(*ip);
             }
         }
-        ServiceKind::Headless => {
-            digest.number(1);
-        }
-        ServiceKind::ExternalName(name) => {
-            digest.number(2).text(name);
-        }
+        ServiceKind::Headless => _ = digest.number(1),
+        ServiceKind::ExternalName(name) => _ = digest.number(2).text(name),
+    }
+    if let Some(exposed) = &facts.exposed {
+        digest.number(5).number(exposed.addresses.len() as u64);
+        exposed.addresses.iter().for_each(|ip| _ = digest.ip(*ip));
+        exposed.names.iter().for_each(|name| _ = digest.text(name));
     }
 }
 

@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use rollcall_catalog::catalog::Catalog;
-use rollcall_catalog::input::{Input, PodFacts};
+use rollcall_catalog::input::{Exposed, Input, PodFacts, ServiceFacts};
 use rollcall_catalog::model::{Addresses, Conditions, Endpoint, Health, HealthSource, PodRef};
 use rollcall_catalog::service::{Service, Why};
 use rollcall_catalog::time::Now;
@@ -232,11 +232,26 @@ fn a_service_made_again_is_news_although_callers_are_told_the_same() {
     catalog.apply(headless("payments"));
     let before = catalog.publish(Now::default()).snapshot.expect("news");
     let Input::Service(key, Some(facts)) = headless("payments") else { panic!("a Service") };
-    let again = rollcall_catalog::input::ServiceFacts { uid: "another uid".into(), ..(*facts).clone() };
+    let again = ServiceFacts { uid: "another uid".into(), ..(*facts).clone() };
     catalog.apply(Input::Service(key.clone(), Some(Arc::new(again))));
     let after = catalog.publish(Now::default()).snapshot.expect("owner references have to be written anew");
     let version = |snapshot: &rollcall_catalog::Snapshot| snapshot.get(&key).map(|service| service.version);
     assert_eq!(version(&before), version(&after));
+}
+
+#[test]
+fn callers_are_told_anew_when_a_service_is_reached_from_outside_and_versions_of_others_stay() {
+    let Input::Service(key, Some(facts)) = headless("payments") else { panic!("a Service") };
+    let version = |exposed: Option<Exposed>| {
+        let mut catalog = Catalog::default();
+        let facts = ServiceFacts { exposed: exposed.map(Arc::new), ..(*facts).clone() };
+        catalog.apply(Input::Service(key.clone(), Some(Arc::new(facts))));
+        catalog.publish(Now::default()).snapshot.expect("news").get(&key).expect("the service").version
+    };
+    let at = |ip: &str| Exposed { addresses: vec![ip.parse().expect("an address")], names: Vec::new() };
+    let named = Exposed { names: vec!["lb.example.com".into()], ..Exposed::default() };
+    let all = [None, Some(at("192.0.2.1")), Some(at("192.0.2.2")), Some(named)].map(version);
+    assert!(all.iter().enumerate().all(|(n, one)| !all[..n].contains(one)), "{all:?}");
 }
 
 #[test]

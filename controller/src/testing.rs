@@ -69,6 +69,7 @@ pub(crate) fn facts() -> ServiceFacts {
         topology_auto: false,
         labels: Box::default(),
         manner: None,
+        exposed: None,
     }
 }
 

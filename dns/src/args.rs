@@ -1,5 +1,6 @@
-//! Flags, each with its environment variable. Those of one subject are together: [`registry`] here, others in their rooms.
+//! Flags, each with its environment variable. Those of one subject are together: [`registry`], [`external`] here, others in their rooms.
 
+pub mod external;
 pub mod registry;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -19,6 +20,7 @@ use crate::front::tcp;
 use crate::observe::flags::ObserveArgs;
 use crate::zone::label::is_hostname_label;
 use crate::zone::reading::pods::PodNames;
+use external::ExternalArgs;
 use registry::RegistryArgs;
 
 /// Answers DNS for the services of a cluster from Rollcall's catalog.
@@ -121,6 +123,10 @@ pub struct Args {
     /// Names by the forms of a registry.
     #[command(flatten)]
     pub registry: RegistryArgs,
+
+    /// Names of services that are reached from outside the cluster.
+    #[command(flatten)]
+    pub external: ExternalArgs,
 
     /// Server that is asked for names outside of the cluster: an address, or a resolv.conf that names some.
     ///
@@ -368,6 +374,8 @@ mod tests {
                 &["--catalog", "http://a:1", "--registry-domain", "a_b"],
                 ["--registry-domain", "rollcall or consul, or none"],
             ),
+            (&["--catalog", "http://a:1", "--external-domain", "."], ["--external-domain", "such as k8s.example.com"]),
+            (&["--catalog", "http://a:1", "--external-service", "a"], ["--external-service", "give NAMESPACE/NAME"]),
             (&["--catalog", "http://a:1", "--allow", "10.0.0.1"], ["--allow", "ADDRESS/PREFIX"]),
             (&["--catalog", "http://a:1", "--answers-per-second", "0"], ["--answers-per-second", "1..=1000000"]),
             (&["--catalog", "http://a:1", "--nsid", ""], ["--nsid", "1 to 255 bytes"]),

@@ -182,6 +182,7 @@ fn settings(args: &Args, name_servers: Vec<IpAddr>) -> Settings {
         pod_names: args.pod_names,
         knows_pods: args.forwarding.search_completion == Completion::Endpoints,
         registry: Registry::from(args.registry.clone()),
+        outward: args.external.clone().into(),
     }
 }
 

@@ -34,6 +34,7 @@ pub mod shards;
 mod sums;
 pub mod writer;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use age::Age;
 use apexes::Apexes;
 use holders::{Holders, Role};
+use reading::Reading;
+use reading::exposed::Outward;
 use reading::pods::PodNames;
 use record::Record;
 use shards::Shards;
@@ -65,6 +68,8 @@ pub struct Settings {
     pub knows_pods: bool,
     /// Names by the forms of a registry.
     pub registry: Registry,
+    /// Names of services that are reached from outside the cluster.
+    pub outward: Outward,
 }
 
 /// Domains in which services have names by the forms of a registry.
@@ -158,6 +163,16 @@ impl Zone {
     /// Whether there are services in a namespace.
     pub(crate) fn has_namespace(&self, name: &str) -> bool {
         self.namespaces.get(name).is_some()
+    }
+
+    /// The addresses of the name server of a zone: those under which clients reach this server, inside the cluster or from outside.
+    pub(crate) fn name_servers(&self, reading: Reading) -> Cow<'_, [IpAddr]> {
+        let service = self.settings.outward.service.as_deref().filter(|_| reading == Reading::Exposed);
+        let record = service.and_then(|key| self.services.get(key));
+        match record.as_deref().and_then(Record::exposed) {
+            Some(exposed) => Cow::Owned(exposed.addresses.to_vec()),
+            None => Cow::Borrowed(&self.settings.name_servers),
+        }
     }
 
     /// Whether there are endpoints in a zone; its name in lower case.

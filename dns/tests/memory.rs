@@ -38,7 +38,7 @@ fn a_hundred_thousand_headless_endpoints_stay_small() {
     let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     for n in 0..10_000_u64 {
         let service: Arc<str> = format!("namespace-{}/service-{n}", n % 100).into();
-        let headless = Service { kind: Kind::Headless, publish_not_ready: false, staleness: None };
+        let headless = Service { kind: Kind::Headless, publish_not_ready: false, staleness: None, exposed: None };
         let bucket = BucketName { service: Arc::clone(&service), part: (1, 0) };
         let endpoints = (n * 10..n * 10 + 10).map(endpoint).collect();
         writer.apply([Change::Service(service, headless), Change::Bucket(bucket, endpoints)], 1);

@@ -25,7 +25,7 @@ pub use envoy::envoy;
 pub use go::{controlplane, kwok, pki};
 pub use helm::{helm, helm4};
 pub use kdig::kdig;
-pub use name_servers::{coredns, dnsperf, knotd};
+pub use name_servers::{coredns, coredns_in_front, dnsperf, knotd};
 pub use node::{NodeTools, node, workload};
 pub use operator_crds::operator_crds;
 pub use prometheus::promcheck;
@@ -41,6 +41,7 @@ pub fn all() -> Result<()> {
     envoy()?;
     kdig()?;
     knotd()?;
+    coredns_in_front()?;
     helm()?;
     helm4()?;
     operator_crds()?;

@@ -1,5 +1,9 @@
 //! The whole way: pods and registered endpoints appear together at every station, leave when they fail, and return.
 
+#[path = "spine/in_front.rs"]
+mod in_front;
+#[path = "spine/outside.rs"]
+mod outside;
 #[path = "spine/secondary.rs"]
 mod secondary;
 mod support;
@@ -37,6 +41,9 @@ fn what_is_registered_is_found_everywhere_and_only_while_it_is_well() -> Result<
         step("a deleted registration takes its endpoints along, and no other", || deletion(shop))?;
         step("Knot answers from a copy of the zone as we do, and is asked for names of others", || {
             secondary::answers_alike(shop)
+        })?;
+        step("CoreDNS in front asks us in both ways of the documentation; there are names for clients outside", || {
+            in_front::asked_by_coredns(shop)
         })
     })
 }

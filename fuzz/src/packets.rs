@@ -23,8 +23,9 @@ const UDP_BYTES_MAX: usize = 1232;
 static ZONE: LazyLock<Arc<Zone>> = LazyLock::new(|| {
     let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     let ports: Ports = Arc::from([Port { name: "http".into(), protocol: Protocol::Tcp, number: 80 }]);
-    let service =
-        |key: &str, kind| Change::Service(key.into(), Service { kind, publish_not_ready: false, staleness: None });
+    let service = |key: &str, kind| {
+        Change::Service(key.into(), Service { kind, publish_not_ready: false, staleness: None, exposed: None })
+    };
     let addresses = ["10.96.0.1", "fd00:96::1"].map(|address| address.parse().expect("an address"));
     let endpoints = (0..40_u8).map(|n| Arc::new(endpoint(n, &ports))).collect();
     let target = Name::from_ascii("api.example.com.").ok();

@@ -29,6 +29,7 @@ fn service() -> Input {
         topology_auto: false,
         labels: Box::default(),
         manner: None,
+        exposed: None,
     };
     Input::Service(key(), Some(Arc::new(facts)))
 }

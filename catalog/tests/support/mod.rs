@@ -119,6 +119,7 @@ pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
         topology_auto: false,
         labels: Box::default(),
         manner: None,
+        exposed: None,
     };
     Input::Service(key(service), Some(Arc::new(facts)))
 }
@@ -140,5 +141,6 @@ pub fn facts_of(kind: ServiceKind) -> ServiceFacts {
         topology_auto: false,
         labels: Box::default(),
         manner: None,
+        exposed: None,
     }
 }

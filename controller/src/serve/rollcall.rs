@@ -29,7 +29,13 @@ pub fn service(service: &Service) -> Resource {
             refuse: staleness.then == WhenStale::Refuse,
             since_s: service.stale.unwrap_or_default(),
         }),
+        external_ips: Vec::new(),
+        external_names: Vec::new(),
     };
+    if let Some(exposed) = facts.and_then(|facts| facts.exposed.as_deref()) {
+        message.external_ips = exposed.addresses.iter().map(|ip| octets(*ip)).collect();
+        message.external_names = exposed.names.iter().map(ToString::to_string).collect();
+    }
     match facts.map(|facts| &facts.kind) {
         None => {}
         Some(ServiceKind::Headless) => message.set_kind(v1::service::Kind::Headless),

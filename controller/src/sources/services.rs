@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use kube::ResourceExt;
 use rollcall_catalog::Input;
-use rollcall_catalog::input::{Families, Manner, ServiceFacts, ServiceKind, TrafficDistribution};
+use rollcall_catalog::input::{Exposed, Families, Manner, ServiceFacts, ServiceKind, TrafficDistribution};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{Name, Port, Protocol, ServiceKey};
 
@@ -50,6 +50,7 @@ impl Services {
             topology_auto: topology_auto(service),
             labels: service.labels().iter().map(|(key, value)| (self.names.get(key), self.names.get(value))).collect(),
             manner: manner(spec, &mut self.names),
+            exposed: exposed(service, &mut self.names),
         }
     }
 
@@ -130,6 +131,28 @@ fn manner(spec: &ServiceSpec, names: &mut Names) -> Option<Arc<Manner>> {
     (manner != Manner::default()).then(|| Arc::new(manner))
 }
 
+/// The addresses and names by which a Service is reached from outside, as far as they are some.
+fn exposed(service: &Service, names: &mut Names) -> Option<Arc<Exposed>> {
+    let given = service.spec.iter().flat_map(|spec| spec.external_ips.iter().flatten());
+    let balancer = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let (mut addresses, mut hosts) = (given.filter_map(|ip| ip.parse().ok()).collect::<Vec<IpAddr>>(), Vec::new());
+    for ingress in balancer.iter().flat_map(|balancer| balancer.ingress.iter().flatten()) {
+        match (ingress.ip.as_deref().filter(|ip| !ip.is_empty()), ingress.hostname.as_deref()) {
+            (Some(ip), _) => addresses.extend(ip.parse::<IpAddr>()),
+            (None, Some(host)) if !host.trim_end_matches('.').is_empty() => {
+                hosts.push(names.get(host.trim_end_matches('.')));
+            }
+            (None, _) => {}
+        }
+    }
+    addresses.sort_unstable();
+    addresses.dedup();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let exposed = Exposed { addresses, names: hosts };
+    (exposed != Exposed::default()).then(|| Arc::new(exposed))
+}
+
 /// A protocol of the Kubernetes API; absent means TCP. `None` for one that this version does not know.
 pub(super) fn protocol(name: Option<&str>) -> Option<Protocol> {
     match name {
@@ -137,5 +160,33 @@ pub(super) fn protocol(name: Option<&str>) -> Option<Protocol> {
         Some("UDP") => Some(Protocol::Udp),
         Some("SCTP") => Some(Protocol::Sctp),
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(external: &Value, ingress: &Value) -> Option<Exposed> {
+        let service = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"externalIPs": external},
+            "status": {"loadBalancer": {"ingress": ingress}},
+        }));
+        exposed(&service.unwrap(), &mut Names::default()).as_deref().cloned()
+    }
+
+    #[test]
+    fn a_service_is_reached_by_its_external_addresses_and_its_load_balancer() {
+        let ingress = json!([
+            {"ip": "192.0.2.9"}, {"hostname": "b.example.com."}, {"hostname": "a.example.com"}, {"ip": "2001:db8::1"},
+            {"ip": "192.0.2.1", "hostname": "ignored.example.com"}, {"ip": "", "hostname": "."}, {"ip": "none"},
+        ]);
+        let addresses = ["192.0.2.1", "192.0.2.9", "2001:db8::1"].map(|ip| ip.parse().unwrap()).to_vec();
+        let names = ["a.example.com", "b.example.com"].map(Name::from).to_vec();
+        assert_eq!(told(&json!(["192.0.2.9", "192.0.2.1"]), &ingress), Some(Exposed { addresses, names }));
+        assert_eq!((told(&json!([]), &json!([])), told(&Value::Null, &Value::Null)), (None, None));
     }
 }

@@ -2,13 +2,14 @@
 //! No allocation, no lock.
 //!
 //! - [`asked`]: the question as it lies in the query
-//! - `targets`: ports of endpoints; `some`: addresses of some of them
+//! - `targets`: ports of endpoints; `some`: addresses of some of them; `exposed`: addresses and ports out of the cluster
 //! - [`write`]: header, records and OPT
 //!
 //! What is answered here is what the other way would answer, byte for byte; a test holds them together. Whatever is not
 //! common takes the other way: chains of CNAMEs within the zones, several endpoints of one name, choices of very many.
 
 mod asked;
+mod exposed;
 mod some;
 mod targets;
 mod write;
@@ -16,16 +17,16 @@ mod write;
 use std::net::IpAddr;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Name, RecordType};
 
-use super::edns::Edns;
+use super::edns::{Edns, ExtendedError};
 use super::encode::RECORD_BYTES_MIN;
 use super::kept::Client;
 use super::{Asker, Manner, Outside, Summary};
 use crate::zone::apex::{Apex, Kinship};
 use crate::zone::apexes::Apexes;
 use crate::zone::holders::{Holders, Role};
-use crate::zone::model::{Kind, Protocol};
+use crate::zone::model::{Kind, Port, Protocol};
 use crate::zone::node::Node;
 use crate::zone::reading::Reading;
 use crate::zone::record::Record;
@@ -67,21 +68,22 @@ pub(super) fn answer(
     rng: &mut Rng,
     out: &mut Vec<u8>,
 ) -> Option<Given> {
-    let asked = Asked::read(query, asker, manner)?;
+    let mut asked = Asked::read(query, asker, manner)?;
     if !manner.clients.contain(asker.from) {
         return None;
     }
     if asked.rtype == OPT || (META_TYPES_BEGIN..=META_TYPES_END).contains(&asked.rtype) {
         return None;
     }
-    if zone.is_restored() {
-        return None; // every answer says that it may be stale
-    }
     let apexes = zone.apexes();
     let apexes = apexes.as_deref()?;
     let Some(apex) = apexes.of_wire(asked.name(), asked.starts()) else {
         return kept(&asked, asker, manner, out).then_some(Given::Others);
     };
+    // Every answer of ours says then that it may be stale.
+    if let Some(edns) = asked.edns.as_mut().filter(|_| zone.is_restored()) {
+        edns.error = Some(ExtendedError::StaleAnswer);
+    }
     let mut room = NO_LABELS;
     let below = asked.starts().len() - apex.wire().labels;
     let node = zone.node_below(apex, asked.labels(below, &mut room));
@@ -149,6 +151,7 @@ impl Answering<'_> {
                 | Node::External(record)
                 | Node::Instances(record, _)
                 | Node::Tagged(record, _)
+                | Node::Exposed(record, _)
                 | Node::Port(record, _),
                 _,
             ) if record.staleness().is_some() => {
@@ -162,6 +165,7 @@ impl Answering<'_> {
             (Node::Apex, SOA | NS) | (Node::Version, TXT) | (Node::Instances(..) | Node::Tagged(..), TXT | SRV) => {
                 return None;
             }
+            (Node::Exposed(record, port), _) => self.exposed(asked, record, *port)?,
             (Node::Service(record), A | AAAA) => self.service(asked, record)?,
             (Node::Service(record), SRV) => self.ports(asked, record, None)?,
             (Node::Port(record, place), SRV) => {
@@ -219,7 +223,11 @@ impl Answering<'_> {
     /// The name elsewhere that a service stands for.
     fn external(&mut self, asked: &Asked<'_>, record: &Record) -> Option<bool> {
         let Kind::External { target } = record.kind() else { return None };
-        let Some(target) = target else { return Some(false) };
+        target.as_ref().map_or(Some(false), |target| self.alias(asked, target))
+    }
+
+    /// The name that the question's name stands for.
+    fn alias(&mut self, asked: &Asked<'_>, target: &Name) -> Option<bool> {
         if self.others_know || self.apexes.of(target).is_some() {
             return None; // the chain goes on
         }
@@ -234,27 +242,39 @@ impl Answering<'_> {
 
     /// The ports of a service, with virtual addresses at its own name.
     fn ports(&mut self, asked: &Asked<'_>, record: &Record, wanted: Option<(usize, Protocol, &str)>) -> Option<bool> {
-        if self.apex.reading() != Reading::Cluster {
-            return None;
-        }
+        let below = match self.apex.reading() {
+            Reading::Cluster => 3,
+            Reading::Exposed => 2,
+            Reading::Reverse(_) | Reading::Registry | Reading::Clusterset => return None,
+        };
         let own = if wanted.is_some() { 2 } else { 0 };
         let (addresses, ports) = match record.kind() {
             Kind::ClusterIp { addresses, ports } => (addresses, ports),
             // Only below its own name: by zone they are at names of the service.
-            Kind::Headless if self.below == own + 3 => return self.targets(asked, record, own, wanted),
+            Kind::Headless if self.below == own + below => return self.targets(asked, record, own, wanted),
             Kind::Headless | Kind::External { .. } => return None,
         };
+        let is_wanted =
+            |port: &&Port| wanted.is_none_or(|(_, protocol, name)| port.protocol == protocol && *port.name == *name);
+        self.numbers(asked, own, ports.iter().filter(is_wanted).map(|port| port.number), addresses)
+    }
+
+    /// Ports at the name that begins at the label `own` of the question's, which has addresses.
+    fn numbers(
+        &mut self,
+        asked: &Asked<'_>,
+        own: usize,
+        ports: impl Iterator<Item = u16>,
+        addresses: &[IpAddr],
+    ) -> Option<bool> {
         // The name is written: spelled in another case it would not be the question's.
         if asked.spelled(0) != asked.name() {
             return None;
         }
         let (mut numbers, mut len) = ([0_u16; PLACES], 0);
-        for port in ports.iter() {
-            let is_wanted = wanted.is_none_or(|(_, protocol, name)| port.protocol == protocol && *port.name == *name);
-            if is_wanted {
-                *numbers.get_mut(len)? = port.number;
-                len += 1;
-            }
+        for port in ports {
+            *numbers.get_mut(len)? = port;
+            len += 1;
         }
         // Two ports of one number are one record (RFC 2181 §5).
         let numbers = &mut numbers[..len];
@@ -289,7 +309,7 @@ impl Answering<'_> {
         let label = match role {
             Role::Virtual => None,
             Role::Endpoint => Some(&*record.only_at(address)?.label),
-            Role::Silent => return None,
+            Role::Exposed | Role::Silent => return None,
         };
         self.writer.pointer(asked, label, key, &primary.wire().origin, self.zone.ttl())
     }

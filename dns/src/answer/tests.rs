@@ -2,8 +2,10 @@
 
 mod clusterset;
 mod completion;
+mod compliance;
 mod coredns;
 mod edns;
+mod exposed;
 mod fast;
 mod forwarded;
 mod hostile;
@@ -25,7 +27,7 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::{Outcome, Outside, Transport, answer};
 use crate::zone::label::endpoint_label;
-use crate::zone::model::{Addresses, Endpoint, Kind, Place, Port, Ports, Protocol, Service};
+use crate::zone::model::{Addresses, Endpoint, Exposed, Kind, Place, Port, Ports, Protocol, Service};
 use crate::zone::reading::pods::PodNames;
 use crate::zone::writer::{BucketName, Change};
 use crate::zone::{Rng, Settings, Zone, ZoneWriter};
@@ -83,18 +85,35 @@ fn bucket(key: &str, count: u32, index: u32, endpoints: Vec<Endpoint>) -> Change
 }
 
 fn headless() -> Service {
-    Service { kind: Kind::Headless, publish_not_ready: false, staleness: None }
+    Service { kind: Kind::Headless, publish_not_ready: false, staleness: None, exposed: None }
 }
 
 fn cluster_ip(addresses: &[&str], named: &[(&str, u16)]) -> Service {
     let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-    Service { kind: Kind::ClusterIp { addresses, ports: ports(named) }, publish_not_ready: false, staleness: None }
+    Service {
+        kind: Kind::ClusterIp { addresses, ports: ports(named) },
+        publish_not_ready: false,
+        staleness: None,
+        exposed: None,
+    }
 }
 
 fn external(target: &str) -> Service {
     let mut target = Name::from_ascii(target).unwrap();
     target.set_fqdn(true);
-    Service { kind: Kind::External { target: Some(target) }, publish_not_ready: false, staleness: None }
+    Service { kind: Kind::External { target: Some(target) }, publish_not_ready: false, staleness: None, exposed: None }
+}
+
+/// The same service, reached from outside under these addresses and names.
+fn exposed(addresses: &[&str], names: &[&str], service: Service) -> Service {
+    let ports = match &service.kind {
+        Kind::ClusterIp { ports, .. } => Arc::clone(ports),
+        Kind::Headless | Kind::External { .. } => ports(&[("http", 80)]),
+    };
+    let fqdn = |name: &&str| Name::from_ascii(format!("{name}.")).unwrap();
+    let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let exposed = Exposed { addresses, names: names.iter().map(fqdn).collect(), ports };
+    Service { exposed: Some(Arc::new(exposed)), ..service }
 }
 
 fn ports(named: &[(&str, u16)]) -> Ports {

@@ -11,6 +11,7 @@ use hickory_proto::serialize::binary::BinEncodable;
 use super::encode::Response;
 use super::query::Query;
 use crate::zone::apex::{Apex, prepend};
+use crate::zone::model::Exposed;
 use crate::zone::reading::Reading;
 use crate::zone::record::Record as Service;
 use crate::zone::{Found, Lookup, Rng, Zone};
@@ -49,7 +50,9 @@ impl Transfer {
     pub(super) fn of(query: Query, zone: &Zone) -> Result<Self, Box<Query>> {
         let apexes = zone.apexes();
         let apex = apexes.as_deref().and_then(|apexes| apexes.of(query.question.name()));
-        let is_whole = |apex: &&Apex| apex.reading() == Reading::Cluster && apex.origin() == query.question.name();
+        let is_whole = |apex: &&Apex| {
+            matches!(apex.reading(), Reading::Cluster | Reading::Exposed) && apex.origin() == query.question.name()
+        };
         let Some(apex) = apex.filter(is_whole) else { return Err(Box::new(query)) };
         let soa = apex.soa(apex.origin().clone(), zone.serial(), zone.ttl());
         let services = zone.all_services().into_iter();
@@ -131,7 +134,10 @@ impl Transfer {
         // Longer than a name may be: it has none.
         let Some(own) = self.apex.reading().service_name(&self.apex, service) else { return };
         self.ask(&own, &[RecordType::CNAME], zone, rng);
-        self.ask(&own, &TYPES, zone, rng);
+        match service.exposed().filter(|_| self.apex.reading() == Reading::Exposed) {
+            Some(exposed) => return self.exposed(exposed, &own, zone, rng),
+            None => self.ask(&own, &TYPES, zone, rng),
+        }
         for place in 0.. {
             let Some((protocol, name)) = service.port_at(place) else { break };
             if let Some(port) = prepend(&[&format!("_{name}"), protocol.label()], &own) {
@@ -144,6 +150,17 @@ impl Transfer {
         for label in labels {
             if let Some(name) = prepend(&[label], &own) {
                 self.ask(&name, &TYPES, zone, rng);
+            }
+        }
+    }
+
+    fn exposed(&mut self, exposed: &Exposed, own: &Name, zone: &Zone, rng: &mut Rng) {
+        // Beside a CNAME there may be nothing (RFC 1034 §3.6.2), whatever a question for its ports is answered.
+        let types = if exposed.alias().is_some() { &[][..] } else { &TYPES };
+        self.ask(own, types, zone, rng);
+        for port in exposed.ports.iter().filter(|port| !port.name.is_empty()) {
+            if let Some(port) = prepend(&[&format!("_{}", port.name), port.protocol.label()], own) {
+                self.ask(&port, &[RecordType::SRV], zone, rng);
             }
         }
     }

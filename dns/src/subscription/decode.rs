@@ -12,7 +12,7 @@ use rollcall_xds::proto::rollcall::v1 as proto;
 use crate::zone::apex::DomainError;
 use crate::zone::label::{endpoint_label, is_hostname_label};
 use crate::zone::model::{
-    Addresses, Endpoint, Kind, Place, Port, Ports, Protocol, Service, Staleness, Texts, WhenStale,
+    Addresses, Endpoint, Exposed, Kind, Place, Port, Ports, Protocol, Service, Staleness, Texts, WhenStale,
 };
 use crate::zone::writer::{BucketName, Change};
 
@@ -83,8 +83,8 @@ impl Decoder {
             Ok(proto::service::Kind::ExternalName) => Kind::External { target: target(&message.external_name) },
             Ok(proto::service::Kind::Unspecified) | Err(_) => return Err(DecodeError::Kind(message.kind)),
         };
-        let staleness = message.staleness.as_ref().map(staleness);
-        let service = Service { kind, publish_not_ready: message.publish_not_ready, staleness };
+        let (staleness, exposed) = (message.staleness.as_ref().map(staleness), self.exposed(&message));
+        let service = Service { kind, publish_not_ready: message.publish_not_ready, staleness, exposed };
         Ok(Change::Service(Arc::clone(&resource.name), service))
     }
 
@@ -102,6 +102,13 @@ impl Decoder {
         });
         let endpoints = endpoints.map(Arc::new).collect();
         Ok(Change::Bucket(name, endpoints))
+    }
+
+    fn exposed(&mut self, message: &proto::Service) -> Option<Arc<Exposed>> {
+        let addresses: Box<[IpAddr]> = message.external_ips.iter().filter_map(|bytes| address(bytes)).collect();
+        let names: Box<[Name]> = message.external_names.iter().filter_map(|name| target(name)).collect();
+        let some = !addresses.is_empty() || !names.is_empty();
+        some.then(|| Arc::new(Exposed { addresses, names, ports: self.ports(&message.ports) }))
     }
 
     /// The ports of a list, shared.

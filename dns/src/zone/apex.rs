@@ -31,6 +31,10 @@ pub struct Wire {
     pub servers: Box<[u8]>,
     /// How that and the zone's name stand to each other.
     pub kinship: Kinship,
+    /// The name server's labels there; the last one is `dns`.
+    pub name_server: &'static [u8],
+    /// The host master is below that `dns`.
+    pub is_host_master_beside: bool,
 }
 
 /// How two names stand to each other.
@@ -60,6 +64,14 @@ impl Apex {
         let (name_server, host_master) = (below(&["ns", "dns"])?, below(&["hostmaster"])?);
         let wire = Wire::new(&origin, &origin);
         Ok(Self { origin, name_server, host_master, reading, wire })
+    }
+
+    /// A zone of services that are reached from outside, by the names of CoreDNS's plugin `k8s_external`, to which a parent zone may
+    /// have delegated it. `None` when they are longer than a name may be.
+    pub fn outward(origin: &Name) -> Option<Self> {
+        let (name_server, host_master) = (prepend(&["ns1", "dns"], origin)?, prepend(&["hostmaster", "dns"], origin)?);
+        let wire = Wire { name_server: b"\x03ns1\x03dns", is_host_master_beside: true, ..Wire::new(origin, origin) };
+        Some(Self { origin: origin.clone(), name_server, host_master, reading: Reading::Exposed, wire })
     }
 
     /// Another zone with the same name server.
@@ -112,7 +124,8 @@ impl Wire {
         } else {
             Kinship::None
         };
-        Self { origin: wire(origin), labels: origin.iter().len(), servers: wire(servers), kinship }
+        let (origin, labels, servers) = (wire(origin), origin.iter().len(), wire(servers));
+        Self { origin, labels, servers, kinship, name_server: b"\x02ns\x03dns", is_host_master_beside: false }
     }
 }
 

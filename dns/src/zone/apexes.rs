@@ -56,6 +56,19 @@ impl Apexes {
         }
     }
 
+    /// Domains of services that are reached from outside. None takes the name of another zone.
+    pub fn add_exposed(&mut self, domains: &[Name]) {
+        for domain in domains {
+            match Apex::outward(domain) {
+                Some(apex) if self.all.iter().all(|other| other.origin() != domain) => self.add(apex),
+                Some(_) => {
+                    tracing::warn!(%domain, "the domain of exposed services is another zone's already, and has its names");
+                }
+                None => tracing::warn!(%domain, "the domain of exposed services is too long to have a name server"),
+            }
+        }
+    }
+
     /// One more, in place of the one of that name, if there is one.
     pub fn add(&mut self, apex: Apex) {
         self.all.retain(|other| other.origin() != apex.origin());

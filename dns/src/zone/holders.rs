@@ -12,6 +12,8 @@ pub enum Role {
     Virtual,
     /// That of an endpoint with a name of its own.
     Endpoint,
+    /// One by which it is reached from outside the cluster.
+    Exposed,
     /// That of another endpoint: it leads nowhere. Kept when names of pods are verified.
     Silent,
 }

@@ -1,6 +1,7 @@
 //! A question in, records out.
 
 mod across;
+mod exposed;
 mod tagged;
 mod wanted;
 
@@ -115,6 +116,7 @@ impl Asking<'_> {
         | Node::External(service)
         | Node::Instances(service, _)
         | Node::Tagged(service, _)
+        | Node::Exposed(service, _)
         | Node::Port(service, ..) = &node
         {
             self.found.stale = self.found.stale.max(self.zone.stale(service));
@@ -133,13 +135,18 @@ impl Asking<'_> {
             // RFC 8482 §4.2: one small record instead of everything.
             _ if self.rtype == RecordType::ANY => self.minimal_any(owner),
             Node::Apex => self.apex(apex, owner),
-            Node::NameServer => self.name_server(owner),
+            Node::NameServer => self.some_of(owner, self.of_type(&self.zone.name_servers(apex.reading()))),
             Node::Version => self.version(apex, owner),
             Node::Service(service) => match service.first() {
                 Some(places) => self.tagged(apex, owner, &service, places),
                 None => self.service(apex, owner, &service),
             },
             Node::Instances(service, places) => self.instances(apex, owner, &service, &places),
+            Node::Exposed(service, port) => {
+                if let Some(target) = self.exposed(apex, owner, &service, port) {
+                    return Some(target);
+                }
+            }
             Node::Port(service, place) => self.ports(apex, owner, &service, Wanted::at(&service, place)),
             Node::Tagged(service, places) => self.tagged(apex, owner, &service, &places),
             Node::Pod(address) => self.some_of(owner, self.of_type(&[address])),
@@ -171,14 +178,10 @@ impl Asking<'_> {
             RecordType::SOA => self.found.answers.push(apex.soa(owner.clone(), self.zone.serial(), self.ttl())),
             RecordType::NS => {
                 self.found.answers.push(apex.ns(owner.clone(), self.ttl()));
-                self.add(apex.name_server(), &self.zone.settings.name_servers);
+                self.add(apex.name_server(), &self.zone.name_servers(apex.reading()));
             }
             _ => {}
         }
-    }
-
-    fn name_server(&mut self, owner: &Name) {
-        self.some_of(owner, self.of_type(&self.zone.settings.name_servers));
     }
 
     /// Kubernetes DNS specification 1.1.0, 2.3.1 and 2.4.1. Ports are beyond it: tools of StatefulSets ask the service's own
@@ -314,10 +317,12 @@ impl Asking<'_> {
         }
         let holders = holders.told();
         let virtual_ = holders.partition_point(|(role, _)| *role == Role::Virtual);
+        let exposed = holders.partition_point(|(role, _)| *role < Role::Exposed);
         let names = match self.service_names(&holders[..virtual_]) {
-            names if names.is_empty() => self.endpoint_names(address, &holders[virtual_..]),
+            names if names.is_empty() => self.endpoint_names(address, &holders[virtual_..exposed]),
             names => names,
         };
+        let names = if names.is_empty() { self.exposed_names(&holders[exposed..]) } else { names };
         names.into_iter().for_each(|name| self.push(owner, RData::PTR(PTR(name))));
     }
 

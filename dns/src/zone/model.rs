@@ -15,6 +15,19 @@ pub struct Service {
     pub publish_not_ready: bool,
     /// How old an answer may be, where its policy says so.
     pub staleness: Option<Staleness>,
+    /// How it is reached from outside the cluster, where it is and somebody asks.
+    pub exposed: Option<Arc<Exposed>>,
+}
+
+/// How a service is reached from outside the cluster: under at least one address or name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposed {
+    /// Its addresses there, sorted.
+    pub addresses: Box<[IpAddr]>,
+    /// Names that stand for it there.
+    pub names: Box<[Name]>,
+    /// Its own ports.
+    pub ports: Ports,
 }
 
 /// When what is known of a service is too old.
@@ -117,6 +130,27 @@ pub struct Endpoint {
 pub struct Place {
     /// The zone, in lower case; empty when it is not known.
     pub zone: Box<str>,
+}
+
+// === impl Exposed ===
+
+impl Exposed {
+    /// What its name is another name for: one name has one CNAME and nothing beside it, so that addresses go first.
+    pub fn alias(&self) -> Option<&Name> {
+        self.names.first().filter(|_| self.addresses.is_empty())
+    }
+
+    /// The place of a port of this protocol and name.
+    pub fn port(&self, protocol: Protocol, name: &[u8]) -> Option<usize> {
+        let named = |port: &Port| port.protocol == protocol && !name.is_empty() && port.name.as_bytes() == name;
+        self.ports.iter().position(named)
+    }
+
+    /// The numbers of its ports, or that of the one at a place. Two may have the same.
+    pub fn numbers(&self, place: Option<usize>) -> impl Iterator<Item = u16> {
+        let chosen = move |at: usize| place.is_none_or(|place| place == at);
+        self.ports.iter().enumerate().filter(move |(at, _)| chosen(*at)).map(|(_, port)| port.number)
+    }
 }
 
 // === impl Protocol ===

@@ -36,6 +36,8 @@ pub(crate) enum Node {
     Tagged(Arc<Record>, Places),
     /// A named port of a service, by its place among them.
     Port(Arc<Record>, usize),
+    /// A service that is reached from outside the cluster, or one of its ports by its place among them.
+    Exposed(Arc<Record>, Option<usize>),
     /// A pod's name by its address.
     Pod(IpAddr),
     /// An address, and the services that it leads back to.

@@ -4,12 +4,14 @@
 //! - [`reverse`]: names from addresses
 //! - [`registry`]: those of a registry, by the forms of Consul
 //! - [`clusterset`]: those of services across clusters
+//! - [`exposed`]: those of services that are reached from outside the cluster
 //!
 //! A further reading is a file here and a variant of
 //! [`Reading`]; its apexes are added where the catalog's domain is taken over.
 
 pub mod cluster;
 pub mod clusterset;
+pub mod exposed;
 pub mod pods;
 pub mod registry;
 pub mod reverse;
@@ -32,6 +34,8 @@ pub enum Reading {
     Registry,
     /// `SERVICE.NAMESPACE.svc` of what several clusters export.
     Clusterset,
+    /// `SERVICE.NAMESPACE` of what is reached from outside the cluster.
+    Exposed,
 }
 
 /// A family of addresses, each with a reverse tree.
@@ -53,6 +57,7 @@ impl Reading {
             Self::Reverse(family) => zone.reverse_node(family, labels),
             Self::Registry => zone.registry_node(labels),
             Self::Clusterset => zone.clusterset_node(labels),
+            Self::Exposed => zone.exposed_node(labels),
         }
     }
 
@@ -61,6 +66,7 @@ impl Reading {
     pub(crate) fn service_name(self, apex: &Apex, service: &Record) -> Option<Name> {
         match self {
             Self::Cluster => cluster::service_name(apex, service),
+            Self::Exposed => exposed::service_name(apex.origin(), service.key()),
             Self::Reverse(_) | Self::Registry | Self::Clusterset => None,
         }
     }
@@ -68,7 +74,7 @@ impl Reading {
     /// Whether other servers may know what this one does not.
     pub(crate) fn is_shared(self) -> bool {
         match self {
-            Self::Cluster | Self::Registry | Self::Clusterset => false,
+            Self::Cluster | Self::Registry | Self::Clusterset | Self::Exposed => false,
             Self::Reverse(_) => true,
         }
     }

@@ -7,7 +7,7 @@ use rollcall_catalog::clusterset;
 
 use super::choices::{Choice, Choices};
 use super::holders::{self, Role, Step};
-use super::model::{Endpoint, Kind, Port, Protocol, Service, Staleness};
+use super::model::{Endpoint, Exposed, Kind, Port, Protocol, Service, Staleness};
 pub use super::places::Places;
 use super::places::Runs;
 use super::section::Section;
@@ -71,6 +71,11 @@ impl Record {
     /// What its name stands for.
     pub fn kind(&self) -> &Kind {
         &self.service.kind
+    }
+
+    /// How it is reached from outside the cluster.
+    pub fn exposed(&self) -> Option<&Exposed> {
+        self.service.exposed.as_deref()
     }
 
     /// How old an answer may be.
@@ -252,16 +257,18 @@ impl Record {
         if self.exists() { 1 + labels + self.ports.len() } else { 0 }
     }
 
-    /// The virtual addresses that lead back here.
-    fn virtual_addresses(&self) -> impl Iterator<Item = (IpAddr, Role)> {
+    /// The addresses of its own, not of endpoints, that lead back here.
+    fn own_addresses(&self) -> impl Iterator<Item = (IpAddr, Role)> {
         let all = self.v4.iter().copied().map(IpAddr::V4).chain(self.v6.iter().copied().map(IpAddr::V6));
-        all.filter(|_| leads_back(&self.key)).map(|address| (address, Role::Virtual))
+        let virtual_ = all.filter(|_| leads_back(&self.key)).map(|address| (address, Role::Virtual));
+        let exposed = self.exposed().map_or(&[][..], |exposed| &exposed.addresses);
+        virtual_.chain(exposed.iter().map(|address| (*address, Role::Exposed)))
     }
 
     /// All addresses that are known of it, sorted, each once in each role.
     fn addresses(&self) -> Vec<(IpAddr, Role)> {
         let own = self.sections.iter().flat_map(|section| section.addresses());
-        let mut all: Vec<_> = self.virtual_addresses().chain(own).collect();
+        let mut all: Vec<_> = self.own_addresses().chain(own).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -275,7 +282,7 @@ impl Record {
             _ => return holders::steps(&addresses(before), &addresses(after)).collect(),
         };
         let sorted = |record: &Self| {
-            let mut all: Vec<_> = record.virtual_addresses().collect();
+            let mut all: Vec<_> = record.own_addresses().collect();
             all.sort_unstable();
             all
         };

@@ -191,7 +191,7 @@ impl Section {
     /// Whether an address is known in a role.
     pub fn holds(&self, address: IpAddr, role: Role) -> bool {
         match role {
-            Role::Virtual => false,
+            Role::Virtual | Role::Exposed => false,
             Role::Endpoint => self.leads_from(address),
             Role::Silent => self.silent.binary_search(&address).is_ok(),
         }

@@ -122,6 +122,7 @@ impl ZoneWriter {
             apexes.add_clusterset(across)?;
         }
         apexes.add_registry(&self.zone.settings.registry.domains);
+        apexes.add_exposed(&self.zone.settings.outward.domains);
         if self.zone.apexes.load().as_ref().is_none_or(|known| !known.is_like(&apexes)) {
             self.serve(apexes, unix_time);
         }
@@ -173,7 +174,11 @@ impl ZoneWriter {
     /// Files a change.
     fn hold(&mut self, change: Change) {
         match change {
-            Change::Service(key, service) => self.held.entry(key).or_default().describe(service),
+            Change::Service(key, service) => {
+                let is_asked = !self.zone.settings.outward.domains.is_empty();
+                let exposed = service.exposed.filter(|_| is_asked);
+                self.held.entry(key).or_default().describe(Service { exposed, ..service });
+            }
             Change::ServiceGone(key) => {
                 if let Some(held) = self.held.get_mut(&key) {
                     held.service = None;

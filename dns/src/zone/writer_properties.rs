@@ -18,7 +18,12 @@ fn service() -> impl Strategy<Value = Service> {
         Just(Kind::External { target: None }),
         (0..3_u8).prop_map(move |n| Kind::ClusterIp { addresses: virtual_ip(n), ports: Arc::new([]) }),
     ];
-    (kind, any::<bool>()).prop_map(|(kind, publish_not_ready)| Service { kind, publish_not_ready, staleness: None })
+    (kind, any::<bool>()).prop_map(|(kind, publish_not_ready)| Service {
+        kind,
+        publish_not_ready,
+        staleness: None,
+        exposed: None,
+    })
 }
 
 /// Addresses are shared between identities and services, so that each has several holders.

@@ -162,7 +162,8 @@ fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
     let of = |values: &str| pod(&render(values), "Deployment").clone();
     let given = of(
         "dns: {allow: [10.0.0.0/8, 'fd00::/8'], transferTo: [10.0.0.53/32], searchCompletion: endpoints, queryLog: failed, dnstap: /run/tap/socket, topMetrics: 10, forward: ['tls://192.0.2.53#dns.example.com'], hostsConfigMap: dns-hosts, answersPerSecond: 5000, cookieSecretName: dns-cookies, \
-         registry: {domains: [rollcall, consul], namespace: shop, datacenter: east, onlyPassing: true}}",
+         registry: {domains: [rollcall, consul], namespace: shop, datacenter: east, onlyPassing: true}, \
+         external: {domains: [k8s.example.com, k8s.example.net], headless: true, service: edge/dns}}",
     );
     for flag in [
         "--allow=10.0.0.0/8",
@@ -181,6 +182,9 @@ fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
         "--registry-namespace=shop",
         "--registry-datacenter=east",
         "--registry-only-passing",
+        "--external-domain=k8s.example.com,k8s.example.net",
+        "--external-headless",
+        "--external-service=edge/dns",
     ] {
         let args = &given["containers"][0]["args"];
         assert!(args.as_array().is_some_and(|args| args.contains(&json!(flag))), "{flag}: {args:#}");
@@ -203,6 +207,7 @@ fn who_is_answered_and_how_and_names_of_a_registry_are_values() {
         "dnstap",
         "--top-metrics",
         "--hosts",
+        "--external",
     ] {
         assert!(!unset.contains(flag), "{flag}: {unset}");
     }

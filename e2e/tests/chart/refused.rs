@@ -42,6 +42,8 @@ const WRONG: &[(&str, &[&str])] = &[
     ("dns: {answersPerSecond: 0}", &["at '/dns/answersPerSecond'", "minimum"]),
     ("dns: {registry: {domains: [a_b]}}", &["at '/dns/registry/domains/0'", "'a_b' does not match"]),
     ("dns: {registry: {namespace: ''}}", &["at '/dns/registry/namespace'"]),
+    ("dns: {external: {domains: [a_b]}}", &["at '/dns/external/domains/0'", "'a_b' does not match"]),
+    ("dns: {external: {service: dns}}", &["at '/dns/external/service'", "'dns' does not match"]),
     ("dns: {ttl: 86400}", &["at '/dns/ttl'", "maximum"]),
     (
         "certificates: {source: letsencrypt}",

@@ -74,6 +74,7 @@ spec:
     - --hold-sockets
     {{- end }}
     {{- include "rollcall.dns.registry" $values.registry | nindent 4 }}
+    {{- include "rollcall.dns.external" . | nindent 4 }}
     {{- include "rollcall.dns.clients" $values | nindent 4 }}
     {{- with $values.workers }}
     - --workers={{ . }}
@@ -244,6 +245,25 @@ spec:
 {{- end }}
 {{- if .onlyPassing }}
 - --registry-only-passing
+{{- end }}
+{{- end }}
+
+{{/* Flags of names of Services that are reached from outside the cluster. */}}
+{{- define "rollcall.dns.external" -}}
+{{- with .Values.dns.external }}
+{{- if .domains }}
+- --external-domain={{ join "," .domains }}
+{{- if .headless }}
+- --external-headless
+{{- end }}
+{{- $own := "" }}
+{{- if $.Values.dns.service.enabled }}
+{{- $own = printf "%s/%s" $.Release.Namespace (include "rollcall.dns.fullname" $) }}
+{{- end }}
+{{- with .service | default $own }}
+- --external-service={{ . }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

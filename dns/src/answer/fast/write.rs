@@ -17,7 +17,8 @@ const NAME_BYTES_MAX: usize = 255;
 const TO_QUESTION: [u8; 2] = [0xc0, HEADER_BYTES as u8];
 /// SOA: refresh, retry and expire, in seconds, as [`Apex::soa`](crate::zone::apex::Apex::soa) has them.
 const SOA_TIMES: [u32; 3] = [7200, 1800, 86400];
-const NAME_SERVER: &[u8] = b"\x02ns\x03dns";
+/// The last label of a name server before the zone's name.
+const SERVERS: &[u8] = b"\x03dns";
 const HOST_MASTER: &[u8] = b"\x0ahostmaster";
 
 /// Writes records behind header and question, whole, as long as they fit.
@@ -159,21 +160,26 @@ impl<'a> Writer<'a> {
             Some(pointer) => (pointer, 2),
             None => (&[0], 1),
         };
-        let servers = begin + written.len() + end + 10 + NAME_SERVER.len();
+        let servers = begin + written.len() + end + 10 + wire.name_server.len();
         // A message is shorter than the reach of pointers here.
         let zone = rest.filter(|_| written.is_empty()).unwrap_or_else(|| (0xc000 | begin as u16).to_be_bytes());
         let names = match wire.kinship {
-            Kinship::Same => NAME_SERVER.len() + 2,
-            Kinship::None => NAME_SERVER.len() + wire.servers.len() + 1,
+            Kinship::Same => wire.name_server.len() + 2,
+            Kinship::None => wire.name_server.len() + wire.servers.len() + 1,
             Kinship::Some => return None,
         };
         // A message is shorter than the reach of pointers here: the question and no other record lie before.
-        let servers = (0xc000 | servers as u16).to_be_bytes();
+        let below = |place: usize| (0xc000 | place as u16).to_be_bytes();
+        let host_master = match wire.kinship {
+            Kinship::Same if wire.is_host_master_beside => below(servers - SERVERS.len()),
+            Kinship::Same => zone,
+            Kinship::None | Kinship::Some => below(servers),
+        };
         let fits = self.whole(|out| {
             out.extend_from_slice(written);
             out.extend_from_slice(ends);
             put_rest(out, SOA, ttl, names + HOST_MASTER.len() + 2 + 20);
-            out.extend_from_slice(NAME_SERVER);
+            out.extend_from_slice(wire.name_server);
             match wire.kinship {
                 Kinship::Same => out.extend_from_slice(&zone),
                 Kinship::None | Kinship::Some => {
@@ -182,7 +188,7 @@ impl<'a> Writer<'a> {
                 }
             }
             out.extend_from_slice(HOST_MASTER);
-            out.extend_from_slice(if wire.kinship == Kinship::Same { &zone } else { &servers });
+            out.extend_from_slice(&host_master);
             out.extend_from_slice(&serial.to_be_bytes());
             SOA_TIMES.iter().chain([&ttl]).for_each(|seconds| out.extend_from_slice(&seconds.to_be_bytes()));
         });

@@ -11,17 +11,20 @@ use crate::zone::apex::Apex;
 use crate::zone::apexes::Apexes;
 use crate::zone::model::{Staleness, WhenStale};
 use crate::zone::reading::Reading;
+use crate::zone::reading::exposed::Outward;
 use crate::zone::{Registry, Rng};
 
 const STALE: Staleness = Staleness { after_s: 1, then: WhenStale::Serve, at_source: true };
 
-static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
+static ZONES: LazyLock<[Arc<Zone>; 4]> = LazyLock::new(|| {
     let many = (0..40_u16).map(|n| endpoint(n.into(), "", &format!("10.2.0.{n}"), &[("http", 80)]));
     let many: (Vec<_>, Vec<_>) = many.partition(|endpoint| endpoint.id % 2 == 0);
     let registry =
         Registry { namespace: "shop".into(), datacenter: "east".into(), only_passing: true, domains: Vec::new() };
-    let mut writer =
-        ZoneWriter::new(Settings { ttl: 30, registry, pod_names: PodNames::Insecure, ..Settings::default() });
+    let outward = Outward { domains: vec![Name::from_ascii("out.test.").unwrap()], headless: true, service: None };
+    let settings = Settings { ttl: 30, registry, pod_names: PodNames::Insecure, outward, ..Settings::default() };
+    let outward = settings.outward.domains.clone();
+    let mut writer = ZoneWriter::new(settings);
     let many_ports: Vec<_> = (1..60_u16).map(|n| (format!("p{n}"), n)).collect();
     let many_ports: Vec<_> = many_ports.iter().map(|(name, number)| (name.as_str(), *number)).collect();
     let changes = [
@@ -32,6 +35,19 @@ static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
         service("dns/ns", cluster_ip(&["10.96.0.3"], &[])),
         service("shop/alike", cluster_ip(&["10.96.0.5"], &[("a", 53), ("b", 9153), ("c", 53)])),
         service("shop/far", external("api.Example.com")),
+        service(
+            "shop/edge",
+            exposed(
+                &["192.0.2.1", "192.0.2.2", "2001:db8::1"],
+                &[],
+                cluster_ip(&["10.96.0.6"], &[("http", 80), ("a", 80)]),
+            ),
+        ),
+        service("shop/elb", exposed(&[], &["elb.example.com"], cluster_ip(&["10.96.0.7"], &[("http", 80)]))),
+        service(
+            "shop/both",
+            exposed(&["192.0.2.3"], &["elb.example.com"], cluster_ip(&["10.96.0.8"], &[("http", 80)])),
+        ),
         service("shop/near", external("api.k8s.example")),
         service("shop/like", external("api.example")),
         service("shop/late", Service { staleness: Some(STALE), ..external("api.example.com") }),
@@ -46,8 +62,11 @@ static ZONES: LazyLock<[Arc<Zone>; 3]> = LazyLock::new(|| {
     apexes.add(apexes.primary().beside(Name::from_ascii("other.example.").unwrap(), Reading::Cluster));
     apexes.add(apexes.primary().beside(Name::from_ascii("elsewhere.test.").unwrap(), Reading::Cluster));
     apexes.add_registry(&[Name::from_ascii("consul.").unwrap()]);
+    apexes.add_exposed(&outward);
     writer.serve(apexes, 8);
-    [zone(), zone_with(PodNames::Verified), Arc::clone(writer.zone())]
+    let restored = zone();
+    restored.restored(7);
+    [zone(), zone_with(PodNames::Verified), Arc::clone(writer.zone()), restored]
 });
 
 /// Endpoints with tags, in zones, one of them ailing.
@@ -134,7 +153,7 @@ const LABELS: [&str; 44] = [
 ];
 
 /// Names below a zone, most of which there are.
-const STARTS: [&str; 42] = [
+const STARTS: [&str; 52] = [
     "web.shop.svc",
     "stale.shop.svc",
     "alike.shop.svc",
@@ -177,6 +196,16 @@ const STARTS: [&str; 42] = [
     "1.0.3.10",
     "ns.dns",
     "ns.dns.svc",
+    "ns1.dns",
+    "edge.shop",
+    "_http._tcp.edge.shop",
+    "_a._tcp.edge.shop",
+    "elb.shop",
+    "_http._tcp.elb.shop",
+    "both.shop",
+    "db.shop",
+    "_http._tcp.db.shop",
+    "10-2-0-7.db.shop",
 ];
 
 fn name() -> impl Strategy<Value = String> {
@@ -196,6 +225,8 @@ fn name() -> impl Strategy<Value = String> {
         "CLUSTER.local.",
         "cluster.Local.",
         "ip6.arpa.",
+        "out.test.",
+        "OUT.test.",
     ]);
     (prop::collection::vec(label, 0..3), start, domain).prop_map(|(before, start, domain)| {
         before.into_iter().chain(start).chain([domain]).collect::<Vec<_>>().join(".")
@@ -217,6 +248,7 @@ fn options() -> impl Strategy<Value = Vec<u8>> {
     let option = prop_oneof![
         Just((10, known.to_vec())),
         Just((3, Vec::new())),
+        Just((11, Vec::new())),
         Just((8, vec![0, 1, 24, 0, 10, 1, 2])),
         (Just(10), prop::collection::vec(any::<u8>(), 0..42)),
         (any::<u16>(), prop::collection::vec(any::<u8>(), 0..20)),
@@ -258,7 +290,7 @@ proptest! {
 
     #[test]
     fn what_is_answered_the_fast_way_is_the_answer_of_the_other_one(
-        query in asked(), zone in 0..3_usize, tcp in any::<bool>(), forwarded in any::<bool>(), damage in prop::option::of((12..60_usize, any::<u8>())),
+        query in asked(), zone in 0..4_usize, tcp in any::<bool>(), forwarded in any::<bool>(), damage in prop::option::of((12..60_usize, any::<u8>())),
     ) {
         let mut query = query;
         if let Some((at, byte)) = damage && let Some(place) = query.get_mut(at) {
@@ -297,8 +329,29 @@ fn the_common_kinds_take_the_fast_way() {
         ("2.0.1.10.in-addr.arpa.", RecordType::PTR),
         ("9.9.9.9.in-addr.arpa.", RecordType::PTR),
     ] {
-        let query = query(name, rtype).to_vec().unwrap();
-        let (fast, slow) = both(&ZONES[0], &query, Transport::Udp, Outside::Refused);
+        take_it(&ZONES[0], name, rtype);
+        // As from a snapshot, where each says that it may be stale.
+        take_it(&ZONES[3], name, rtype);
+    }
+    for (name, rtype) in [
+        ("edge.shop.out.test.", RecordType::A),
+        ("edge.shop.OUT.test.", RecordType::AAAA),
+        ("edge.shop.out.test.", RecordType::SRV),
+        ("_a._tcp.edge.shop.out.test.", RecordType::SRV),
+        ("elb.shop.out.test.", RecordType::A),
+        ("nobody.shop.out.test.", RecordType::A),
+        ("db.shop.out.test.", RecordType::A),
+        ("_http._tcp.db.shop.out.test.", RecordType::SRV),
+    ] {
+        take_it(&ZONES[2], name, rtype);
+    }
+}
+
+fn take_it(zone: &Zone, name: &str, rtype: RecordType) {
+    let mut asked = query(name, rtype);
+    asked.set_edns(hickory_proto::op::Edns::new());
+    for query in [query(name, rtype), asked].map(|query| query.to_vec().unwrap()) {
+        let (fast, slow) = both(zone, &query, Transport::Udp, Outside::Refused);
         assert!(fast.is_some(), "{name} {rtype}");
         assert_eq!(fast, slow, "{name} {rtype}");
     }

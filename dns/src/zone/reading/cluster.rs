@@ -137,7 +137,7 @@ impl Zone {
     }
 
     /// Whether nothing may be told of a service, as it is too old: not even that it has no such name.
-    fn refuses(&self, record: &Record) -> bool {
+    pub(super) fn refuses(&self, record: &Record) -> bool {
         self.stale(record) == Some(WhenStale::Refuse)
     }
 

@@ -11,7 +11,10 @@ fn writer() -> ZoneWriter {
 }
 
 fn headless(key: &str) -> Change {
-    Change::Service(key.into(), Service { kind: Kind::Headless, publish_not_ready: false, staleness: None })
+    Change::Service(
+        key.into(),
+        Service { kind: Kind::Headless, publish_not_ready: false, staleness: None, exposed: None },
+    )
 }
 
 fn endpoint(id: u64) -> Arc<Endpoint> {
