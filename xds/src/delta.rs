@@ -72,7 +72,7 @@ impl Front for Session {
             type_url: &request.type_url,
             subscribe: &request.resource_names_subscribe,
             unsubscribe: &request.resource_names_unsubscribe,
-            known: Some(&request.initial_resource_versions),
+            known: &request.initial_resource_versions,
             has_taken: false,
             nonce: &request.response_nonce,
             error: request.error_detail.as_ref(),
@@ -90,6 +90,10 @@ impl Front for Session {
             nonce: answer.nonce.to_string(),
             removed_resources: answer.push.removed.iter().map(ToString::to_string).collect(),
         })
+    }
+
+    fn take_resources(response: &mut DeltaDiscoveryResponse) -> Vec<Bytes> {
+        std::mem::take(&mut response.resources)
     }
 
     fn content(response: &DeltaDiscoveryResponse) -> Content<'_> {

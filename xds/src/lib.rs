@@ -12,6 +12,7 @@
 //! - [`stream`]: order, warming, window and bounds of a stream, for every variant of the protocol
 //! - [`delta`], [`sotw`]: the server's side of one stream of either variant, as a state machine without I/O or clock
 //! - [`name`]: `xdstp:` names
+//! - [`known`]: what a client says that it holds
 //! - [`server`]: gRPC around it
 //! - [`client`]: the other end, with reconnect and failover
 //! - [`codec`]: messages into and out of the transport
@@ -23,6 +24,7 @@ pub mod cache;
 pub mod client;
 mod codec;
 pub mod delta;
+pub mod known;
 pub mod name;
 pub mod proto;
 mod random;

@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use tokio::sync::{Semaphore, watch};
-use tonic::{Request, Response, Status, Streaming, transport::server::Router};
+use tonic::{Request, Status, transport::server::Router};
 use tower_layer::{Identity, Stack};
 
 use crate::{
@@ -39,6 +39,8 @@ mod guard;
 mod methods;
 mod metrics;
 mod readers;
+mod requests;
+mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +54,8 @@ pub use self::{
 use self::{
     budget::{Budget, Claim, Peer},
     call::Call,
+    requests::Requests,
+    responses::Parcel,
 };
 
 /// The catalog as a server reads it; `None` until it has synced.
@@ -85,7 +89,7 @@ pub struct BetweenReplicas {
 }
 
 /// What a stream tells its client.
-type Responses<F> = BoxStream<'static, Result<<F as Front>::Response, Status>>;
+type Parcels = BoxStream<'static, Result<Parcel, Status>>;
 
 /// Streams of other clusters, which are given what this one exports to them and nothing else.
 #[derive(Clone)]
@@ -272,7 +276,7 @@ impl Server {
     }
 
     /// What a call is to be given: as another cluster, as a replica if it says that it is one and proves it, or as a reader.
-    async fn given<T>(&self, request: &Request<T>) -> Result<Given, Status> {
+    async fn given(&self, request: &Request<()>) -> Result<Given, Status> {
         let metadata = request.metadata();
         if let Some(token) = metadata.get(CLUSTER_KEY) {
             let clusters = self.clusters.as_ref().ok_or_else(|| {
@@ -329,8 +333,8 @@ impl Server {
         &self,
         variant: Variant,
         only: Option<ResourceType>,
-        request: Request<Streaming<F::Request>>,
-    ) -> Result<Response<Responses<F>>, Status> {
+        request: Request<Requests<F::Request>>,
+    ) -> Result<Parcels, Status> {
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
             self.metrics.refused();
             let limit = self.limits.streams_max;
@@ -338,6 +342,8 @@ impl Server {
                 "{limit} streams are open, which is this replica's limit; connect to another replica"
             )));
         };
+        let (metadata, extensions, requests) = request.into_parts();
+        let request = Request::from_parts(metadata, extensions, ());
         let given = self.given(&request).await.inspect_err(|_| self.metrics.refused())?;
         let Given { snapshots, views, serves, reader } = given;
         let age = self.limits.connection_age.filter(|_| serves == Serves::Catalog);
@@ -347,7 +353,7 @@ impl Server {
         let call = Call {
             front: F::of(self.limits.stream, serves),
             how: (variant, serves),
-            requests: request.into_inner(),
+            requests,
             snapshots,
             view: call::view(&views, (&Node::default(), &reader.scope), (variant, serves), snapshot),
             views,
@@ -360,7 +366,7 @@ impl Server {
             leaving: Vec::new(),
             _permit: permit,
         };
-        Ok(Response::new(Box::pin(call.into_responses())))
+        Ok(Box::pin(call.into_parcels()))
     }
 }
 

@@ -63,7 +63,7 @@ impl Front for Session {
             type_url: &request.type_url,
             subscribe: &request.resource_names,
             unsubscribe: &[],
-            known: None,
+            known: &[],
             has_taken: !request.version_info.is_empty(),
             nonce: &request.response_nonce,
             error: request.error_detail.as_ref(),
@@ -82,6 +82,10 @@ impl Front for Session {
             type_url: answer.type_url,
             nonce: answer.nonce.to_string(),
         })
+    }
+
+    fn take_resources(response: &mut DiscoveryResponse) -> Vec<Bytes> {
+        std::mem::take(&mut response.resources)
     }
 
     fn content(response: &DiscoveryResponse) -> Content<'_> {

@@ -3,6 +3,7 @@
 //!
 //! - [`session`]: one stream: subscriptions, and what is next
 //! - [`subscription`]: everything of one type: what is wanted, what is held, what is to be sent
+//! - [`shared`]: what many clients hold alike is in memory once
 //! - [`ask`], [`heard`]: a request, and what it says of earlier responses
 //! - [`serves`], [`unserved`]: which types a stream is for, and what is said of others
 //! - [`front`]: the messages of a variant around it
@@ -25,6 +26,7 @@ pub(crate) mod order;
 pub(crate) mod queue;
 mod serves;
 pub(crate) mod session;
+mod shared;
 mod subscription;
 mod unserved;
 pub(crate) mod warming;

@@ -27,6 +27,10 @@ pub use self::lens::{Client, Lens, Scope, Viewer};
 /// that follow it are looked at again.
 pub type Subject = u64;
 
+/// A catalog, the eyes that see it (0 for none), and the revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight(u64, u64, u64);
+
 /// Resources at one revision, as one client sees them. A session asks nothing else: whether they were made ahead, for
 /// everybody, or on demand, for those who see alike, is not its concern.
 pub trait Resources {
@@ -35,6 +39,11 @@ pub trait Resources {
 
     /// The resource of that type and name, if there is one and the client may see it.
     fn get(&self, ty: ResourceType, name: &str) -> Option<Cow<'_, Resource>>;
+
+    /// Who sees it, and when: whoever has the same sees the same. `None` where that cannot be told.
+    fn sight(&self) -> Option<Sight> {
+        None
+    }
 
     /// Hands over all resources of a type, in an order of no meaning.
     fn for_each(&self, ty: ResourceType, see: &mut dyn FnMut(&Resource));
@@ -125,6 +134,11 @@ impl Resources for View {
         }
     }
 
+    fn sight(&self) -> Option<Sight> {
+        let eyes = self.eyes.as_ref().map_or(0, |eyes| eyes.id());
+        Some(Sight(self.snapshot.catalog(), eyes, self.snapshot.revision()))
+    }
+
     fn for_each(&self, ty: ResourceType, see: &mut dyn FnMut(&Resource)) {
         let Some(eyes) = &self.eyes else { return self.snapshot.iter(ty).for_each(see) };
         let seen = self.snapshot.iter(ty).filter_map(|resource| eyes.see(ty, resource, &self.snapshot));
@@ -165,6 +179,10 @@ impl Resources for Snapshot {
 
     fn get(&self, ty: ResourceType, name: &str) -> Option<Cow<'_, Resource>> {
         Self::get(self, ty, name).map(Cow::Borrowed)
+    }
+
+    fn sight(&self) -> Option<Sight> {
+        Some(Sight(self.catalog(), 0, Self::revision(self)))
     }
 
     fn for_each(&self, ty: ResourceType, see: &mut dyn FnMut(&Resource)) {

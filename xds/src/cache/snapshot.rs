@@ -1,6 +1,9 @@
 //! What readers hold.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use rollcall_catalog::persistent::{Map, Ring, ring};
 
@@ -15,6 +18,7 @@ pub type Changes<'a> = ring::Changes<'a, Key>;
 /// The catalog at one revision. Immutable once published; clones and successors share what is equal.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    catalog: u64,
     revision: u64,
     resources: PerType<Map<Arc<str>, Resource>>,
     ring: Ring<Key>,
@@ -24,13 +28,24 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn empty(ring_keys_max: usize) -> Self {
-        Self { revision: 0, resources: PerType::default(), ring: Ring::new(ring_keys_max) }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            catalog: NEXT.fetch_add(1, Relaxed),
+            revision: 0,
+            resources: PerType::default(),
+            ring: Ring::new(ring_keys_max),
+        }
     }
 
     /// Counts publications of this process, from 1. It orders snapshots within a process and means nothing elsewhere;
     /// clients are told content versions.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Of whose snapshots it is one: a process may have several catalogs, each with revisions of its own.
+    pub fn catalog(&self) -> u64 {
+        self.catalog
     }
 
     /// The resource of that type and name.

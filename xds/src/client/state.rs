@@ -5,10 +5,12 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::{Known, Names, Update, Upsert};
 use crate::{
+    known,
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource, Status},
     resource::{PerType, ResourceType},
 };
@@ -143,8 +145,8 @@ impl State {
         Ok(())
     }
 
-    fn versions(&self, ty: ResourceType) -> HashMap<String, String> {
-        self.held[ty].iter().map(|(name, version)| (name.to_string(), version.to_string())).collect()
+    fn versions(&self, ty: ResourceType) -> Vec<Bytes> {
+        self.held[ty].iter().map(|(name, version)| known::entry(name, version)).collect()
     }
 }
 

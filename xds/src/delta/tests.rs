@@ -1,12 +1,11 @@
 //! Each rule of the protocol by its name. The tables share one small world: a cache, a stream, and what was said.
 
-use std::collections::HashMap;
-
 use prost::Message;
 
 use super::Session;
 use crate::{
     cache::Cache,
+    known,
     proto::discovery::{DeltaDiscoveryRequest, Node, Resource as Wrapper, Status},
     resource::{Resource, ResourceType, Version},
     stream::{Front, Heard, Limits, SessionError},
@@ -101,8 +100,7 @@ fn unsubscribe(ty: ResourceType, names: &[&str]) -> DeltaDiscoveryRequest {
 /// `base`, from a client that holds these bodies.
 fn knowing(base: DeltaDiscoveryRequest, held: &[(&str, &str)]) -> DeltaDiscoveryRequest {
     let version = |body: &str| Version::of(body.as_bytes()).to_string();
-    let initial_resource_versions: HashMap<_, _> =
-        held.iter().map(|(name, body)| ((*name).to_owned(), version(body))).collect();
+    let initial_resource_versions = held.iter().map(|(name, body)| known::entry(name, &version(body))).collect();
     DeltaDiscoveryRequest { initial_resource_versions, ..base }
 }
 

@@ -23,6 +23,7 @@ use super::{
     clients::Entry,
     metrics::{Nack, Open, Refusal},
     readers::counted_as,
+    responses::Parcel,
 };
 use crate::{
     cache::Snapshot,
@@ -61,17 +62,17 @@ where
     R: futures::Stream<Item = Result<F::Request, Status>> + Send + Unpin + 'static,
 {
     /// Responses until the client leaves, the server drains, or the client asks for something it may not.
-    pub(super) fn into_responses(self) -> impl futures::Stream<Item = Result<F::Response, Status>> + Send + 'static {
+    pub(super) fn into_parcels(self) -> impl futures::Stream<Item = Result<Parcel, Status>> + Send + 'static {
         stream::unfold(Some(self), |this| async move {
             let mut this = this?;
             match this.next().await? {
-                Ok(response) => Some((Ok(response), Some(this))),
+                Ok(parcel) => Some((Ok(parcel), Some(this))),
                 Err(status) => Some((Err(status), None)),
             }
         })
     }
 
-    async fn next(&mut self) -> Option<Result<F::Response, Status>> {
+    async fn next(&mut self) -> Option<Result<Parcel, Status>> {
         loop {
             let response = self.front.next_response(&self.view);
             if let Err(status) = self.claim() {
@@ -105,7 +106,7 @@ where
 
     /// Sends a response as soon as there is room for it. Who does not read, and so answers nothing, keeps the room of its own
     /// address. That the transport asks for more says nothing: it does so before it has sent what it has.
-    async fn leave(&mut self, response: F::Response) -> Option<Result<F::Response, Status>> {
+    async fn leave(&mut self, response: F::Response) -> Option<Result<Parcel, Status>> {
         let ty = ResourceType::from_type_url(F::content(&response).type_url);
         let room = Arc::clone(self.claim.peer()).room_to_leave(response.encoded_len());
         let room = select! {
@@ -125,7 +126,7 @@ where
         let content = F::content(&response);
         self.open.0.push(content);
         self.entry.sent(ty, content.bytes, &self.front);
-        Some(Ok(response))
+        Some(Ok(Parcel::of::<F>(response)))
     }
 
     fn on_request(&mut self, request: Result<F::Request, Status>) -> Result<(), Status> {

@@ -1,97 +1,169 @@
 //! The methods of Envoy's services: each is a stream of one variant, of all types or of one.
+//!
+//! They are served by hand, and not by what tonic generates, for the sake of memory: see [`super::requests`] and
+//! [`super::responses`].
 
+use std::{
+    convert::Infallible,
+    marker::PhantomData,
+    task::{Context, Poll},
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
 use tonic::{
-    Request, Response, Status, Streaming,
+    Request, Status,
+    body::Body,
+    codegen::{Service, http},
+    metadata::GRPC_CONTENT_TYPE,
+    server::NamedService,
     transport::{Server as Transport, server::Router},
 };
 
-use super::{Responses, Server};
+use super::{Server, requests::Requests, responses::Responses};
 use crate::{
     delta,
-    proto::{
-        discovery::{
-            DeltaDiscoveryRequest, DiscoveryRequest,
-            aggregated_discovery_service_server::{AggregatedDiscoveryService, AggregatedDiscoveryServiceServer},
-        },
-        envoy::service::{
-            cluster::v3::cluster_discovery_service_server::{ClusterDiscoveryService, ClusterDiscoveryServiceServer},
-            endpoint::v3::endpoint_discovery_service_server::{
-                EndpointDiscoveryService, EndpointDiscoveryServiceServer,
-            },
-            listener::v3::listener_discovery_service_server::{
-                ListenerDiscoveryService, ListenerDiscoveryServiceServer,
-            },
-            route::v3::route_discovery_service_server::{RouteDiscoveryService, RouteDiscoveryServiceServer},
-        },
-    },
     resource::ResourceType,
     sotw,
-    stream::Variant,
+    stream::{Front, Variant},
 };
 
 /// Adds all of them to a transport.
 pub(super) fn add<L: Clone>(mut transport: Transport<L>, server: Server) -> Router<L> {
-    let limit = Server::REQUEST_BYTES_MAX;
     transport
-        .add_service(AggregatedDiscoveryServiceServer::new(server.clone()).max_decoding_message_size(limit))
-        .add_service(ClusterDiscoveryServiceServer::new(server.clone()).max_decoding_message_size(limit))
-        .add_service(EndpointDiscoveryServiceServer::new(server.clone()).max_decoding_message_size(limit))
-        .add_service(ListenerDiscoveryServiceServer::new(server.clone()).max_decoding_message_size(limit))
-        .add_service(RouteDiscoveryServiceServer::new(server).max_decoding_message_size(limit))
+        .add_service(Methods::<Aggregated>::of(server.clone()))
+        .add_service(Methods::<Clusters>::of(server.clone()))
+        .add_service(Methods::<Endpoints>::of(server.clone()))
+        .add_service(Methods::<Listeners>::of(server.clone()))
+        .add_service(Methods::<Routes>::of(server))
 }
 
-/// A service with its two streams.
+/// One of Envoy's services, with its two streams.
+struct Methods<S>(Server, PhantomData<fn() -> S>);
+
+/// How a service and its methods are called, and what they are for.
+trait Named: 'static {
+    const SERVICE: &'static str;
+    const STATE_OF_THE_WORLD: &'static str;
+    const DELTA: &'static str;
+    const ONLY: Option<ResourceType>;
+}
+
 macro_rules! service {
-    ($service:ident, $sotw:ident -> $Sotw:ident, $delta:ident -> $Delta:ident, $only:expr) => {
-        #[tonic::async_trait]
-        impl $service for Server {
-            type $Sotw = Responses<sotw::Session>;
-            type $Delta = Responses<delta::Session>;
+    ($name:ident, $service:literal, $sotw:literal, $delta:literal, $only:expr) => {
+        struct $name;
 
-            async fn $sotw(
-                &self,
-                request: Request<Streaming<DiscoveryRequest>>,
-            ) -> Result<Response<Self::$Sotw>, Status> {
-                self.open::<sotw::Session>(Variant::StateOfTheWorld, $only, request).await
-            }
-
-            async fn $delta(
-                &self,
-                request: Request<Streaming<DeltaDiscoveryRequest>>,
-            ) -> Result<Response<Self::$Delta>, Status> {
-                self.open::<delta::Session>(Variant::Delta, $only, request).await
-            }
+        impl Named for $name {
+            const SERVICE: &'static str = concat!("envoy.service.", $service);
+            const STATE_OF_THE_WORLD: &'static str = $sotw;
+            const DELTA: &'static str = $delta;
+            const ONLY: Option<ResourceType> = $only;
         }
     };
 }
 
 service!(
-    AggregatedDiscoveryService,
-    stream_aggregated_resources -> StreamAggregatedResourcesStream,
-    delta_aggregated_resources -> DeltaAggregatedResourcesStream,
+    Aggregated,
+    "discovery.v3.AggregatedDiscoveryService",
+    "StreamAggregatedResources",
+    "DeltaAggregatedResources",
     None
 );
 service!(
-    ClusterDiscoveryService,
-    stream_clusters -> StreamClustersStream,
-    delta_clusters -> DeltaClustersStream,
+    Clusters,
+    "cluster.v3.ClusterDiscoveryService",
+    "StreamClusters",
+    "DeltaClusters",
     Some(ResourceType::Cluster)
 );
 service!(
-    EndpointDiscoveryService,
-    stream_endpoints -> StreamEndpointsStream,
-    delta_endpoints -> DeltaEndpointsStream,
+    Endpoints,
+    "endpoint.v3.EndpointDiscoveryService",
+    "StreamEndpoints",
+    "DeltaEndpoints",
     Some(ResourceType::Endpoints)
 );
 service!(
-    ListenerDiscoveryService,
-    stream_listeners -> StreamListenersStream,
-    delta_listeners -> DeltaListenersStream,
+    Listeners,
+    "listener.v3.ListenerDiscoveryService",
+    "StreamListeners",
+    "DeltaListeners",
     Some(ResourceType::Listener)
 );
-service!(
-    RouteDiscoveryService,
-    stream_routes -> StreamRoutesStream,
-    delta_routes -> DeltaRoutesStream,
-    Some(ResourceType::Route)
-);
+service!(Routes, "route.v3.RouteDiscoveryService", "StreamRoutes", "DeltaRoutes", Some(ResourceType::Route));
+
+// === impl Methods ===
+
+impl<S> Methods<S> {
+    fn of(server: Server) -> Self {
+        Self(server, PhantomData)
+    }
+}
+
+impl<S> Clone for Methods<S> {
+    fn clone(&self) -> Self {
+        Self::of(self.0.clone())
+    }
+}
+
+impl<S: Named> NamedService for Methods<S> {
+    const NAME: &'static str = S::SERVICE;
+}
+
+impl<S: Named> Service<http::Request<Body>> for Methods<S> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let server = self.0.clone();
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+        if method == S::STATE_OF_THE_WORLD {
+            serve::<sotw::Session>(server, Variant::StateOfTheWorld, S::ONLY, request).map(Ok).boxed()
+        } else if method == S::DELTA {
+            serve::<delta::Session>(server, Variant::Delta, S::ONLY, request).map(Ok).boxed()
+        } else {
+            let status = Status::unimplemented(format!("{} has no method of that name", S::SERVICE));
+            std::future::ready(Ok(status.into_http())).boxed()
+        }
+    }
+}
+
+/// One call of that variant, of all types or of one.
+async fn serve<F: Front>(
+    server: Server,
+    variant: Variant,
+    only: Option<ResourceType>,
+    request: http::Request<Body>,
+) -> http::Response<Body> {
+    if let Err(status) = is_plain(&request) {
+        return status.into_http();
+    }
+    let request = request.map(|body| Requests::of(body, Server::REQUEST_BYTES_MAX));
+    match server.open::<F>(variant, only, Request::from_http(request)).await {
+        Ok(parcels) => {
+            let mut response = http::Response::new(Body::new(Responses::of(parcels)));
+            response.headers_mut().insert(http::header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
+            response
+        }
+        Err(status) => status.into_http(),
+    }
+}
+
+/// Refuses requests that are compressed, in the words of the protocol (gRPC, "Compression"): what we accept goes with them.
+fn is_plain(request: &http::Request<Body>) -> Result<(), Status> {
+    match request.headers().get("grpc-encoding") {
+        Some(encoding) if encoding != "identity" => {
+            let mut status =
+                Status::unimplemented(format!("requests may not be compressed; this one is: {encoding:?}"));
+            status
+                .metadata_mut()
+                .insert("grpc-accept-encoding", tonic::metadata::MetadataValue::from_static("identity"));
+            Err(status)
+        }
+        Some(_) | None => Ok(()),
+    }
+}

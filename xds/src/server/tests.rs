@@ -4,7 +4,7 @@ use prost::Message;
 
 use super::*;
 use crate::{
-    delta,
+    delta, known,
     proto::discovery::DeltaDiscoveryRequest,
     resource::{ResourceType, Version},
 };
@@ -19,7 +19,7 @@ fn hello(ty: ResourceType, subscribed: Vec<String>, held: impl Iterator<Item = S
     DeltaDiscoveryRequest {
         type_url: ty.type_url().to_owned(),
         resource_names_subscribe: subscribed,
-        initial_resource_versions: held.map(|name| (name, Version::of(b"a body").to_string())).collect(),
+        initial_resource_versions: held.map(|name| known::entry(&name, &Version::of(b"a body").to_string())).collect(),
         ..DeltaDiscoveryRequest::default()
     }
 }

@@ -11,7 +11,7 @@ use prost::Message;
 use crate::{
     asking::Serves,
     cache::{Cache, Snapshot},
-    delta,
+    delta, known,
     proto::discovery::{DeltaDiscoveryRequest, DiscoveryRequest, Node, Status},
     resource::{Resource, ResourceType},
     sotw,
@@ -127,7 +127,7 @@ proptest! {
                 type_url: TYPES[ty].to_owned(),
                 resource_names_subscribe: subscribe,
                 resource_names_unsubscribe: unsubscribe,
-                initial_resource_versions: known.into_iter().collect(),
+                initial_resource_versions: known.iter().map(|(name, version): &(String, String)| known::entry(name, version)).collect(),
                 response_nonce: nonce.to_string(),
                 error_detail,
             };

@@ -1,11 +1,13 @@
 //! A request, whatever the variant.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
+
+use bytes::Bytes;
 
 use super::{Limits, SessionError};
 use crate::{
     asking::Variant,
-    name,
+    known, name,
     proto::discovery::{Node, Status},
 };
 
@@ -18,8 +20,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) subscribe: &'a [String],
     /// Delta alone.
     pub(crate) unsubscribe: &'a [String],
-    /// What a client holds that comes back. Delta alone.
-    pub(crate) known: Option<&'a HashMap<String, String>>,
+    /// What a client holds that comes back, each as [`known::entry`]. Delta alone.
+    pub(crate) known: &'a [Bytes],
     /// State-of-the-world alone: the client has taken something of the type before, maybe on another stream.
     pub(crate) has_taken: bool,
     pub(crate) nonce: &'a str,
@@ -36,15 +38,23 @@ impl Ask<'_> {
     /// Holds it to the limits, before anything of it is kept.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), SessionError> {
         let names = || self.subscribe.iter().chain(self.unsubscribe);
-        let known = || self.known.into_iter().flatten();
         if self.type_url.is_empty() {
             return Err(SessionError::NoType);
         }
         limits.check_text("type_url", self.type_url)?;
         limits.check_names(self.type_url, names().count())?;
-        limits.check_versions(self.type_url, self.known.map_or(0, HashMap::len))?;
-        names().chain(known().map(|(name, _)| name)).try_for_each(|name| limits.check_text("resource name", name))?;
-        known().try_for_each(|(_, version)| limits.check_text("version", version))
+        limits.check_versions(self.type_url, self.known.len())?;
+        names().try_for_each(|name| limits.check_text("resource name", name))?;
+        self.known.iter().try_for_each(|entry| {
+            let (name, version) = known::read(entry).ok_or(SessionError::NoVersion)?;
+            limits.check_text("resource name", name)?;
+            limits.check_text("version", version)
+        })
+    }
+
+    /// Names and versions that the client holds.
+    pub(super) fn known(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.known.iter().filter_map(|entry| known::read(entry)) // all of them, once it was checked
     }
 
     /// Whether it says again what an earlier one has said: in the state-of-the-world every answer bears all names.

@@ -28,6 +28,9 @@ pub enum SessionError {
         /// The longest allowed.
         limit: usize,
     },
+    /// What a client says that it holds is no list of names and versions.
+    #[error("initial_resource_versions has an entry that is no name and version")]
+    NoVersion,
     /// One request names too many resources.
     #[error("the request for {type_url} names {count} resources, the limit is {limit}; subscribe in several requests")]
     RequestTooLarge {
@@ -72,7 +75,9 @@ impl SessionError {
     /// The gRPC status of a stream that ends with this error.
     pub fn code(&self) -> tonic::Code {
         match self {
-            Self::NoType | Self::OtherType { .. } | Self::TooLong { .. } => tonic::Code::InvalidArgument,
+            Self::NoType | Self::OtherType { .. } | Self::TooLong { .. } | Self::NoVersion => {
+                tonic::Code::InvalidArgument
+            }
             Self::RequestTooLarge { .. }
             | Self::TooManyNames { .. }
             | Self::TooManyBytes { .. }

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::{Heard, Limits, Serves, Session, SessionError};
@@ -31,6 +32,9 @@ pub trait Front: Deref<Target = Session> + DerefMut + Send + 'static {
 
     /// The next response to write, or none until something changes or is heard.
     fn next_response(&mut self, resources: &impl Resources) -> Option<Self::Response>;
+
+    /// Takes the resources out of a response: they are not encoded with the rest.
+    fn take_resources(response: &mut Self::Response) -> Vec<Bytes>;
 
     /// What is in a response.
     fn content(response: &Self::Response) -> Content<'_>;

@@ -7,6 +7,7 @@ use super::{
     ask::{Ask, WILDCARD},
     order::Due,
     queue::{Queue, Why},
+    shared::Held,
     window::Window,
 };
 use crate::{
@@ -15,15 +16,14 @@ use crate::{
     view::Resources,
 };
 
-mod held;
 mod holdings;
 mod names;
 mod push;
 mod world;
 
 pub use self::holdings::{Holding, Standing};
+use self::names::Names;
 pub(super) use self::push::Push;
-use self::{held::Held, names::Names};
 
 /// How a type is told on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Subscription {
         let mut sub = Self { telling, wildcard: legacy || ask.stars(), legacy, ..Self::default() };
         ask.named().for_each(|name| sub.names.subscribe(&name, resources.get(ty, &name).as_deref()));
         let known = || {
-            let all = ask.known.into_iter().flatten();
+            let all = ask.known();
             all.map(|(name, version)| (name::normal(name), Version::parse(version).unwrap_or(Version::FOREIGN)))
         };
         match Some(known()).filter(|_| sub.wildcard).and_then(Held::of_others) {
@@ -108,7 +108,7 @@ impl Subscription {
             }
         }
         sub.empty = sub.wildcard && sub.held.is_empty();
-        sub.held.share();
+        sub.share();
         sub
     }
 
@@ -120,14 +120,20 @@ impl Subscription {
                 name => self.unsubscribe(ty, &name::normal(name), resources),
             }
         }
-        if ask.subscribe.is_empty() {
-            return;
+        if !ask.subscribe.is_empty() {
+            ask.named().for_each(|name| self.subscribe(ty, &name, resources));
+            self.window.lift();
         }
-        ask.named().for_each(|name| self.subscribe(ty, &name, resources));
-        self.window.lift();
         if ask.stars() {
             self.subscribe_wildcard(ty, resources);
         }
+        self.share();
+    }
+
+    /// What others hold and ask for as well need not be in memory again.
+    fn share(&mut self) {
+        self.held.share();
+        self.names.share();
     }
 
     fn subscribe(&mut self, ty: ResourceType, name: &str, resources: &impl Resources) {
@@ -193,6 +199,14 @@ impl Subscription {
 
     /// Looks at everything subscribed: after the ring was left behind, or for a new wildcard.
     pub(super) fn compare(&mut self, ty: ResourceType, resources: &impl Resources, why: Why) {
+        let plain = self.wildcard && self.names.len() == 0 && self.upserts.is_empty() && self.removals.is_empty();
+        if plain
+            && why == Why::Changed
+            && let Some(names) = self.held.differing(ty, resources)
+        {
+            names.iter().for_each(|name| _ = self.look(ty, name, resources, why));
+            return;
+        }
         if self.wildcard || self.names.some_are_absent() {
             resources.for_each(ty, &mut |resource| {
                 if self.wildcard || self.names.is_absent(&resource.name) {

@@ -1,14 +1,14 @@
 //! Clusters that wait for their endpoints: after each Cluster sent, its Endpoints follow unasked, changed or not. Envoy warms
 //! the cluster with them and would wait 15 s for a new version otherwise.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use super::session::endpoints_of;
+use super::{session::endpoints_of, shared::NameSet};
 use crate::{name, resource::ResourceType};
 
 /// The Endpoints of clusters sent that have not been sent after them, by their own names. Bounded by the clusters that the client holds.
 #[derive(Debug, Default)]
-pub(crate) struct Warming(HashSet<Arc<str>>);
+pub(crate) struct Warming(NameSet);
 
 // === impl Warming ===
 
@@ -18,13 +18,11 @@ impl Warming {
         match ty {
             ResourceType::Cluster => {
                 removed.iter().for_each(|cluster| _ = self.0.remove(&*name::endpoints_of(cluster)));
-                self.0.extend(sent.iter().map(endpoints_of));
+                sent.iter().for_each(|cluster| _ = self.0.insert(endpoints_of(cluster), ()));
+                self.0.share(); // a client that never asks for endpoints has all of them here, as others like it have
             }
             ResourceType::Endpoints => {
                 sent.iter().for_each(|name| _ = self.0.remove(name));
-                if self.0.is_empty() {
-                    self.0 = HashSet::new(); // thousands waited at the start, and will not again
-                }
             }
             ResourceType::Listener
             | ResourceType::Route
@@ -51,11 +49,11 @@ impl Warming {
 
     /// Keeps those alone whose cluster the client still listens to.
     pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
-        self.0.retain(|name| wanted(name));
+        self.0.retain(wanted);
     }
 
     /// All of them.
     pub(crate) fn names(&self) -> Vec<Arc<str>> {
-        self.0.iter().cloned().collect()
+        self.0.names().cloned().collect()
     }
 }

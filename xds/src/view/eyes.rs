@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use super::{Lens, Viewer};
@@ -15,6 +18,8 @@ use crate::{
 /// One viewer, for all streams of its kind. It goes with the last of them.
 #[derive(Debug)]
 pub(super) struct Eyes {
+    /// Of no others in this process, not even when these are gone.
+    id: u64,
     viewer: Viewer,
     lens: Arc<dyn Lens>,
     seen: Mutex<Seen>,
@@ -44,9 +49,15 @@ impl Eyes {
             return known;
         }
         let (lens, seen) = (Arc::clone(lens), Mutex::default());
-        let new = Arc::new(Self { viewer: viewer.clone(), lens, seen, all: Arc::downgrade(all) });
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Relaxed);
+        let new = Arc::new(Self { id, viewer: viewer.clone(), lens, seen, all: Arc::downgrade(all) });
         eyes.insert(viewer, Arc::downgrade(&new));
         new
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(super) fn lens(&self) -> &dyn Lens {

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     asking::{Serves, Variant},
     cache::Cache,
-    delta,
+    delta, known,
     proto::discovery::{DeltaDiscoveryRequest, DiscoveryRequest, Locality, Node},
     resource::ResourceType::{Endpoints, Listener, Service, Zone},
     sotw,
@@ -216,7 +216,7 @@ fn a_client_that_comes_back_with_what_went_meanwhile_is_told_so_in_the_same_word
     let ask = DeltaDiscoveryRequest {
         type_url: Endpoints.type_url().to_owned(),
         resource_names_subscribe: vec!["shop/a".to_owned(), "shop/never".to_owned()],
-        initial_resource_versions: [("shop/a".to_owned(), "0123456789abcdef".to_owned())].into(),
+        initial_resource_versions: vec![known::entry("shop/a", "0123456789abcdef")],
         ..Default::default()
     };
     session.on_request(&ask, &view).expect("within the limits");

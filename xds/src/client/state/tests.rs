@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::State;
 use crate::{
     client::{Names, Update},
+    known,
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},
     resource::{
         Resource,
@@ -34,7 +37,8 @@ fn response(ty: ResourceType, resources: &[(&str, &str)], removed: &[&str]) -> D
 /// The names held of a type, as the next server would be told.
 fn held(state: &State, ty: ResourceType) -> Vec<String> {
     let hello = state.hello().find(|request| request.type_url == ty.type_url()).expect("asked for");
-    let mut names: Vec<_> = hello.initial_resource_versions.into_keys().collect();
+    let name = |entry: &Bytes| known::read(entry).expect("an entry").0.to_owned();
+    let mut names: Vec<_> = hello.initial_resource_versions.iter().map(name).collect();
     names.sort_unstable();
     names
 }

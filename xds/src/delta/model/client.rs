@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message;
 
 use crate::{
+    known,
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource as Wrapper, Status},
     resource::ResourceType,
 };
@@ -96,7 +97,8 @@ impl Client {
             names.extend(interest.wildcard.then_some("*"));
             interest.asked = !names.is_empty();
             if interest.asked {
-                let initial_resource_versions = interest.holds.clone().into_iter().collect();
+                let initial_resource_versions =
+                    interest.holds.iter().map(|(name, version)| known::entry(name, version)).collect();
                 requests.push(DeltaDiscoveryRequest { initial_resource_versions, ..request(*ty, &names, &[]) });
             }
         }

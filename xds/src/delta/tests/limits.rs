@@ -3,7 +3,10 @@
 use tonic::Code;
 
 use super::{Limits, Session, World, knowing, request, strings, subscribe, unsubscribe};
-use crate::resource::ResourceType::{Cluster, Service};
+use crate::{
+    known,
+    resource::ResourceType::{Cluster, Service},
+};
 
 fn limited() -> World {
     let limits = Limits {
@@ -61,8 +64,11 @@ fn a_name_version_or_type_that_is_too_long_is_refused() {
     refused(&mut limited(), unsubscribe(Service, &[&long]), code, "resource name");
     refused(&mut limited(), knowing(request(Service), &[(&long, "1")]), code, "resource name");
     let mut version = request(Service);
-    version.initial_resource_versions = [("a".to_owned(), long.clone())].into();
+    version.initial_resource_versions = vec![known::entry("a", &long)];
     refused(&mut limited(), version, code, "version");
+    let mut nonsense = request(Service);
+    nonsense.initial_resource_versions = vec!["a".into()];
+    refused(&mut limited(), nonsense, code, "no name and version");
     let mut type_url = request(Service);
     type_url.type_url = long;
     refused(&mut limited(), type_url, code, "type_url");

@@ -1,7 +1,10 @@
 //! Tests: a client that comes back with what it knows.
 
 use super::{Limits, Session, World, knowing, subscribe};
-use crate::resource::ResourceType::{Cluster, Endpoints, Service};
+use crate::{
+    known,
+    resource::ResourceType::{Cluster, Endpoints, Service},
+};
 
 #[test]
 fn what_the_client_knows_is_met_with_silence() {
@@ -34,7 +37,7 @@ fn a_client_of_names_is_sent_the_difference() {
 fn a_version_of_another_server_is_replaced() {
     let mut world = World::with(Service, &["a"]);
     let mut first = subscribe(Service, &["*"]);
-    first.initial_resource_versions = [("a", "v17"), ("b", "v17")].map(|(n, v)| (n.into(), v.into())).into();
+    first.initial_resource_versions = ["a", "b"].map(|name| known::entry(name, "v17")).into();
     world.ask(first).expect("fine");
     assert_eq!(world.drain(), ["a=1", "-b"]);
 }

@@ -53,7 +53,7 @@ impl Subscription {
         }
         self.empty = false;
         if self.upserts.is_empty() {
-            self.held.share();
+            self.share();
         }
         self.window.sent(nonce);
         self.removals_held = if with_removals || self.removals.is_empty() { 0 } else { self.removals_held + 1 };

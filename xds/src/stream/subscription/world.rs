@@ -24,6 +24,7 @@ impl Subscription {
             self.subscribe_wildcard(ty, resources);
         }
         self.narrow(&named, wildcard);
+        self.share();
         true
     }
 
