@@ -1,127 +1,180 @@
 //! What is measured of each server, in figures.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result};
 use rollcall_e2e::clock;
 
 use crate::load::{self, Shared, Stream};
 use crate::server::{Kind, Server};
+use crate::wire;
 
 /// Services, of which every wildcard stream holds all.
 const SERVICES: usize = 10_000;
 /// Streams of the fan-out.
 const STREAMS: usize = 1_000;
-/// Streams of the largest crowd, and services that each of them names.
+/// Streams of the largest crowd, and services that each of the others names.
 const CROWD: usize = 10_000;
 const NAMED: usize = 10;
-/// Single changes.
+/// Single changes, and how long they may take: a slow server is measured by fewer.
 const CHANGES: usize = 30;
+const CHANGES_TAKE: Duration = Duration::from_secs(15);
 /// Streams that reconnect at once, and services that each of them knows.
 const RETURNING: usize = 5_000;
 const KNOWN: usize = 1_000;
 /// Of the churn.
 const PER_SECOND: usize = 1_000;
 const LASTS_S: usize = 5;
+/// How long a step may take, whatever it waits for.
+const BOUND: Duration = Duration::from_secs(60);
 
-/// Figures by name, in the order of the table. `None` where the server did not come to it in time.
-pub(crate) type Figures = Vec<(&'static str, Option<f64>)>;
+/// What one step of the measurement finds, by the names of the table. `None` where the server did not come to it in time.
+pub(crate) type Figures = Vec<Option<f64>>;
 
-/// Measures one server, step by step, each on a fresh process.
-pub(crate) fn all(kind: &Kind) -> Result<Figures> {
-    let mut figures = Figures::new();
-    for (names, step) in STEPS {
-        match alone(step, kind) {
-            Ok(measured) => {
-                // Told at once: the whole takes minutes.
-                names
-                    .iter()
-                    .zip(&measured)
-                    .for_each(|(name, figure)| eprintln!("  {}, {name}: {figure:.2}", kind.name));
-                figures.extend(names.iter().copied().zip(measured.into_iter().map(Some)));
-            }
-            Err(error) => {
-                eprintln!("  {}, {}: {error:#}", kind.name, names[0]);
-                figures.extend(names.iter().map(|name| (*name, None)));
-            }
-        }
-    }
-    Ok(figures)
+/// A step: each has a fresh server.
+pub(crate) struct Step {
+    /// Its name on the command line.
+    pub(crate) name: &'static str,
+    /// What it finds, each with what the design asks for.
+    pub(crate) figures: &'static [(&'static str, &'static str)],
+    tls: bool,
+    run: for<'a> fn(&'a mut Server) -> Running<'a>,
 }
 
-type Step = for<'a> fn(&'a mut Server) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<f64>>> + 'a>>;
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Vec<f64>>> + 'a>>;
 
-const STEPS: [(&[&str], Step); 4] = [
-    (
-        &[
-            "idle wildcard stream, KB",
-            "a change to all of 1,000 streams, p50 ms",
-            "a change to all of 1,000 streams, p99 ms",
-            "CPU of a change to 1,000 streams, ms",
-            "the same with one that does not read, p99 ms",
+pub(crate) const STEPS: [Step; 7] = [
+    Step {
+        name: "fan-out",
+        figures: &[
+            ("an idle stream that holds 10,000 services, KB", "16"),
+            ("a change to all of 1,000 such streams, p50 ms", ""),
+            ("p99 ms", "20"),
+            ("CPU of the server, ms", "a tenth"),
+            ("with one that does not read, p99 ms", ""),
         ],
-        |server| Box::pin(fan_out(server)),
-    ),
-    (
-        &["1,000 changes/s, 1,000 streams of 10 services, p50 ms", "the same, p99 ms", "changes made of 5,000"],
-        |server| Box::pin(churn(server)),
-    ),
-    (&["10,000 streams of one service open, s", "each, KB"], |server| Box::pin(crowd(server))),
-    (&["5,000 return knowing all but one of 1,000, s", "sent to all of them, KB"], |server| {
-        Box::pin(returning(server))
-    }),
+        tls: false,
+        run: |server| Box::pin(fan_out(server)),
+    },
+    Step {
+        name: "churn",
+        figures: &[
+            ("1,000 changes/s, 1,000 streams of 10 services each, p50 ms", ""),
+            ("p99 ms", "200"),
+            ("changes made of 5,000", "5,000"),
+        ],
+        tls: false,
+        run: |server| Box::pin(churn(server, NAMED)),
+    },
+    Step {
+        name: "storm",
+        figures: &[
+            ("1,000 changes/s, 1,000 streams of all 10,000, p50 ms", ""),
+            ("p99 ms", "200"),
+            ("changes made of 5,000", "5,000"),
+        ],
+        tls: false,
+        run: |server| Box::pin(churn(server, 0)),
+    },
+    Step {
+        name: "crowd",
+        figures: &[("10,000 streams of one service open, s", ""), ("each, KB", "16")],
+        tls: false,
+        run: |server| Box::pin(crowd(server, CROWD)),
+    },
+    Step {
+        name: "tls",
+        figures: &[("1,000 streams of one service with TLS open, s", ""), ("each, KB", "40")],
+        tls: true,
+        run: |server| Box::pin(crowd(server, STREAMS)),
+    },
+    Step {
+        name: "missing-one",
+        figures: &[("5,000 return, each misses one of 1,000, s", "2"), ("sent to all of them, KB", "")],
+        tls: false,
+        run: |server| Box::pin(returning(server, 1)),
+    },
+    Step {
+        name: "returning",
+        figures: &[("5,000 return and know all 1,000, s", "2"), ("sent to all of them, KB", "1,000")],
+        tls: false,
+        run: |server| Box::pin(returning(server, 0)),
+    },
 ];
 
+/// Measures one step of one server.
+pub(crate) fn measure(step: &Step, kind: &Kind) -> Figures {
+    match alone(step, kind) {
+        Ok(measured) => {
+            // Told at once: the whole takes minutes.
+            let told = step.figures.iter().zip(&measured);
+            told.for_each(|((name, _), figure)| eprintln!("  {}, {name}: {figure:.2}", kind.name));
+            measured.into_iter().map(Some).collect()
+        }
+        Err(error) => {
+            eprintln!("  {}, {}: {error:#}", kind.name, step.figures[0].0);
+            vec![None; step.figures.len()]
+        }
+    }
+}
+
 /// On a runtime of its own, so that streams end with it.
-fn alone(step: Step, kind: &Kind) -> Result<Vec<f64>> {
-    let mut server = Server::start(kind)?;
+fn alone(step: &Step, kind: &Kind) -> Result<Vec<f64>> {
+    if step.tls && !kind.has_tls {
+        anyhow::bail!("it is measured without TLS alone");
+    }
+    let mut server = Server::start(kind, step.tls)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, step(&mut server))
+    let measured = async { tokio::time::timeout(BOUND, (step.run)(&mut server)).await };
+    let measured = tokio::task::LocalSet::new().block_on(&runtime, measured);
+    measured.with_context(|| format!("it did not come to its end within {BOUND:?}"))?
 }
 
 async fn fan_out(server: &mut Server) -> Result<Vec<f64>> {
-    server.order(&format!("fill {SERVICES}"))?;
+    server.order(&format!("fill {SERVICES}")).await?;
     let before = server.memory()?;
-    let seen = load::open(server.address, STREAMS, |_| Stream::default());
+    let seen = load::open(&server.way, STREAMS, |_| Stream::default());
     load::until("all to be answered", &seen, |seen| seen.answered == STREAMS).await?;
     load::pause(Duration::from_secs(2)).await;
     let idle = (server.memory()? - before) / STREAMS as f64 / 1e3;
     let cpu = server.cpu_s()?;
-    changes(server, &seen, CHANGES).await?;
-    let cpu = (server.cpu_s()? - cpu) * 1e3 / CHANGES as f64;
+    let made = changes(server, &seen).await?;
+    let cpu = (server.cpu_s()? - cpu) * 1e3 / made as f64;
     let (p50, p99) = percentiles(&seen);
     let stalled = Stream { stalls: true, ..Stream::default() };
-    let slow = load::open(server.address, 1, |_| stalled.clone());
+    let slow = load::open(&server.way, 1, |_| stalled.clone());
     load::until("the slow one to be answered", &slow, |seen| seen.answered == 1).await?;
-    changes(server, &seen, CHANGES).await?;
+    changes(server, &seen).await?;
     let (_, beside) = percentiles(&seen);
     Ok(vec![idle, p50, p99, cpu, beside])
 }
 
-/// Changes one service after the other, each once all have been told of the last.
-async fn changes(server: &mut Server, seen: &Shared, count: usize) -> Result<()> {
+/// Changes one service after the other, each once all have been told of the last. Says how many there were.
+async fn changes(server: &mut Server, seen: &Shared) -> Result<usize> {
     seen.borrow_mut().latencies.clear();
-    for index in 0..count {
-        server.order(&format!("change {index}"))?;
-        load::until("all to be told", seen, |seen| seen.latencies.len() >= STREAMS * (index + 1)).await?;
-        ensure!(seen.borrow().ended.is_empty(), "streams ended: {:?}", seen.borrow().ended.first());
+    let begun = clock::now();
+    let mut made = 0;
+    while made < CHANGES && (made == 0 || begun.elapsed() < CHANGES_TAKE) {
+        server.order(&format!("change {made}")).await?;
+        made += 1;
+        load::until("all to be told", seen, |seen| seen.latencies.len() >= STREAMS * made).await?;
         load::pause(Duration::from_millis(20)).await;
     }
-    Ok(())
+    Ok(made)
 }
 
-async fn churn(server: &mut Server) -> Result<Vec<f64>> {
-    server.order(&format!("fill {SERVICES}"))?;
-    let seen = load::open(server.address, STREAMS, |index| {
-        let names = (0..NAMED).map(|nth| name((index * NAMED + nth) % SERVICES));
+/// With streams that name so many services each, or all if that is none.
+async fn churn(server: &mut Server, named: usize) -> Result<Vec<f64>> {
+    server.order(&format!("fill {SERVICES}")).await?;
+    let seen = load::open(&server.way, STREAMS, |index| {
+        let names = (0..named).map(|nth| name((index * named + nth) % SERVICES));
         Stream { names: names.collect(), ..Stream::default() }
     });
     load::until("all to be answered", &seen, |seen| seen.answered == STREAMS).await?;
-    server.begin(&format!("churn {PER_SECOND} {LASTS_S}"))?;
-    // The streams run on this thread, and the answer comes from another process.
-    load::pause(Duration::from_secs(LASTS_S as u64)).await;
+    let done = server.order(&format!("churn {PER_SECOND} {LASTS_S}")).await?;
     loop {
         let told = seen.borrow().latencies.len();
         load::pause(Duration::from_millis(500)).await;
@@ -129,34 +182,42 @@ async fn churn(server: &mut Server) -> Result<Vec<f64>> {
             break;
         }
     }
-    let done = server.ended()?;
     let (p50, p99) = percentiles(&seen);
     Ok(vec![p50, p99, done as f64])
 }
 
-async fn crowd(server: &mut Server) -> Result<Vec<f64>> {
-    server.order(&format!("fill {SERVICES}"))?;
+async fn crowd(server: &mut Server, count: usize) -> Result<Vec<f64>> {
+    server.order(&format!("fill {SERVICES}")).await?;
     let before = server.memory()?;
     let begun = clock::now();
-    let seen = load::open(server.address, CROWD, |index| Stream { names: vec![name(index)], ..Stream::default() });
-    load::until("all to be answered", &seen, |seen| seen.answered == CROWD).await?;
+    let of = |index: usize| Stream { names: vec![name(index % SERVICES)], ..Stream::default() };
+    let seen = load::open(&server.way, count, of);
+    load::until("all to be answered", &seen, |seen| seen.answered == count).await?;
     let took = load::since(begun);
     load::pause(Duration::from_secs(2)).await;
-    Ok(vec![took, (server.memory()? - before) / CROWD as f64 / 1e3])
+    Ok(vec![took, (server.memory()? - before) / count as f64 / 1e3])
 }
 
-async fn returning(server: &mut Server) -> Result<Vec<f64>> {
-    server.order(&format!("fill {KNOWN}"))?;
-    let first = load::open(server.address, 1, |_| Stream { notes: true, ..Stream::default() });
+/// Streams that know all services but so many. Where they know all, the server says nothing, and one more change, to all of
+/// them, says that it has looked at each; that change is not counted.
+async fn returning(server: &mut Server, missing: usize) -> Result<Vec<f64>> {
+    server.order(&format!("fill {KNOWN}")).await?;
+    let first = load::open(&server.way, 1, |_| Stream { notes: true, ..Stream::default() });
     load::until("one to be told all", &first, |seen| seen.versions.len() >= KNOWN).await?;
-    // One is not known: its coming says that the server has looked.
-    let known: Vec<_> = first.borrow().versions.iter().filter(|(its, _)| *its != name(0)).cloned().collect();
-    let known = Rc::new(known);
-    let begun = clock::now();
+    let known = Rc::new(wire::known(first.borrow().versions.iter().filter(|(its, _)| missing == 0 || *its != name(0))));
     let stream = Stream { known, ..Stream::default() };
-    let seen = load::open(server.address, RETURNING, |_| stream.clone());
-    load::until("all to be answered", &seen, |seen| seen.answered == RETURNING).await?;
-    Ok(vec![load::since(begun), seen.borrow().bytes as f64 / 1e3])
+    let begun = clock::now();
+    let seen = load::open(&server.way, RETURNING, |_| stream.clone());
+    if missing > 0 {
+        load::until("all to be answered", &seen, |seen| seen.answered == RETURNING).await?;
+        return Ok(vec![load::since(begun), seen.borrow().bytes as f64 / 1e3]);
+    }
+    load::until("all to be accepted", &seen, |seen| seen.accepted == RETURNING).await?;
+    load::pause(Duration::from_millis(1)).await;
+    let sent = seen.borrow().bytes as f64 / 1e3;
+    server.order("change 0").await?;
+    load::until("all to be told of a change", &seen, |seen| seen.latencies.len() >= RETURNING).await?;
+    Ok(vec![load::since(begun), sent])
 }
 
 fn name(index: usize) -> String {

@@ -16,7 +16,7 @@ use rollcall_xds::tls::{self, Bounds, Incoming};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::load;
+use crate::{certificate, load};
 
 /// As much of Envoy's Cluster as the other server fills in.
 #[derive(Message)]
@@ -38,13 +38,20 @@ struct Seconds {
 }
 
 /// Serves until standard input ends.
-pub(crate) async fn run() -> Result<()> {
+pub(crate) async fn run(tls: bool) -> Result<()> {
     let (publish, published) = watch::channel(None);
     let limits = Limits { streams_max: 20_000, ..Limits::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let bounds = Bounds::for_streams(limits.streams_max);
-    let incoming = Incoming::plain(listener).bounded(bounds, Arc::<tls::Metrics>::default());
+    let incoming = if tls {
+        let (acceptor, line) = certificate::issue()?;
+        println!("{line}");
+        Incoming::tls(listener, acceptor)
+    } else {
+        Incoming::plain(listener)
+    };
+    let incoming = incoming.bounded(bounds, Arc::<tls::Metrics>::default());
     let server = Server::new(published, limits, Arc::default());
     tokio::spawn(server.into_router().serve_with_incoming(incoming.into_stream()));
     let steering = tokio::task::spawn_blocking(move || steer(&publish));

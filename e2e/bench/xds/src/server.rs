@@ -1,13 +1,15 @@
 //! A server as a process: how it is steered, and what it costs.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::certificate;
+use crate::load::{self, Way};
 
 /// A server under measurement. It ends when dropped.
 pub(crate) struct Server {
@@ -15,7 +17,7 @@ pub(crate) struct Server {
     orders: Option<ChildStdin>,
     /// Lines of its output, read by a thread: a server that hangs must not hang the bench.
     answers: mpsc::Receiver<String>,
-    pub(crate) address: SocketAddr,
+    pub(crate) way: Way,
 }
 
 /// Which one.
@@ -25,29 +27,41 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) program: PathBuf,
     pub(crate) argument: &'static str,
+    /// It can be asked to speak TLS.
+    pub(crate) has_tls: bool,
 }
 
-/// How long an order may take.
-const BOUND: Duration = Duration::from_secs(120);
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(30);
 
 // === impl Server ===
 
 impl Server {
-    pub(crate) fn start(kind: &Kind) -> Result<Self> {
+    /// Starts one. It says its address in its first line, and with TLS its certificate in the second.
+    pub(crate) fn start(kind: &Kind, tls: bool) -> Result<Self> {
         let mut command = Command::new(&kind.program);
         command.arg(kind.argument).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if tls {
+            command.arg("tls");
+        }
         let mut child = command.spawn().with_context(|| format!("starting {}", kind.program.display()))?;
         let orders = child.stdin.take();
         let answers = lines(child.stdout.take().context("no output")?);
-        let line = answers.recv_timeout(BOUND).context("it says no address")?;
-        let address = line.trim().parse().with_context(|| format!("{} said {line:?}, not its address", kind.name))?;
-        Ok(Self { child, orders, answers, address })
+        let mut server = Self { child, orders, answers, way: Way { address: ([127, 0, 0, 1], 0).into(), tls: None } };
+        let line = server.answers.recv_timeout(START).context("it says no address")?;
+        server.way.address =
+            line.trim().parse().with_context(|| format!("{} said {line:?}, not its address", kind.name))?;
+        if tls {
+            let line = server.answers.recv_timeout(START).context("it shows no certificate")?;
+            server.way.tls = Some(certificate::trusting(&line)?);
+        }
+        Ok(server)
     }
 
     /// Gives an order and waits until it is done. Says what it came to.
-    pub(crate) fn order(&mut self, order: &str) -> Result<usize> {
+    pub(crate) async fn order(&mut self, order: &str) -> Result<usize> {
         self.begin(order)?;
-        self.ended()
+        self.ended().await
     }
 
     /// Gives an order.
@@ -55,9 +69,15 @@ impl Server {
         writeln!(self.orders.as_mut().context("no orders any more")?, "{order}").context("giving an order")
     }
 
-    /// Waits until the order is done.
-    pub(crate) fn ended(&mut self) -> Result<usize> {
-        let line = self.answers.recv_timeout(BOUND).context("the order did not come to its end in two minutes")?;
+    /// Waits until the order is done, and lets the streams go on meanwhile. Whoever waits is bounded.
+    pub(crate) async fn ended(&mut self) -> Result<usize> {
+        let line = loop {
+            match self.answers.try_recv() {
+                Ok(line) => break line,
+                Err(mpsc::TryRecvError::Empty) => load::pause(Duration::from_millis(1)).await,
+                Err(mpsc::TryRecvError::Disconnected) => bail!("the server has ended: its own output says why"),
+            }
+        };
         let done = line.strip_prefix("ok ").and_then(|done| done.trim().parse().ok());
         ensure!(done.is_some(), "the server said {line:?}: its own output says why");
         Ok(done.unwrap_or(0))

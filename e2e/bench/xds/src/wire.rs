@@ -79,8 +79,8 @@ pub(crate) fn push_message(message: &[u8], to: &mut Vec<u8>) {
     }
 }
 
-/// A first request: these names, or everything if there are none; and what is known already.
-pub(crate) fn subscribe(node: &str, names: &[String], known: &[(String, String)]) -> Vec<u8> {
+/// A first request: these names, or everything if there are none; and what is known already, as [`known`] has it.
+pub(crate) fn subscribe(node: &str, names: &[String], known: &[u8]) -> Vec<u8> {
     let mut request = Vec::new();
     let mut of_node = Vec::new();
     push_field(1, node.as_bytes(), &mut of_node);
@@ -89,13 +89,20 @@ pub(crate) fn subscribe(node: &str, names: &[String], known: &[(String, String)]
     for name in names {
         push_field(3, name.as_bytes(), &mut request);
     }
-    for (name, version) in known {
-        let mut entry = Vec::new();
+    request.extend_from_slice(known);
+    request
+}
+
+/// Names and versions that a client holds, for its first request.
+pub(crate) fn known<'a>(versions: impl Iterator<Item = &'a (String, String)>) -> Vec<u8> {
+    let (mut all, mut entry) = (Vec::new(), Vec::new());
+    for (name, version) in versions {
+        entry.clear();
         push_field(1, name.as_bytes(), &mut entry);
         push_field(2, version.as_bytes(), &mut entry);
-        push_field(5, &entry, &mut request);
+        push_field(5, &entry, &mut all);
     }
-    request
+    all
 }
 
 /// The acknowledgement of a response.
@@ -153,8 +160,7 @@ fn varint(message: &mut &[u8]) -> Option<u64> {
 
 /// When the changes in a message were made, in nanoseconds of unix time: each is marked `at=…` by its server.
 pub(crate) fn marks(message: &[u8]) -> impl Iterator<Item = u64> {
-    let starts = (0..message.len().saturating_sub(3)).filter(|at| message[*at..].starts_with(b"at="));
-    starts.filter_map(|at| {
+    memchr::memmem::find_iter(message, b"at=").filter_map(|at| {
         let digits = message[at + 3..].iter().take_while(|byte| byte.is_ascii_digit());
         digits
             .fold(None, |value: Option<u64>, digit| Some(value.unwrap_or(0).wrapping_mul(10) + u64::from(digit - b'0')))
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn a_request_is_read_as_it_was_written() {
         let names = vec!["x".repeat(200)];
-        let request = subscribe("node", &names, &[("a".into(), "1".into())]);
+        let request = subscribe("node", &names, &known([("a".into(), "1".into())].iter()));
         let read: Vec<u64> = fields(&request).map(|(number, _)| number).collect();
         assert_eq!(read, [1, 2, 3, 5]);
         assert_eq!(fields(&request).nth(2), Some((3, names[0].as_bytes())));
