@@ -35,6 +35,9 @@ pub struct Wanted {
 /// Where the certificate is, if the request says nothing else.
 const CA: &str = "/etc/rollcall/ca.crt";
 
+/// What a request may say.
+const PARAMETERS: [&str; 8] = ["server", "id", "region", "zone", "ca", "token", "cert", "key"];
+
 /// Adds both to the table.
 pub fn routes(routes: Routes, stream: Stream) -> Routes {
     let answer = |of: fn(&Stream, &Wanted) -> Value| {
@@ -53,7 +56,7 @@ pub fn routes(routes: Routes, stream: Stream) -> Routes {
 
 impl Wanted {
     fn read(ask: &Ask, stream: &Stream) -> Result<Self, Problem> {
-        ask.query.only(&["server", "id", "region", "zone", "ca", "token", "cert", "key"])?;
+        ask.query.only(&PARAMETERS)?;
         let one = |name, default: &str| Ok::<_, Problem>(ask.query.one(name)?.unwrap_or(default).to_owned());
         let server = one("server", &stream.server)?;
         if split(&server).is_none() {
@@ -193,6 +196,7 @@ fn split(server: &str) -> Option<(&str, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::questions::document;
 
     fn wanted(server: &str) -> Wanted {
         let [id, region, zone, ca] = ["pod", "eu", "eu-1", "/ca.crt"].map(str::to_owned);
@@ -201,6 +205,14 @@ mod tests {
 
     fn stream(tls: bool) -> Stream {
         Stream { server: "rollcall.example:18000".to_owned(), tls }
+    }
+
+    #[test]
+    fn the_document_tells_of_both_files_and_of_all_parameters() {
+        for (path, file) in [("/bootstrap/grpc", grpc as fn(&Stream, &Wanted) -> Value), ("/bootstrap/envoy", envoy)] {
+            document::holds(path, &file(&stream(true), &wanted("rollcall.example:18000")));
+            assert_eq!(document::parameters(path), PARAMETERS);
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub fn stream(of: &Description) -> Value {
     json!({
         "node": of.node,
         "agent": of.agent,
+        "region": of.region,
         "zone": of.zone,
         "identity": of.identity,
         "address": of.address.to_string(),
@@ -75,6 +76,7 @@ mod tests {
     use rollcall_xds::resource::ResourceType;
 
     use super::*;
+    use crate::api::questions::document;
 
     #[test]
     fn a_stream_is_told_with_what_it_refused() {
@@ -84,6 +86,15 @@ mod tests {
         assert_eq!((&said["variant"], &said["age_s"]), (&json!("state-of-the-world"), &json!(60)));
         let nack = json!({ "s_ago": 3, "words": "no lb_policy" });
         assert_eq!((&said["types"][0]["held"], &said["types"][0]["last_nack"]), (&json!(2), &nack));
+    }
+
+    #[test]
+    fn the_answer_is_as_the_document_says_and_the_document_tells_all_of_it() {
+        let others = vec![(Name::from("b"), Ok(vec![])), (Name::from("c"), Err("late".to_owned()))];
+        let said = list_of_all("a", &[description()], others);
+        document::holds("/v1/streams", &said);
+        let of_stream = document::properties("Stream");
+        assert!(said["streams"][0].as_object().expect("a stream").keys().eq(of_stream.keys()));
     }
 
     #[test]

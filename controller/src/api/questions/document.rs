@@ -1,6 +1,37 @@
-//! Holds JSON against the part of JSON Schema (2020-12) that the OpenAPI document uses; another keyword is a fault of the test.
+//! The OpenAPI document, as tests hold answers against it: of JSON Schema (2020-12) the part that it uses. Another keyword is a
+//! fault of the test.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+
+use super::openapi;
+
+/// The document.
+pub(crate) fn read() -> Value {
+    serde_json::from_str(openapi::DOCUMENT).expect("JSON")
+}
+
+/// Holds an answer to `GET path` against what the document says of it.
+pub(crate) fn holds(path: &str, answer: &Value) {
+    let document = read();
+    let said = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+    assert!(said.is_object(), "the document does not tell of {path}");
+    let breaches = breaches(&document, said, answer, "");
+    assert!(breaches.is_empty(), "{path}: {breaches:?}\n{answer:#}");
+}
+
+/// The properties of a schema.
+pub(crate) fn properties(name: &str) -> Map<String, Value> {
+    let document = read();
+    document["components"]["schemas"][name]["properties"].as_object().expect("an object").clone()
+}
+
+/// The parameters of `GET path` that stand in its query.
+pub(crate) fn parameters(path: &str) -> Vec<String> {
+    let document = read();
+    let all = document["paths"][path]["get"]["parameters"].as_array().expect("parameters").clone();
+    let asked = all.into_iter().filter(|one| one["in"] == "query");
+    asked.map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+}
 
 /// Every breach, with its place.
 pub(super) fn breaches(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
@@ -87,13 +118,13 @@ fn pattern(pattern: &str, value: &Value, at: &str) -> Option<String> {
 
 #[test]
 fn breaches_are_found() {
-    let document = serde_json::json!({ "components": { "schemas": { "X": {
+    let document = json!({ "components": { "schemas": { "X": {
         "type": "object", "required": ["a"], "additionalProperties": false,
         "properties": { "a": { "type": ["string", "null"] }, "b": { "type": "array", "items": { "type": "integer", "minimum": 1 } } },
     } } } });
-    let schema = serde_json::json!({ "$ref": "#/components/schemas/X" });
+    let schema = json!({ "$ref": "#/components/schemas/X" });
     let found = |value: Value| breaches(&document, &schema, &value, "").len();
-    assert_eq!(found(serde_json::json!({ "a": null, "b": [1] })), 0);
-    assert_eq!(found(serde_json::json!({ "a": 1 })), 1);
-    assert_eq!(found(serde_json::json!({ "b": [0, "x"], "c": true })), 5);
+    assert_eq!(found(json!({ "a": null, "b": [1] })), 0);
+    assert_eq!(found(json!({ "a": 1 })), 1);
+    assert_eq!(found(json!({ "b": [0, "x"], "c": true })), 5);
 }

@@ -13,6 +13,8 @@
 //! - [`encoded`]: answers as bytes; [`wait`]: long polls; [`follow`]: keeps both and the history in step with the catalog
 //! - [`history`]: transitions, pure; [`openapi`]: the document
 
+#[cfg(test)]
+pub(crate) mod document;
 mod encoded;
 mod endpoints;
 mod explain;
