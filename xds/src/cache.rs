@@ -42,7 +42,7 @@ impl Cache {
         Self { published: Arc::new(next.clone()), next, dirty: Vec::new() }
     }
 
-    /// Adds or replaces a resource. Says whether anything changed: a resource of equal version is left alone.
+    /// Adds or replaces a resource. Says whether anything changed: one of equal version and labels is left alone.
     pub fn upsert(&mut self, ty: ResourceType, resource: Resource) -> bool {
         let name = resource.name.clone();
         let changed = self.next.insert(ty, resource);

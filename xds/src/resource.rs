@@ -30,7 +30,12 @@ pub struct Resource {
     pub version: Version,
     /// An encoded `envoy.service.discovery.v3.Resource`: version, name and the content as `google.protobuf.Any`.
     pub wire: Bytes,
+    /// Of what it is about, for those who choose by them. Not a part of it, and not told to anybody.
+    pub labels: Option<Labels>,
 }
+
+/// Keys and values.
+pub type Labels = Arc<[(Arc<str>, Arc<str>)]>;
 
 /// Field `resource` of `envoy.service.discovery.v3.Resource`.
 const WRAPPER_RESOURCE: u32 = 2;
@@ -70,7 +75,13 @@ impl Resource {
             resource: Some(discovery::Any { type_url: ty.body_url().to_owned(), value: body }),
             metadata,
         };
-        Self { name, version, wire: wire.encode_to_vec().into() }
+        Self { name, version, wire: wire.encode_to_vec().into(), labels: None }
+    }
+
+    /// The same resource, about something that has these labels.
+    #[must_use]
+    pub fn with_labels(self, labels: Labels) -> Self {
+        Self { labels: Some(labels), ..self }
     }
 
     /// The content as an encoded `google.protobuf.Any`, without name and version around it: a part of [`Self::wire`], not a

@@ -15,13 +15,17 @@ use crate::{
     resource::{Resource, ResourceType},
 };
 
+mod choice;
 mod eyes;
 mod lens;
 #[cfg(test)]
 mod tests;
 
 use self::eyes::{AllEyes, Eyes};
-pub use self::lens::{Client, Lens, Scope, Viewer};
+pub use self::{
+    choice::Choice,
+    lens::{Client, Lens, Scope, Viewer},
+};
 
 /// What names are about, whatever their type and form: a service, as a hash. When a resource about it changes, the names
 /// that follow it are looked at again.

@@ -76,7 +76,8 @@ impl Snapshot {
 
     /// Sets a resource; says whether anything changed. Nothing is copied when nothing does.
     pub(super) fn insert(&mut self, ty: ResourceType, resource: Resource) -> bool {
-        if self.get(ty, &resource.name).is_some_and(|old| old.version == resource.version) {
+        let same = |old: &Resource| old.version == resource.version && old.labels == resource.labels;
+        if self.get(ty, &resource.name).is_some_and(same) {
             return false;
         }
         self.resources[ty].insert(Arc::clone(&resource.name), resource);

@@ -41,13 +41,10 @@ impl<M: Message + Default> Requests<M> {
 
     /// The next request, if all of it is there.
     fn take(&mut self) -> Result<Option<M>, Status> {
-        if self.begun.is_empty() {
-            if let Some(len) = self.whole(&self.arrived)?
-                && self.arrived.len() >= HEAD_BYTES + len
-            {
-                self.arrived.advance(HEAD_BYTES);
-                return read(self.arrived.split_to(len)).map(Some);
-            }
+        let first = if self.begun.is_empty() { self.whole(&self.arrived)? } else { None };
+        if let Some(len) = first.filter(|len| self.arrived.len() >= HEAD_BYTES + len) {
+            self.arrived.advance(HEAD_BYTES);
+            return read(self.arrived.split_to(len)).map(Some);
         }
         self.gather(HEAD_BYTES);
         let Some(len) = self.whole(&self.begun)? else { return Ok(None) };

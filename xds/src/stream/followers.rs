@@ -1,6 +1,9 @@
 //! Names of resources that are made on demand: when what they are made of changes, they are looked at again.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     cache::Key,
@@ -14,7 +17,8 @@ pub(super) struct Followers(Option<Box<Followed>>);
 
 #[derive(Debug, Default)]
 struct Followed {
-    by_subject: HashMap<Subject, Vec<Key>>,
+    /// A set: a client may ask for one service by a hundred thousand names.
+    by_subject: HashMap<Subject, HashSet<Key>>,
     count: usize,
     bytes: usize,
 }
@@ -37,9 +41,7 @@ impl Followers {
     pub(super) fn add(&mut self, ty: ResourceType, name: &str, resources: &impl Resources) {
         let Some(subject) = resources.follows(ty, name) else { return };
         let followed = self.0.get_or_insert_default();
-        let names = followed.by_subject.entry(subject).or_default();
-        if !names.iter().any(|(its, known)| *its == ty && **known == *name) {
-            names.push((ty, name.into()));
+        if followed.by_subject.entry(subject).or_default().insert((ty, name.into())) {
             followed.count += 1;
             followed.bytes += name.len() + NAME_BYTES;
         }
@@ -49,7 +51,7 @@ impl Followers {
     pub(super) fn of(&self, ty: ResourceType, name: &str, resources: &impl Resources) -> Vec<Key> {
         let Some(followed) = &self.0 else { return Vec::new() };
         let subject = resources.subject(ty, name);
-        subject.and_then(|subject| followed.by_subject.get(&subject)).cloned().unwrap_or_default()
+        subject.and_then(|subject| followed.by_subject.get(&subject)).into_iter().flatten().cloned().collect()
     }
 
     /// All of them.
@@ -64,6 +66,7 @@ impl Followers {
         };
         followed.by_subject.retain(|_, names| {
             names.retain(|(ty, name)| wants(*ty, name));
+            names.shrink_to_fit();
             !names.is_empty()
         });
         let all = || followed.by_subject.values().flatten();

@@ -1,6 +1,9 @@
 //! Names that wait to be sent to one client, counted in bytes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 /// Why a name is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,13 +49,26 @@ impl Queue {
         self.names.first_key_value().map(|(name, _)| name)
     }
 
+    /// Names that changed, when nothing waits: thousands of streams begin with all there is.
+    pub(crate) fn of_changed(mut names: Vec<Arc<str>>) -> Self {
+        names.sort_unstable(); // a tree of what is sorted is built without searching
+        Self { names: names.into_iter().map(|name| (name, Why::Changed)).collect(), asked_bytes: 0 }
+    }
+
     pub(crate) fn insert(&mut self, name: Arc<str>, why: Why) {
-        let bytes = bytes(&name, why);
-        if let Some(before) = self.remove(&name) {
-            debug_assert!(before <= why, "whoever asked is answered");
+        self.asked_bytes += bytes(&name, why);
+        match self.names.entry(name) {
+            Entry::Vacant(free) => _ = free.insert(why),
+            Entry::Occupied(mut known) => {
+                self.asked_bytes -= bytes(known.key(), *known.get());
+                debug_assert!(*known.get() <= why, "whoever asked is answered");
+                known.insert(why);
+            }
         }
-        self.asked_bytes += bytes;
-        self.names.insert(name, why);
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Why> {
+        self.names.get(name).copied()
     }
 
     pub(crate) fn remove(&mut self, name: &str) -> Option<Why> {

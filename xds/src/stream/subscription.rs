@@ -207,6 +207,12 @@ impl Subscription {
             names.iter().for_each(|name| _ = self.look(ty, name, resources, why));
             return;
         }
+        if plain && why == Why::Changed && self.held.is_empty() {
+            let mut all = Vec::new();
+            resources.for_each(ty, &mut |resource| all.push(Arc::clone(&resource.name)));
+            self.upserts = Queue::of_changed(all);
+            return;
+        }
         if self.wildcard || self.names.some_are_absent() {
             resources.for_each(ty, &mut |resource| {
                 if self.wildcard || self.names.is_absent(&resource.name) {
@@ -244,14 +250,21 @@ impl Subscription {
     }
 
     fn tell(&mut self, name: &Arc<str>, now: Option<&Resource>, why: Why) -> bool {
-        let unsent = self.upserts.remove(name).max(self.removals.remove(name));
+        let (upsert, removal) = (self.upserts.get(name), self.removals.remove(name));
+        let unsent = upsert.max(removal);
         let why = unsent.map_or(why, |unsent| unsent.max(why));
         let held = self.held.get(name);
         match now {
-            Some(now) if why == Why::Asked || held != Some(now.version) => self.upserts.insert(now.name.clone(), why),
+            Some(now) if why == Why::Asked || held != Some(now.version) => {
+                self.upserts.insert(now.name.clone(), why);
+                return unsent.is_some();
+            }
             None if self.telling == Telling::Parts => _ = self.held.remove(name),
             None if why == Why::Asked || held.is_some() => self.removals.insert(name.clone(), why),
             Some(_) | None => {}
+        }
+        if upsert.is_some() {
+            self.upserts.remove(name);
         }
         unsent.is_some()
     }

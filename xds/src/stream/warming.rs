@@ -17,7 +17,7 @@ impl Warming {
     pub(crate) fn sent(&mut self, ty: ResourceType, sent: &[Arc<str>], removed: &[Arc<str>]) {
         match ty {
             ResourceType::Cluster => {
-                removed.iter().for_each(|cluster| _ = self.0.remove(&*name::endpoints_of(cluster)));
+                removed.iter().for_each(|cluster| _ = self.0.remove(&name::endpoints_of(cluster)));
                 sent.iter().for_each(|cluster| _ = self.0.insert(endpoints_of(cluster), ()));
                 self.0.share(); // a client that never asks for endpoints has all of them here, as others like it have
             }

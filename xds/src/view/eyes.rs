@@ -75,7 +75,7 @@ impl Eyes {
         resource: &'a Resource,
         snapshot: &Snapshot,
     ) -> Option<Cow<'a, Resource>> {
-        if !self.lens.shows(&self.viewer, ty, &resource.name) {
+        if !self.chooses(resource) || !self.lens.shows(&self.viewer, ty, &resource.name) {
             return None;
         }
         if !self.lens.alters(&self.viewer, ty) {
@@ -87,9 +87,17 @@ impl Eyes {
 
     /// A resource that is not in `snapshot`, if one of that name can be made.
     pub(super) fn make(&self, ty: ResourceType, name: &str, snapshot: &Snapshot) -> Option<Resource> {
-        let basis = self.lens.basis(ty, name, snapshot).filter(|_| self.lens.shows(&self.viewer, ty, name))?;
+        let basis = self.lens.basis(ty, name, snapshot).filter(|basis| self.chooses(basis))?;
+        if !self.lens.shows(&self.viewer, ty, name) {
+            return None;
+        }
         let make = || self.lens.make(&self.viewer, ty, name, basis);
         self.once((ty, name.into()), basis.version, snapshot, make)
+    }
+
+    fn chooses(&self, resource: &Resource) -> bool {
+        let (Some(choice), Some(labels)) = (&self.viewer.choice, &resource.labels) else { return true };
+        choice.fits(labels)
     }
 
     /// Makes it, if it was not yet made of that version. Without the lock: whoever makes it at the same time makes the same

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Subject;
+use super::{Choice, Subject};
 use crate::{
     asking::{Serves, Variant},
     cache::Snapshot,
@@ -28,6 +28,8 @@ pub struct Client<'a> {
 pub struct Viewer {
     /// What it may see, or wants to.
     pub scope: Scope,
+    /// Which of the resources that have labels it wants to see.
+    pub choice: Option<Arc<Choice>>,
     /// Where it is, for those who are given what is near first: region and zone.
     pub locality: Option<(Arc<str>, Arc<str>)>,
     /// What else makes a difference, in the words of the lens.
