@@ -129,7 +129,7 @@ pub struct ServiceFacts {
     /// Whether it asks for topology-aware hints (annotation `service.kubernetes.io/topology-mode: Auto`).
     pub topology_auto: bool,
     /// Its labels, sorted; its EndpointSlices have them, too.
-    pub labels: Box<[(Name, Name)]>,
+    pub labels: Arc<[(Name, Name)]>,
     /// What else other clusters are told of it; `None` where that is as most have it.
     pub manner: Option<Arc<Manner>>,
     /// How it is reached from outside the cluster; `None` for most, which are not.

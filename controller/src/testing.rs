@@ -67,7 +67,7 @@ pub(crate) fn facts() -> ServiceFacts {
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
         topology_auto: false,
-        labels: Box::default(),
+        labels: Arc::default(),
         manner: None,
         exposed: None,
     }

@@ -27,7 +27,7 @@ fn service() -> Input {
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
         topology_auto: false,
-        labels: Box::default(),
+        labels: Arc::default(),
         manner: None,
         exposed: None,
     };

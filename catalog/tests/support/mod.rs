@@ -117,7 +117,7 @@ pub fn cluster_ip(service: &str, port: &[(&str, u16)]) -> Input {
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: false },
         topology_auto: false,
-        labels: Box::default(),
+        labels: Arc::default(),
         manner: None,
         exposed: None,
     };
@@ -139,7 +139,7 @@ pub fn facts_of(kind: ServiceKind) -> ServiceFacts {
         traffic: TrafficDistribution::Any,
         families: Families { v4: true, v6: true },
         topology_auto: false,
-        labels: Box::default(),
+        labels: Arc::default(),
         manner: None,
         exposed: None,
     }

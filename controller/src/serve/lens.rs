@@ -85,6 +85,7 @@ impl view::Lens for Lens {
     fn viewer(&self, client: &view::Client<'_>) -> Viewer {
         Viewer {
             scope: node::wanted(client.node).and(client.may_see),
+            choice: node::choice(client.node),
             locality: node::locality(client.node),
             manner: manner(client).map(Arc::from),
         }

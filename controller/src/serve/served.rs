@@ -10,7 +10,7 @@ use rollcall_catalog::members::Bucket;
 use rollcall_catalog::model::Endpoint;
 use rollcall_catalog::service::{Member, Service};
 use rollcall_xds::cache::Cache;
-use rollcall_xds::resource::ResourceType;
+use rollcall_xds::resource::{Labels, ResourceType};
 
 use super::envoy::{self, Assignment};
 use super::rollcall;
@@ -34,7 +34,10 @@ impl Served {
             None => (None, Vec::new()),
         };
         let before = before.as_deref();
-        if before.is_some_and(|before| before.version == service.version) {
+        if let Some(before) = before.filter(|before| before.version == service.version) {
+            if labels(before) != labels(service) {
+                relabel(service, cache);
+            }
             return Self { service: Arc::clone(service), assignments };
         }
         let buckets: Vec<_> = service.endpoints.buckets().cloned().collect();
@@ -74,11 +77,27 @@ fn assign(
         let name = envoy::cluster_name(service, port);
         let endpoints = assignment.encode(&name, service, buckets, changed);
         let speaks = port.app_protocol.clone().or_else(|| assignment.spoken());
-        cache.upsert(ResourceType::Cluster, envoy::cluster(&name, speaks.as_deref(), &assignment.keys()));
+        let cluster = envoy::cluster(&name, speaks.as_deref(), &assignment.keys()).with_labels(labels(service));
+        cache.upsert(ResourceType::Cluster, cluster);
         cache.upsert(ResourceType::Endpoints, stale::marked(ResourceType::Endpoints, endpoints, service));
         assignments.push(assignment);
     }
     assignments
+}
+
+/// Those of the Service, by which clients choose clusters; none where there is no Service.
+fn labels(service: &Service) -> Labels {
+    service.facts.as_ref().map(|facts| Arc::clone(&facts.labels)).unwrap_or_default()
+}
+
+/// Other labels: the clusters are as they were, but may be of another choice.
+fn relabel(service: &Service, cache: &mut Cache) {
+    for port in envoy::ports(service) {
+        let cluster = cache.get(ResourceType::Cluster, &envoy::cluster_name(service, port)).cloned();
+        if let Some(cluster) = cluster {
+            cache.upsert(ResourceType::Cluster, cluster.with_labels(labels(service)));
+        }
+    }
 }
 
 /// Whether each bucket says something else to callers than before.

@@ -40,7 +40,7 @@ const WHOLE: u64 = 1_000_000;
 /// other clusters, those of the own region first; and at the end what a silent cluster said before.
 pub fn distance(reach: Reach, at: &Locality, from: Option<&Viewpoint>) -> u8 {
     let in_region = from.is_some_and(|(region, _)| !region.is_empty() && at.region == **region);
-    let in_zone = from.is_some_and(|(_, zone)| at.zone == **zone);
+    let in_zone = from.is_some_and(|(_, zone)| !zone.is_empty() && at.zone == **zone);
     match reach {
         Reach::Own if in_zone => 0,
         Reach::Own if in_region => 1,
@@ -137,6 +137,9 @@ mod tests {
         assert_eq!(of_own.map(|(zone, region)| far(Reach::Own, zone, region, Some(&here))), [0, 1, 2]);
         assert_eq!(of_own.map(|(zone, region)| far(Reach::Other, zone, region, Some(&here))), [3, 3, 4]);
         assert_eq!(of_own.map(|(zone, region)| far(Reach::Last, zone, region, Some(&here))), [5, 5, 5]);
+        let region: Viewpoint = ("eu".into(), "".into());
+        assert_eq!(of_own.map(|(zone, region_of)| far(Reach::Own, zone, region_of, Some(&region))), [1, 1, 2]);
+        assert_eq!(far(Reach::Own, "", "", Some(&region)), 2, "what has no zone is not in a zone without a name");
         let nowhere = [Reach::Own, Reach::Other, Reach::Last].map(|reach| far(reach, "eu-1", "eu", None));
         assert_eq!(nowhere, [2, 4, 5]);
     }

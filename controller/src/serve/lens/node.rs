@@ -1,12 +1,17 @@
 //! What a client says of itself in `node`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use rollcall_admin::LogRate;
 use rollcall_xds::proto::discovery::Node;
-use rollcall_xds::view::Scope;
+use rollcall_xds::view::{Choice, Scope};
 
 /// Metadata: the namespaces that the client wants to see, as a list of names or as one, with commas. Without it all.
 pub(super) const NAMESPACES: &str = "rollcall.dev/namespaces";
+
+/// Metadata: a selector of labels. The client wants clusters of those Services alone that it fits.
+pub(super) const SERVICES: &str = "rollcall.dev/services";
 
 /// Metadata of an Envoy that asks for clusters on a stream of their own: what it calls this server among its own clusters.
 /// Empty when it has an aggregated stream for endpoints.
@@ -17,6 +22,9 @@ pub(super) const NEAR_FIRST: &str = "rollcall.dev/near-first";
 
 /// Metadata: `"true"` when the client is to report its loads to this server.
 pub(super) const LOAD_REPORTS: &str = "rollcall.dev/load-reports";
+
+/// Lines about clients that say what cannot be understood.
+static ODD: LogRate = LogRate::new(5, Duration::from_secs(10));
 
 /// What an Envoy calls this server if it says nothing.
 const SERVER_DEFAULT: &str = "rollcall";
@@ -45,9 +53,21 @@ pub(super) fn wanted(node: &Node) -> Scope {
     Scope::Namespaces(names.into_iter().map(Arc::from).collect())
 }
 
-/// The client's region and zone, if it is to be given what is near first.
+/// Which clusters the client wants, if it chooses. One that cannot be understood gets none, and not all.
+pub(super) fn choice(node: &Node) -> Option<Arc<Choice>> {
+    let text = text(value(node, SERVICES)?).ok_or_else(|| "it is no text".to_owned());
+    let choice = text.and_then(Choice::read).unwrap_or_else(|why| {
+        if let Some(unsaid) = ODD.permit() {
+            tracing::warn!(node = ?node.id.get(..64).unwrap_or(&node.id), why, unsaid, "{SERVICES} is no selector; the client gets no clusters");
+        }
+        Choice::nothing()
+    });
+    Some(Arc::new(choice))
+}
+
+/// The client's region and zone, either of which may be missing, if it is to be given what is near first.
 pub(super) fn locality(node: &Node) -> Option<(Arc<str>, Arc<str>)> {
-    let place = node.locality.as_ref().filter(|place| !place.zone.is_empty())?;
+    let place = node.locality.as_ref().filter(|place| !place.zone.is_empty() || !place.region.is_empty())?;
     let spreads = says(node, NEAR_FIRST, false);
     let short = place.zone.len() <= NAME_BYTES_MAX && place.region.len() <= NAME_BYTES_MAX;
     (short && !spreads).then(|| (place.region.as_str().into(), place.zone.as_str().into()))

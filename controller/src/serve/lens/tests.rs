@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use prost::Message;
 use rollcall_catalog::Catalog;
-use rollcall_catalog::input::Input;
+use rollcall_catalog::input::{Input, ServiceFacts};
 use rollcall_catalog::model::Attributes;
 use rollcall_xds::proto::discovery::{Locality, Node};
 use rollcall_xds::view::{Client, Resources, View, Views};
@@ -249,6 +249,37 @@ fn what_is_called_last_is_last_from_everywhere_and_takes_nothing_over() {
     let mut only_the_last = vec![part("a", 1, 0, 2), part("b", 0, 0, 0)];
     near::rank(&mut only_the_last, None);
     assert_eq!(ranked(&only_the_last)[0].1, 0);
+}
+
+#[test]
+fn an_envoy_chooses_clusters_by_the_labels_of_services() {
+    let labelled = |name: &str, labels: Vec<(Arc<str>, Arc<str>)>| {
+        let facts = ServiceFacts { labels: labels.into(), ..facts() };
+        Input::Service(service_key(name), Some(Arc::new(facts)))
+    };
+    let inputs = || {
+        vec![
+            labelled("payments", vec![("team".into(), "shop".into())]),
+            labelled("ledger", vec![("team".into(), "bank".into())]),
+            registered("machines", vec![vm("vm-1", "198.51.100.1")]),
+        ]
+    };
+    let clusters = |choice: &str| {
+        let view = seen(inputs(), &node("rollcall.dev/services", choice), Serves::Catalog);
+        let mut names = Vec::new();
+        view.for_each(ResourceType::Cluster, &mut |cluster| names.push(cluster.name.to_string()));
+        assert!(view.get(ResourceType::Endpoints, "ledger.shop:http").is_some(), "endpoints follow clusters");
+        names.sort();
+        names.join(" ")
+    };
+    assert_eq!(clusters("team=shop"), "payments.shop:http");
+    assert_eq!(clusters("team in (shop,bank)"), "ledger.shop:http payments.shop:http");
+    assert_eq!(clusters("!team"), "machines.shop:http", "what has no Service has no labels");
+    assert_eq!(clusters("team of (shop)"), "", "nothing rather than everything");
+    let view = seen(inputs(), &node("rollcall.dev/services", "team=shop"), Serves::Catalog);
+    for (name, is_there) in [("payments.shop.svc:http", true), ("ledger.shop.svc:http", false)] {
+        assert_eq!(view.get(ResourceType::Cluster, name).is_some(), is_there, "{name}: by another name as well");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rollcall_catalog::input::{Input, ServiceFacts};
 use rollcall_catalog::model::Endpoint;
 use rollcall_xds::resource::Resource;
 
@@ -51,6 +52,25 @@ fn steps_from_one_state_to_the_next_end_where_encoding_the_last_begins() {
     }
     served.expect("served").withdraw(&mut cache);
     assert!(all(&mut cache).is_empty());
+}
+
+#[test]
+fn other_labels_of_a_service_are_noticed_and_say_nothing_new_to_who_has_it() {
+    let labelled = |team: &str| {
+        let facts = ServiceFacts { labels: [("team".into(), team.into())].into(), ..facts() };
+        merged([Input::Service(service_key("payments"), Some(Arc::new(facts)))])
+    };
+    let mut cache = Cache::new();
+    let served = Served::update(None, &labelled("shop"), &mut cache);
+    let before = cache.publish();
+    Served::update(Some(served), &labelled("bank"), &mut cache);
+    let after = cache.publish();
+    let cluster = |of: &rollcall_xds::cache::Snapshot| {
+        of.get(ResourceType::Cluster, "payments.shop:http").expect("a cluster").clone()
+    };
+    assert_ne!(after.revision(), before.revision(), "streams look at it");
+    assert_eq!(cluster(&after).version, cluster(&before).version);
+    assert_eq!(cluster(&after).labels.as_deref().expect("labels")[0].1.as_ref(), "bank");
 }
 
 #[test]

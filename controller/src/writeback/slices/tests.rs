@@ -127,7 +127,7 @@ fn what_the_api_server_returns_has_the_version_of_what_was_sent() {
 
 #[test]
 fn slices_have_the_services_labels_and_say_that_it_is_headless() {
-    let labels = Box::new([("service.kubernetes.io/service-proxy-name".into(), "none".into())]);
+    let labels = [("service.kubernetes.io/service-proxy-name".into(), "none".into())].into();
     let headless = ServiceFacts { kind: ServiceKind::Headless, labels, ..facts() };
     let vms = registered("payments", vec![vm("a", "198.51.100.1")]);
     let slices = desired(&merged([Input::Service(service_key("payments"), Some(Arc::new(headless))), vms]));
