@@ -70,7 +70,7 @@ fn print(kinds: &[Kind], steps: &[&Step], measured: &[Vec<Figures>]) {
         }
     }
     println!(
-        "\nlinear and snapshot are the caches of go-control-plane; \u{2013} where a step did not come to its end in a minute."
+        "\nlinear and snapshot are the caches of go-control-plane; \u{2013} where a step did not come to its end in a minute and a half."
     );
 }
 

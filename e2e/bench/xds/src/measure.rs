@@ -29,7 +29,7 @@ const KNOWN: usize = 1_000;
 const PER_SECOND: usize = 1_000;
 const LASTS_S: usize = 5;
 /// How long a step may take, whatever it waits for.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(90);
 
 /// What one step of the measurement finds, by the names of the table. `None` where the server did not come to it in time.
 pub(crate) type Figures = Vec<Option<f64>>;
