@@ -22,6 +22,17 @@ pub struct Variant {
     pub protocol: Transfer,
     /// On which streams.
     pub streams: Streams,
+    /// Whether requests are tried again.
+    pub retries: Retries,
+}
+
+/// What becomes of a request that its host did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// It fails.
+    None,
+    /// It is sent again, for some ten seconds.
+    Many,
 }
 
 /// What an answer holds.
@@ -79,7 +90,7 @@ pub struct Host {
 
 impl Default for Variant {
     fn default() -> Self {
-        Self { protocol: Transfer::Delta, streams: Streams::Aggregated }
+        Self { protocol: Transfer::Delta, streams: Streams::Aggregated, retries: Retries::None }
     }
 }
 

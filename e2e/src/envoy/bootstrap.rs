@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::{Route, Streams, Transfer, Variant};
+use super::{Retries, Route, Streams, Transfer, Variant};
 
 /// The cluster through which Envoy reaches the catalogs.
 const CATALOG: &str = "rollcall";
@@ -31,7 +31,7 @@ pub(super) fn bootstrap(
         "node": node,
         "admin": {"address": socket(admin)},
         "dynamic_resources": dynamic,
-        "static_resources": {"clusters": [catalog_cluster(catalogs)], "listeners": [http_listener(listener, routes)]},
+        "static_resources": {"clusters": [catalog_cluster(catalogs)], "listeners": [http_listener(listener, routes, variant.retries)]},
     })
 }
 
@@ -71,12 +71,17 @@ fn catalog_cluster(catalogs: &[SocketAddr]) -> Value {
     })
 }
 
-fn http_listener(listener: SocketAddr, routes: &[Route]) -> Value {
+fn http_listener(listener: SocketAddr, routes: &[Route], retries: Retries) -> Value {
     let route = |route: &Route| {
-        json!({
-            "match": {"prefix": route.prefix},
-            "route": {"cluster": route.cluster, "prefix_rewrite": "/", "timeout": "60s"},
-        })
+        let mut action = json!({"cluster": route.cluster, "prefix_rewrite": "/", "timeout": "60s"});
+        if retries == Retries::Many {
+            action["retry_policy"] = json!({
+                "retry_on": "connect-failure,refused-stream,reset,gateway-error",
+                "num_retries": 40,
+                "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"},
+            });
+        }
+        json!({"match": {"prefix": route.prefix}, "route": action})
     };
     let routes: Vec<Value> = routes.iter().map(route).collect();
     json!({

@@ -23,6 +23,7 @@ pub(crate) struct Pair {
     pub(crate) relay: Relay,
     pub(crate) east: Cluster,
     pub(crate) west: Cluster,
+    pub(crate) binaries: Binaries,
     scratch: Scratch,
 }
 
@@ -37,7 +38,7 @@ impl Pair {
         if let Err(error) = body(&mut pair) {
             bail!("{error:#}\n{}", pair.logs());
         }
-        let Self { relay, mut east, mut west, scratch } = pair;
+        let Self { relay, mut east, mut west, scratch, .. } = pair;
         drop(relay);
         let killed = [east.rollcall.stop()?, west.rollcall.stop()?].concat();
         ensure!(killed.is_empty(), "did not end on SIGTERM and had to be killed: {killed:?}");
@@ -61,7 +62,7 @@ impl Pair {
             cluster.kubectl.run(&["create", "namespace", NAMESPACE])?;
         }
         let relay = Relay::start(east.rollcall.controllers[0].grpc)?;
-        let pair = Self { relay, east, west, scratch };
+        let pair = Self { relay, east, west, binaries, scratch };
         pair.link("15m")?;
         pair.west.await_link("east", "Connected")?;
         pair.east.await_link("west", "Connected")?;

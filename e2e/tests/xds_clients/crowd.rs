@@ -197,7 +197,7 @@ pub(crate) fn locked(member: &Mutex<Member>) -> MutexGuard<'_, Member> {
 }
 
 fn envoys() -> [(&'static str, Variant); 4] {
-    let of = |protocol, streams| Variant { protocol, streams };
+    let of = |protocol, streams| Variant { protocol, streams, ..Variant::default() };
     [
         ("Envoy, delta, ADS", of(Transfer::Delta, Streams::Aggregated)),
         ("Envoy, delta, single", of(Transfer::Delta, Streams::Single)),
