@@ -169,6 +169,19 @@ impl Crowd {
         self.members().map(of).collect()
     }
 
+    /// What every client's calls of a target came to since then: how many there were, how many of them the server answered
+    /// that was to go, and how many nobody.
+    pub(crate) fn tally(&self, target: &str, since: u64, going: &str) -> Vec<Cell> {
+        let of = |member: &Mutex<Member>| {
+            let Ok(calls) = locked(member).calls(target, since) else { return Cell::Absent };
+            let to_it = calls.iter().filter(|call| call.backend.as_deref() == Some(going)).count();
+            let lost = calls.iter().filter(|call| call.error.is_some()).count();
+            let said = format!("of {} calls {to_it} to it, {lost} lost", calls.len());
+            if lost == 0 { Cell::Fine(said) } else { Cell::Wrong(said) }
+        };
+        self.members().map(of).collect()
+    }
+
     /// Calls that went otherwise than they had to after a client had settled, in words.
     pub(crate) fn strays(&self) -> Vec<String> {
         let strays: Vec<String> = self.members().flat_map(|member| locked(member).strays()).collect();
@@ -282,6 +295,7 @@ fn known(family: Family, target: &str, expected: &Expect) -> Option<&'static str
     match (family, target, expected) {
         (Family::GrpcJava, "zero", Expect::Fails) => Some("keeps the last"),
         (Family::TonicXds, "zones", Expect::Answers(servers)) if servers.contains("zones-near") => Some("all zones"),
+        (Family::TonicXds, "spills", Expect::Answers(servers)) if !servers.contains("spills-far") => Some("all zones"),
         (Family::GrpcJs, "deleted", Expect::Back(_)) => Some("stays gone"),
         _ => None,
     }

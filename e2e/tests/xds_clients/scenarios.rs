@@ -49,13 +49,14 @@ pub(crate) const ALL: [Scenario; 13] = [
     },
     Scenario {
         title: "drained",
-        about: "An endpoint is put into maintenance and, once no client calls it any more, ends gracefully. No call fails.",
+        about: "An endpoint is put into maintenance and, once no client calls it any more, ends gracefully. No call fails. Counted \
+                are all calls from then until it had ended, those that it answered before the client knew, and those that nobody did.",
         run: Run::Together(drain),
     },
     Scenario {
         title: "shut down",
         about: "The slice of an endpoint says that it terminates, as of a pod that is deleted; once no client calls it any more it ends \
-                gracefully, and then its slice goes. No call fails.",
+                gracefully, and then its slice goes. No call fails. Counted as before.",
         run: Run::Together(shut_down),
     },
     Scenario {
@@ -136,7 +137,8 @@ fn drain(stage: &Stage) -> Result<Vec<Cell>> {
     let drained = stage.crowd.await_each("drain", Some(since), &alone, Losses::None);
     let after = end(stage, "drain", &alone)?;
     // The first says how long it took; the second may only object.
-    Ok(drained.into_iter().zip(after).map(|(said, after)| said.unless(after)).collect())
+    let said = drained.into_iter().zip(after).map(|(said, after)| said.unless(after)).collect();
+    Ok(both(said, stage.crowd.tally("drain", since, "drain-a")))
 }
 
 fn shut_down(stage: &Stage) -> Result<Vec<Cell>> {
@@ -149,7 +151,8 @@ fn shut_down(stage: &Stage) -> Result<Vec<Cell>> {
     stage.unsay("ending", "a")?;
     let gone = stage.crowd.await_each("ending", Some(clock::unix_ms()), &alone, Losses::None);
     let objects = after.into_iter().zip(gone).map(|(after, gone)| after.unless(gone));
-    Ok(drained.into_iter().zip(objects).map(|(said, object)| said.unless(object)).collect())
+    let said = drained.into_iter().zip(objects).map(|(said, object)| said.unless(object)).collect();
+    Ok(both(said, stage.crowd.tally("ending", since, "ending-a")))
 }
 
 /// Has the first server of a service end gracefully; what each client sees from then on.
