@@ -5,10 +5,11 @@
 //! changed. It prints how long that took beside the aim and writes `target/bench/dns-fresh.json`. All on loopback.
 #![allow(clippy::unwrap_used, reason = "a bench may stop on any fault")]
 
+mod support;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
@@ -16,14 +17,11 @@ use hickory_proto::rr::{Name, RecordType};
 use rollcall_xds::cache::Cache;
 use rollcall_xds::proto::rollcall::v1 as proto;
 use rollcall_xds::resource::{Resource, ResourceType};
-use rollcall_xds::server::{Limits, Server};
-use tokio::net::{TcpListener, UdpSocket};
+use support::{EACH, SERVICES};
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_stream::wrappers::TcpListenerStream;
 
-const SERVICES: u32 = 10_000;
-const EACH: u32 = 10;
 /// Queries in a second, for so many seconds.
 const RATE: u32 = 100_000;
 const SECONDS: u32 = 30;
@@ -34,16 +32,10 @@ const AIM: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() {
-    let mut cache = Cache::new();
-    (0..SERVICES).for_each(|n| fill(&mut cache, n));
+    let mut cache = support::filled();
     probe(&mut cache, 0);
-    let zone = proto::Zone { cluster_domain: "cluster.local".to_owned(), ..proto::Zone::default() };
-    cache.upsert(ResourceType::Zone, Resource::new(ResourceType::Zone, "zone", &zone));
     let snapshots = watch::Sender::new(Some(cache.publish()));
-    let catalog = Server::new(snapshots.subscribe(), Limits::default(), Arc::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(catalog.into_router().serve_with_incoming(TcpListenerStream::new(listener)));
+    let (url, _serving) = support::serve(&snapshots).await;
     let at = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut server = start(&url, at);
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -97,7 +89,7 @@ fn start(catalog: &str, at: SocketAddr) -> Child {
 
 /// dnsperf, which asks for all services in turn, by a file.
 fn load(at: SocketAddr, questions: &Path) -> Child {
-    let lines = (0..SERVICES).map(|n| format!("svc-{n}.ns-{}.svc.cluster.local A\n", n % 100));
+    let lines = (0..SERVICES).map(|n| format!("{} A\n", support::name(n)));
     std::fs::write(questions, lines.collect::<String>()).unwrap();
     Command::new("taskset")
         .args(["--cpu-list", &cores().1, "dnsperf", "-s", &at.ip().to_string(), "-p", &at.port().to_string()])
@@ -112,28 +104,6 @@ fn load(at: SocketAddr, questions: &Path) -> Child {
 fn figure(text: &str) -> f64 {
     let line = text.lines().find_map(|line| line.trim().strip_prefix("Queries per second:"));
     line.and_then(|rest| rest.trim().parse().ok()).unwrap_or_else(|| panic!("dnsperf says {text}"))
-}
-
-fn fill(cache: &mut Cache, n: u32) {
-    let (namespace, name) = (format!("ns-{}", n % 100), format!("svc-{n}"));
-    let endpoint = |place: u32| proto::Endpoint {
-        id: u64::from(n * EACH + place),
-        addresses: vec![(0x0a00_0000 + n * EACH + place).to_be_bytes().to_vec().into()],
-        ready: true,
-        ..Default::default()
-    };
-    let bucket = proto::EndpointBucket {
-        namespace: namespace.clone(),
-        service: name.clone(),
-        endpoints: (0..EACH).map(endpoint).collect(),
-        port_sets: vec![proto::PortSet::default()],
-    };
-    let key = format!("{namespace}/{name}");
-    let kind = proto::service::Kind::Headless.into();
-    let service = proto::Service { namespace, name, kind, buckets: 1, ..Default::default() };
-    let bucket = Resource::new(ResourceType::EndpointBucket, format!("{key}/1/0"), &bucket);
-    cache.upsert(ResourceType::EndpointBucket, bucket);
-    cache.upsert(ResourceType::Service, Resource::new(ResourceType::Service, key, &service));
 }
 
 /// The service that changes: its address is the number of the change.

@@ -5,27 +5,22 @@
 //! and how long a start takes. All on loopback.
 #![allow(clippy::unwrap_used, reason = "a bench may stop on any fault")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
-use rollcall_xds::cache::Cache;
-use rollcall_xds::proto::rollcall::v1 as proto;
-use rollcall_xds::resource::{Resource, ResourceType};
-use rollcall_xds::server::{Limits, Server};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::net::{TcpListener, UdpSocket};
+use support::SERVICES;
+use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval, sleep, timeout};
-use tokio_stream::wrappers::TcpListenerStream;
 
-const SERVICES: u32 = 10_000;
-const EACH: u32 = 10;
 /// Queries in a second.
 const RATE: u64 = 1_000;
 const DEATHS: u32 = 5;
@@ -42,7 +37,7 @@ async fn main() {
     let snapshot = folder.path().join("catalog");
     let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     write_snapshot(&snapshot, free).await;
-    println!("{DEATHS} deaths under {RATE} queries/s, {} endpoints, no controller", SERVICES * EACH);
+    println!("{DEATHS} deaths under {RATE} queries/s, {} endpoints, no controller", SERVICES * support::EACH);
     for (what, held) in [("sockets held", true), ("one process", false)] {
         let mut server = start(held, &snapshot, "http://127.0.0.1:1", free);
         let begin = Instant::now();
@@ -85,35 +80,8 @@ fn child_of(holder: &Child) -> Option<Pid> {
 
 /// Has a server write a snapshot of a catalog.
 async fn write_snapshot(path: &Path, at: SocketAddr) {
-    let mut cache = Cache::new();
-    for service in 0..SERVICES {
-        let (namespace, name) = (format!("ns-{}", service % 100), format!("svc-{service}"));
-        let endpoint = |n: u32| proto::Endpoint {
-            id: u64::from(service * EACH + n),
-            addresses: vec![(0x0a00_0000 + service * EACH + n).to_be_bytes().to_vec().into()],
-            ready: true,
-            ..Default::default()
-        };
-        let bucket = proto::EndpointBucket {
-            namespace: namespace.clone(),
-            service: name.clone(),
-            endpoints: (0..EACH).map(endpoint).collect(),
-            port_sets: vec![proto::PortSet::default()],
-        };
-        let key = format!("{namespace}/{name}");
-        let kind = proto::service::Kind::Headless.into();
-        let service = proto::Service { namespace, name, kind, buckets: 1, ..Default::default() };
-        let bucket = Resource::new(ResourceType::EndpointBucket, format!("{key}/1/0"), &bucket);
-        cache.upsert(ResourceType::EndpointBucket, bucket);
-        cache.upsert(ResourceType::Service, Resource::new(ResourceType::Service, key, &service));
-    }
-    let zone = proto::Zone { cluster_domain: "cluster.local".to_owned(), ..proto::Zone::default() };
-    cache.upsert(ResourceType::Zone, Resource::new(ResourceType::Zone, "zone", &zone));
-    let snapshots = watch::Sender::new(Some(cache.publish()));
-    let catalog = Server::new(snapshots.subscribe(), Limits::default(), Arc::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(catalog.into_router().serve_with_incoming(TcpListenerStream::new(listener)));
+    let snapshots = watch::Sender::new(Some(support::filled().publish()));
+    let (url, serving) = support::serve(&snapshots).await;
     let mut server = start(false, path, &url, at);
     while !path.exists() {
         sleep(Duration::from_millis(50)).await;
@@ -124,8 +92,7 @@ async fn write_snapshot(path: &Path, at: SocketAddr) {
 }
 
 fn query(id: u16) -> Vec<u8> {
-    let service = u32::from(id) % SERVICES;
-    let name = Name::from_ascii(format!("svc-{service}.ns-{}.svc.cluster.local.", service % 100)).unwrap();
+    let name = Name::from_ascii(support::name(u32::from(id) % SERVICES)).unwrap();
     let mut message = Message::query();
     message.metadata.id = id;
     message.add_query(Query::query(name, RecordType::A));

@@ -104,7 +104,8 @@ impl About {
                     }
                 }
                 // Who begins to lead looks at once: it may have to write.
-                for _ in 0..if self.cluster_id.is_none() { PAUSE_WITHOUT_S } else { PAUSE_S } {
+                let pause_s = if self.cluster_id.is_none() { PAUSE_WITHOUT_S } else { PAUSE_S };
+                for _ in 0..pause_s {
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(Duration::from_secs(1)) => {}

@@ -12,8 +12,12 @@ use crate::layout;
 const KUBERNETES: &str = "v1.36.3";
 const KWOK: &str = "v0.8.0";
 
-const REMEDY: &str = "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY). \
-                      Instead, KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl";
+/// What helps when a build from Go modules fails.
+pub(super) const REMEDY: &str =
+    "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)";
+
+const KUBERNETES_REMEDY: &str = "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY). \
+                                 Instead, KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl";
 
 /// etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet, kube-proxy and kubectl in one binary: the first
 /// argument chooses.
@@ -25,9 +29,16 @@ pub fn controlplane() -> Result<PathBuf> {
         inputs: inputs(&source, &linker_flags())?,
         doing: "building Kubernetes (control plane, kubelet, kube-proxy, kubectl) and etcd from Go modules",
         takes: "about 8 minutes on two cores",
-        remedy: REMEDY,
+        remedy: KUBERNETES_REMEDY,
     };
     recipe.ready(|folder| build(&source, ".", &folder.join("controlplane"), &linker_flags()))
+}
+
+/// The program of a folder that has a module of its own.
+pub(super) fn program(name: &'static str, folder: &str, doing: &'static str, takes: &'static str) -> Result<PathBuf> {
+    let source = layout::root().join(folder);
+    let recipe = Recipe { name, binary: name, inputs: inputs(&source, "")?, doing, takes, remedy: REMEDY };
+    recipe.ready(|folder| build(&source, ".", &folder.join(name), "-s -w"))
 }
 
 /// The program that writes keys and certificates, alone: for a control plane whose binaries are given.
@@ -53,7 +64,7 @@ pub fn kwok() -> Result<PathBuf> {
         inputs: module.clone().into_bytes(),
         doing: "installing KWOK from its Go module",
         takes: "about 90 seconds on two cores",
-        remedy: REMEDY,
+        remedy: KUBERNETES_REMEDY,
     };
     recipe.ready(|folder| {
         let mut install = Command::new("go");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Recipe, run};
+use super::{Recipe, go, run};
 
 const HELM_3: &str = "v3.22.0";
 const HELM_4: &str = "v4.3.1";
@@ -13,9 +13,6 @@ const HELM_4: &str = "v4.3.1";
 /// The minor version of Kubernetes that Helm 3 takes for the cluster's while there is none (`helm template`): that of its
 /// own client-go. Its default is 20. Helm 4 finds out by itself.
 const KUBERNETES_MINOR: &str = "37";
-
-const REMEDY: &str =
-    "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)";
 
 /// `helm`, version 3.
 pub fn helm() -> Result<PathBuf> {
@@ -44,7 +41,7 @@ fn install(name: &str, module: &str, version: &str, more_flags: &str) -> Result<
         inputs: format!("{package}\n{linker_flags}\n").into_bytes(),
         doing: "building Helm from its Go module",
         takes: "about 90 seconds on two cores",
-        remedy: REMEDY,
+        remedy: go::REMEDY,
     };
     recipe.ready(|folder| {
         let mut install = Command::new("go");

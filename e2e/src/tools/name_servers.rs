@@ -6,7 +6,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::{Recipe, debian, go, on_path, run};
-use crate::layout;
 
 const COREDNS: &str = "github.com/coredns/coredns@v1.15.0"; // the version of e2e/coredns/go.mod
 
@@ -21,7 +20,7 @@ pub fn coredns() -> Result<PathBuf> {
         inputs: format!("{COREDNS}\n").into_bytes(),
         doing: "building CoreDNS from its Go module",
         takes: "about 4 minutes on two cores",
-        remedy: "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)",
+        remedy: go::REMEDY,
     };
     recipe.ready(|folder| {
         let mut install = Command::new("go");
@@ -32,16 +31,12 @@ pub fn coredns() -> Result<PathBuf> {
 
 /// CoreDNS with the plugins alone that ask another server: built in an eighth of the time.
 pub fn coredns_in_front() -> Result<PathBuf> {
-    let source = layout::root().join("e2e/coredns");
-    let recipe = Recipe {
-        name: "coredns-in-front",
-        binary: "coredns-in-front",
-        inputs: go::inputs(&source, "")?,
-        doing: "building CoreDNS, as far as it asks others, from its Go module",
-        takes: "about half a minute",
-        remedy: "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)",
-    };
-    recipe.ready(|folder| go::build(&source, ".", &folder.join("coredns-in-front"), "-s -w"))
+    go::program(
+        "coredns-in-front",
+        "e2e/coredns",
+        "building CoreDNS, as far as it asks others, from its Go module",
+        "about half a minute",
+    )
 }
 
 /// `knotd` of the search path; on Debian, as root, it is installed when missing.
@@ -65,6 +60,7 @@ fn of_system(program: &str, package: &str, remedy: &'static str) -> Result<PathB
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout;
 
     #[test]
     fn coredns_is_of_one_version_wherever_it_is_built() {

@@ -13,8 +13,6 @@ const CONTAINERD: &str = "github.com/containerd/containerd/v2/cmd/{}@v2.4.2";
 const RUNC: &str = "github.com/opencontainers/runc@v1.5.2";
 const PLUGINS: &str = "github.com/containernetworking/plugins/plugins/{}@v1.9.1";
 
-const GO_REMEDY: &str =
-    "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)";
 const NFT_REMEDY: &str = "nft is missing, with which kube-proxy writes its rules: install the package nftables";
 const SECCOMP_REMEDY: &str = "runc is built against libseccomp, or pods could not have a seccomp profile: install a C \
                               compiler, pkg-config and the headers of libseccomp (gcc, pkg-config and libseccomp-dev \
@@ -79,7 +77,7 @@ fn containerd() -> Result<PathBuf> {
         inputs: CONTAINERD.as_bytes().to_vec(),
         doing: "building containerd from its Go module",
         takes: "about 100 seconds on two cores",
-        remedy: GO_REMEDY,
+        remedy: go::REMEDY,
     };
     let modules: Vec<String> = NAMES.iter().map(|name| CONTAINERD.replace("{}", name)).collect();
     recipe.ready(|folder| go_install(&modules, &[], &folder.join("containerd"), CGO_OFF))
@@ -113,7 +111,7 @@ fn plugins() -> Result<PathBuf> {
         inputs: PLUGINS.as_bytes().to_vec(),
         doing: "building the network plugins from their Go module",
         takes: "about 10 seconds on two cores",
-        remedy: GO_REMEDY,
+        remedy: go::REMEDY,
     };
     let modules: Vec<String> = NAMES.iter().map(|name| PLUGINS.replace("{}", name)).collect();
     recipe.ready(|folder| go_install(&modules, &[], &folder.join("cni"), CGO_OFF))

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::Recipe;
+use super::{Recipe, go};
 
 /// A module, and the files in it.
 const MODULES: [(&str, &[&str]); 2] = [
@@ -33,7 +33,7 @@ pub fn operator_crds() -> Result<PathBuf> {
         inputs: format!("{MODULES:?}").into_bytes(),
         doing: "taking the CRDs of cert-manager and the Prometheus operator from their Go modules",
         takes: "about 10 seconds",
-        remedy: "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)",
+        remedy: go::REMEDY,
     };
     let complete = recipe.ready(|folder| {
         let folder = folder.join("operator-crds");

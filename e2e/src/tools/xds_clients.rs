@@ -21,7 +21,7 @@ pub fn xds_clients_go() -> Result<PathBuf> {
         inputs: go::inputs(&source, "")?,
         doing: "building the xDS client of Go and the servers that xDS clients call",
         takes: "about a minute on two cores",
-        remedy: "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)",
+        remedy: go::REMEDY,
     };
     recipe.ready(|folder| {
         std::fs::create_dir_all(folder.join(FOLDER))?;
@@ -119,16 +119,12 @@ pub fn xds_client_rust() -> Result<PathBuf> {
 
 /// The server beside which Rollcall's is measured.
 pub fn go_control_plane() -> Result<PathBuf> {
-    let source = layout::root().join("e2e/bench/go-control-plane");
-    let recipe = Recipe {
-        name: "go-control-plane",
-        binary: "go-control-plane",
-        inputs: go::inputs(&source, "")?,
-        doing: "building go-control-plane from its Go module",
-        takes: "about a minute on two cores",
-        remedy: "It needs Go 1.26 or later and, the first time, a network that reaches a Go module proxy (see GOPROXY)",
-    };
-    recipe.ready(|folder| go::build(&source, ".", &folder.join("go-control-plane"), "-s -w"))
+    go::program(
+        "go-control-plane",
+        "e2e/bench/go-control-plane",
+        "building go-control-plane from its Go module",
+        "about a minute on two cores",
+    )
 }
 
 fn source(language: &str) -> PathBuf {
