@@ -108,7 +108,7 @@ async fn replica(agents: usize) {
     let address = listener.local_addr().expect("its address");
     let bounds = Bounds { connections_max: agents + 16, ..Bounds::default() };
     let incoming = Incoming::plain(listener).bounded(bounds, Arc::<tls::Metrics>::default()).into_stream();
-    let router = Server::transport().add_service(service.into_service());
+    let router = Server::transport().add_service(service);
     tokio::spawn(router.serve_with_incoming(incoming));
 
     let before = resident_mb();

@@ -14,6 +14,7 @@
 //! - [`name`]: `xdstp:` names
 //! - [`known`]: what a client says that it holds
 //! - [`server`]: gRPC around it
+//! - [`framed`]: messages of gRPC without a buffer for each stream
 //! - [`client`]: the other end, with reconnect and failover
 //! - [`codec`]: messages into and out of the transport
 //! - [`tls`]: the connections under both
@@ -24,6 +25,7 @@ pub mod cache;
 pub mod client;
 mod codec;
 pub mod delta;
+pub mod framed;
 pub mod known;
 pub mod name;
 pub mod proto;

@@ -25,6 +25,7 @@ use tower_layer::{Identity, Stack};
 
 use crate::{
     cache::Snapshot,
+    framed::{Parcel, Requests},
     proto::discovery::Node,
     resource::ResourceType,
     stream::{self, Front, Serves, Variant},
@@ -39,8 +40,6 @@ mod guard;
 mod methods;
 mod metrics;
 mod readers;
-mod requests;
-mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -54,8 +53,6 @@ pub use self::{
 use self::{
     budget::{Budget, Claim, Peer},
     call::Call,
-    requests::Requests,
-    responses::Parcel,
 };
 
 /// The catalog as a server reads it; `None` until it has synced.

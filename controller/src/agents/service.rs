@@ -1,18 +1,26 @@
 //! The gRPC service: who may speak, and how many at a time.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rollcall_admin::LogRate;
-use rollcall_xds::proto::rollcall::v1::agents_server::{Agents, AgentsServer};
-use rollcall_xds::proto::rollcall::v1::{AgentReply, AgentReport};
+use rollcall_xds::framed::{self, Limit, Parcel, Requests};
+use rollcall_xds::proto::rollcall::v1::AgentReport;
+use rollcall_xds::proto::rollcall::v1::agents_server::SERVICE_NAME;
 use rollcall_xds::tls::Shown;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::server::NamedService;
+use tonic::{Request, Status};
 use tracing::warn;
 
 use super::admission::{Admission, Caller, Denial, Ears};
@@ -41,8 +49,11 @@ pub(super) struct Shared {
     sessions: AtomicU64,
 }
 
-/// Largest message, in bytes: 64 instances with everything that one may have are 200 KiB.
-const MESSAGE_BYTES_MAX: usize = 512 << 10;
+/// What an agent is told.
+type Parcels = BoxStream<'static, Result<Parcel, Status>>;
+
+/// 64 instances with everything that one may have are 200 KiB.
+const MESSAGE_MAX: Limit = Limit { bytes: 512 << 10, remedy: "let a second agent have some of the instances" };
 /// A few lines at once, then one in ten seconds, whoever knocks.
 static REFUSED: LogRate = LogRate::new(5, Duration::from_secs(10));
 
@@ -72,11 +83,6 @@ impl Service {
         }))
     }
 
-    /// The tonic service, to add to a router.
-    pub fn into_service(self) -> AgentsServer<Self> {
-        AgentsServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
-    }
-
     /// A stream of an agent that is known.
     pub(super) async fn begin(
         &self,
@@ -92,7 +98,30 @@ impl Service {
         Ok(Attendance::new(Arc::clone(shared), caller, session, outbox, connected))
     }
 
-    async fn identify(&self, request: &Request<Streaming<AgentReport>>) -> Result<Arc<dyn Caller>, Status> {
+    /// A stream of an agent, as far as there is room, and it says who it is.
+    async fn attend(&self, request: Request<Requests<AgentReport>>) -> Result<Parcels, Status> {
+        let shared = &self.0;
+        let (metadata, extensions, reports) = request.into_parts();
+        let request = Request::from_parts(metadata, extensions, ());
+        let Ok(permit) = Arc::clone(&shared.agents).try_acquire_owned() else {
+            shared.metrics.refused(Refusal::Full);
+            let limit = shared.agents_max;
+            return Err(Status::resource_exhausted(format!(
+                "{limit} agents are connected, which is this replica's limit (--agents-max); go to another replica"
+            )));
+        };
+        let caller = self.identify(&request).await.inspect_err(|status| {
+            shared.metrics.refused(Refusal::Unauthenticated);
+            if let Some(unsaid) = REFUSED.permit() {
+                let peer = request.remote_addr().map(|peer| peer.to_string());
+                warn!(peer, unsaid, "an agent was refused: {}", status.message());
+            }
+        })?;
+        let replies = self.begin(caller, permit).await?.into_replies(reports);
+        Ok(replies.map(|reply| reply.map(|reply| Parcel::of(&reply))).boxed())
+    }
+
+    async fn identify(&self, request: &Request<()>) -> Result<Arc<dyn Caller>, Status> {
         let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
         let shown = request.extensions().get::<Shown>().cloned().unwrap_or_default();
         // Without an address only in tests.
@@ -111,27 +140,27 @@ impl std::fmt::Debug for Service {
     }
 }
 
-#[tonic::async_trait]
-impl Agents for Service {
-    type AttendStream = BoxStream<'static, Result<AgentReply, Status>>;
+impl NamedService for Service {
+    const NAME: &'static str = SERVICE_NAME;
+}
 
-    async fn attend(&self, request: Request<Streaming<AgentReport>>) -> Result<Response<Self::AttendStream>, Status> {
-        let shared = &self.0;
-        let Ok(permit) = Arc::clone(&shared.agents).try_acquire_owned() else {
-            shared.metrics.refused(Refusal::Full);
-            let limit = shared.agents_max;
-            return Err(Status::resource_exhausted(format!(
-                "{limit} agents are connected, which is this replica's limit (--agents-max); go to another replica"
-            )));
-        };
-        let caller = self.identify(&request).await.inspect_err(|status| {
-            shared.metrics.refused(Refusal::Unauthenticated);
-            if let Some(unsaid) = REFUSED.permit() {
-                let peer = request.remote_addr().map(|peer| peer.to_string());
-                warn!(peer, unsaid, "an agent was refused: {}", status.message());
+/// By hand, and not by what tonic generates: agents are many, and most of the time they are silent.
+impl tonic::codegen::Service<http::Request<Body>> for Service {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            if request.uri().path().rsplit('/').next() != Some("Attend") {
+                return Ok(Status::unimplemented(format!("{SERVICE_NAME} has no method of that name")).into_http());
             }
-        })?;
-        let attendance = self.begin(caller, permit).await?;
-        Ok(Response::new(Box::pin(attendance.into_replies(request.into_inner()))))
+            Ok(framed::call(request, MESSAGE_MAX, |request| this.attend(request)).await)
+        })
     }
 }

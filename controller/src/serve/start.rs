@@ -128,7 +128,7 @@ async fn listen(
     };
     server
         .into_router()
-        .add_service(agents.into_service())
+        .add_service(agents)
         .add_service(loads.into_service())
         .add_service(status.into_service())
         .add_service(told.into_service())

@@ -23,10 +23,10 @@ use super::{
     clients::Entry,
     metrics::{Nack, Open, Refusal},
     readers::counted_as,
-    responses::Parcel,
 };
 use crate::{
     cache::Snapshot,
+    framed::Parcel,
     proto::discovery::Node,
     random,
     resource::ResourceType,
@@ -106,7 +106,7 @@ where
 
     /// Sends a response as soon as there is room for it. Who does not read, and so answers nothing, keeps the room of its own
     /// address. That the transport asks for more says nothing: it does so before it has sent what it has.
-    async fn leave(&mut self, response: F::Response) -> Option<Result<Parcel, Status>> {
+    async fn leave(&mut self, mut response: F::Response) -> Option<Result<Parcel, Status>> {
         let ty = ResourceType::from_type_url(F::content(&response).type_url);
         let room = Arc::clone(self.claim.peer()).room_to_leave(response.encoded_len());
         let room = select! {
@@ -126,7 +126,8 @@ where
         let content = F::content(&response);
         self.open.0.push(content);
         self.entry.sent(ty, content.bytes, &self.front);
-        Some(Ok(Parcel::of::<F>(response)))
+        let resources = F::take_resources(&mut response);
+        Some(Ok(Parcel::with(&response, resources)))
     }
 
     fn on_request(&mut self, request: Result<F::Request, Status>) -> Result<(), Status> {

@@ -1,7 +1,6 @@
 //! The methods of Envoy's services: each is a stream of one variant, of all types or of one.
 //!
-//! They are served by hand, and not by what tonic generates, for the sake of memory: see [`super::requests`] and
-//! [`super::responses`].
+//! They are served by hand, and not by what tonic generates, for the sake of memory: see [`crate::framed`].
 
 use std::{
     convert::Infallible,
@@ -11,21 +10,25 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use tonic::{
-    Request, Status,
+    Status,
     body::Body,
     codegen::{Service, http},
-    metadata::GRPC_CONTENT_TYPE,
     server::NamedService,
     transport::{Server as Transport, server::Router},
 };
 
-use super::{Server, requests::Requests, responses::Responses};
+use super::Server;
 use crate::{
     delta,
+    framed::{self, Limit},
     resource::ResourceType,
     sotw,
     stream::{Front, Variant},
 };
+
+/// The largest request, in the words of who sends it.
+const LIMIT: Limit =
+    Limit { bytes: Server::REQUEST_BYTES_MAX, remedy: "ask for fewer names in one request, or for \"*\"" };
 
 /// Adds all of them to a transport.
 pub(super) fn add<L: Clone>(mut transport: Transport<L>, server: Server) -> Router<L> {
@@ -139,31 +142,5 @@ async fn serve<F: Front>(
     only: Option<ResourceType>,
     request: http::Request<Body>,
 ) -> http::Response<Body> {
-    if let Err(status) = is_plain(&request) {
-        return status.into_http();
-    }
-    let request = request.map(|body| Requests::of(body, Server::REQUEST_BYTES_MAX));
-    match server.open::<F>(variant, only, Request::from_http(request)).await {
-        Ok(parcels) => {
-            let mut response = http::Response::new(Body::new(Responses::of(parcels)));
-            response.headers_mut().insert(http::header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
-            response
-        }
-        Err(status) => status.into_http(),
-    }
-}
-
-/// Refuses requests that are compressed, in the words of the protocol (gRPC, "Compression"): what we accept goes with them.
-fn is_plain(request: &http::Request<Body>) -> Result<(), Status> {
-    match request.headers().get("grpc-encoding") {
-        Some(encoding) if encoding != "identity" => {
-            let mut status =
-                Status::unimplemented(format!("requests may not be compressed; this one is: {encoding:?}"));
-            status
-                .metadata_mut()
-                .insert("grpc-accept-encoding", tonic::metadata::MetadataValue::from_static("identity"));
-            Err(status)
-        }
-        Some(_) | None => Ok(()),
-    }
+    framed::call(request, LIMIT, |request| server.open::<F>(variant, only, request)).await
 }

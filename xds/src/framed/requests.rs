@@ -16,26 +16,35 @@ use http_body::Body as _;
 use prost::Message;
 use tonic::{Code, Status, body::Body};
 
+use super::HEAD_BYTES;
+
 /// The requests of a call, until its client closes its half.
-pub(super) struct Requests<M> {
+#[derive(Debug)]
+pub struct Requests<M> {
     body: Body,
     /// What came last, as far as it was not looked at.
     arrived: Bytes,
     /// The beginning of a request that came by half, with its head.
     begun: BytesMut,
-    limit: usize,
+    limit: Limit,
     ended: bool,
     message: PhantomData<fn() -> M>,
 }
 
-/// Whether it is compressed, and its length.
-pub(super) const HEAD_BYTES: usize = 5;
+/// The largest request.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Its bytes.
+    pub bytes: usize,
+    /// What whoever sent a larger one is to do.
+    pub remedy: &'static str,
+}
 
 // === impl Requests ===
 
 impl<M: Message + Default> Requests<M> {
-    /// Of `body`, none larger than `limit` bytes.
-    pub(super) fn of(body: Body, limit: usize) -> Self {
+    /// Of `body`, none larger than `limit`.
+    pub fn of(body: Body, limit: Limit) -> Self {
         Self { body, arrived: Bytes::new(), begun: BytesMut::new(), limit, ended: false, message: PhantomData }
     }
 
@@ -76,11 +85,10 @@ impl<M: Message + Default> Requests<M> {
         if *compressed != 0 {
             return Err(Status::internal("the request is compressed, and its call does not say how"));
         }
-        let (len, limit) = (usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX), self.limit);
+        let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
+        let Limit { bytes: limit, remedy } = self.limit;
         if len > limit {
-            return Err(Status::out_of_range(format!(
-                "the request has {len} bytes, the limit is {limit}; ask for fewer names in one request, or for \"*\""
-            )));
+            return Err(Status::out_of_range(format!("the request has {len} bytes, the limit is {limit}; {remedy}")));
         }
         Ok(Some(len))
     }
@@ -147,7 +155,7 @@ mod tests {
         }
     }
 
-    const LIMIT: usize = 1_000;
+    const LIMIT: Limit = Limit { bytes: 1_000, remedy: "ask for less" };
 
     fn requests(pieces: impl Iterator<Item = Bytes>) -> Requests<DiscoveryRequest> {
         let pieces: Vec<_> = pieces.collect();
@@ -183,7 +191,7 @@ mod tests {
         let garbage = [&[0, 0, 0, 0, 2][..], &[0x0a, 0x7f]].concat();
         let half = framed(1)[..6].to_vec();
         for (bytes, code, words) in [
-            (too_long, Code::OutOfRange, "the limit is 1000"),
+            (too_long, Code::OutOfRange, "the limit is 1000; ask for less"),
             (compressed, Code::Internal, "compressed"),
             (garbage, Code::Internal, "cannot be read"),
             (half, Code::Internal, "within a request"),

@@ -18,12 +18,11 @@ use prost::{
 };
 use tonic::{Status, codegen::http::HeaderMap};
 
-use super::requests::HEAD_BYTES;
-use crate::stream::Front;
+use super::HEAD_BYTES;
 
 /// A response on its way: its own fields, and the bytes of its resources.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub struct Parcel {
     /// Bytes of the message that were not written yet, its head among them.
     left: usize,
     /// What is being written: at first the head of the message and what is in it beside resources.
@@ -32,7 +31,8 @@ pub(super) struct Parcel {
 }
 
 /// The body of an answer.
-pub(super) struct Responses<S> {
+#[derive(Debug)]
+pub struct Responses<S> {
     parcels: S,
     parcel: Option<Parcel>,
     /// The stream has ended like this.
@@ -56,8 +56,13 @@ const ANNOUNCEMENT_BYTES: usize = 6;
 // === impl Parcel ===
 
 impl Parcel {
-    pub(super) fn of<F: Front>(mut response: F::Response) -> Self {
-        let resources = F::take_resources(&mut response);
+    /// A message that is whole.
+    pub fn of(message: &impl Message) -> Self {
+        Self::with(message, Vec::new())
+    }
+
+    /// A message of the discovery protocol, and the resources that were taken out of it: the bytes that all streams share.
+    pub fn with(response: &impl Message, resources: Vec<Bytes>) -> Self {
         let framed = |resource: &Bytes| key_len(RESOURCES) + encoded_len_varint(resource.len() as u64) + resource.len();
         let fields = response.encoded_len();
         let len = fields + resources.iter().map(framed).sum::<usize>();
@@ -100,7 +105,8 @@ impl<S> Responses<S>
 where
     S: Stream<Item = Result<Parcel, Status>> + Unpin,
 {
-    pub(super) fn of(parcels: S) -> Self {
+    /// Of these.
+    pub fn of(parcels: S) -> Self {
         Self { parcels, parcel: None, end: None, told: false }
     }
 
@@ -161,12 +167,17 @@ mod tests {
     use futures::stream;
 
     use super::*;
-    use crate::{delta, proto::discovery::DeltaDiscoveryResponse};
+    use crate::{delta, proto::discovery::DeltaDiscoveryResponse, stream::Front as _};
 
     fn response(resources: &[usize]) -> DeltaDiscoveryResponse {
         let resources =
             resources.iter().zip((0..=u8::MAX).cycle()).map(|(len, byte)| Bytes::from(vec![byte; *len])).collect();
         DeltaDiscoveryResponse { nonce: "17".to_owned(), resources, ..DeltaDiscoveryResponse::default() }
+    }
+
+    fn parcel(mut response: DeltaDiscoveryResponse) -> Parcel {
+        let resources = delta::Session::take_resources(&mut response);
+        Parcel::with(&response, resources)
     }
 
     /// All frames of a body, and its trailers.
@@ -190,8 +201,7 @@ mod tests {
         responses: &[DeltaDiscoveryResponse],
         end: Option<Status>,
     ) -> impl Body<Data = Bytes, Error = Status> + Unpin {
-        let parcels: Vec<_> =
-            responses.iter().map(|response| Ok(Parcel::of::<delta::Session>(response.clone()))).collect();
+        let parcels: Vec<_> = responses.iter().map(|response| Ok(parcel(response.clone()))).collect();
         Responses::of(stream::iter(parcels.into_iter().chain(end.map(Err))))
     }
 
@@ -243,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_stream_holds_no_buffer() {
-        let parcels = stream::iter([Ok(Parcel::of::<delta::Session>(response(&[1_000; 10_000])))]);
+        let parcels = stream::iter([Ok(parcel(response(&[1_000; 10_000])))]);
         let mut body = Responses::of(futures::StreamExt::chain(parcels, stream::pending()));
         let mut bytes = 0;
         while let Poll::Ready(frame) = futures::poll!(std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))) {
