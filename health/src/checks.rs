@@ -12,6 +12,7 @@
 //! - [`outbox`]: what is to be told to peers
 
 mod accounts;
+mod alone;
 mod begin;
 mod doubts;
 mod evidence;
@@ -101,6 +102,8 @@ struct Scheduled {
     stage: Stage,
     /// It has had a result, or may not have one, since this replica probes it.
     fresh: bool,
+    /// It was found dead by this replica's word alone: see [`alone`].
+    alone: bool,
     /// When it was due last, and when its last probe began.
     due_ms: u64,
     began_ms: u64,

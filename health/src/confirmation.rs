@@ -12,6 +12,8 @@ pub struct Doubt {
     pub number: u64,
     /// Until when answers are waited for, in milliseconds of the monotonic clock.
     pub deadline_ms: u64,
+    /// Another replica has answered, for itself or for somebody who could find out.
+    pub has_contact: bool,
     /// Whom was asked, and what they answered.
     answers: BTreeMap<Name, Asked>,
 }
@@ -72,12 +74,26 @@ pub const OTHERS_MAX: u8 = 3;
 /// What asking and answering may take beside the probe itself, in milliseconds.
 pub const MARGIN_MS: u64 = 500;
 
+// === impl Testimony ===
+
+impl Testimony {
+    /// Whether it says more than that nobody else is there to be asked.
+    pub fn is_answer(&self) -> bool {
+        self.own.is_some() || self.relayed.values().any(|vote| *vote != Vote::Abstained)
+    }
+}
+
 // === impl Doubt ===
 
 impl Doubt {
     /// Asks these until `deadline_ms`.
     pub fn new(number: u64, asked: impl IntoIterator<Item = Name>, deadline_ms: u64) -> Self {
-        Self { number, deadline_ms, answers: asked.into_iter().map(|name| (name, Asked::default())).collect() }
+        Self {
+            number,
+            deadline_ms,
+            has_contact: false,
+            answers: asked.into_iter().map(|name| (name, Asked::default())).collect(),
+        }
     }
 
     /// Asks these as well, who are no replicas, by any of `relays`.

@@ -107,13 +107,20 @@ impl CheckState {
 
     /// The failures so far are enough.
     pub fn convict(&mut self, saw: &Name, now: Now) {
+        if self.health == Health::Critical {
+            return;
+        }
         (self.health, self.since_ms) = (Health::Critical, now.wall_ms);
         self.told.decided(saw, now);
     }
 
-    /// The failures so far count for nothing.
-    pub fn acquit(&mut self) {
+    /// The failures so far count for nothing, nor what was decided by them.
+    pub fn acquit(&mut self, now: Now) {
         self.streak = Streak::default();
+        if self.health == Health::Critical {
+            (self.health, self.since_ms) = (Health::Passing, now.wall_ms);
+            self.told.decided(&"is reached by others".into(), now);
+        }
     }
 
     /// What it is decided to be.

@@ -80,7 +80,9 @@ impl Checks {
             }
         };
         let Some(left) = scheduled.state.left(thresholds) else {
-            return Some(scheduled.state.observe(outcome, thresholds, now));
+            let next = scheduled.state.observe(outcome, thresholds, now);
+            self.ask_who_is_back(id, saw, now);
+            return Some(next);
         };
         self.suspicion.failed(&origin, now.mono_ms);
         if left <= 1 {
@@ -96,6 +98,7 @@ impl Checks {
     pub fn testified(&mut self, from: &Name, number: u64, said: &Testimony, now: Now) {
         let Some(id) = self.doubts.by_number.get(&number).copied() else { return };
         if let Some((doubt, _)) = self.doubts.open.get_mut(&id) {
+            doubt.has_contact |= *from != self.me && said.is_answer();
             said.own.into_iter().for_each(|vote| doubt.answered(from, vote));
             said.relayed.iter().for_each(|(who, vote)| doubt.relayed(from, who, *vote));
             self.decide_later(id, now);
@@ -120,7 +123,7 @@ impl Checks {
     }
 
     /// Asks the others that rank next for the endpoint, unless they are being asked.
-    fn doubt(&mut self, id: TargetId, saw: &Name, now: Now) {
+    pub(super) fn doubt(&mut self, id: TargetId, saw: &Name, now: Now) {
         if let Some((_, seen)) = self.doubts.open.get_mut(&id) {
             *seen = Name::clone(saw);
             return;
@@ -156,7 +159,7 @@ impl Checks {
     }
 
     /// Decides about a target that has failed often enough; when to ask it again, if that follows.
-    fn decide(&mut self, id: TargetId, saw: &Name, now: Now) -> Option<Next> {
+    pub(super) fn decide(&mut self, id: TargetId, saw: &Name, now: Now) -> Option<Next> {
         if self.yields(id) {
             return None;
         }
@@ -174,6 +177,7 @@ impl Checks {
         if matches!(decision, Decision::Convicted | Decision::Acquitted) {
             self.note_answers(id, now);
         }
+        let unheard = self.has_answers_of_nobody(id);
         let scheduled = self.targets.get_mut(&id)?;
         let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
         let alone = decision == Decision::Nobody && scheduled.state.failures() >= needed.saturating_mul(ALONE_FACTOR);
@@ -184,11 +188,13 @@ impl Checks {
                 return None;
             }
             Decision::Convicted | Decision::Nobody => {
+                scheduled.alone = unheard;
                 scheduled.state.convict(saw, now);
                 self.doubts.counts.convicted += u64::from(was_asked);
             }
             Decision::Acquitted => {
-                scheduled.state.acquit();
+                scheduled.alone = false;
+                scheduled.state.acquit(now);
                 let origin = scheduled.origin.clone();
                 self.doubts.counts.acquitted += 1;
                 self.suspicion.denied(&origin, now.mono_ms);
@@ -201,6 +207,11 @@ impl Checks {
     fn is_arriving(&self, now: Now) -> bool {
         let began_ms = self.began_ms.unwrap_or(now.mono_ms);
         !self.me.is_empty() && now.mono_ms < began_ms.saturating_add(ARRIVAL_MS)
+    }
+
+    /// Whether another replica has answered about a target; `None` if nobody is being asked.
+    pub(super) fn has_contact(&self, id: TargetId) -> Option<bool> {
+        self.doubts.open.get(&id).map(|(doubt, _)| doubt.has_contact)
     }
 
     /// What those who are being asked about a target said by now.
@@ -222,15 +233,17 @@ impl Checks {
         let saw = Name::clone(saw);
         let Some(scheduled) = self.targets.get(&id) else { return };
         let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
-        if !scheduled.state.health().is_callable() || scheduled.state.failures() < needed {
+        let is_open = scheduled.state.health().is_callable() || scheduled.alone;
+        if !is_open || scheduled.state.failures() < needed {
             return;
         }
+        let was_alone = scheduled.alone;
         let (origin, endpoint) = (scheduled.origin.clone(), Name::clone(&scheduled.target.endpoint));
         self.decide(id, &saw, now);
         let Some(scheduled) = self.targets.get_mut(&id) else { return };
         // It has decided itself.
         let decided = !scheduled.state.health().is_callable();
-        let news = decided && !std::mem::replace(&mut scheduled.fresh, true);
+        let news = decided && !std::mem::replace(&mut scheduled.fresh, true) || scheduled.alone != was_alone;
         let (witness, evidence) = (scheduled.witness(), scheduled.state.evidence());
         let change = self.say(&origin, &endpoint, witness, Some(evidence), news, now);
         self.changes.extend(change);

@@ -296,12 +296,16 @@ impl Checks {
             return;
         }
         for id in self.targets_of(origin, endpoint) {
-            let Some(scheduled) = self.targets.get_mut(&id).filter(|scheduled| !scheduled.fresh) else { continue };
+            let Some(scheduled) = self.targets.get_mut(&id).filter(|scheduled| !scheduled.fresh || scheduled.alone)
+            else {
+                continue;
+            };
             let witness = scheduled.witness();
             // What it has counted of the same is not begun anew.
             let news = |evidence: &&Evidence| evidence.health != scheduled.state.health();
             if let Some(evidence) = said.evidence.get(&witness).filter(news) {
                 scheduled.state = CheckState::taken_over(evidence);
+                (scheduled.fresh, scheduled.alone) = (false, false);
                 self.ledger.put(origin, endpoint, witness, Some(evidence.clone()));
             }
         }
@@ -356,6 +360,9 @@ impl Checks {
             return false;
         }
         let targets = self.targets_of(origin, endpoint);
+        if self.is_found_alone(&targets) {
+            return false;
+        }
         let fresh = |id: &TargetId| self.targets.get(id).is_some_and(|scheduled| scheduled.fresh);
         // What is Unknown was never heard here: somebody else may know.
         let known = |subject: &Subject| subject.evidence.values().any(|said| said.health != Health::Unknown);

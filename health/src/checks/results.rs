@@ -31,8 +31,10 @@ impl Checks {
             self.fall_asleep(id);
             return None;
         }
+        let was_alone = scheduled.alone;
         let next = self.observe(id, outcome, now)?;
         let scheduled = self.targets.get_mut(&id)?;
+        scheduled.alone &= !scheduled.state.health().is_callable();
         let delay = schedule::delay(next, &scheduled.target.check, scheduled.phase, scheduled.began_ms, now);
         // Until it has decided itself, who has done so already knows better.
         let decided = match outcome {
@@ -40,7 +42,7 @@ impl Checks {
             Outcome::Failure(_) => !scheduled.state.health().is_callable(),
             Outcome::LocalFault(..) => false,
         };
-        let news = decided && !std::mem::replace(&mut scheduled.fresh, true);
+        let news = decided && !std::mem::replace(&mut scheduled.fresh, true) || scheduled.alone != was_alone;
         let (evidence, witness) = (scheduled.state.evidence(), scheduled.witness());
         self.due(id, now.mono_ms.saturating_add(millis_up(delay)));
         self.say(&origin, &endpoint, witness, Some(evidence), news, now)

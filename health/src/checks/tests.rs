@@ -1,5 +1,6 @@
 //! Tests: all checks of a process.
 
+mod alone;
 mod beating;
 mod lost;
 mod machine;

@@ -80,7 +80,8 @@ impl Checks {
         let phase = schedule::phase(&named(origin, &target), target.check.interval);
         let origin = Arc::clone(origin);
         let (stage, began_ms) = (Stage::Idle, now.mono_ms);
-        let scheduled = Scheduled { origin, target, phase, state, stage, fresh: false, due_ms: 0, began_ms };
+        let scheduled =
+            Scheduled { origin, target, phase, state, stage, fresh: false, alone: false, due_ms: 0, began_ms };
         self.targets.insert(id, scheduled);
         if let Some(when) = when {
             self.wake(id, when, now);
@@ -183,7 +184,8 @@ impl Checks {
         self.end_doubt(id);
         let scheduled = self.targets.get_mut(&id)?;
         scheduled.state = CheckState::unknown(now);
-        let news = !std::mem::replace(&mut scheduled.fresh, true);
+        let was_alone = std::mem::take(&mut scheduled.alone);
+        let news = !std::mem::replace(&mut scheduled.fresh, true) || was_alone;
         let (origin, endpoint, witness) =
             (Arc::clone(&scheduled.origin), Name::clone(&scheduled.target.endpoint), scheduled.witness());
         self.due(id, now.mono_ms.saturating_add(WITHHELD_MS));

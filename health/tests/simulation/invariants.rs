@@ -1,6 +1,7 @@
 //! What must hold, whatever happens.
 //!
-//! 1. No endpoint turns Critical that was alive, as long as those who reach it are not outvoted.
+//! 1. No endpoint turns Critical that was alive, as long as those who reach it are not outvoted: other replicas, or vantage points
+//!    that are connected to whoever decides.
 //! 2. No dead one is kept past its bound, and no living one is out past its own, by any replica that is well.
 //! 3. No check is without somebody who is at it for more than 5 s.
 //! 4. Of one death every replica tells once, and of one return.
@@ -93,10 +94,11 @@ impl Watch {
             | Fault::Blind(replica)
             | Fault::WithoutLease(replica)
             | Fault::BlindWithoutLease(replica)
+            | Fault::Outcast(replica)
             | Fault::Apart(replica) => vec![replica],
             Fault::Link(from, to) => vec![from, to],
             Fault::ApiServer => Vec::new(),
-            Fault::Target(_) | Fault::Most => return,
+            Fault::Target(_) | Fault::Most | Fault::Vantage(..) => return,
         };
         self.faulty_ms = now_ms;
         if let (Fault::Kill { replica, .. }, true) = (fault, begins) {
@@ -158,13 +160,19 @@ impl Watch {
             interval_ms(target) + 3 * TIMEOUT_MS + confirmation::MARGIN_MS
         };
         let was_dead = world.dead_ms[target].is_some() || world.now_ms < world.turned_ms[target] + patience_ms;
-        let heard = world.replicas[replica].standing.heard.len();
+        let who = &world.replicas[replica];
+        // Whom it is connected to it can ask, whoever of the others it hears.
+        let advised = world.is_advised(replica);
+        let heard = who.standing.heard.len();
+        // Or what it asked while it was an outcast it decides before the answers to it have come.
+        let asked_ms = TIMEOUT_MS + confirmation::MARGIN_MS;
+        let alone = heard == 0 || world.now_ms <= who.outcast_ms.saturating_add(asked_ms);
         assert!(
-            was_dead || heard == 0,
-            "seed {} at {}: {} evicts t{target}, which lives, though it hears {heard} others that reach it",
+            was_dead || (alone && !advised),
+            "seed {} at {}: {} evicts t{target}, which lives; it hears {heard} others, and is advised: {advised}",
             world.seed,
             world.now_ms,
-            world.replicas[replica].name,
+            who.name,
         );
     }
 

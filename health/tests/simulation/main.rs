@@ -6,11 +6,13 @@
 
 mod beating;
 mod chance;
+mod faults;
 mod invariants;
 mod net;
 mod replica;
 mod script;
 mod target;
+mod vantage;
 mod world;
 
 use world::World;

@@ -7,8 +7,7 @@ use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
 use rollcall_health::beat::Beats;
-use rollcall_health::checks::{Admission, Change, Listening, Start, Step, Telling};
-use rollcall_health::confirmation::Vote;
+use rollcall_health::checks::{Admission, Change, Listening, Relay, Start, Step, Telling};
 use rollcall_health::membership::{Membership, Presence, Standing};
 use rollcall_health::{Checks, owner};
 
@@ -32,6 +31,8 @@ pub(crate) struct Replica {
     pub(crate) blind: bool,
     /// It cannot read or write Leases.
     pub(crate) without_leases: bool,
+    /// Until when it reached neither targets nor other replicas.
+    pub(crate) outcast_ms: u64,
     /// When it started, or began to see otherwise: nothing is expected of it right then.
     pub(crate) troubled_ms: u64,
     /// When it is to do what is due next.
@@ -42,6 +43,8 @@ pub(crate) struct Replica {
 #[derive(Default)]
 pub(crate) struct Did {
     pub(crate) starts: Vec<Start>,
+    /// Whom to ask, of those that may be connected to it.
+    pub(crate) relays: Vec<Relay>,
     pub(crate) changes: Vec<Change>,
     /// Names with news, to be delivered.
     pub(crate) published: Vec<Key>,
@@ -114,8 +117,7 @@ impl Replica {
             match step {
                 Step::Start(start) => did.starts.push(start),
                 Step::Change(change) => did.changes.push(change),
-                // Nobody is connected to these replicas.
-                Step::Relay(relay) => self.checks.relayed(relay.id, Vote::Abstained, now),
+                Step::Relay(relay) => did.relays.push(relay),
             }
         }
         while let Some(telling) = self.checks.take_telling() {

@@ -8,6 +8,7 @@ use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 use rollcall_health::beat::awake::TICK_MS;
 use rollcall_health::checks::{Change, Start, TargetId};
+use rollcall_health::confirmation::{self, Vote};
 use rollcall_health::membership::{Membership, Standing};
 use rollcall_health::{Checks, Outcome};
 
@@ -16,8 +17,9 @@ use crate::chance::Chance;
 use crate::invariants::Watch;
 use crate::net::{Key, Published, Stream};
 use crate::replica::Replica;
-use crate::script::{self, Event, Fault};
-use crate::target::{TIMEOUT_MS, number_of, plan};
+use crate::script::{self, Event};
+use crate::target::{TIMEOUT_MS, number_of, origin_of, plan};
+use crate::vantage::{self, Vantage};
 
 /// How long a play lasts.
 const UNTIL_MS: u64 = 90_000;
@@ -35,7 +37,8 @@ pub(crate) struct World {
     /// When each target changed last.
     pub(crate) turned_ms: Vec<u64>,
     pub(crate) watch: Watch,
-    api_away: bool,
+    pub(crate) api_away: bool,
+    pub(crate) vantages: Vec<Vantage>,
     /// The Leases: versions, and what every replica reads of them with a lag.
     leases: BTreeMap<Name, u64>,
     /// What the API keeps of verdicts, for who starts.
@@ -54,6 +57,10 @@ pub(crate) enum Happening {
     Listed(usize, u64, Vec<(Name, String)>),
     Step(usize, u64),
     Probed(usize, u64, TargetId, Outcome),
+    /// A vantage point looks whom it is connected to.
+    Vantage(usize),
+    /// What one has found out for a replica.
+    Found(usize, u64, TargetId, Vote),
     /// From, to, and what.
     Word(usize, usize, Key),
     Check,
@@ -76,6 +83,7 @@ impl World {
             turned_ms: vec![0; targets],
             watch: Watch::new(replicas, targets),
             api_away: false,
+            vantages: Vec::new(),
             leases: BTreeMap::new(),
             status: BTreeMap::new(),
             queue: BinaryHeap::new(),
@@ -83,12 +91,15 @@ impl World {
             sequence: 0,
             chance,
         };
+        world.vantages = vantage::some(&mut world.chance);
         for number in 0..replicas {
             let replica = world.born(number, format!("r{number}").into(), 0);
             world.replicas.push(replica);
             world.start(number);
         }
-        for event in script::write(&mut world.chance, replicas, targets, UNTIL_MS) {
+        let vantages = world.vantages.len();
+        (0..vantages).for_each(|vantage| world.after(0, Happening::Vantage(vantage)));
+        for event in script::write(&mut world.chance, (replicas, vantages), targets, UNTIL_MS) {
             world.after(event.begins_ms, Happening::Fault(event, true));
             world.after(event.ends_ms, Happening::Fault(event, false));
         }
@@ -121,7 +132,7 @@ impl World {
         self.queue.push(Reverse((self.now_ms + ms, self.sequence, self.happenings.len() - 1)));
     }
 
-    fn born(&mut self, number: usize, name: Name, incarnation: u64) -> Replica {
+    pub(crate) fn born(&mut self, number: usize, name: Name, incarnation: u64) -> Replica {
         let now_ms = self.now_ms;
         let others = (0..self.watch.replicas()).filter(|other| *other != number);
         let mut replica = Replica {
@@ -134,16 +145,19 @@ impl World {
             skew_ms: i64::try_from(number).expect("small") * 700 - 900,
             blind: false,
             without_leases: false,
+            outcast_ms: 0,
             troubled_ms: now_ms,
             step_ms: 0,
             checks: Checks::of(Name::clone(&name), 64),
             beats: beating::listening(Now { mono_ms: now_ms, wall_ms: 0 }),
             name,
         };
+        let vantages = vantage::names(&self.vantages);
         for target in 0..self.dead_ms.len() {
             let restored = self.status.get(&target).cloned();
             let known = restored.as_ref().is_some_and(|verdict| verdict.health != Health::Unknown);
             let replaced = replica.checks.plan(plan(target, restored), replica.now(now_ms));
+            replica.checks.ask_others(&origin_of(target), confirmation::OTHERS, &vantages);
             let verdict = replaced.verdicts.into_iter().find_map(|(_, verdict)| verdict);
             self.watch.begins(number, target, verdict.as_ref());
             replica.registers(target, known, now_ms);
@@ -151,7 +165,7 @@ impl World {
         replica
     }
 
-    fn start(&mut self, number: usize) {
+    pub(crate) fn start(&mut self, number: usize) {
         let incarnation = self.replicas[number].incarnation;
         let (look, lease) = (self.chance.within(0, 250), self.chance.within(0, 1_000));
         self.after(look, Happening::Look(number, incarnation));
@@ -160,7 +174,7 @@ impl World {
         self.after(TICK_MS, Happening::Tick(number, incarnation));
     }
 
-    fn is(&self, number: usize, incarnation: u64) -> bool {
+    pub(crate) fn is(&self, number: usize, incarnation: u64) -> bool {
         self.replicas[number].alive && self.replicas[number].incarnation == incarnation
     }
 
@@ -190,6 +204,10 @@ impl World {
                 change.into_iter().for_each(|change| self.changed(number, change));
                 self.step(number);
             }
+            Happening::Found(number, incarnation, id, vote) if self.is(number, incarnation) => {
+                self.found(number, id, vote);
+            }
+            Happening::Vantage(vantage) => self.attend(vantage),
             Happening::Word(from, to, key) => self.word(from, to, &key),
             Happening::Beat(target) => self.beat(target),
             Happening::Tick(number, incarnation) if self.is(number, incarnation) => self.tick(number, incarnation),
@@ -202,6 +220,7 @@ impl World {
             | Happening::Listed(..)
             | Happening::Step(..)
             | Happening::Tick(..)
+            | Happening::Found(..)
             | Happening::Probed(..) => {}
         }
     }
@@ -229,6 +248,7 @@ impl World {
         let did = self.replicas[number].step(now_ms);
         did.changes.into_iter().for_each(|change| self.changed(number, change));
         did.starts.into_iter().for_each(|start| self.probe(number, &start));
+        did.relays.into_iter().for_each(|relay| self.ask(number, &relay));
         did.published.iter().for_each(|key| self.spread(number, key));
         let replica = &mut self.replicas[number];
         let next_ms = replica.checks.next_ms().map(|next_ms| next_ms.max(now_ms + 1));
@@ -330,67 +350,5 @@ impl World {
         for key in old.seen.keys().filter(|key| !published.contains(key)) {
             self.replicas[to].hear((from, &name), key, None, now_ms);
         }
-    }
-
-    // Faults.
-
-    fn fault(&mut self, fault: Fault, begins: bool) {
-        self.tell(|| format!("--- {fault:?} {}", if begins { "begins" } else { "ends" }));
-        let now_ms = self.now_ms;
-        let troubled = |world: &mut Self, number: usize| world.replicas[number].troubled_ms = now_ms;
-        match fault {
-            Fault::Kill { replica, .. } if begins => self.replicas[replica].alive = false,
-            Fault::Kill { replica, renamed } => self.restart(replica, renamed),
-            Fault::Blind(replica) => self.replicas[replica].blind = begins,
-            Fault::WithoutLease(replica) => self.replicas[replica].without_leases = begins,
-            Fault::BlindWithoutLease(replica) => {
-                (self.replicas[replica].blind, self.replicas[replica].without_leases) = (begins, begins);
-            }
-            Fault::ApiServer => self.api_away = begins,
-            Fault::Link(from, to) => self.cut(from, to, begins),
-            Fault::Apart(replica) => {
-                for other in (0..self.replicas.len()).filter(|other| *other != replica) {
-                    self.cut(replica, other, begins);
-                    self.cut(other, replica, begins);
-                }
-            }
-            Fault::Target(target) => self.turn(target, begins),
-            Fault::Most => (0..self.dead_ms.len() * 3 / 4).for_each(|target| self.turn(target, begins)),
-        }
-        match fault {
-            Fault::Kill { replica, .. }
-            | Fault::Blind(replica)
-            | Fault::WithoutLease(replica)
-            | Fault::BlindWithoutLease(replica)
-            | Fault::Apart(replica) => troubled(self, replica),
-            Fault::Link(from, to) => {
-                troubled(self, from);
-                troubled(self, to);
-            }
-            Fault::ApiServer | Fault::Target(_) | Fault::Most => {}
-        }
-        self.watch.fault(fault, begins, now_ms);
-    }
-
-    fn cut(&mut self, from: usize, to: usize, cut: bool) {
-        if let Some(stream) = self.replicas[to].streams.get_mut(&from) {
-            (stream.cut, stream.whole) = (cut, false);
-        }
-    }
-
-    fn turn(&mut self, target: usize, dead: bool) {
-        if self.dead_ms[target].is_some() != dead {
-            self.dead_ms[target] = dead.then_some(self.now_ms);
-            self.turned_ms[target] = self.now_ms;
-            self.watch.turned(target);
-        }
-    }
-
-    fn restart(&mut self, number: usize, renamed: bool) {
-        let incarnation = self.replicas[number].incarnation + 1;
-        let name =
-            if renamed { format!("r{number}-{incarnation}").into() } else { Name::clone(&self.replicas[number].name) };
-        self.replicas[number] = self.born(number, name, incarnation);
-        self.start(number);
     }
 }
