@@ -1,9 +1,10 @@
 //! What a handler gives.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use hyper::body::Body;
 use serde::Serialize;
 
 /// An answer, whole in memory. Its bytes may be shared by many.
@@ -50,5 +51,14 @@ impl Answer {
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         self.0
+    }
+
+    /// What answers HEAD: the length of the body in its place (RFC 9110 §9.3.2). hyper leaves bodies out over HTTP/1.1 alone.
+    pub(super) fn into_head(self) -> Response<Full<Bytes>> {
+        let (mut parts, body) = self.0.into_parts();
+        if let Some(len) = body.size_hint().exact() {
+            parts.headers.insert(CONTENT_LENGTH, len.into());
+        }
+        Response::from_parts(parts, Full::default())
     }
 }

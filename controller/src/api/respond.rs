@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use rollcall_xds::tls::Shown;
@@ -54,6 +54,7 @@ impl Api {
         peer: Peer,
     ) -> impl Future<Output = Response<Full<Bytes>>> + Send + 'static {
         let path: Box<str> = request.uri().path().into();
+        let is_head = request.method() == Method::HEAD;
         let found = self.routes.find(request.method(), &path);
         let at = if let Found::Route(at, _) = &found { Some(*at) } else { None };
         let place = Arc::clone(&self.places).try_acquire_owned();
@@ -61,19 +62,25 @@ impl Api {
         async move {
             let Ok((_place, prepared)) = prepared else {
                 let words = format!("{REQUESTS_MAX} requests are under way; ask another replica");
-                return self.end(at, Err(Problem::unavailable(words)), &path);
+                return self.end((at, is_head), Err(Problem::unavailable(words)), &path);
             };
             let outcome = match prepared.await {
                 Ok(reply) => reply.await,
                 Err(problem) => Err(problem),
             };
-            self.end(at, outcome, &path)
+            self.end((at, is_head), outcome, &path)
         }
     }
 
-    fn end(&self, at: Option<usize>, outcome: Result<Answer, Problem>, path: &str) -> Response<Full<Bytes>> {
+    fn end(
+        &self,
+        (at, is_head): (Option<usize>, bool),
+        outcome: Result<Answer, Problem>,
+        path: &str,
+    ) -> Response<Full<Bytes>> {
         self.metrics.answered(at, outcome.as_ref().err().map(Problem::kind));
-        outcome.unwrap_or_else(|problem| problem.into_answer(path)).into_response()
+        let answer = outcome.unwrap_or_else(|problem| problem.into_answer(path));
+        if is_head { answer.into_head() } else { answer.into_response() }
     }
 
     async fn prepare(self: Arc<Self>, found: Found, request: Request<Incoming>, peer: Peer) -> Result<Reply, Problem> {

@@ -8,11 +8,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::api::routes::Admits;
+use rollcall_xds::tls::Shown;
 
 /// The port, as a test has it.
 struct Port {
     address: SocketAddr,
     stop: CancellationToken,
+    answers: Arc<Api>,
     _api: FakeApi,
 }
 
@@ -27,8 +29,8 @@ async fn port(routes: Routes, connections_max: usize) -> Port {
     let api = Arc::new(Api { routes, access, metrics, places: Semaphore::new(respond::REQUESTS_MAX).into() });
     let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let (address, stop) = (tcp.local_addr().expect("bound"), CancellationToken::new());
-    tokio::spawn(Listener { tcp, tls: None, connections_max }.run(api, stop.clone()));
-    Port { address, stop, _api: fake }
+    tokio::spawn(Listener { tcp, tls: None, connections_max }.run(Arc::clone(&api), stop.clone()));
+    Port { address, stop, answers: api, _api: fake }
 }
 
 fn routes() -> Routes {
@@ -97,6 +99,29 @@ async fn what_is_not_answered_says_what_is() {
     assert!(status == 200 && answer.contains("\"sent\": 16"), "{answer}");
     let (status, answer) = port.ask("GET /open", &format!("x: {}\r\n\r\n", "y".repeat(40_000))).await;
     assert_eq!(status, 431, "{answer}");
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_its_body_in_both_protocols() {
+    let port = port(routes(), 100).await;
+    let (_, got) = port.ask("GET /open", "\r\n").await;
+    let (_, body) = got.split_once("\r\n\r\n").expect("a body");
+    let (status, answer) = port.ask("HEAD /open", "\r\n").await;
+    assert!(status == 200 && answer.contains(&format!("content-length: {}", body.len())), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+
+    let (client, server) = tokio::io::duplex(64 << 10);
+    let peer = respond::Peer { address: port.address.ip(), shown: Shown::Nothing };
+    let api = (Arc::clone(&port.answers), peer);
+    tokio::spawn(connection::serve(server, connection::Protocol::Http2, api, port.stop.clone()));
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, driver) =
+        hyper::client::conn::http2::handshake(executor, hyper_util::rt::TokioIo::new(client)).await.expect("HTTP/2");
+    tokio::spawn(driver);
+    let request = http::Request::head("http://x/open").body(http_body_util::Empty::<bytes::Bytes>::new());
+    let answer = sender.send_request(request.expect("a request")).await.expect("answered");
+    assert_eq!(answer.headers()[http::header::CONTENT_LENGTH], body.len().to_string());
+    assert!(hyper::body::Body::is_end_stream(answer.body()), "nothing follows");
 }
 
 #[tokio::test]
