@@ -2,7 +2,9 @@
 //!
 //! No two have an address of pods, nodes or Services in common, as on a flat network.
 
-use std::path::{Path, PathBuf};
+pub mod on_nodes;
+
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -34,10 +36,21 @@ pub struct Cluster {
     pub kubectl: Kubectl,
     /// What its programs need.
     pub installation: Installation,
-    /// The authority of its streams.
-    pub ca: PathBuf,
     /// Its control plane.
     pub plane: ControlPlane,
+}
+
+/// A cluster as another one sees it.
+#[derive(Clone, Debug)]
+pub struct Peer<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// kubectl as its administrator.
+    pub kubectl: &'a Kubectl,
+    /// Where its stream is found, `HOST:PORT` each.
+    pub addresses: Vec<String>,
+    /// The name that the stream's certificate is for.
+    pub server_name: &'a str,
 }
 
 /// How a cluster takes in what another one exports.
@@ -76,8 +89,9 @@ impl Cluster {
         flags.extend(more.iter().map(String::as_str));
         let mut controller = Controller::start(binaries, &installation, "controller-0", folder, &flags)?;
         controller.wait_ready()?;
-        let ca = authority(&kubectl, folder)?;
-        let trust = ca.display().to_string();
+        let trust = folder.join("stream-ca.crt");
+        std::fs::write(&trust, authority(&kubectl)?)?;
+        let trust = trust.display().to_string();
         let token = folder.join("dns-token");
         std::fs::write(&token, crate::agent::token(&kubectl, NAMESPACE, "rollcall-dns")?)?;
         let token = token.display().to_string();
@@ -85,34 +99,17 @@ impl Cluster {
         let mut dns = Dns::start(binaries, &installation, "dns", &[controller.grpc], folder, &flags)?;
         dns.wait_ready()?;
         let rollcall = Rollcall { controllers: vec![controller], dns: vec![dns] };
-        Ok(Self { id, rollcall, kubectl, installation, ca, plane })
+        Ok(Self { id, rollcall, kubectl, installation, plane })
     }
 
     /// Has this cluster take in what `other` exports, through a relay if there is one.
     pub fn import_from(&self, other: &Self, link: &Link, through: Option<&Relay>) -> Result<()> {
-        let user = format!("peer-{}", self.id);
-        let token = account(&other.kubectl, &user)?;
-        let ca = std::fs::read_to_string(&other.ca).context("reading an authority")?;
-        let secret = format!("link-{}", other.id);
-        let metadata = json!({ "name": secret, "namespace": NAMESPACE });
-        let data = json!({ "token": token, "ca.crt": ca });
-        self.kubectl.apply(
-            &json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data }).to_string(),
-        )?;
         let address = through.map_or(other.rollcall.controllers[0].grpc, Relay::address);
-        let object = json!({
-            "apiVersion": "rollcall.dev/v1alpha1",
-            "kind": "ClusterLink",
-            "metadata": { "name": other.id },
-            "spec": {
-                "addresses": [address.to_string()],
-                "serverName": SERVER_NAME,
-                "secretName": secret,
-                "import": { "namespaces": link.namespaces, "merge": link.merge },
-                "whenSilent": link.when_silent,
-            },
-        });
-        self.kubectl.apply(&object.to_string()).map(drop)
+        let (id, kubectl) = (other.id, &other.kubectl);
+        link.make(
+            (self.id, &self.kubectl),
+            &Peer { id, kubectl, addresses: vec![address.to_string()], server_name: SERVER_NAME },
+        )
     }
 
     /// The status of its link to the cluster of this id.
@@ -131,11 +128,49 @@ impl Cluster {
 
     /// Exports a Service.
     pub fn export(&self, namespace: &str, name: &str) -> Result<()> {
-        let metadata = json!({ "name": name, "namespace": namespace });
-        let object =
-            json!({ "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport", "metadata": metadata });
-        self.kubectl.apply(&object.to_string()).map(drop)
+        export(&self.kubectl, namespace, name)
     }
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Has the cluster of this id, with kubectl as its administrator, take in what `peer` exports: an account over there, its
+    /// token and the stream's authority in a Secret here, and the link.
+    pub fn make(&self, (id, kubectl): (&str, &Kubectl), peer: &Peer<'_>) -> Result<()> {
+        let token = account(peer.kubectl, &format!("peer-{id}"))?;
+        let secret = secret_name(peer.id);
+        let metadata = json!({ "name": secret, "namespace": NAMESPACE });
+        let data = json!({ "token": token, "ca.crt": authority(peer.kubectl)? });
+        let object = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data });
+        kubectl.apply(&object.to_string())?;
+        let object = json!({
+            "apiVersion": "rollcall.dev/v1alpha1",
+            "kind": "ClusterLink",
+            "metadata": { "name": peer.id },
+            "spec": {
+                "addresses": peer.addresses,
+                "serverName": peer.server_name,
+                "secretName": secret,
+                "import": { "namespaces": self.namespaces, "merge": self.merge },
+                "whenSilent": self.when_silent,
+            },
+        });
+        kubectl.apply(&object.to_string()).map(drop)
+    }
+}
+
+/// The Secret of a link to the cluster of this id.
+pub fn secret_name(id: &str) -> String {
+    format!("link-{id}")
+}
+
+/// Exports a Service.
+pub fn export(kubectl: &Kubectl, namespace: &str, name: &str) -> Result<()> {
+    let metadata = json!({ "name": name, "namespace": namespace });
+    let object =
+        json!({ "apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport", "metadata": metadata });
+    kubectl.apply(&object.to_string()).map(drop)
 }
 
 /// CRDs and the rights of a cluster that has links, and the objects in which the authority keeps itself.
@@ -148,12 +183,10 @@ fn install(kubectl: &Kubectl, folder: &Path) -> Result<Installation> {
     Ok(installation)
 }
 
-/// What clients trust, in a file.
-fn authority(kubectl: &Kubectl, folder: &Path) -> Result<PathBuf> {
+/// What clients of the stream trust.
+fn authority(kubectl: &Kubectl) -> Result<String> {
     let map = kubectl.get(&["configmap", "rollcall-ca", "--namespace", NAMESPACE])?;
-    let path = folder.join("stream-ca.crt");
-    std::fs::write(&path, map["data"]["ca.crt"].as_str().context("no authority is published")?)?;
-    Ok(path)
+    map["data"]["ca.crt"].as_str().map(str::to_owned).context("no authority is published")
 }
 
 /// An account for another cluster, which may see all exports, and its token.
@@ -172,17 +205,16 @@ fn account(kubectl: &Kubectl, name: &str) -> Result<String> {
 }
 
 /// A kubeconfig with a context for each cluster, by its id; the first is the current one.
-pub fn write_kubeconfig(path: &Path, clusters: &[&Cluster]) -> Result<()> {
+pub fn write_kubeconfig(path: &Path, clusters: &[(&str, &Kubectl)]) -> Result<()> {
     let (mut all, mut users, mut contexts) = (Vec::new(), Vec::new(), Vec::new());
-    for cluster in clusters {
-        let config = cluster.kubectl.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
+    for (id, kubectl) in clusters {
+        let config = kubectl.run(&["config", "view", "--raw", "--minify", "--flatten", "-o", "json"])?;
         let config: Value = serde_json::from_str(&config).context("kubectl config view gave no JSON")?;
-        let id = cluster.id;
         all.push(json!({ "name": id, "cluster": config["clusters"][0]["cluster"] }));
         users.push(json!({ "name": id, "user": config["users"][0]["user"] }));
         contexts.push(json!({ "name": id, "context": { "cluster": id, "user": id } }));
     }
-    let current = clusters.first().map(|cluster| cluster.id);
+    let current = clusters.first().map(|(id, _)| id);
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "clusters": all, "users": users, "contexts": contexts,
         "current-context": current,

@@ -1,5 +1,6 @@
 //! A TCP relay that can be pointed elsewhere: what a Service in front of replicas is to their clients.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,8 +25,10 @@ struct Shared {
     to: Option<SocketAddr>,
     /// Nothing passes, and nobody is told.
     held: bool,
-    /// Both ends of each connection.
-    open: Vec<TcpStream>,
+    /// Both ends of each connection, by its number.
+    open: BTreeMap<u64, [TcpStream; 2]>,
+    /// The number of the next one.
+    next: u64,
 }
 
 /// Between two looks at whether it is held still.
@@ -36,11 +39,19 @@ const HELD_LOOK: Duration = Duration::from_millis(10);
 impl Relay {
     /// Starts a relay to that address.
     pub fn start(to: SocketAddr) -> Result<Self> {
+        Self::start_by(to, |to| Ok(TcpStream::connect(to)?))
+    }
+
+    /// The same with another way of connecting, such as from another network.
+    pub fn start_by(
+        to: SocketAddr,
+        connect: impl Fn(SocketAddr) -> Result<TcpStream> + Send + 'static,
+    ) -> Result<Self> {
         let address = net::free_loopback()?;
         let socket = TcpListener::bind(address).context("opening a relay")?;
-        let shared = Arc::new(Mutex::new(Shared { to: Some(to), held: false, open: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { to: Some(to), held: false, open: BTreeMap::new(), next: 0 }));
         let of_thread = Arc::clone(&shared);
-        let listener = std::thread::spawn(move || accept(&socket, &of_thread));
+        let listener = std::thread::spawn(move || accept(&socket, &connect, &of_thread));
         Ok(Self { address, shared, listener: Some(listener) })
     }
 
@@ -78,7 +89,7 @@ impl Shared {
     fn lead(&mut self, to: Option<SocketAddr>) {
         self.to = to;
         self.held = false;
-        for stream in self.open.drain(..) {
+        for stream in std::mem::take(&mut self.open).into_values().flatten() {
             // It may have ended by itself.
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -89,33 +100,35 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Mutex<Shared>>) {
+fn accept(listener: &TcpListener, connect: &impl Fn(SocketAddr) -> Result<TcpStream>, shared: &Arc<Mutex<Shared>>) {
     for client in listener.incoming() {
         let Some(to) = lock(shared).to else { return };
         // Whoever is refused comes again, as they would without a relay.
         if let Ok(client) = client {
-            let _ = connect(client, to, shared);
+            let _ = connect(to).and_then(|server| join(client, server, to, shared));
         }
     }
 }
 
-fn connect(client: TcpStream, to: SocketAddr, all: &Arc<Mutex<Shared>>) -> std::io::Result<()> {
-    let server = TcpStream::connect(to)?;
+/// Carries both ways between `client` and `server`, which was found at `to`.
+fn join(client: TcpStream, server: TcpStream, to: SocketAddr, all: &Arc<Mutex<Shared>>) -> Result<()> {
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let mut shared = lock(all);
     if shared.to != Some(to) {
         return Ok(());
     }
-    shared.open.extend([client.try_clone()?, server.try_clone()?]);
     let (from_client, from_server) = (client.try_clone()?, server.try_clone()?);
+    let number = shared.next;
+    shared.next += 1;
+    shared.open.insert(number, [client.try_clone()?, server.try_clone()?]);
     let (of_client, of_server) = (Arc::clone(all), Arc::clone(all));
-    std::thread::spawn(move || carry(from_client, server, &of_client));
-    std::thread::spawn(move || carry(from_server, client, &of_server));
+    std::thread::spawn(move || carry(from_client, server, number, &of_client));
+    std::thread::spawn(move || carry(from_server, client, number, &of_server));
     Ok(())
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Mutex<Shared>) {
+fn carry(mut from: TcpStream, mut to: TcpStream, number: u64, shared: &Mutex<Shared>) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         while lock(shared).held {
@@ -127,6 +140,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Mutex<Shared>) {
     }
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
+    lock(shared).open.remove(&number);
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod resolve;
 mod show;
 mod state;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -37,9 +38,12 @@ pub(crate) struct Options {
     /// Use the cluster of this context of your kubeconfig instead of a control plane of this machine.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// On a real node: the images run as pods of the chart, beside a kubelet. Needs root.
+    /// On a real node, or one in each cluster: the images run as pods of the chart, beside a kubelet. Needs root.
     #[arg(long, conflicts_with_all = ["context", "endpoints", "services"])]
     node: bool,
+    /// With --node: more images for the nodes, which pull none; an archive, OCI or Docker. May be given several times.
+    #[arg(long, value_name = "FILE", requires = "node")]
+    image: Vec<PathBuf>,
     /// So many clusters, 2 to 4, each with Rollcall, linked with one another; the example is exported from the first.
     #[arg(long, value_name = "N", conflicts_with_all = ["context", "endpoints", "services"])]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=4))]
@@ -60,12 +64,6 @@ pub(crate) struct Options {
 
 /// Starts everything and waits for Ctrl-C.
 pub(crate) fn up(options: &Options) -> Result<()> {
-    if options.node && options.clusters.is_some_and(|count| count > 1) {
-        bail!(
-            "linked clusters have no nodes: every node cluster has the same addresses, so two of them have no way to each other. Give \
-             --clusters or --node (docs/decisions/049-clusters-without-nodes.md)"
-        );
-    }
     if !options.supervised {
         state::refuse_second()?;
         state::clear()?;
@@ -75,8 +73,8 @@ pub(crate) fn up(options: &Options) -> Result<()> {
     }
     on_signals()?;
     let outcome = match options.clusters {
+        count if options.node => node::supervise(count.unwrap_or(1), options.supervised, options.image.clone()),
         Some(count @ 2..) => linked::supervise(count, options.supervised),
-        _ if options.node => node::supervise(options.supervised),
         _ => supervise(options),
     };
     match outcome {

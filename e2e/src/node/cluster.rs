@@ -13,8 +13,9 @@ use super::cgroups::Layout;
 use super::control::{self, Control};
 use super::space::Space;
 use super::worker::{self, Worker};
-use super::{AUDIT_LOG, CONTROL_ADDRESS, Config, MACHINE_PORT, Part, mounts, network};
+use super::{AUDIT_LOG, Addresses, Config, MACHINE_PORT, Part, mounts, network};
 use crate::process::{Process, Program};
+use crate::relay::Relay;
 use crate::tools::{self, NodeTools};
 use crate::{Kubectl, http};
 
@@ -68,9 +69,9 @@ impl NodeCluster {
         config: &Config,
     ) -> Result<(Kubectl, Vec<Worker>, Control)> {
         mounts::set_up_control(space, layout)?;
-        network::set_up_control(space, config.nodes)?;
+        network::set_up_control(space, config.addresses, config.nodes)?;
         let admin = config.folder.join("kubeconfig");
-        control::write_admin(config, &admin)?;
+        control::write_admin(config, control::api_server(config), &admin)?;
         let kubectl = [tools.controlplane.display().to_string(), "kubectl".into()];
         let kubectl = Kubectl::new(space.enter_network().into_iter().chain(kubectl), admin);
         let mut control = Control::start(space, tools, config)?;
@@ -78,7 +79,7 @@ impl NodeCluster {
         let start = |index| Worker::start(space, layout, tools, config, index).with_context(|| worker::name(index));
         let mut workers = (1..=config.nodes).map(start).collect::<Result<Vec<_>>>()?;
         control.go_on(space, tools, config, &kubectl)?;
-        let cluster = control::cluster(config);
+        let cluster = control::cluster(config, control::api_server(config));
         workers.iter_mut().try_for_each(|worker| worker.join(config, &cluster))?;
         for (index, worker) in (1..).zip(&mut workers) {
             let kubelet = worker.kubelet.as_mut().context("a node without a kubelet")?;
@@ -101,6 +102,11 @@ impl NodeCluster {
     /// What it was started with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where it has what.
+    pub fn addresses(&self) -> Addresses {
+        self.config.addresses
     }
 
     /// The API server's audit log, when the configuration has a policy: a JSON object in each line.
@@ -150,7 +156,7 @@ impl NodeCluster {
 
     /// An address outside of the cluster that pods reach; counted from 0, below [`super::OUTSIDE_COUNT`].
     pub fn outside_address(&self, number: u8) -> IpAddr {
-        network::outside(number)
+        self.config.addresses.outside(number)
     }
 
     /// A machine outside of the cluster that serves HTTP at [`NodeCluster::outside_address`], [`MACHINE_PORT`]: it answers
@@ -167,7 +173,7 @@ impl NodeCluster {
     /// The name server of the network that the cluster is in: it knows these names and no others. Nodes have it in their
     /// `resolv.conf`.
     pub fn name_server(&self, records: &[(&str, IpAddr)]) -> Result<Process> {
-        let listen = SocketAddr::new(CONTROL_ADDRESS, 53).to_string();
+        let listen = SocketAddr::from((self.addresses().control(), 53)).to_string();
         let program = self.program("name-server", &self.tools.workload)?.args(["dns", "--listen", &listen]);
         program.args(records.iter().map(|(name, address)| format!("{name}={address}"))).start()
     }
@@ -175,6 +181,21 @@ impl NodeCluster {
     /// Loads the images of an archive on every node.
     pub fn import(&self, archive: &Path) -> Result<()> {
         self.workers.iter().try_for_each(|worker| worker.import(archive))
+    }
+
+    /// A cable to another cluster, of other addresses: nodes, pods and machines of each are reached from the other as on a
+    /// flat network. It goes with either of them.
+    pub fn connect(&self, other: &Self) -> Result<()> {
+        network::connect((&self.space, self.addresses()), (&other.space, other.addresses()))
+    }
+
+    /// The API server at an address of this machine, for programs that are not in the cluster's network, and kubectl that
+    /// uses it, by a kubeconfig of this name in the cluster's folder.
+    pub fn outside(&self, kubeconfig: &str) -> Result<(Relay, Kubectl)> {
+        let relay = Relay::start_by(control::api_server(&self.config), self.space.door()?)?;
+        let path = self.config.folder.join(kubeconfig);
+        control::write_admin(&self.config, relay.address(), &path)?;
+        Ok((relay, Kubectl::new([self.tools.controlplane.display().to_string(), "kubectl".into()], path)))
     }
 
     /// Pulls a node's network cable: it runs on and reaches nobody.

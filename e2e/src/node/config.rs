@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::addresses::Addresses;
 use super::network;
 use crate::tools::NodeTools;
 
@@ -56,7 +57,7 @@ disabled_plugins = [
 }
 
 /// The pod network of a node.
-pub(super) fn cni(folder: &Path, index: u8) -> Value {
+pub(super) fn cni(folder: &Path, of: Addresses, index: u8) -> Value {
     json!({
         "cniVersion": "1.0.0",
         "name": "rollcall",
@@ -66,7 +67,7 @@ pub(super) fn cni(folder: &Path, index: u8) -> Value {
                 "ipam": {
                     "type": "host-local",
                     "dataDir": folder.join("addresses"),
-                    "ranges": [[{"subnet": network::pods(index)}]],
+                    "ranges": [[{"subnet": of.pods_of(index)}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
             },
@@ -76,7 +77,7 @@ pub(super) fn cni(folder: &Path, index: u8) -> Value {
 }
 
 /// The kubelet's. JSON is YAML.
-pub(super) fn kubelet(folder: &Path, authority: &Path, cluster_domain: &str, cluster_dns: &str) -> Value {
+pub(super) fn kubelet(folder: &Path, authority: &Path, cluster_domain: &str, of: Addresses) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -94,7 +95,7 @@ pub(super) fn kubelet(folder: &Path, authority: &Path, cluster_domain: &str, clu
         "oomScoreAdj": 0,
         "protectKernelDefaults": true,
         "resolvConf": folder.join("resolv.conf"),
-        "clusterDNS": [cluster_dns],
+        "clusterDNS": [of.dns()],
         "clusterDomain": cluster_domain,
         "podLogsDir": "/var/log/pods",
         "volumePluginDir": folder.join("volume-plugins"),
@@ -114,13 +115,13 @@ pub(super) fn kubelet(folder: &Path, authority: &Path, cluster_domain: &str, clu
 }
 
 /// kube-proxy's.
-pub(super) fn proxy(node: &str, kubeconfig: &Path) -> Value {
+pub(super) fn proxy(node: &str, kubeconfig: &Path, of: Addresses) -> Value {
     json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "clientConnection": {"kubeconfig": kubeconfig, "qps": 200.0, "burst": 400},
-        "clusterCIDR": network::POD_RANGE,
+        "clusterCIDR": of.pods(),
         "hostnameOverride": node,
         "oomScoreAdj": 0,
         // Limits of the whole machine.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::space::Space;
-use super::{Config, network, worker};
+use super::{Config, worker};
 use crate::control_plane::components;
 use crate::process::Process;
 use crate::tools::NodeTools;
@@ -20,7 +20,8 @@ const READY_BOUND: Duration = Duration::from_secs(180);
 const ADMIN_TOKEN: &str = "rollcall-admin";
 const ETCD: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2379);
 const ETCD_PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2380);
-const API_SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(network::CONTROL), 6443);
+/// The API server's port.
+const API_PORT: u16 = 6443;
 
 /// The control plane's processes.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Control {
         let folder = &config.folder;
         write_pki(tools, config)?;
         write_tokens(config)?;
-        let mut flags = components::api_server(folder, ETCD, API_SERVER, 0);
+        let mut flags = components::api_server(folder, ETCD, api_server(config), 0);
         flags.extend(api_server_flags(config)?);
         let component = |name: &str, args: Vec<String>| -> Result<Process> {
             let program = space.program(name, &tools.controlplane, folder)?.args([name]).args(args);
@@ -87,14 +88,19 @@ impl Control {
     }
 }
 
-/// How kubeconfigs name the cluster.
-pub(super) fn cluster(config: &Config) -> Value {
-    json!({"server": format!("https://{API_SERVER}"), "certificate-authority": config.folder.join("ca.crt")})
+/// Where the API server listens.
+pub(super) fn api_server(config: &Config) -> SocketAddr {
+    SocketAddr::from((config.addresses.control(), API_PORT))
+}
+
+/// How kubeconfigs name the cluster whose API server is found there.
+pub(super) fn cluster(config: &Config, at: SocketAddr) -> Value {
+    json!({"server": format!("https://{at}"), "certificate-authority": config.folder.join("ca.crt")})
 }
 
 /// Writes the administrator's kubeconfig.
-pub(super) fn write_admin(config: &Config, path: &Path) -> Result<()> {
-    kubeconfig::write(path, &cluster(config), "admin", ADMIN_TOKEN)
+pub(super) fn write_admin(config: &Config, at: SocketAddr, path: &Path) -> Result<()> {
+    kubeconfig::write(path, &cluster(config, at), "admin", ADMIN_TOKEN)
 }
 
 /// Where they differ from those of the control plane without nodes; of a flag that is given twice, the last counts.
@@ -102,9 +108,9 @@ fn api_server_flags(config: &Config) -> Result<Vec<String>> {
     let file = |name: &str| config.folder.join(name).display().to_string();
     let mut flags = vec![
         "--bind-address=0.0.0.0".to_owned(),
-        // Pods find it as 10.96.0.1, which kube-proxy leads here.
+        // Pods find it at its ClusterIP, which kube-proxy leads here.
         "--endpoint-reconciler-type=lease".into(),
-        format!("--service-cluster-ip-range={}", network::SERVICE_RANGE),
+        format!("--service-cluster-ip-range={}", config.addresses.services()),
         "--authorization-mode=Node".into(),
         "--enable-admission-plugins=NodeRestriction".into(),
         "--allow-privileged=true".into(),
@@ -122,7 +128,8 @@ fn api_server_flags(config: &Config) -> Result<Vec<String>> {
 
 fn write_pki(tools: &NodeTools, config: &Config) -> Result<()> {
     let mut pki = Command::new(&tools.controlplane);
-    pki.arg("pki").arg(&config.folder).arg(network::CONTROL.to_string());
+    pki.arg("pki").arg(&config.folder);
+    pki.args([config.addresses.control(), config.addresses.api()].map(|address| address.to_string()));
     pki.arg(format!("kubernetes.default.svc.{}", config.cluster_domain));
     let output = pki.output().context("starting the program that writes certificates")?;
     if !output.status.success() {

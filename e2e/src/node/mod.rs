@@ -23,6 +23,7 @@
 //!
 //! ```text
 //! cluster    what tests hold: it starts the rest, and ends it
+//! addresses  ranges of the cluster, by its number
 //! cgroups    control groups: version 1, hybrid, version 2
 //! space      namespaces, and how programs get into them
 //! mounts     what they see of the machine's files
@@ -32,6 +33,7 @@
 //! missing    what a machine lacks
 //! ```
 
+mod addresses;
 mod cgroups;
 mod cluster;
 mod config;
@@ -42,22 +44,18 @@ mod network;
 mod space;
 mod worker;
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
+pub use addresses::{Addresses, OUTSIDE_COUNT};
 pub use cgroups::groups_of;
 pub use cluster::NodeCluster;
 pub use missing::missing;
-pub use network::{LINK_PREFIX, OUTSIDE_COUNT, POD_RANGE, SERVICE_RANGE};
+pub use network::LINK_PREFIX;
 
 /// The image of `e2e/workload`: an HTTP server, callers and resolvers for tests. Its user is not root.
 pub const WORKLOAD_IMAGE: &str = "localhost/workload:1";
-/// The ClusterIP that pods have as their name server.
-pub const CLUSTER_DNS: &str = "10.96.0.10";
 /// The port at which a machine outside of the cluster serves HTTP.
 pub const MACHINE_PORT: u16 = 8080;
-/// The address of the control plane: the gateway of nodes, and, at port 53, the name server of their `resolv.conf`.
-pub const CONTROL_ADDRESS: IpAddr = IpAddr::V4(network::CONTROL);
 
 /// The audit log's file.
 const AUDIT_LOG: &str = "audit.log";
@@ -67,6 +65,8 @@ const AUDIT_LOG: &str = "audit.log";
 pub struct Config {
     /// An existing folder for state and logs.
     pub folder: PathBuf,
+    /// Where it has what: of clusters that reach each other, no two have the same.
+    pub addresses: Addresses,
     /// How many nodes, 1 or 2: each in a zone of its own.
     pub nodes: u8,
     /// Archives of images to load, OCI or Docker.
@@ -103,14 +103,21 @@ pub enum Part {
 // === impl Config ===
 
 impl Config {
-    /// One node, no images but the workload's.
+    /// One node, no images but the workload's, with the addresses of the first cluster.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self::numbered(0, folder)
+    }
+
+    /// The same with the addresses of the cluster of this number, counted from 0.
+    pub fn numbered(number: u8, folder: impl Into<PathBuf>) -> Self {
+        let addresses = Addresses::of(number);
         Self {
             folder: folder.into(),
+            addresses,
             nodes: 1,
             images: Vec::new(),
             cluster_domain: "cluster.local".into(),
-            resolv_conf: format!("nameserver {CONTROL_ADDRESS}\n"),
+            resolv_conf: format!("nameserver {}\n", addresses.control()),
             audit_policy: None,
             controller_manager_flags: Vec::new(),
         }

@@ -1,20 +1,10 @@
 //! Addresses and routes: one bridge, to which the control plane, the nodes and the machines outside the cluster are
 //! connected. Nothing of the machine's own network is used or changed.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use anyhow::{Context, Result};
 
+use super::addresses::{Addresses, OUTSIDE_COUNT};
 use super::space::Space;
-
-/// The control plane.
-pub(super) const CONTROL: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 1);
-/// The range of ClusterIPs.
-pub const SERVICE_RANGE: &str = "10.96.0.0/16";
-/// The range of all pods.
-pub const POD_RANGE: &str = "10.244.0.0/16";
-/// How many addresses there are for machines outside the cluster.
-pub const OUTSIDE_COUNT: u8 = 20;
 
 /// How the names of all network devices begin that are made here. Should one escape from its namespace, it is known by it.
 pub const LINK_PREFIX: &str = "rollcall";
@@ -23,40 +13,25 @@ const BRIDGE: &str = LINK_PREFIX;
 /// The bridge of a node's pods, which the plugin `bridge` makes.
 pub(super) const POD_BRIDGE: &str = "rollcall-pods";
 
-/// The address of a node; nodes are counted from 1.
-pub(super) fn node(index: u8) -> Ipv4Addr {
-    Ipv4Addr::new(172, 30, 0, 10 + index)
-}
-
-/// The pods of a node.
-pub(super) fn pods(index: u8) -> String {
-    format!("10.244.{index}.0/24")
-}
-
-/// An address outside the cluster, which pods reach; counted from 0, below [`OUTSIDE_COUNT`].
-pub(super) fn outside(index: u8) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(172, 30, 0, 100 + index))
-}
-
 /// The network of the control plane and of the machines outside the cluster.
 ///
 /// The way to pods leads through their node, and that to ClusterIPs through the first: what runs outside of the cluster
 /// can call its Services, and the API server its webhooks.
-pub(super) fn set_up_control(space: &Space, nodes: u8) -> Result<()> {
+pub(super) fn set_up_control(space: &Space, of: Addresses, nodes: u8) -> Result<()> {
     let mut lines = vec![
         "link set lo up".to_owned(),
         format!("link add {BRIDGE} type bridge"),
-        format!("address add {CONTROL}/24 dev {BRIDGE}"),
+        format!("address add {}/24 dev {BRIDGE}", of.control()),
         format!("link set {BRIDGE} up"),
-        format!("route add {SERVICE_RANGE} via {}", node(1)),
+        format!("route add {} via {}", of.services(), of.node(1)),
     ];
-    lines.extend((0..OUTSIDE_COUNT).map(|index| format!("address add {}/24 dev {BRIDGE}", outside(index))));
-    lines.extend((1..=nodes).map(|index| format!("route add {} via {}", pods(index), node(index))));
+    lines.extend((0..OUTSIDE_COUNT).map(|index| format!("address add {}/24 dev {BRIDGE}", of.outside(index))));
+    lines.extend((1..=nodes).map(|index| format!("route add {} via {}", of.pods_of(index), of.node(index))));
     ip(space, &lines)
 }
 
 /// The network of a node, connected to the bridge.
-pub(super) fn set_up_node(control: &Space, space: &Space, index: u8, nodes: u8) -> Result<()> {
+pub(super) fn set_up_node(control: &Space, space: &Space, of: Addresses, index: u8, nodes: u8) -> Result<()> {
     let cable = cable(index);
     let pid = space.pid();
     ip(
@@ -69,20 +44,47 @@ pub(super) fn set_up_node(control: &Space, space: &Space, index: u8, nodes: u8) 
     let mut lines = vec![
         "link set lo up".to_owned(),
         "link set eth0 up".to_owned(),
-        format!("address add {}/24 dev eth0", node(index)),
-        format!("route add default via {CONTROL}"),
+        format!("address add {}/24 dev eth0", of.node(index)),
+        format!("route add default via {}", of.control()),
     ];
     let others = (1..=nodes).filter(|other| *other != index);
-    lines.extend(others.map(|other| format!("route add {} via {}", pods(other), node(other))));
+    lines.extend(others.map(|other| format!("route add {} via {}", of.pods_of(other), of.node(other))));
     ip(space, &lines)?;
+    // What a cluster's administrator sets: nodes forward for their pods, and kube-proxy sees what crosses the bridge.
+    ["ipv4/ip_forward", "bridge/bridge-nf-call-iptables"].iter().try_for_each(|name| set(space, name))
+}
+
+/// Turns a setting of the network on.
+fn set(space: &Space, name: &str) -> Result<()> {
     space.inside(|| {
-        // What a cluster's administrator sets: nodes forward for their pods, and kube-proxy sees what crosses the bridge.
-        for name in ["ipv4/ip_forward", "bridge/bridge-nf-call-iptables"] {
-            let file = format!("/proc/sys/net/{name}");
-            std::fs::write(&file, "1").with_context(|| format!("writing {file}"))?;
-        }
-        Ok(())
+        let file = format!("/proc/sys/net/{name}");
+        std::fs::write(&file, "1").with_context(|| format!("writing {file}"))
     })
+}
+
+/// Connects the networks of two clusters as a flat one: nodes, pods and machines of each are reached from the other at their own
+/// addresses. ClusterIPs are each cluster's own.
+pub(super) fn connect(one: (&Space, Addresses), other: (&Space, Addresses)) -> Result<()> {
+    let device = |to: Addresses| format!("{LINK_PREFIX}-to-{}", to.number());
+    let (there, here) = (device(other.1), device(one.1));
+    let pid = other.0.pid();
+    ip(one.0, &[format!("link add {there} type veth peer name {here} netns {pid}")])?;
+    for ((space, own), (_, peer)) in [(one, other), (other, one)] {
+        let (device, gateway) = (device(peer), peer.control());
+        let route = |range: String| format!("route add {range} via {gateway} dev {device} onlink");
+        ip(
+            space,
+            &[
+                format!("address add {} peer {gateway}/32 dev {device}", own.control()),
+                format!("link set {device} up"),
+                route(peer.network()),
+                route(peer.pods()),
+            ],
+        )?;
+        // What nodes send to the other cluster goes through the control plane's network.
+        set(space, "ipv4/ip_forward")?;
+    }
+    Ok(())
 }
 
 /// Pulls a node's cable, or puts it in again.

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -121,18 +122,18 @@ impl Space {
     /// Calls a function on a thread that is in the network. Sockets that it opens are there, and `/proc/sys/net` is the
     /// network's own; processes that it starts by [`Program`] are not.
     pub(super) fn inside<T: Send>(&self, body: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        inside(&self.network()?, body)
+    }
+
+    /// Connects from the network, also when this is away, until all in it have ended.
+    pub(super) fn door(&self) -> Result<impl Fn(SocketAddr) -> Result<TcpStream> + Send + Sync + use<>> {
+        let network = self.network()?;
+        Ok(move |address| inside(&network, || Ok(TcpStream::connect(address)?)))
+    }
+
+    fn network(&self) -> Result<File> {
         let file = format!("/proc/{}/ns/net", self.pid);
-        let network = File::open(&file).with_context(|| format!("opening {file}: has the cluster ended?"))?;
-        let work = || {
-            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
-                .context("entering the network")?;
-            body()
-        };
-        let outcome = std::thread::scope(|scope| scope.spawn(work).join());
-        outcome.map_err(|panic| match panic.downcast::<String>() {
-            Ok(text) => anyhow!("{text}"),
-            Err(panic) => anyhow!("{}", panic.downcast_ref::<&str>().unwrap_or(&"a panic without a message")),
-        })?
+        File::open(&file).with_context(|| format!("opening {file}: has the cluster ended?"))
     }
 
     /// A path of the namespaces' files, as it is called outside of them.
@@ -151,6 +152,19 @@ impl Space {
         }
         self.group.remove()
     }
+}
+
+/// Calls a function on a thread in a network.
+fn inside<T: Send>(network: &File, body: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let work = || {
+        move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).context("entering the network")?;
+        body()
+    };
+    let outcome = std::thread::scope(|scope| scope.spawn(work).join());
+    outcome.map_err(|panic| match panic.downcast::<String>() {
+        Ok(text) => anyhow!("{text}"),
+        Err(panic) => anyhow!("{}", panic.downcast_ref::<&str>().unwrap_or(&"a panic without a message")),
+    })?
 }
 
 /// The words before a command to run it in the control groups.

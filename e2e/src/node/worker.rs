@@ -64,10 +64,10 @@ impl Worker {
         let space = control.open_node(&name(index), &tools.workload, &config.folder)?;
         space.run(&["hostname", &name(index)])?;
         mounts::set_up_node(&space, layout, &folder)?;
-        network::set_up_node(control, &space, index, config.nodes)?;
+        network::set_up_node(control, &space, config.addresses, index, config.nodes)?;
         let snapshotter = if mounts::has_overlays(&space, &folder) { "overlayfs" } else { "native" };
         write(&folder, "containerd.toml", &config::containerd(&folder, tools, snapshotter))?;
-        write(&folder, "cni/10-rollcall.conflist", &config::cni(&folder, index).to_string())?;
+        write(&folder, "cni/10-rollcall.conflist", &config::cni(&folder, config.addresses, index).to_string())?;
         write(&folder, "resolv.conf", &config.resolv_conf)?;
         let containerd = tools.containerd.join("containerd");
         let containerd =
@@ -112,16 +112,16 @@ impl Worker {
         let path = |name: &str| folder.join(name).display().to_string();
         kubeconfig::write(&folder.join("kubelet.kubeconfig"), cluster, &name(self.index), &token(self.index))?;
         kubeconfig::write(&folder.join("kube-proxy.kubeconfig"), cluster, "kube-proxy", PROXY_TOKEN)?;
-        let kubelet =
-            config::kubelet(&folder, &config.folder.join("ca.crt"), &config.cluster_domain, super::CLUSTER_DNS);
+        let of = config.addresses;
+        let kubelet = config::kubelet(&folder, &config.folder.join("ca.crt"), &config.cluster_domain, of);
         write(&folder, "kubelet.json", &kubelet.to_string())?;
-        let proxy = config::proxy(&name(self.index), &folder.join("kube-proxy.kubeconfig"));
+        let proxy = config::proxy(&name(self.index), &folder.join("kube-proxy.kubeconfig"), of);
         write(&folder, "kube-proxy.json", &proxy.to_string())?;
         let zone = NODES[usize::from(self.index - 1) % NODES.len()].zone;
         let kubelet = self
             .component(config, "kubelet")?
             .args(["--config", &path("kubelet.json"), "--kubeconfig", &path("kubelet.kubeconfig")])
-            .args(["--hostname-override", &name(self.index), "--node-ip", &network::node(self.index).to_string()])
+            .args(["--hostname-override", &name(self.index), "--node-ip", &of.node(self.index).to_string()])
             .args(["--cert-dir", &path("certificates"), "--v", "2"])
             .args([format!("--node-labels=topology.kubernetes.io/region={REGION},topology.kubernetes.io/zone={zone}")]);
         self.kubelet = Some(kubelet.start()?);

@@ -92,11 +92,16 @@ fn start_one(planes: control_plane::Binaries, binaries: &Binaries, number: u8) -
 }
 
 /// The first has its state where that of the only one would be.
-fn folder(number: u8) -> std::path::PathBuf {
+pub(super) fn folder(number: u8) -> std::path::PathBuf {
     match number {
         0 => state::folder(),
         _ => state::folder().join(format!("cluster-{}", number + 1)),
     }
+}
+
+/// What the user's shell reads for the cluster of this number.
+pub(super) fn env_file(number: u8) -> String {
+    if number == 0 { "env".to_owned() } else { format!("env-{}", number + 1) }
 }
 
 /// The example, with two machines, in a cluster that exports it.
@@ -132,11 +137,10 @@ fn write(clusters: &mut [Up], backends: &[Process], binaries: &Binaries) -> Resu
         processes.extend(cluster.plane.identities());
     }
     let state = State { processes, ..State::of(std::iter::empty())? };
-    for (number, (cluster, access)) in clusters.iter().enumerate() {
-        let file = if number == 0 { "env".to_owned() } else { format!("env-{}", number + 1) };
-        state.write_env(&file, &cluster.kubectl, &cluster.rollcall, binaries, access)?;
+    for (number, (cluster, access)) in (0..).zip(clusters.iter()) {
+        state.write_env(&env_file(number), &cluster.kubectl, &cluster.rollcall, binaries, access)?;
     }
-    let all: Vec<&Cluster> = clusters.iter().map(|(cluster, _)| cluster).collect();
+    let all: Vec<_> = clusters.iter().map(|(cluster, _)| (cluster.id, &cluster.kubectl)).collect();
     linked::write_kubeconfig(&state::folder().join("kubeconfig-all"), &all)?;
     state.write_json()
 }
@@ -181,10 +185,11 @@ impl Row {
     }
 }
 
-fn row(cluster: &Cluster) -> Result<Row> {
+/// The endpoints of the example across clusters, and the clusters that they are from.
+pub(super) fn imported(kubectl: &Kubectl) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let (mut endpoints, mut from) = (BTreeSet::new(), BTreeSet::new());
     let of_service = format!("multicluster.kubernetes.io/service-name={SERVICE}");
-    for slice in cluster.kubectl.list(&["endpointslices", "--namespace", NAMESPACE, "--selector", &of_service])? {
+    for slice in kubectl.list(&["endpointslices", "--namespace", NAMESPACE, "--selector", &of_service])? {
         let source = &slice["metadata"]["labels"]["multicluster.kubernetes.io/source-cluster"];
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
             let address = endpoint["addresses"][0].as_str().unwrap_or_default();
@@ -192,6 +197,11 @@ fn row(cluster: &Cluster) -> Result<Row> {
             from.extend(source.as_str().map(str::to_owned));
         }
     }
+    Ok((endpoints, from))
+}
+
+fn row(cluster: &Cluster) -> Result<Row> {
+    let (endpoints, from) = imported(&cluster.kubectl)?;
     let dns = cluster.rollcall.dns.first().map(|dns| dns.listen);
     let ask = |name: &str| {
         let answer = dns.map(|dns| resolve::resolve(dns, name, RecordType::A));
@@ -214,12 +224,8 @@ fn row(cluster: &Cluster) -> Result<Row> {
 fn commands(clusters: &[Up]) {
     println!("{}", paint("To try:", Paint::Bold));
     println!("  source {}        # {}", state::shown(&state::folder().join("env")), IDS[0]);
-    for (number, (cluster, _)) in clusters.iter().enumerate().skip(1) {
-        println!(
-            "  source {}      # {}",
-            state::shown(&state::folder().join(format!("env-{}", number + 1))),
-            cluster.id
-        );
+    for (number, (cluster, _)) in (0..).zip(clusters).skip(1) {
+        println!("  source {}      # {}", state::shown(&state::folder().join(env_file(number))), cluster.id);
     }
     let all = state::shown(&state::folder().join("kubeconfig-all"));
     for (cluster, _) in clusters {
@@ -258,7 +264,7 @@ fn stay(clusters: &mut [Up], backends: &mut [Process]) {
     println!();
 }
 
-fn report(reported: &mut BTreeSet<String>, of: &str, process: &mut Process) {
+pub(super) fn report(reported: &mut BTreeSet<String>, of: &str, process: &mut Process) {
     let name = format!("{} of {of}", process.name());
     if !process.is_running() && reported.insert(name.clone()) {
         terminal::note(&format!("{name} has ended; its log is {}", process.log().display()));

@@ -1,14 +1,16 @@
 //! `up --node`: a cluster with a real node, on which Helm installs the chart and the images run as pods.
 
+mod linked;
 mod show;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use rollcall_e2e::install::NAMESPACE;
-use rollcall_e2e::node::{self, CLUSTER_DNS, Config, MACHINE_PORT, NodeCluster, WORKLOAD_IMAGE};
+use rollcall_e2e::node::{self, Config, MACHINE_PORT, NodeCluster, WORKLOAD_IMAGE};
 use rollcall_e2e::process::Process;
 use rollcall_e2e::{clock, layout, tools};
 use serde_json::{Value, json};
@@ -21,29 +23,22 @@ use crate::terminal::{self, Paint, paint};
 /// A name that is not the cluster's, which the name server of its network knows.
 const FOREIGN: &str = "vm-1.example.com";
 
-/// Starts everything and waits for Ctrl-C.
-pub(super) fn supervise(is_detached: bool) -> Result<()> {
-    let missing = node::missing();
-    if !missing.is_empty() {
-        bail!("this machine cannot run a node:\n  - {}", missing.join("\n  - "));
+/// Starts everything and waits for Ctrl-C: so many clusters, each with a node that has Rollcall's images and these.
+pub(super) fn supervise(count: u8, is_detached: bool, images: Vec<PathBuf>) -> Result<()> {
+    if count > 1 {
+        return linked::supervise(count, is_detached, images);
     }
     let start = clock::now();
-    State::begin(None)?;
-    tools::node()?;
-    tools::helm()?;
-    let images = image::build(&image::Options::default())?;
-    clock::check_interrupt()?;
-
+    let images = prepare(images)?;
     let step = terminal::begin("starting a control plane and a node");
-    let archives = Component::ALL.iter().map(|component| Ok(images.of(*component)?.archive.clone()));
-    let config = Config { images: archives.collect::<Result<_>>()?, ..Config::new(state::folder()) };
-    let mut cluster = step.outcome(NodeCluster::start(config))?;
+    let mut cluster = step.outcome(NodeCluster::start(Config { images, ..Config::new(state::folder()) }))?;
     let mut machines = install(&cluster)?;
-    State::of(cluster.processes().chain(&mut machines))?
-        .write_with_programs(cluster.kubectl(), &programs(&cluster)?)?;
+    let state = State::of(cluster.processes().chain(&mut machines))?;
+    state.write_programs("env", cluster.kubectl(), &programs(&cluster)?)?;
+    state.write_json()?;
     tables::example(&cluster)?;
     println!("\nUp after {:.0} s.\n", start.elapsed().as_secs_f32());
-    tables::commands(FOREIGN);
+    tables::commands(&cluster, FOREIGN);
     if is_detached {
         state::mark_ready()?;
     } else {
@@ -55,31 +50,56 @@ pub(super) fn supervise(is_detached: bool) -> Result<()> {
     step.outcome(cluster.stop())
 }
 
+/// What nodes run, and the images for them: Rollcall's, built or found built, and these.
+fn prepare(mut images: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let missing = node::missing();
+    if !missing.is_empty() {
+        bail!("this machine cannot run a node:\n  - {}", missing.join("\n  - "));
+    }
+    for archive in &mut images {
+        // Nodes have another working folder.
+        *archive = archive.canonicalize().with_context(|| format!("--image {}", archive.display()))?;
+    }
+    State::begin(None)?;
+    tools::node()?;
+    tools::helm()?;
+    let built = image::build(&image::Options::default())?;
+    for component in Component::ALL {
+        images.push(built.of(component)?.archive.clone());
+    }
+    clock::check_interrupt()?;
+    Ok(images)
+}
+
 /// Installs the chart, starts the machines outside the cluster, and applies the example.
 fn install(cluster: &NodeCluster) -> Result<Vec<Process>> {
     let since: Instant = clock::now();
     let step = terminal::begin("helm install: Rollcall as the cluster's DNS, in a restricted namespace");
-    step.outcome(helm_install(cluster))?;
+    step.outcome(helm_install(cluster, &[]))?;
     clock::check_interrupt()?;
     let step = terminal::begin("applying the example shop, with two machines outside the cluster and a caller");
     let machines = step.outcome(shop(cluster))?;
+    call(cluster, &format!("http://{}/", example::SERVICE))?;
     let step = terminal::begin("waiting for a pod that finds and calls the service by its name");
     step.outcome(tables::wait_for_calls(cluster))?;
     terminal::note(&format!("{:.0} s from helm install to that", since.elapsed().as_secs_f32()));
     Ok(machines)
 }
 
-fn helm_install(cluster: &NodeCluster) -> Result<()> {
+/// With these settings besides.
+fn helm_install(cluster: &NodeCluster, more: &[String]) -> Result<()> {
     let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}});
     cluster.kubectl().apply(&namespace.to_string())?;
     let chart = layout::root().join("charts/rollcall").display().to_string();
-    let address = format!("dns.service.clusterIP={CLUSTER_DNS}");
+    let address = format!("dns.service.clusterIP={}", cluster.addresses().dns());
     let settings = ["--set", "dns.mode=clusterDNS", "--set", &address];
     let install = ["install", "rollcall", &chart, "--namespace", NAMESPACE, "--wait", "--timeout", "3m"];
-    cluster.helm(&[&install[..], &settings].concat()).map(drop)
+    let more: Vec<&str> = more.iter().map(String::as_str).collect();
+    cluster.helm(&[&install[..], &settings, &more].concat()).map(drop)
 }
 
+/// The example, with the machines that it registers.
 fn shop(cluster: &NodeCluster) -> Result<Vec<Process>> {
     let mut processes = Vec::new();
     let mut machines = BTreeMap::new();
@@ -91,7 +111,6 @@ fn shop(cluster: &NodeCluster) -> Result<Vec<Process>> {
     processes.push(cluster.name_server(&[(FOREIGN, foreign)])?);
     let machines: Vec<_> = machines.into_iter().collect();
     example::apply(cluster.kubectl(), &machines, run_here)?;
-    cluster.kubectl().apply(&caller().to_string())?;
     Ok(processes)
 }
 
@@ -107,19 +126,19 @@ fn run_here(object: &mut Value) {
     container["readinessProbe"] = json!({"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1});
 }
 
-/// A pod that calls the service by its name all the time.
-fn caller() -> Value {
-    let url = format!("http://{}/", example::SERVICE);
+/// A pod that calls a URL all the time.
+fn call(cluster: &NodeCluster, url: &str) -> Result<()> {
     let labels = json!({"app": tables::CALLER});
     let container = json!({"name": "caller", "image": WORKLOAD_IMAGE, "args": ["call", "--rate=5", url]});
-    json!({
+    let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": tables::CALLER, "namespace": example::NAMESPACE},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
         },
-    })
+    });
+    cluster.kubectl().apply(&deployment.to_string()).map(drop)
 }
 
 /// What the user's shell gets: programs that are in the cluster's network.

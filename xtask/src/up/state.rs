@@ -149,22 +149,23 @@ impl State {
         if tools::on_path("kubectl").is_none() {
             programs.push(("kubectl", kubectl.words()));
         }
-        lines.push(put_on_path(&programs)?);
+        lines.push(put_on_path("bin", &programs)?);
         std::fs::write(folder().join(file), lines.join("\n") + "\n")
             .with_context(|| format!("writing target/up/{file}"))
     }
 
-    /// Writes `state.json`, and `env` with these programs (a name, and the words that start it) in place of the user's.
-    pub(super) fn write_with_programs(&self, kubectl: &Kubectl, programs: &[(&str, String)]) -> Result<()> {
+    /// The file of this name for the user's shell, with these programs (a name, and the words that start it) in place of the
+    /// user's.
+    pub(super) fn write_programs(&self, file: &str, kubectl: &Kubectl, programs: &[(&str, String)]) -> Result<()> {
         let cache = kubectl.kubeconfig().with_extension("cache");
         let lines = [
             export("KUBECONFIG", kubectl.kubeconfig().display()),
             // The next cluster has the same address, and other resources.
             export("KUBECACHEDIR", cache.display()),
-            put_on_path(programs)?,
+            put_on_path(&file.replacen("env", "bin", 1), programs)?,
         ];
-        std::fs::write(folder().join("env"), lines.join("\n") + "\n").context("writing target/up/env")?;
-        self.write_json()
+        std::fs::write(folder().join(file), lines.join("\n") + "\n")
+            .with_context(|| format!("writing target/up/{file}"))
     }
 
     pub(super) fn write_json(&self) -> Result<()> {
@@ -187,11 +188,11 @@ fn export(name: &str, value: impl std::fmt::Display) -> String {
     format!("export {name}='{value}'")
 }
 
-/// Writes programs into a folder, and returns the line that puts that on the search path.
-fn put_on_path(programs: &[(&str, String)]) -> Result<String> {
+/// Writes programs into the folder of this name, and returns the line that puts that on the search path.
+fn put_on_path(name: &str, programs: &[(&str, String)]) -> Result<String> {
     use std::os::unix::fs::PermissionsExt;
 
-    let bin = folder().join("bin");
+    let bin = folder().join(name);
     std::fs::create_dir_all(&bin).with_context(|| format!("making {}", bin.display()))?;
     for (name, words) in programs {
         let script = bin.join(name);

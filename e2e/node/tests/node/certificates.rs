@@ -19,7 +19,7 @@ const SHORT: &[&str] =
 fn certificates_and_their_authority_rotate_under_open_streams_and_nobody_notices(
     cluster: &mut NodeCluster,
 ) -> Result<()> {
-    let flags = as_cluster_dns("clusterDNS");
+    let flags = as_cluster_dns(cluster, "clusterDNS");
     let flags: Vec<&str> = flags.iter().map(String::as_str).chain(SHORT.iter().copied()).collect();
     let release = Release::install(cluster, &flags)?;
     let shop = Namespace::create(cluster.kubectl(), "rotation")?;

@@ -35,7 +35,7 @@ fn a_pod_finds_what_was_registered_right_after_an_install(cluster: &mut NodeClus
     let machine = cluster.machine("vm-1", 0)?;
     let shop = Namespace::create(cluster.kubectl(), "first-answer")?;
     let start = clock::now();
-    let flags = as_cluster_dns("clusterDNS");
+    let flags = as_cluster_dns(cluster, "clusterDNS");
     let release = Release::install(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     eprintln!("  all pods of the chart ready after {:.1} s", start.elapsed().as_secs_f32());
     shop.apply([registration("payments", &[("vm-1", cluster.outside_address(0))])])?;

@@ -24,7 +24,7 @@ fn an_upgrade_with_changed_crds_and_its_rollback_lose_no_answer_and_an_uninstall
     cluster: &mut NodeCluster,
 ) -> Result<()> {
     let _machine = cluster.machine("vm-1", 1)?;
-    let flags = as_cluster_dns("clusterDNS");
+    let flags = as_cluster_dns(cluster, "clusterDNS");
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let release = Release::prepare(cluster)?;
     let before = previous(cluster.folder())?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use rollcall_e2e::clock;
-use rollcall_e2e::node::{CLUSTER_DNS, NodeCluster};
+use rollcall_e2e::node::NodeCluster;
 use serde_json::{Value, json};
 
 use crate::release::{Part, RELEASE, Release, SYSTEM, chart};
@@ -29,7 +29,7 @@ fn rollcall_takes_the_place_of_another_dns_server_and_gives_it_back_without_a_lo
     shop.apply(web("web", 1))?;
     shop.ready("web", 1)?;
     let web = shop.kubectl(&["get", "service", "web", "--output", "jsonpath={.spec.clusterIP}"])?;
-    let objects = json!({"apiVersion": "v1", "kind": "List", "items": [kube_dns(), other(&web)]}).to_string();
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": [kube_dns(cluster), other(&web)]}).to_string();
     cluster.kubectl().run_with_input(&["apply", "--namespace", SYSTEM, "-f", "-"], &objects)?;
     release.kubectl(&["rollout", "status", "deployment", "other", "--timeout=180s"])?;
     load(&shop, "resolver", &[RESOLVE, &["web"]].concat())?;
@@ -52,11 +52,11 @@ fn rollcall_takes_the_place_of_another_dns_server_and_gives_it_back_without_a_lo
 }
 
 /// The Service whose address kubelets give to pods, as kubeadm makes it.
-fn kube_dns() -> Value {
+fn kube_dns(cluster: &NodeCluster) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "kube-dns"},
         "spec": {
-            "clusterIP": CLUSTER_DNS, "selector": {"k8s-app": "kube-dns"},
+            "clusterIP": cluster.addresses().dns(), "selector": {"k8s-app": "kube-dns"},
             "ports": [
                 {"name": "dns", "port": 53, "targetPort": 53, "protocol": "UDP"},
                 {"name": "dns-tcp", "port": 53, "targetPort": 53, "protocol": "TCP"},

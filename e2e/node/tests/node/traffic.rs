@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Result, ensure};
 use rollcall_e2e::clock;
-use rollcall_e2e::node::{CLUSTER_DNS, NodeCluster};
+use rollcall_e2e::node::NodeCluster;
 use serde_json::json;
 
 use crate::install::registration;
@@ -24,20 +24,21 @@ pub(crate) const SCENARIOS: &[Scenario] = scenarios![
 const BEFORE_AND_AFTER: u64 = 150;
 
 /// The flags of an installation that is the cluster's DNS.
-pub(crate) fn as_cluster_dns(mode: &str) -> Vec<String> {
-    let settings = [format!("dns.mode={mode}"), format!("dns.service.clusterIP={CLUSTER_DNS}")];
+pub(crate) fn as_cluster_dns(cluster: &NodeCluster, mode: &str) -> Vec<String> {
+    let address = cluster.addresses().dns();
+    let settings = [format!("dns.mode={mode}"), format!("dns.service.clusterIP={address}")];
     settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect()
 }
 
 /// Rollcall as the cluster's DNS, shared with the scenarios before and after. Give it to [`keep_as_cluster_dns`].
 fn share_as_cluster_dns(cluster: &NodeCluster) -> Result<Release<'_>> {
-    let flags = as_cluster_dns("clusterDNS");
+    let flags = as_cluster_dns(cluster, "clusterDNS");
     Release::share(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// Leaves Rollcall installed as the cluster's DNS.
 pub(crate) fn keep_as_cluster_dns(release: Release<'_>) {
-    let flags = as_cluster_dns("clusterDNS");
+    let flags = as_cluster_dns(release.cluster(), "clusterDNS");
     release.keep(&flags.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
@@ -135,7 +136,7 @@ fn a_dns_server_on_each_node_is_replaced_under_queries_and_none_is_lost(cluster:
 pub(crate) const RESOLVE: &[&str] = &["resolve", "--rate=50", "--timeout=25s"];
 
 fn replace_under_queries(cluster: &NodeCluster, mode: &str, namespace: &'static str) -> Result<()> {
-    let flags = as_cluster_dns(mode);
+    let flags = as_cluster_dns(cluster, mode);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let release = Release::share(cluster, &flags)?;
     let shop = Namespace::create(cluster.kubectl(), namespace)?;
@@ -192,7 +193,7 @@ fn names_outside_of_the_cluster_are_asked_of_the_nodes_resolver(cluster: &mut No
     let machine = cluster.outside_address(2);
     let _resolver = cluster.name_server(&[("bank.example", machine)])?;
     let _machine = cluster.machine("bank", 2)?;
-    let flags = as_cluster_dns("clusterDNS");
+    let flags = as_cluster_dns(cluster, "clusterDNS");
     // Not a shared one, whose servers have found the nodes' resolver silent.
     let _release = Release::install(cluster, &flags.iter().map(String::as_str).collect::<Vec<_>>())?;
     let shop = Namespace::create(cluster.kubectl(), "outside-names")?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hickory_proto::rr::RecordType;
-use rollcall_e2e::node::{CLUSTER_DNS, NodeCluster};
+use rollcall_e2e::node::NodeCluster;
 use rollcall_e2e::{clock, install};
 use serde_json::Value;
 
@@ -50,7 +50,8 @@ pub(super) fn example(cluster: &NodeCluster) -> Result<()> {
 }
 
 /// Prints commands that are worth a try.
-pub(super) fn commands(foreign: &str) {
+pub(super) fn commands(cluster: &NodeCluster, foreign: &str) {
+    let dns_address = cluster.addresses().dns();
     let system = install::NAMESPACE;
     println!("{}", paint("To try:", Paint::Bold));
     println!("  source {}", state::shown(&state::folder().join("env")));
@@ -61,13 +62,13 @@ pub(super) fn commands(foreign: &str) {
     println!("  kubectl rollout restart deployment/{SERVICE} --namespace {NAMESPACE}    # and no call fails");
     println!("  kubectl logs deployment/rollcall-controller --namespace {system}");
     println!(
-        "  inside kdig @{CLUSTER_DNS} {SERVICE}.{NAMESPACE}.svc.cluster.local    # inside: in the cluster's network"
+        "  inside kdig @{dns_address} {SERVICE}.{NAMESPACE}.svc.cluster.local    # inside: in the cluster's network"
     );
-    println!("  inside kdig @{CLUSTER_DNS} {foreign}");
+    println!("  inside kdig @{dns_address} {foreign}");
 }
 
 /// The latest report of the caller.
-fn calls(cluster: &NodeCluster) -> Result<Value> {
+pub(super) fn calls(cluster: &NodeCluster) -> Result<Value> {
     let pod = format!("deployment/{CALLER}");
     let line = cluster.kubectl().run(&["logs", &pod, "--namespace", NAMESPACE, "--tail=1"])?;
     serde_json::from_str(&line).with_context(|| format!("the caller says: {line}"))
@@ -110,7 +111,7 @@ fn dns(cluster: &NodeCluster) -> Vec<Vec<String>> {
     let service = format!("{SERVICE}.{NAMESPACE}.svc.cluster.local.");
     let questions = [(service.clone(), RecordType::A), (format!("_http._tcp.{service}"), RecordType::SRV)];
     let ask = |name: &str, kind| -> Result<String> {
-        let server: SocketAddr = format!("{CLUSTER_DNS}:53").parse()?;
+        let server = SocketAddr::from((cluster.addresses().dns(), 53));
         cluster.inside(|| resolve::resolve(server, name, kind))
     };
     let row = |(name, kind): (String, RecordType)| {
