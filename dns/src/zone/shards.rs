@@ -7,22 +7,38 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// A map in shards. Each shard is a sorted list behind an atomic pointer.
+/// A map in shards. Each shard is a list behind an atomic pointer, sorted by a mark: a part of the key's hash.
 ///
-/// A reader takes the pointer and searches: no lock, no waiting. The writer copies a shard, changes the copy and swaps
-/// the pointer. The shard of a key is chosen with a secret hash, so nobody can fill one shard by choice of names.
+/// A reader takes the pointer and searches: no lock, no waiting. Marks lie beside the keys and are spread evenly, so a search begins
+/// about where it ends, and looks at no key but those whose marks are right: of a key that is not there almost always at
+/// none. The writer copies a shard, changes the copy and swaps the pointer. The hash is a secret one: nobody can fill one
+/// shard, or give many keys one mark, by choice of names.
 #[derive(Debug)]
 pub struct Shards<K, V> {
     shards: Box<[Shard<K, V>]>,
     hasher: RandomState,
 }
 
-/// Sorted by key.
-type Shard<K, V> = ArcSwap<Vec<(K, V)>>;
+/// Sorted by mark.
+type Shard<K, V> = ArcSwap<Vec<Entry<K, V>>>;
+
+#[derive(Clone, Debug)]
+struct Entry<K, V> {
+    mark: u32,
+    key: K,
+    value: V,
+}
+
+/// Where a key is: its shard, and what it is marked with there. Of the hash each has a half.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    shard: usize,
+    mark: u32,
+}
 
 // === impl Shards ===
 
-impl<K: Hash + Ord + Clone, V: Clone> Shards<K, V> {
+impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     /// An empty map. Take about one shard for each ten entries to be held: copies are then a few hundred bytes.
     pub fn new(shards: usize) -> Self {
         let empty = Arc::new(Vec::new());
@@ -31,20 +47,21 @@ impl<K: Hash + Ord + Clone, V: Clone> Shards<K, V> {
     }
 
     /// The value of a key.
-    pub fn get<Q: Hash + Ord + ?Sized>(&self, key: &Q) -> Option<V>
+    pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
     {
-        let shard = self.shards[self.shard_of(key)].load();
-        let at = shard.binary_search_by(|(held, _)| held.borrow().cmp(key)).ok()?;
-        Some(shard[at].1.clone())
+        let seat = self.seat(key);
+        let entries = self.shards[seat.shard].load();
+        let at = find(&entries, seat.mark, key).ok()?;
+        Some(entries[at].value.clone())
     }
 
     /// All values, in no order: of each shard as it is when its turn comes.
     pub fn values(&self) -> Vec<V> {
         self.shards
             .iter()
-            .flat_map(|shard| shard.load().iter().map(|(_, value)| value.clone()).collect::<Vec<_>>())
+            .flat_map(|shard| shard.load().iter().map(|entry| entry.value.clone()).collect::<Vec<_>>())
             .collect()
     }
 
@@ -53,15 +70,16 @@ impl<K: Hash + Ord + Clone, V: Clone> Shards<K, V> {
     pub fn apply(&self, changes: impl IntoIterator<Item = (K, Option<V>)>) {
         let mut by_shard = BTreeMap::<usize, Vec<_>>::new();
         for (key, value) in changes {
-            by_shard.entry(self.shard_of(&key)).or_default().push((key, value));
+            let Seat { shard, mark } = self.seat(&key);
+            by_shard.entry(shard).or_default().push((mark, key, value));
         }
         for (shard, changes) in by_shard {
             let mut entries = Vec::clone(&self.shards[shard].load());
-            for (key, value) in changes {
-                match (entries.binary_search_by(|(held, _)| held.cmp(&key)), value) {
-                    (Ok(at), Some(value)) => entries[at].1 = value,
+            for (mark, key, value) in changes {
+                match (find(&entries, mark, &key), value) {
+                    (Ok(at), Some(value)) => entries[at].value = value,
                     (Ok(at), None) => drop(entries.remove(at)),
-                    (Err(at), Some(value)) => entries.insert(at, (key, value)),
+                    (Err(at), Some(value)) => entries.insert(at, Entry { mark, key, value }),
                     (Err(_), None) => {}
                 }
             }
@@ -70,10 +88,28 @@ impl<K: Hash + Ord + Clone, V: Clone> Shards<K, V> {
         }
     }
 
-    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
-        // The remainder is below the number of shards, a usize.
-        (self.hasher.hash_one(key) % self.shards.len() as u64) as usize
+    fn seat<Q: Hash + ?Sized>(&self, key: &Q) -> Seat {
+        let hash = self.hasher.hash_one(key);
+        // The lower half, spread over the shards: below their number, a usize.
+        let shard = (u64::from(hash as u32) * self.shards.len() as u64) >> 32;
+        Seat { shard: shard as usize, mark: (hash >> 32) as u32 }
     }
+}
+
+/// The place of a key, or where it would be.
+fn find<K: Borrow<Q>, V, Q: Eq + ?Sized>(entries: &[Entry<K, V>], mark: u32, key: &Q) -> Result<usize, usize> {
+    // Marks are spread evenly: this is about its place, and below the number of entries, a usize.
+    let mut at = ((u64::from(mark) * entries.len() as u64) >> 32) as usize;
+    while at > 0 && entries[at - 1].mark >= mark {
+        at -= 1;
+    }
+    while let Some(entry) = entries.get(at) {
+        if entry.mark > mark || (entry.mark == mark && entry.key.borrow() == key) {
+            return if entry.mark == mark { Ok(at) } else { Err(at) };
+        }
+        at += 1;
+    }
+    Err(at)
 }
 
 #[cfg(test)]
@@ -87,5 +123,27 @@ mod tests {
         assert!((0..50).all(|n| map.get(format!("k{n}").as_str()) == Some(n)));
         map.apply([(Arc::from("k7"), None), (Arc::from("k8"), Some(80)), (Arc::from("nobody"), None)]);
         assert_eq!((map.get("k7"), map.get("k8"), map.get("k9"), map.get("nobody")), (None, Some(80), Some(9), None));
+    }
+
+    #[test]
+    fn keys_of_one_mark_are_told_apart() {
+        let marked = |marks: &[(u32, char)]| -> Vec<Entry<char, ()>> {
+            marks.iter().map(|(mark, key)| Entry { mark: *mark, key: *key, value: () }).collect()
+        };
+        let entries = marked(&[(0, 'a'), (7, 'b'), (7, 'c'), (7, 'd'), (u32::MAX, 'e'), (u32::MAX, 'f')]);
+        for (at, entry) in entries.iter().enumerate() {
+            assert_eq!(find(&entries, entry.mark, &entry.key), Ok(at));
+        }
+        for (mark, place) in [(0, 1), (1, 1), (7, 4), (8, 4), (u32::MAX, 6)] {
+            assert_eq!(find(&entries, mark, &'x'), Err(place), "{mark}");
+        }
+        assert_eq!(find(&marked(&[]), 7, &'x'), Err(0));
+    }
+
+    #[test]
+    fn marks_take_no_room_beside_addresses() {
+        use crate::zone::holders::Holders;
+        use std::net::IpAddr;
+        assert_eq!(size_of::<Entry<IpAddr, Holders>>(), size_of::<(IpAddr, Holders)>());
     }
 }
