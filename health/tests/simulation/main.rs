@@ -21,8 +21,10 @@ use world::World;
 const SEEDS: u64 = 40;
 
 /// Seeds that once found a fault which others of the first few did not.
-const FOUND: [(u64, &str); 5] = [
+const FOUND: [(u64, &str); 7] = [
     (184, "a replica that had just started evicted alone, by what it had restored, before it had looked for others"),
+    (365, "a replica that had reached nothing and nobody came back, and all believed what it had found meanwhile"),
+    (372, "who came back took for an answer that a vantage point is not there, and decided before any came"),
     (483, "what one replica heard was not told to one that it could not hear, which went by its own ears alone"),
     (760, "a beat that two replicas told of in turn was taken for a new one, and the dead came back for a moment"),
     (
