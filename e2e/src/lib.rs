@@ -11,6 +11,7 @@
 //! relay          a TCP relay that can be pointed elsewhere
 //! backend        HTTP servers to register, that fail on request
 //! linked         several clusters, linked with one another
+//! conformance    what the public suite of the Multi-Cluster Services API has
 //! node           a cluster with real nodes instead: images run as pods
 //! kubectl, http, net, process, clock, cargo   what the above stand on
 //! ```
@@ -22,6 +23,7 @@ pub mod agent;
 pub mod backend;
 pub mod cargo;
 pub mod clock;
+pub mod conformance;
 pub mod control_plane;
 pub mod dns;
 pub mod envoy;

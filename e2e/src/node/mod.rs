@@ -44,7 +44,9 @@ mod network;
 mod space;
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
 
 pub use addresses::{Addresses, OUTSIDE_COUNT};
 pub use cgroups::groups_of;
@@ -54,6 +56,8 @@ pub use network::LINK_PREFIX;
 
 /// The image of `e2e/workload`: an HTTP server, callers and resolvers for tests. Its user is not root.
 pub const WORKLOAD_IMAGE: &str = "localhost/workload:1";
+/// The variable that names a folder with archives of Rollcall's images, in place of those that would be built.
+pub const IMAGES: &str = "ROLLCALL_E2E_IMAGES";
 /// The port at which a machine outside of the cluster serves HTTP.
 pub const MACHINE_PORT: u16 = 8080;
 
@@ -98,6 +102,13 @@ pub enum Part {
     Kubelet(u8),
     /// kube-proxy of a node.
     KubeProxy(u8),
+}
+
+/// The archives of images in a folder; none if it is not there.
+pub fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = folder.read_dir() else { return Ok(Vec::new()) };
+    let files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "tar")).collect())
 }
 
 // === impl Config ===

@@ -69,7 +69,7 @@ fn command(filter: Option<&str>) -> impl Fn(&Path) -> Command {
     let images = image::Options::new(filter.is_some()).folder();
     move |program| {
         let mut command = Command::new(program);
-        command.env("ROLLCALL_E2E_IMAGES", &images);
+        command.env(node::IMAGES, &images);
         command.env("ROLLCALL_E2E_BINARIES", layout::cargo_target().join("debug"));
         command
     }

@@ -50,7 +50,7 @@ pub(super) fn supervise(count: u8, is_detached: bool, images: Vec<PathBuf>) -> R
     step.outcome(cluster.stop())
 }
 
-/// What nodes run, and the images for them: Rollcall's, built or found built, and these.
+/// What nodes run, and the images for them: Rollcall's, built, found built or given, and these.
 fn prepare(mut images: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let missing = node::missing();
     if !missing.is_empty() {
@@ -63,6 +63,10 @@ fn prepare(mut images: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     State::begin(None)?;
     tools::node()?;
     tools::helm()?;
+    if let Some(folder) = std::env::var_os(node::IMAGES).map(PathBuf::from) {
+        images.extend(node::archives(&folder)?);
+        return Ok(images);
+    }
     let built = image::build(&image::Options::default())?;
     for component in Component::ALL {
         images.push(built.of(component)?.archive.clone());

@@ -7,6 +7,7 @@
 //! traces     what this machine has before and after: nothing may be left
 //! cluster    the cluster itself: is it a real one?
 //! two_nodes  a cluster of its own with a second node
+//! two_clusters  one more beside, whose pods call and are called
 //! workload   pods of the image for tests, and what they report
 //!
 //! release        Rollcall as users have it: the chart, by Helm
@@ -38,6 +39,7 @@ mod runner;
 mod takeover;
 mod traces;
 mod traffic;
+mod two_clusters;
 mod two_nodes;
 mod workload;
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     // Long ones first, so that none runs alone at the end, and those beside each other that use the same release.
     let groups = [
         two_nodes::SCENARIOS,
+        two_clusters::SCENARIOS,
         install::SCENARIOS,
         traffic::SCENARIOS,
         certificates::SCENARIOS,

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result, bail};
 use rollcall_e2e::clock;
 use rollcall_e2e::layout::{self, Scratch};
-use rollcall_e2e::node::{Config, NodeCluster};
+use rollcall_e2e::node::{self, Config, NodeCluster};
 use rollcall_e2e::process::Identity;
 
 use crate::traces::{Marks, Traces};
@@ -105,11 +105,8 @@ fn start(folder: &Path) -> Result<NodeCluster> {
     Ok(cluster)
 }
 
-/// The archives that `cargo xtask image` writes, or those in the folder that `ROLLCALL_E2E_IMAGES` names.
-fn images() -> Result<Vec<PathBuf>> {
-    let given = std::env::var_os("ROLLCALL_E2E_IMAGES").map(PathBuf::from);
-    let folder = given.unwrap_or_else(|| layout::target().join("image"));
-    let Ok(entries) = folder.read_dir() else { return Ok(Vec::new()) };
-    let files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    Ok(files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "tar")).collect())
+/// The archives that `cargo xtask image` writes, or those in the folder that [`node::IMAGES`] names.
+pub(crate) fn images() -> Result<Vec<PathBuf>> {
+    let given = std::env::var_os(node::IMAGES).map(PathBuf::from);
+    node::archives(&given.unwrap_or_else(|| layout::target().join("image")))
 }

@@ -13,7 +13,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(120);
 /// A namespace in which pods must be as restricted as Kubernetes can ask for. It goes when dropped.
 pub(crate) struct Namespace<'a> {
     pub(crate) name: &'static str,
-    kubectl: &'a Kubectl,
+    pub(crate) kubectl: &'a Kubectl,
 }
 
 /// What `workload call` and `workload resolve` report: everything since their start.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use hickory_proto::rr::RecordType;
 use rollcall_e2e::linked::{self, IDS, Link, on_nodes};
 use rollcall_e2e::node::{Config, NodeCluster};
@@ -121,8 +121,23 @@ fn shop(all: &mut [Up]) -> Result<()> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
         other.cluster.kubectl().apply(&namespace.to_string())?;
     }
+    // Whoever calls before the name is known in its cluster would count what is no fault.
+    clock::wait_until("the name across clusters to be known in each", SEEN_BOUND, || {
+        for up in all.iter() {
+            let said = name_of(up)?;
+            ensure!(said.starts_with(|first: char| first.is_ascii_digit()), "in {}: {said}", up.id);
+        }
+        Ok(Some(()))
+    })?;
     let url = format!("http://{SERVICE}.{NAMESPACE}.svc.clusterset.local/");
     all.iter().try_for_each(|up| super::call(&up.cluster, &url))
+}
+
+/// What the cluster's DNS says of the example's name across clusters.
+fn name_of(up: &Up) -> Result<String> {
+    let server = SocketAddr::from((up.cluster.addresses().dns(), 53));
+    let name = format!("{SERVICE}.{NAMESPACE}.svc.clusterset.local.");
+    up.cluster.inside(|| resolve::resolve(server, &name, RecordType::A))
 }
 
 /// `env`, `env-2` and so on, `kubeconfig-all`, and what `down` needs.
@@ -161,16 +176,13 @@ fn show(all: &[Up]) -> Result<()> {
 
 fn row(up: &Up) -> Result<(usize, Vec<String>)> {
     let (endpoints, from) = imported(up.cluster.kubectl())?;
-    let server = SocketAddr::from((up.cluster.addresses().dns(), 53));
-    let name = format!("{SERVICE}.{NAMESPACE}.svc.clusterset.local.");
-    let answer = up.cluster.inside(|| resolve::resolve(server, &name, RecordType::A));
     let calls = tables::calls(&up.cluster)?;
     let answers = calls["answers"].as_object().map(|answers| answers.keys().cloned().collect::<Vec<_>>());
     let cells = vec![
         up.id.to_owned(),
         endpoints.len().to_string(),
         from.into_iter().collect::<Vec<_>>().join(", "),
-        answer.unwrap_or_else(|error| format!("{error:#}")),
+        name_of(up).unwrap_or_else(|error| format!("{error:#}")),
         calls["sent"].to_string(),
         calls["failed"].to_string(),
         answers.unwrap_or_default().join(", "),
