@@ -65,8 +65,8 @@ pub struct Contribution {
     pub created: i64,
     /// The ports it declares for the service; used where no Kubernetes Service declares them.
     pub ports: Ports,
-    /// Its endpoints. A registration has each name once.
-    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Its endpoints, shared between all who keep what was said. A registration has each name once.
+    pub endpoints: Arc<[Arc<Endpoint>]>,
     /// Endpoints that it names and that cannot be used as they are written. They pass through the merge, so that
     /// whoever tells of a service can say why they are not in it.
     pub unusable: Vec<Unusable>,
@@ -292,7 +292,7 @@ impl Contribution {
             service,
             created: 0,
             ports: Ports::default(),
-            endpoints: Vec::new(),
+            endpoints: Arc::default(),
             unusable: Vec::new(),
             problems: Arc::default(),
             generation: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -82,6 +83,14 @@ pub struct Endpoint {
     pub name: Name,
     /// Where it listens.
     pub addresses: Addresses,
+    /// All else. It is read as if it stood here, and many may have the same: of another cluster's, of which there may be millions,
+    /// those of one zone.
+    pub described: Arc<Description>,
+}
+
+/// What an origin says of an endpoint beside its name and addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Description {
     /// What it serves there.
     pub ports: Ports,
     /// DNS label below its service, if it has one of its own.
@@ -169,9 +178,32 @@ pub enum Health {
 // === impl Endpoint ===
 
 impl Endpoint {
+    /// The same, but for what `change` makes of it.
+    #[must_use]
+    pub fn with(&self, change: impl FnOnce(&mut Description)) -> Self {
+        let mut described = Description::clone(&self.described);
+        change(&mut described);
+        Self { name: Name::clone(&self.name), addresses: self.addresses, described: Arc::new(described) }
+    }
+
     /// Whether its cluster is another one that has fallen silent: it is called last.
     pub fn is_suspect(&self) -> bool {
         matches!(self.health_source, HealthSource::Imported { suspect_since_ms: Some(_), .. })
+    }
+}
+
+impl Deref for Endpoint {
+    type Target = Description;
+
+    fn deref(&self) -> &Description {
+        &self.described
+    }
+}
+
+impl DerefMut for Endpoint {
+    /// Others that have the same keep it.
+    fn deref_mut(&mut self) -> &mut Description {
+        Arc::make_mut(&mut self.described)
     }
 }
 

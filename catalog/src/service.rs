@@ -9,12 +9,14 @@ use crate::evict::TimeToEvict;
 use crate::guard::Refusal;
 use crate::input::{CheckVerdict, Families, Origin, OriginKind, Problem, ServiceFacts, ServiceKind};
 use crate::members::Members;
-use crate::model::{Attributes, Conditions, Endpoint, EndpointId, Health, Name, Ports, ServiceKey};
+use crate::model::{Endpoint, Health, Name, Ports, ServiceKey};
 use crate::policy::{Policy, Warned};
 use crate::port_mismatch::PortMismatch;
-use crate::treatment::Treatment;
 
+mod member;
 mod why;
+
+pub use self::member::{Member, Particulars};
 
 /// One service: what is callable, what is not and why.
 #[derive(Clone, Debug)]
@@ -49,38 +51,6 @@ pub struct Service {
     pub version: Version,
     /// Version of all that can be told about it: also reasons, origins and what was kept out.
     pub story: Version,
-}
-
-/// An endpoint in a service, with what the catalog decided about it.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// Its stable identity.
-    pub id: EndpointId,
-    /// What its origin says.
-    pub endpoint: Arc<Endpoint>,
-    /// Its origin.
-    pub origin: Arc<Origin>,
-    /// Its zone: its own, or its node's.
-    pub zone: Option<Name>,
-    /// Its node's region.
-    pub region: Option<Name>,
-    /// Tags and metadata: its pod's labels, or what its origin says.
-    pub attributes: Arc<Attributes>,
-    /// The health decided from conditions, pod, verdict or maintenance.
-    pub health: Health,
-    /// What written EndpointSlices and callers are told.
-    pub conditions: Conditions,
-    /// Since when, in milliseconds since the epoch, where a verdict knows it. Part of versions only where callers are
-    /// [told](Member::told).
-    pub since_ms: Option<i64>,
-    /// Why it has this health, in plain words.
-    pub reason: Name,
-    /// What each of its checks says, also while it is in maintenance.
-    pub checks: Arc<[CheckVerdict]>,
-    /// What history did to it: `None` for most.
-    pub treatment: Option<Box<Treatment>>,
-    /// A pod that runs and has these addresses: a policy may have it checked.
-    pub is_pod_there: bool,
 }
 
 /// A registration as the merge heard it: what its status says beside its endpoints.
@@ -336,62 +306,6 @@ impl Registered {
         }
         if let Some(after) = self.deregister_after {
             digest.number(after.as_secs());
-        }
-    }
-}
-
-// === impl Member ===
-
-impl Member {
-    /// What callers are told of its health beside whether they may call it: the reason, and since when in whole seconds since
-    /// the epoch, where it is called with a complaint.
-    pub fn told(&self) -> Option<(&Name, Option<i64>)> {
-        let complains = self.health == Health::Warning;
-        complains.then(|| (&self.reason, self.since_ms.map(|since_ms| since_ms.div_euclid(1000))))
-    }
-
-    /// Adds what callers are given of it.
-    pub(crate) fn digest(&self, digest: &mut Digest) {
-        let endpoint = &*self.endpoint;
-        digest.number(self.id.0).text(&endpoint.name);
-        for ip in endpoint.addresses.iter() {
-            digest.ip(ip);
-        }
-        digest.ports(&endpoint.ports);
-        digest.maybe(endpoint.hostname.as_deref()).maybe(self.zone.as_deref()).maybe(endpoint.node.as_deref());
-        digest.number(endpoint.weight.into()).number(self.health as u64);
-        digest.flag(self.conditions.ready).flag(self.conditions.serving).flag(self.conditions.terminating);
-        digest.number(self.attributes.tags.len() as u64);
-        for tag in &self.attributes.tags {
-            digest.text(tag);
-        }
-        digest.number(self.attributes.metadata.len() as u64);
-        for (key, value) in &self.attributes.metadata {
-            digest.text(key).text(value);
-        }
-        if let Some(region) = self.region.as_deref() {
-            digest.flag(true).text(region);
-        }
-        if let Some((reason, since_s)) = self.told() {
-            digest.flag(false).text(reason).number(since_s.map_or(0, i64::unsigned_abs));
-        }
-        if endpoint.is_suspect() {
-            digest.text("suspect");
-        }
-    }
-
-    /// Adds what else can be told of it.
-    pub(crate) fn digest_story(&self, digest: &mut Digest) {
-        self.origin.digest(digest.text(&self.origin.namespace));
-        digest.text(&self.reason).maybe(self.attributes.machine.as_deref()).flag(self.is_pod_there);
-        for check in self.checks.iter() {
-            digest.text(&check.name).number(check.health as u64).text(&check.reason);
-            if check.on_machine {
-                digest.number(1);
-            }
-        }
-        if let Some(treatment) = &self.treatment {
-            treatment.digest(digest);
         }
     }
 }

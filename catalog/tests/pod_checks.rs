@@ -70,7 +70,7 @@ fn a_check_that_fails_takes_a_ready_pod_back_and_says_why() {
 
 #[test]
 fn it_cannot_give_what_kubernetes_does_not_nor_speak_of_others() {
-    let not_ready = Endpoint { conditions: Conditions::NOT_READY, ..pod_of("a", "1", IP) };
+    let not_ready = pod_of("a", "1", IP).with(|described| described.conditions = Conditions::NOT_READY);
     let service = merged(not_ready, [says(Health::Passing)]);
     assert_eq!(health(&service), (Health::Critical, false, "not ready, as its EndpointSlice says"));
     // Another pod of the name; an address that the pod has not; one that ends.

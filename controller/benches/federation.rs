@@ -32,6 +32,10 @@ use tokio::sync::watch;
 use cluster::{Cluster, ROLLCALL, SYSTEM, until};
 use peers::Peers;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CHANGES: usize = 300;
 /// Endpoints of a large service.
 const LARGE: usize = 5_000;

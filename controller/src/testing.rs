@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rollcall_catalog::input::{
     Contribution, Families, Input, Origin, OriginKind, ServiceFacts, ServiceKind, TrafficDistribution,
 };
-use rollcall_catalog::model::{Addresses, Conditions, Endpoint, HealthSource, Port, Ports, Protocol, ServiceKey};
+use rollcall_catalog::model::{
+    Addresses, Conditions, Description, Endpoint, HealthSource, Port, Ports, Protocol, ServiceKey,
+};
 use rollcall_catalog::service::Service;
 use rollcall_catalog::{Catalog, Snapshot};
 use rollcall_crds::ServiceRegistration;
@@ -33,14 +35,16 @@ pub(crate) fn offered(name: &str, ips: &str, health_source: HealthSource) -> Arc
     Arc::new(Endpoint {
         name: name.into(),
         addresses: Addresses::from_ips(ips).expect("one a family"),
-        ports: ports(&[("http", 8080)]),
-        hostname: None,
-        zone: Some("zone-a".into()),
-        node: None,
-        weight: 1,
-        conditions: Conditions::READY,
-        health_source,
-        attributes: Arc::default(),
+        described: Arc::new(Description {
+            ports: ports(&[("http", 8080)]),
+            hostname: None,
+            zone: Some("zone-a".into()),
+            node: None,
+            weight: 1,
+            conditions: Conditions::READY,
+            health_source,
+            attributes: Arc::default(),
+        }),
     })
 }
 
@@ -49,7 +53,7 @@ pub(crate) fn registered(service: &str, endpoints: Vec<Arc<Endpoint>>) -> Input 
     Input::Contribution(Contribution {
         generation: Some(2),
         ports: ports(&[("http", 8080)]),
-        endpoints,
+        endpoints: endpoints.into(),
         ..Contribution::new(origin(OriginKind::ServiceRegistration, "vms"), service_key(service))
     })
 }

@@ -1,11 +1,14 @@
 //! The catalog: the one writer's state. It takes in statements and publishes snapshots.
 //!
-//! - [`index`]: which services a pod, a node or an address has to do with
+//! - [`index`]: which services a pod, a node or an address has to do with; [`imported`]: the same of other clusters' addresses
 //! - [`surroundings`]: what merges look up beside the statements about their service
+//! - [`found`]: what is entered there, and found again
 //! - [`history`]: policies, and what they need to know of who is gone
 //! - [`statements`]: what changed between two contributions of one origin
 
+mod found;
 mod history;
+mod imported;
 mod index;
 mod statements;
 mod surroundings;
@@ -18,9 +21,10 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::history::is_said_gone;
+use self::imported::Imported;
 use self::index::Index;
-use self::statements::{Change, Details, changed_ids, details, differences};
-use self::surroundings::{Effect, Surroundings};
+use self::statements::{Details, changed_ids, details};
+use self::surroundings::Surroundings;
 use crate::hold::Hold;
 use crate::input::{Contribution, Input, Origin, ServiceFacts, Verdict};
 use crate::merge::draft::{Draft, SaidAnew};
@@ -46,6 +50,8 @@ pub struct Catalog {
     by_node: Index<u64, u64>,
     /// Which registered endpoints have an address.
     by_address: Index<IpAddr, u64>,
+    /// Which services have an address of another cluster.
+    imported: Imported,
     dirty: BTreeMap<Arc<ServiceKey>, Touched>,
     /// Services with more endpoints than this keep the work of a merge for the next one.
     draft_above: usize,
@@ -102,6 +108,7 @@ impl Catalog {
             by_pod: Index::default(),
             by_node: Index::default(),
             by_address: Index::default(),
+            imported: Imported::default(),
             dirty: BTreeMap::new(),
             draft_above: endpoints,
             reports: Reports::default(),
@@ -347,14 +354,6 @@ impl Catalog {
         keys.into_iter().for_each(|key| self.dirty.entry(key).or_default().said = SaidAnew::Yes);
     }
 
-    /// Touches the registered endpoints that an effect is about.
-    fn touch_registered(&mut self, effect: &Effect) {
-        let of_blocks = effect.blocks.iter().flat_map(|block| self.by_address.within(block.range()));
-        let of_addresses = effect.addresses.iter().flat_map(|ip| self.by_address.of(*ip));
-        let touched: Vec<_> = of_blocks.chain(of_addresses).map(|(service, id)| (Arc::clone(service), id)).collect();
-        self.touch(touched);
-    }
-
     fn touch(&mut self, touched: impl IntoIterator<Item = (Arc<ServiceKey>, u64)>) {
         for (key, id) in touched {
             self.dirty.entry(key).or_default().ids.insert(id);
@@ -375,22 +374,6 @@ impl Catalog {
         if self.services.get(key).is_some_and(|entry| entry.statements.is_empty()) {
             self.services.remove(key);
         }
-    }
-
-    /// Enters what is new and takes out what is old; most of it is the same.
-    fn index(&mut self, key: &Arc<ServiceKey>, old: &Details, new: &Details) {
-        differences(&old.pods, &new.pods, |(pod, uid), change| match change {
-            Change::Added => self.by_pod.add(pod, key, uid),
-            Change::Removed => self.by_pod.remove(pod, key, uid),
-        });
-        differences(&old.nodes, &new.nodes, |(node, id), change| match change {
-            Change::Added => self.by_node.add(node, key, id),
-            Change::Removed => self.by_node.remove(node, key, id),
-        });
-        differences(&old.addresses, &new.addresses, |(ip, id), change| match change {
-            Change::Added => self.by_address.add(ip, key, id),
-            Change::Removed => self.by_address.remove(ip, key, id),
-        });
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::node_key;
-use crate::guard::embedded;
+use crate::guard::all_of;
 use crate::input::OriginKind;
 use crate::merge::Statement;
 use crate::merge::offers::pod_identity;
@@ -16,6 +16,8 @@ pub(super) struct Details {
     pub(super) pods: Vec<(u64, Option<Uid>)>,
     pub(super) nodes: Vec<(u64, u64)>,
     pub(super) addresses: Vec<(IpAddr, u64)>,
+    /// Of another cluster.
+    pub(super) imported: Vec<IpAddr>,
 }
 
 /// What became of an item of a sorted list.
@@ -56,9 +58,12 @@ pub(super) fn details(statement: &Statement) -> Details {
         if let Some(machine) = &endpoint.attributes.machine {
             details.nodes.push((node_key(machine), id));
         }
-        if origin.kind != OriginKind::EndpointSlice {
-            let ips = endpoint.addresses.iter();
-            details.addresses.extend(ips.flat_map(|ip| [Some(ip), embedded(ip)]).flatten().map(|ip| (ip, id)));
+        match origin.kind {
+            OriginKind::EndpointSlice => {}
+            OriginKind::Import => details.imported.extend(all_of(endpoint.addresses)),
+            OriginKind::ServiceRegistration | OriginKind::Service => {
+                details.addresses.extend(all_of(endpoint.addresses).map(|ip| (ip, id)));
+            }
         }
     }
     details.pods.sort_unstable();
@@ -67,6 +72,8 @@ pub(super) fn details(statement: &Statement) -> Details {
     details.nodes.dedup();
     details.addresses.sort_unstable();
     details.addresses.dedup();
+    details.imported.sort_unstable();
+    details.imported.dedup();
     details
 }
 

@@ -15,7 +15,7 @@ mod special;
 
 use self::blocks::Blocks;
 pub use self::cidr::{Cidr, InvalidCidr};
-pub(crate) use self::special::embedded;
+pub(crate) use self::special::all_of;
 use self::special::special;
 
 /// What registrations may not claim, beside the addresses that no EndpointSlice may hold. A check costs the same
@@ -141,7 +141,7 @@ impl Guard {
     /// EndpointSlices that hold them. An IPv6 address that carries an IPv4 address is judged by both.
     pub fn check(&self, namespace: &str, ip: IpAddr) -> Result<(), Refusal> {
         self.check_one(namespace, ip)?;
-        embedded(ip).map_or(Ok(()), |carried| self.check_one(namespace, carried))
+        special::embedded(ip).map_or(Ok(()), |carried| self.check_one(namespace, carried))
     }
 
     fn check_one(&self, namespace: &str, ip: IpAddr) -> Result<(), Refusal> {

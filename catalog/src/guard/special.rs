@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Refusal;
+use crate::model::Addresses;
 
 /// Where clouds answer with instance credentials, beside link-local ones: Alibaba Cloud, Azure's platform, Oracle
 /// Cloud (of old), and, of IPv6, AWS, Google Cloud and Scaleway.
@@ -41,6 +42,11 @@ pub(super) fn special(ip: IpAddr) -> Option<Refusal> {
 /// 0.0.0.0/8 and 240.0.0.0/4, with the broadcast address (RFC 6890 §2.2.2).
 fn is_of_no_host(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 0 || v4.octets()[0] >= 240)
+}
+
+/// Each address, and what it carries.
+pub(crate) fn all_of(addresses: Addresses) -> impl Iterator<Item = IpAddr> {
+    addresses.iter().flat_map(|ip| [Some(ip), embedded(ip)]).flatten()
 }
 
 /// The IPv4 address that an IPv6 address carries: mapped (RFC 4291 §2.5.5.2), translated (RFC 6052, `64:ff9b::/96`) or

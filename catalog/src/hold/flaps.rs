@@ -163,18 +163,18 @@ impl Flap {
 
     fn treat(&self, damping: &Damping, member: &Member) -> Member {
         let treatment = Treatment { held: false, damped: self.damped, penalty: Some(self.shown) };
-        let member = Member { treatment: Some(Box::new(treatment)), ..member.clone() };
+        let mut member = member.clone();
+        member.treatment = Some(Box::new(treatment));
         match (self.damped, member.health) {
             // Whatever its checks say at the moment, so that callers are not told of each of its turns.
-            (true, Health::Passing | Health::Warning | Health::Critical) => Member {
-                health: Health::Critical,
-                conditions: Conditions::NOT_READY,
-                reason: self.words(damping),
-                since_ms: Some(self.shown.at_ms),
-                ..member
-            },
-            (true, Health::Unknown | Health::Maintenance) | (false, _) => member,
+            (true, Health::Passing | Health::Warning | Health::Critical) => {
+                (member.health, member.conditions) = (Health::Critical, Conditions::NOT_READY);
+                member.reason = self.words(damping);
+                member.since_ms = Some(self.shown.at_ms);
+            }
+            (true, Health::Unknown | Health::Maintenance) | (false, _) => {}
         }
+        member
     }
 
     fn words(&self, damping: &Damping) -> Name {

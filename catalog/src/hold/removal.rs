@@ -153,12 +153,8 @@ impl Domain {
 /// Answers, with a complaint: still given to callers.
 fn held_member(member: &Member, struck: String, guard: &RemovalGuard, said: &str) -> Member {
     let treatment = Treatment { held: true, ..member.treatment.as_deref().copied().unwrap_or_default() };
-    Member {
-        health: Health::Warning,
-        conditions: Conditions::READY,
-        reason: format!("held for {} at most, as {struck} left together; {said}", crate::time::words(guard.hold))
-            .into(),
-        treatment: Some(Box::new(treatment)),
-        ..member.clone()
-    }
+    let words = format!("held for {} at most, as {struck} left together; {said}", crate::time::words(guard.hold));
+    let mut held = Member { health: Health::Warning, conditions: Conditions::READY, ..member.clone() };
+    (held.reason, held.treatment) = (words.into(), Some(Box::new(treatment)));
+    held
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::input::{Origin, OriginKind, Place};
-use crate::model::{Conditions, Name};
+use crate::model::Name;
 use crate::policy::{Staleness, WhenStale};
-use crate::service::{Member, Service};
+use crate::service::Service;
 use crate::source::{SourceId, SourceKind};
 
 /// When each source was last heard.
@@ -84,10 +84,11 @@ pub(crate) fn mark(service: &mut Service, staleness: &Staleness, silent: &BTreeS
                 crate::time::words(staleness.after)
             ));
             let refused = service.endpoints.iter().filter(|member| member.conditions.ready);
-            let refused = refused.filter(|member| silent.contains(&member.origin)).map(|member| Member {
-                conditions: Conditions { ready: false, ..member.conditions },
-                reason: Name::clone(&reason),
-                ..member.clone()
+            let refused = refused.filter(|member| silent.contains(&member.origin)).map(|member| {
+                let mut refused = member.clone();
+                refused.conditions.ready = false;
+                refused.reason = Name::clone(&reason);
+                refused
             });
             let refused: Vec<_> = refused.collect();
             service.endpoints = service.endpoints.with(refused.iter().map(|member| member.id).collect(), refused);

@@ -9,7 +9,7 @@ use crate::Catalog;
 use crate::input::{
     Contribution, Families, Input, Origin, OriginKind, PodFacts, ServiceFacts, ServiceKind, TrafficDistribution,
 };
-use crate::model::{Addresses, Conditions, Endpoint, HealthSource, PodRef, ServiceKey, Uid};
+use crate::model::{Addresses, Conditions, Description, Endpoint, HealthSource, PodRef, ServiceKey, Uid};
 use crate::policy::{PolicyKey, RemovalGuard, Scope, Staleness, Statement, WhenStale};
 use crate::source::{SourceId, SourceKind};
 use crate::time::Now;
@@ -41,14 +41,16 @@ fn slice(ready: &[u8]) -> Input {
         Arc::new(Endpoint {
             name: format!("pod-{n}").into(),
             addresses: Addresses::V4([192, 0, 2, *n].into()),
-            ports: [].into(),
-            hostname: None,
-            zone: Some(if n.is_multiple_of(2) { "zone-a" } else { "zone-b" }.into()),
-            node: None,
-            weight: 1,
-            conditions: Conditions::READY,
-            health_source: HealthSource::Conditions { pod: Some(pod) },
-            attributes: Arc::default(),
+            described: Arc::new(Description {
+                ports: [].into(),
+                hostname: None,
+                zone: Some(if n.is_multiple_of(2) { "zone-a" } else { "zone-b" }.into()),
+                node: None,
+                weight: 1,
+                conditions: Conditions::READY,
+                health_source: HealthSource::Conditions { pod: Some(pod) },
+                attributes: Arc::default(),
+            }),
         })
     };
     Input::Contribution(Contribution {

@@ -4,36 +4,41 @@ use std::sync::Arc;
 
 use super::*;
 use crate::input::{Origin, OriginKind};
-use crate::model::{Addresses, Conditions, Endpoint, Health, HealthSource};
+use crate::model::{Addresses, Conditions, Description, Endpoint, Health, HealthSource};
+use crate::service::Particulars;
 
 fn member(id: u64, reason: &str) -> Member {
     let endpoint = Endpoint {
         name: "vm".into(),
         addresses: Addresses::V4([198, 51, 100, 1].into()),
-        ports: [].into(),
-        hostname: None,
-        zone: None,
-        node: None,
-        weight: 1,
-        conditions: Conditions::READY,
-        health_source: HealthSource::Unchecked,
-        attributes: Arc::default(),
+        described: Arc::new(Description {
+            ports: [].into(),
+            hostname: None,
+            zone: None,
+            node: None,
+            weight: 1,
+            conditions: Conditions::READY,
+            health_source: HealthSource::Unchecked,
+            attributes: Arc::default(),
+        }),
     };
     Member {
         // Spread over all buckets.
         id: EndpointId(id.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         endpoint: Arc::new(endpoint),
         origin: Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", "vms")),
-        zone: None,
-        region: None,
-        attributes: Arc::default(),
         health: Health::Passing,
         conditions: Conditions::READY,
-        since_ms: None,
-        reason: reason.into(),
-        checks: Arc::default(),
-        treatment: None,
         is_pod_there: false,
+        particulars: Arc::new(Particulars {
+            zone: None,
+            region: None,
+            attributes: Arc::default(),
+            since_ms: None,
+            reason: reason.into(),
+            checks: Arc::default(),
+            treatment: None,
+        }),
     }
 }
 

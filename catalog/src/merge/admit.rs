@@ -51,7 +51,7 @@ fn fitting(facts: &ServiceFacts, endpoint: &Arc<Endpoint>) -> Result<Arc<Endpoin
         0 => Arc::clone(&endpoint.ports),
         _ => endpoint.ports.iter().filter(|port| known(port)).cloned().collect(),
     };
-    Ok(Arc::new(Endpoint { addresses, ports, ..Endpoint::clone(endpoint) }))
+    Ok(Arc::new(Endpoint { addresses, ..endpoint.with(|described| described.ports = ports) }))
 }
 
 /// The addresses of some families. A Service that names none has no wish.

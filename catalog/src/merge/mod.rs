@@ -19,10 +19,12 @@ pub(crate) mod offers;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::guard::Guard;
+use crate::guard::{Guard, all_of};
 use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::model::{Endpoint, Name, PodRef, ServiceKey};
 use crate::service::Service;
@@ -128,7 +130,7 @@ impl Statement {
 
     /// Each endpoint with its identity.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = (u64, &Arc<Endpoint>)> {
-        self.ids.iter().copied().zip(&self.contribution.endpoints)
+        self.ids.iter().copied().zip(self.contribution.endpoints.iter())
     }
 }
 
@@ -148,6 +150,16 @@ impl Statements {
     /// Whether anything of it is checked.
     pub(crate) fn are_checked(&self) -> bool {
         self.contributions.values().any(|statement| statement.contribution.time_to_evict.is_some())
+    }
+
+    /// The identities of what other clusters say that has an address of a range.
+    pub(crate) fn imported_within(&self, ips: &RangeInclusive<IpAddr>) -> Vec<u64> {
+        let imports = self.contributions.iter().filter(|(rank, _)| rank.origin.kind == OriginKind::Import);
+        let endpoints = imports.flat_map(|(_, statement)| statement.endpoints());
+        endpoints
+            .filter(|(_, endpoint)| all_of(endpoint.addresses).any(|ip| ips.contains(&ip)))
+            .map(|(id, _)| id)
+            .collect()
     }
 
     /// Whether more than EndpointSlices speak of the service: those never exclude one another's endpoints.

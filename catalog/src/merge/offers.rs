@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{Context, Lookup, Pod, Rank};
 use crate::input::{Origin, OriginKind};
 use crate::model::{Conditions, Endpoint, EndpointId, HealthSource, Name, PodRef};
-use crate::service::{Excluded, Member, Why};
+use crate::service::{Excluded, Member, Particulars, Why};
 
 /// An endpoint on its way into the service.
 #[derive(Clone, Debug)]
@@ -46,6 +46,16 @@ struct Offer<'a> {
     rank: &'a Rank,
     endpoint: &'a Arc<Endpoint>,
 }
+
+/// What was told of the members that were made last: the endpoints of a service are in a few zones, and well for one reason.
+#[derive(Default)]
+struct Recent {
+    known: Vec<Arc<Particulars>>,
+    next: usize,
+}
+
+/// How many are compared.
+const RECENT: usize = 8;
 
 /// What a slice says is joined with one of this many at most that were said before of the same identity. A pod has one,
 /// and two while it moves; the bound is for those who name one pod a thousand times.
@@ -175,15 +185,15 @@ impl<'a, L: Lookup> Context<'a, L> {
             offers.extend(statement.endpoints().enumerate().filter(|(_, (group, _))| wanted(*group)).map(offer));
         }
         offers.sort_unstable_by_key(|offer| (offer.group, offer.place));
-        let mut candidates = Vec::with_capacity(offers.len());
+        let (mut candidates, mut recent) = (Vec::with_capacity(offers.len()), Recent::default());
         for group in offers.chunk_by(|a, b| a.group == b.group) {
-            self.group(group, &mut candidates);
+            self.group(group, &mut candidates, &mut recent);
         }
         candidates
     }
 
     /// The candidates of one identity.
-    fn group(&self, offers: &[Offer<'_>], candidates: &mut Vec<Candidate>) {
+    fn group(&self, offers: &[Offer<'_>], candidates: &mut Vec<Candidate>, recent: &mut Recent) {
         let first = candidates.len();
         let mut ids = HashSet::new();
         for offer in offers {
@@ -194,13 +204,13 @@ impl<'a, L: Lookup> Context<'a, L> {
             }
             let mut together = candidates[first..].iter_mut().take(JOINS_MAX);
             if offer.rank.origin.kind == OriginKind::EndpointSlice
-                && together.any(|candidate| self.join(candidate, offer))
+                && together.any(|candidate| self.join(candidate, offer, recent))
             {
                 continue;
             }
             let stand = match self.admit(&offer.rank.origin, offer.endpoint) {
                 Ok(endpoint) => {
-                    let mut member = self.member(&offer.rank.origin, offer.endpoint, endpoint);
+                    let mut member = self.member(&offer.rank.origin, offer.endpoint, endpoint, recent);
                     member.id = match offers {
                         [_] => EndpointId(offer.group),
                         _ => offer.distinct(&mut ids, &member.endpoint),
@@ -222,7 +232,7 @@ impl<'a, L: Lookup> Context<'a, L> {
 
     /// Joins the same endpoint from a second slice: its other address family, or a copy while it moves between slices.
     /// Readiness belongs to a pod and a set of ports, so only equal sets are joined.
-    fn join(&self, candidate: &mut Candidate, offer: &Offer<'_>) -> bool {
+    fn join(&self, candidate: &mut Candidate, offer: &Offer<'_>, recent: &mut Recent) -> bool {
         let Stand::Offered(joined) = &mut candidate.stand else { return false };
         let (old, new) = (&*joined.endpoint, &**offer.endpoint);
         if old.name != new.name || old.ports != new.ports || !is_same_pod(old, new) {
@@ -234,13 +244,14 @@ impl<'a, L: Lookup> Context<'a, L> {
             serving: old.conditions.serving || new.conditions.serving,
             terminating: old.conditions.terminating && new.conditions.terminating,
         };
-        let both = Arc::new(Endpoint { addresses, conditions, ..Endpoint::clone(old) });
-        *joined = Member { id: joined.id, ..self.member(&candidate.order.rank.origin, &both, Arc::clone(&both)) };
+        let both = Arc::new(Endpoint { addresses, ..old.with(|described| described.conditions = conditions) });
+        let both = self.member(&candidate.order.rank.origin, &both, Arc::clone(&both), recent);
+        *joined = Member { id: joined.id, ..both };
         true
     }
 
     /// A member of no identity yet. `said` is what its origin says, `endpoint` what of it stands in the service.
-    fn member(&self, origin: &Arc<Origin>, said: &Endpoint, endpoint: Arc<Endpoint>) -> Member {
+    fn member(&self, origin: &Arc<Origin>, said: &Endpoint, endpoint: Arc<Endpoint>, recent: &mut Recent) -> Member {
         let pod = match &said.health_source {
             HealthSource::Conditions { pod: Some(pod) } => self.lookup.pod(&origin.namespace, pod),
             HealthSource::Conditions { pod: None }
@@ -256,21 +267,43 @@ impl<'a, L: Lookup> Context<'a, L> {
             (Pod::There(facts), Some(PodRef { namespace: None, .. })) => &facts.attributes,
             _ => &endpoint.attributes,
         };
-        Member {
-            id: EndpointId(0),
-            origin: Arc::clone(origin),
+        let particulars = recent.share(Particulars {
             zone: endpoint.zone.clone().or_else(|| node?.zone.clone()),
             region: node.and_then(|node| node.region.clone()),
             attributes: Arc::clone(attributes),
-            health: judgement.health,
-            conditions: judgement.conditions,
             since_ms: judgement.since_ms,
             reason: judgement.reason,
             checks: judgement.checks,
             treatment: None,
+        });
+        Member {
+            id: EndpointId(0),
+            origin: Arc::clone(origin),
+            health: judgement.health,
+            conditions: judgement.conditions,
             is_pod_there: is_there(said, pod),
+            particulars,
             endpoint,
         }
+    }
+}
+
+// === impl Recent ===
+
+impl Recent {
+    fn share(&mut self, particulars: Particulars) -> Arc<Particulars> {
+        if let Some(known) = self.known.iter().find(|known| known.are_alike(&particulars)) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(particulars);
+        if new.are_alike(&new) {
+            match self.known.get_mut(self.next) {
+                Some(oldest) => *oldest = Arc::clone(&new),
+                None => self.known.push(Arc::clone(&new)),
+            }
+            self.next = (self.next + 1) % RECENT;
+        }
+        new
     }
 }
 

@@ -8,7 +8,8 @@ use rollcall_catalog::input::{
     Verdict,
 };
 use rollcall_catalog::model::{
-    Addresses, Conditions, Endpoint, Health, HealthSource, Name, PodRef, Port, Ports, Protocol, ServiceKey, Uid,
+    Addresses, Conditions, Description, Endpoint, Health, HealthSource, Name, PodRef, Port, Ports, Protocol,
+    ServiceKey, Uid,
 };
 
 pub fn key(name: &str) -> ServiceKey {
@@ -43,14 +44,16 @@ pub fn endpoint(name: &str, ips: &str, health_source: HealthSource) -> Endpoint 
     Endpoint {
         name: name.into(),
         addresses: addresses(ips),
-        ports: ports(&[("http", 8080)]),
-        hostname: None,
-        zone: None,
-        node: None,
-        weight: 1,
-        conditions: Conditions::READY,
-        health_source,
-        attributes: Arc::default(),
+        described: Arc::new(Description {
+            ports: ports(&[("http", 8080)]),
+            hostname: None,
+            zone: None,
+            node: None,
+            weight: 1,
+            conditions: Conditions::READY,
+            health_source,
+            attributes: Arc::default(),
+        }),
     }
 }
 

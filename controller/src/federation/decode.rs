@@ -6,7 +6,8 @@ use std::sync::Arc;
 use prost::Message;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
-    Addresses, Attributes, Conditions, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol, ServiceKey,
+    Addresses, Attributes, Conditions, Description, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol,
+    ServiceKey,
 };
 use rollcall_xds::proto::rollcall::v1;
 
@@ -20,6 +21,7 @@ pub struct Decoder {
     names: Names,
     ports: Interner<[Port]>,
     attributes: Interner<Attributes>,
+    descriptions: Interner<Description>,
 }
 
 /// A service, without its endpoints.
@@ -120,10 +122,7 @@ impl Decoder {
         {
             return Err("more to say than an endpoint may");
         }
-        let endpoint = Endpoint {
-            // Its address, which is what its written EndpointSlice says as well: so both have the same identity.
-            name: addresses.iter().next().map_or_else(Name::default, |ip| ip.to_string().into()),
-            addresses,
+        let described = Description {
             ports: Ports::clone(ports),
             hostname: hostname.map(|name| self.names.get(name)),
             zone: self.names.maybe(Some(&said.zone)),
@@ -133,6 +132,12 @@ impl Decoder {
             conditions: Conditions { ready: said.ready, serving: said.serving, terminating: said.terminating },
             health_source: HealthSource::Imported { health: health(said), suspect_since_ms: None, own: false },
             attributes: self.attributes(said),
+        };
+        let endpoint = Endpoint {
+            // Its address, which is what its written EndpointSlice says as well: so both have the same identity.
+            name: addresses.iter().next().map_or_else(Name::default, |ip| ip.to_string().into()),
+            addresses,
+            described: self.descriptions.share(described),
         };
         Ok((said.id, Arc::new(endpoint)))
     }

@@ -63,7 +63,7 @@ pub struct Traffic {
 #[derive(Debug, Default)]
 struct Service {
     said: Option<Exported>,
-    buckets: BTreeMap<Cut, Vec<(u64, Arc<Endpoint>)>>,
+    buckets: BTreeMap<Cut, Box<[(u64, Arc<Endpoint>)]>>,
 }
 
 /// What is not taken in of a resource.
@@ -136,10 +136,10 @@ impl Heard {
     }
 
     /// What is said of a service now, with the endpoints that its buckets have, each once; `None` when it is not exported.
-    pub fn service(&self, key: &ServiceKey) -> Option<(&Exported, Vec<Arc<Endpoint>>)> {
+    pub fn service(&self, key: &ServiceKey) -> Option<(&Exported, Arc<[Arc<Endpoint>]>)> {
         let service = self.services.get(key)?;
         let mut endpoints: BTreeMap<u64, &Arc<Endpoint>> = BTreeMap::new();
-        for (id, endpoint) in service.buckets.values().flatten() {
+        for (id, endpoint) in service.buckets.values().flat_map(|bucket| bucket.iter()) {
             endpoints.entry(*id).or_insert(endpoint);
         }
         Some((service.said.as_ref()?, endpoints.into_values().cloned().collect()))
@@ -310,8 +310,8 @@ impl Heard {
     fn put_bucket(&mut self, name: &Arc<str>, body: &[u8]) -> Result<(), String> {
         let (key, cut, mut endpoints) = self.decoder.bucket(name, body)?;
         let before = self.services.get(&key).and_then(|service| service.buckets.get(&cut));
-        let known: BTreeSet<u64> = before.into_iter().flatten().map(|(id, _)| *id).collect();
-        self.endpoints -= before.map_or(0, Vec::len);
+        let known: BTreeSet<u64> = before.into_iter().flat_map(|before| before.iter()).map(|(id, _)| *id).collect();
+        self.endpoints -= before.map_or(0, |before| before.len());
         let room = self.room(&key);
         let most = if room.slot { self.wanted.endpoints_max.saturating_sub(self.endpoints) } else { 0 };
         let mut rest = 0;
@@ -328,7 +328,7 @@ impl Heard {
             return Ok(());
         }
         self.endpoints += endpoints.len();
-        self.services.entry(key.clone()).or_default().buckets.insert(cut, endpoints);
+        self.services.entry(key.clone()).or_default().buckets.insert(cut, endpoints.into());
         self.changed.insert(key);
         Ok(())
     }

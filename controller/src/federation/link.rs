@@ -3,7 +3,7 @@
 //! A change of addresses, Secret or import makes the new stream before it ends the old one: what was taken in stays until all
 //! that the other cluster exports has come by the new one, and then only the difference is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use kube::Client;
 use rollcall_catalog::Input;
 use rollcall_catalog::clusterset;
 use rollcall_catalog::input::{Contribution, Origin, OriginKind, Place};
-use rollcall_catalog::model::{Endpoint, HealthSource, Name, ServiceKey};
+use rollcall_catalog::model::{Description, Endpoint, HealthSource, Name, ServiceKey};
 use rollcall_catalog::source::{SourceId, SourceKind};
 use rollcall_crds::{ClusterLinkSpec, LinkState};
 use tokio::sync::{Notify, watch};
@@ -274,7 +274,7 @@ impl Link {
     fn offer(&self, now: &Told, said: &Input) -> Option<Offer> {
         let endpoints = match said {
             Input::Contribution(said) => said.endpoints.clone(),
-            _ => Vec::new(),
+            _ => Arc::default(),
         };
         let export = Export {
             cluster: Name::clone(&self.name),
@@ -321,11 +321,16 @@ impl Link {
 
 /// The same, to be called last.
 fn suspect(said: &Contribution, since_ms: i64) -> Contribution {
+    // What many have alike they have alike afterwards.
+    let mut known: HashMap<*const Description, Arc<Description>> = HashMap::new();
     let last = |endpoint: &Arc<Endpoint>| match &endpoint.health_source {
-        HealthSource::Imported { health, own, .. } => Arc::new(Endpoint {
-            health_source: HealthSource::Imported { health: *health, suspect_since_ms: Some(since_ms), own: *own },
-            ..Endpoint::clone(endpoint)
-        }),
+        HealthSource::Imported { health, own, .. } => {
+            let described = known.entry(Arc::as_ptr(&endpoint.described)).or_insert_with(|| {
+                let source = HealthSource::Imported { health: *health, suspect_since_ms: Some(since_ms), own: *own };
+                endpoint.with(|described| described.health_source = source).described
+            });
+            Arc::new(Endpoint { described: Arc::clone(described), ..Endpoint::clone(endpoint) })
+        }
         _ => Arc::clone(endpoint),
     };
     Contribution { endpoints: said.endpoints.iter().map(last).collect(), ..said.clone() }

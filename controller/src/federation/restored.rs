@@ -63,12 +63,13 @@ impl Restored {
             // Older than anything that a link tells: these endpoints won whatever contest there was, and keep what they
             // won until their own cluster is heard, in whichever order the clusters come back.
             created: i64::MIN,
-            endpoints: Vec::new(),
+            endpoints: Arc::default(),
             unusable: Vec::new(),
             ..read.clone()
         });
         let own = state.me.as_deref() == Some(cluster);
-        said.endpoints.extend(read.endpoints.iter().map(|endpoint| Arc::new(imported(endpoint, own, suspect))));
+        let more = read.endpoints.iter().map(|endpoint| Arc::new(imported(endpoint, own, suspect)));
+        said.endpoints = said.endpoints.iter().cloned().chain(more).collect();
         Some(said.clone())
     }
 
@@ -102,11 +103,9 @@ fn imported(endpoint: &Endpoint, own: bool, suspect: bool) -> Endpoint {
     };
     let health = if conditions.ready { Health::Passing } else { Health::Critical };
     let address = endpoint.addresses.iter().next();
-    Endpoint {
-        name: address.map_or_else(|| Name::clone(&endpoint.name), |ip| ip.to_string().into()),
-        node: None,
-        conditions,
-        health_source: HealthSource::Imported { health, suspect_since_ms: None, own },
-        ..endpoint.clone()
-    }
+    let described = endpoint.with(|described| {
+        (described.node, described.conditions) = (None, conditions);
+        described.health_source = HealthSource::Imported { health, suspect_since_ms: None, own };
+    });
+    Endpoint { name: address.map_or_else(|| Name::clone(&endpoint.name), |ip| ip.to_string().into()), ..described }
 }

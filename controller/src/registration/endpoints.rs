@@ -1,9 +1,12 @@
 //! An endpoint of a spec as the catalog has it, or why it cannot be used.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rollcall_catalog::input::{Fault, Problem};
-use rollcall_catalog::model::{Addresses, Attributes, Conditions, Endpoint, HealthSource, Port, Ports, Protocol};
+use rollcall_catalog::model::{
+    Addresses, Attributes, Conditions, Description, Endpoint, HealthSource, Port, Ports, Protocol,
+};
 use rollcall_crds::{self as api, EndpointSpec, ServiceRegistrationSpec};
 
 use super::{Reader, problem};
@@ -34,18 +37,20 @@ impl Reader {
         Ok(Endpoint {
             name: self.names.get(&endpoint.name),
             addresses,
-            ports: self.ports(spec, &endpoint.ports),
-            hostname: self.names.maybe(endpoint.hostname.as_deref()),
-            zone: self.names.maybe(endpoint.zone.as_deref()),
-            node: None,
-            weight: endpoint.weight.max(1),
-            conditions: Conditions::READY,
-            health_source,
-            attributes: self.attributes(endpoint),
+            described: Arc::new(Description {
+                ports: self.ports(spec, &endpoint.ports),
+                hostname: self.names.maybe(endpoint.hostname.as_deref()),
+                zone: self.names.maybe(endpoint.zone.as_deref()),
+                node: None,
+                weight: endpoint.weight.max(1),
+                conditions: Conditions::READY,
+                health_source,
+                attributes: self.attributes(endpoint),
+            }),
         })
     }
 
-    fn attributes(&mut self, endpoint: &EndpointSpec) -> std::sync::Arc<Attributes> {
+    fn attributes(&mut self, endpoint: &EndpointSpec) -> Arc<Attributes> {
         let mut tags: Vec<_> = endpoint.tags.iter().map(|tag| self.names.get(tag)).collect();
         tags.sort_unstable();
         tags.dedup();

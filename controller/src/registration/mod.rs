@@ -101,7 +101,7 @@ impl Reader {
             origin,
             created: created(&registration.metadata),
             ports: self.ports(spec, &[]),
-            endpoints,
+            endpoints: endpoints.into(),
             unusable,
             problems: problems.into(),
             generation: registration.metadata.generation,

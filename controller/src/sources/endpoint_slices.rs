@@ -10,7 +10,7 @@ use rollcall_catalog::Input;
 use rollcall_catalog::input::{Contribution, Fault, Origin, OriginKind, Problem, Unusable};
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
-    Addresses, Attributes, Conditions, Endpoint, HealthSource, Name, PodRef, Port, Ports, ServiceKey, Uid,
+    Addresses, Attributes, Conditions, Description, Endpoint, HealthSource, Name, PodRef, Port, Ports, ServiceKey, Uid,
 };
 
 use super::services::protocol;
@@ -79,7 +79,7 @@ impl EndpointSlices {
         Some(Contribution {
             created: created(&slice.metadata),
             ports: Ports::clone(&ports),
-            endpoints,
+            endpoints: endpoints.into(),
             unusable,
             ..Contribution::new(origin, service)
         })
@@ -115,14 +115,16 @@ impl EndpointSlices {
         Some(Endpoint {
             name: pod.as_ref().map_or_else(|| address.to_string().into(), |pod| Name::clone(&pod.name)),
             addresses: Addresses::from(address),
-            ports: Ports::clone(ports),
-            hostname: endpoint.hostname.as_deref().map(Name::from),
-            zone: self.names.maybe(endpoint.zone.as_deref()),
-            node: self.names.maybe(endpoint.node_name.as_deref()),
-            weight: 1,
-            conditions: conditions(endpoint),
-            health_source: HealthSource::Conditions { pod },
-            attributes: Arc::clone(&self.attributes),
+            described: Arc::new(Description {
+                ports: Ports::clone(ports),
+                hostname: endpoint.hostname.as_deref().map(Name::from),
+                zone: self.names.maybe(endpoint.zone.as_deref()),
+                node: self.names.maybe(endpoint.node_name.as_deref()),
+                weight: 1,
+                conditions: conditions(endpoint),
+                health_source: HealthSource::Conditions { pod },
+                attributes: Arc::clone(&self.attributes),
+            }),
         })
     }
 }

@@ -18,13 +18,13 @@ async fn what_the_catalog_holds_is_let_go_when_its_time_has_come() {
     let guard = RemovalGuard { percent_max: 50, endpoints_min: 2, window: hold, hold, ..RemovalGuard::default() };
     let policy = Policy { removal: Some(guard), ..Policy::default() };
     let slice = |names: &[u8]| {
-        let pods = names
+        let pods: Vec<_> = names
             .iter()
             .map(|n| offered(&format!("10.1.0.{n}"), &format!("10.1.0.{n}"), HealthSource::Conditions { pod: None }))
             .collect();
         Input::Contribution(Contribution {
             ports: ports(&[("http", 8080)]),
-            endpoints: pods,
+            endpoints: pods.into(),
             ..Contribution::new(origin(OriginKind::EndpointSlice, "payments-x7"), service_key("payments"))
         })
     };

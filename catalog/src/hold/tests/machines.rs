@@ -14,14 +14,16 @@ fn machines(names: &[u8]) -> Input {
         Arc::new(Endpoint {
             name: format!("vm-{n}").into(),
             addresses: Addresses::V4([198, 51, 100, *n].into()),
-            zone: Some(format!("zone-{n}").into()),
-            health_source: HealthSource::Verdict,
-            attributes: Arc::new(attributes),
-            ports: [].into(),
-            hostname: None,
-            node: None,
-            weight: 1,
-            conditions: Conditions::READY,
+            described: Arc::new(Description {
+                zone: Some(format!("zone-{n}").into()),
+                health_source: HealthSource::Verdict,
+                attributes: Arc::new(attributes),
+                ports: [].into(),
+                hostname: None,
+                node: None,
+                weight: 1,
+                conditions: Conditions::READY,
+            }),
         })
     };
     Input::Contribution(Contribution {

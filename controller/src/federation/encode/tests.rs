@@ -37,7 +37,7 @@ fn one_changed_endpoint_of_five_thousand_ships_one_bucket_below_eight_kilobytes(
 fn what_was_imported_is_never_told() {
     let origin = crate::federation::link::origin(&"north".into(), &service_key("payments"));
     let imported = rollcall_catalog::input::Contribution {
-        endpoints: vec![vm("theirs", "10.9.0.1")],
+        endpoints: [vm("theirs", "10.9.0.1")].into(),
         ..rollcall_catalog::input::Contribution::new(origin, service_key("payments"))
     };
     let own = registered("payments", vec![vm("ours", "10.1.0.1")]);

@@ -33,7 +33,7 @@ pub struct Offer {
     /// What it says of it.
     pub export: Export,
     /// Its endpoints.
-    pub endpoints: Vec<Arc<Endpoint>>,
+    pub endpoints: Arc<[Arc<Endpoint>]>,
 }
 
 // === impl Offers ===

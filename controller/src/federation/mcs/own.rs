@@ -22,14 +22,12 @@ pub fn offer(me: &Name, service: &Service, export: &exports::Export) -> Option<O
 
 /// As its own cluster has decided about it.
 fn endpoint(member: &Member) -> Endpoint {
-    Endpoint {
-        name: address(member.endpoint.addresses),
-        zone: member.zone.clone(),
-        conditions: member.conditions,
-        health_source: HealthSource::Imported { health: member.health, suspect_since_ms: None, own: true },
-        attributes: encode::told(member).map_or_else(Arc::default, |_| Arc::clone(&member.attributes)),
-        ..Endpoint::clone(&member.endpoint)
-    }
+    let described = member.endpoint.with(|described| {
+        (described.zone, described.conditions) = (member.zone.clone(), member.conditions);
+        described.health_source = HealthSource::Imported { health: member.health, suspect_since_ms: None, own: true };
+        described.attributes = encode::told(member).map_or_else(Arc::default, |_| Arc::clone(&member.attributes));
+    });
+    Endpoint { name: address(member.endpoint.addresses), ..described }
 }
 
 /// Its address, which is what its written EndpointSlice says as well: so both have the same identity.

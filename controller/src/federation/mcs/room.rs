@@ -12,7 +12,7 @@ use rollcall_catalog::Input;
 use rollcall_catalog::clusterset;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::input::{Contribution, Manner, ServiceFacts};
-use rollcall_catalog::model::{Endpoint, Name, ServiceKey};
+use rollcall_catalog::model::{Description, Endpoint, Name, ServiceKey};
 use rollcall_catalog::snapshot::{Changes, Revision, Snapshot};
 
 use super::offers::{Cluster, Offer, Offers};
@@ -267,12 +267,21 @@ impl Room {
 
 /// What one cluster contributes to the derived Service.
 fn contribution(derived: &ServiceKey, made: &Union, offer: &Offer) -> Contribution {
+    // What many have alike they have alike afterwards.
+    let mut known: HashMap<*const Description, Option<Arc<Description>>> = HashMap::new();
     let fitting = |endpoint: &Arc<Endpoint>| {
-        let ports = made.fit(&offer.export.ports, endpoint)?;
-        if Arc::ptr_eq(&ports, &endpoint.ports) {
-            return Some(Arc::clone(endpoint));
+        let described = known.entry(Arc::as_ptr(&endpoint.described)).or_insert_with(|| {
+            let ports = made.fit(&offer.export.ports, endpoint)?;
+            match Arc::ptr_eq(&ports, &endpoint.ports) {
+                true => Some(Arc::clone(&endpoint.described)),
+                false => Some(endpoint.with(|described| described.ports = ports).described),
+            }
+        });
+        let described = described.as_ref()?;
+        match Arc::ptr_eq(described, &endpoint.described) {
+            true => Some(Arc::clone(endpoint)),
+            false => Some(Arc::new(Endpoint { described: Arc::clone(described), ..Endpoint::clone(endpoint) })),
         }
-        Some(Arc::new(Endpoint { ports, ..Endpoint::clone(endpoint) }))
     };
     Contribution {
         created: offer.export.created,

@@ -84,13 +84,13 @@ fn a_reason_alone_wakes_no_stream() {
 #[test]
 fn what_owners_say_is_told_and_the_labels_of_pods_are_not() {
     use prost::Message as _;
-    use rollcall_catalog::model::{Attributes, Endpoint};
+    use rollcall_catalog::model::Attributes;
     use rollcall_xds::proto::rollcall::v1;
 
     let metadata = [("version".into(), "1.2".into()), ("rack".into(), "7".into())];
     let attributes = Arc::new(Attributes { tags: vec!["canary".into()], metadata: metadata.into(), machine: None });
     let said = |kind| {
-        let endpoint = Endpoint { attributes: Arc::clone(&attributes), ..Endpoint::clone(&vm("vm-0", "198.51.100.1")) };
+        let endpoint = vm("vm-0", "198.51.100.1").with(|described| described.attributes = Arc::clone(&attributes));
         let Input::Contribution(contribution) = registered("payments", vec![Arc::new(endpoint)]) else { panic!() };
         let contribution = rollcall_catalog::input::Contribution { origin: origin(kind, "vms"), ..contribution };
         let (snapshot, _) = published(vec![vec![cluster_ip("payments"), Input::Contribution(contribution)]]);

@@ -13,15 +13,13 @@ use crate::testing::*;
 fn foreign() -> Input {
     let port = |number| Port { name: "p".into(), number, protocol: Protocol::Udp, app_protocol: None };
     let ports: Arc<[Port]> = (30_000..30_101).map(port).collect();
-    let endpoint = Endpoint {
-        name: "n".repeat(254).into(),
-        zone: Some("z".repeat(64).into()),
-        ports: Arc::clone(&ports),
-        ..Endpoint::clone(&offered("n", "192.0.2.60", HealthSource::Conditions { pod: None }))
-    };
+    let described = offered("n", "192.0.2.60", HealthSource::Conditions { pod: None }).with(|described| {
+        (described.zone, described.ports) = (Some("z".repeat(64).into()), Arc::clone(&ports));
+    });
+    let endpoint = Endpoint { name: "n".repeat(254).into(), ..described };
     Input::Contribution(Contribution {
         ports,
-        endpoints: vec![Arc::new(endpoint)],
+        endpoints: [Arc::new(endpoint)].into(),
         ..Contribution::new(origin(OriginKind::EndpointSlice, "s"), service_key("payments"))
     })
 }
@@ -42,12 +40,15 @@ fn what_is_too_long_is_cut_and_counted_and_the_rest_is_told() {
 fn a_terminating_pod_whose_address_a_live_one_has_is_no_loss() {
     let pod = |name: &str, ip: &str, conditions| {
         let endpoint = offered(name, ip, HealthSource::Conditions { pod: None });
-        Arc::new(Endpoint { conditions, ..Endpoint::clone(&endpoint) })
+        Arc::new(endpoint.with(|described| described.conditions = conditions))
     };
     let leaves = Conditions { ready: false, serving: true, terminating: true };
-    let of = |endpoints| {
+    let of = |endpoints: Vec<Arc<Endpoint>>| {
         let Input::Contribution(slice) = foreign() else { panic!("a slice") };
-        let service = merged([cluster_ip("payments"), Input::Contribution(Contribution { endpoints, ..slice })]);
+        let service = merged([
+            cluster_ip("payments"),
+            Input::Contribution(Contribution { endpoints: endpoints.into(), ..slice }),
+        ]);
         desired(&service, BTreeMap::new(), None, Timestamp::UNIX_EPOCH).spec
     };
     let both = of(vec![pod("old", "192.0.2.119", leaves), pod("new", "192.0.2.119", Conditions::READY)]);

@@ -112,7 +112,7 @@ fn an_endpoint_whose_new_slice_is_refused_stays_in_the_old_one_as_it_is_by_now()
     let mut observed = Observed::default();
     let machines = |ports| {
         let endpoint = offered("vm-1", "198.51.100.1", HealthSource::Verdict);
-        Arc::new(rollcall_catalog::Endpoint { ports, ..rollcall_catalog::Endpoint::clone(&endpoint) })
+        Arc::new(endpoint.with(|described| described.ports = ports))
     };
     let before = [cluster_ip("payments"), registered("payments", vec![vm("vm-1", "198.51.100.1")])];
     write(&mut observed, &snapshot(before));

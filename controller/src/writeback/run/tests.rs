@@ -98,10 +98,7 @@ async fn a_slice_that_is_refused_does_not_keep_another_from_being_written() {
         let bad = asked.resource == "endpointslices" && has(&asked.body, "198.51.100.82");
         bad.then(|| Refusal::webhook("no .82").into())
     });
-    let bad = rollcall_catalog::Endpoint {
-        ports: ports(&[("http", 8081)]),
-        ..rollcall_catalog::Endpoint::clone(&vm("bad", "198.51.100.82"))
-    };
+    let bad = vm("bad", "198.51.100.82").with(|described| described.ports = ports(&[("http", 8081)]));
     let with = |good: &str| vec![vm("good", good), Arc::new(bad.clone())];
     rig.publish([cluster_ip("payments"), registered("payments", with("198.51.100.83"))]);
     rig.until("the good slice", |api| addresses(api) == ["198.51.100.83"]).await;

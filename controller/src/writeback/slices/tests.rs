@@ -5,8 +5,6 @@ use std::sync::Arc;
 use rollcall_catalog::input::{Input, ServiceKind};
 use rollcall_catalog::model::{Health, HealthSource, PodRef};
 
-use rollcall_catalog::Endpoint;
-
 use super::*;
 use crate::testing::*;
 
@@ -46,7 +44,8 @@ fn without_a_service_or_with_an_alias_nothing_is_written() {
 fn pods_are_never_written() {
     let pods = rollcall_catalog::input::Contribution {
         ports: crate::testing::ports(&[("http", 8080)]),
-        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::named("pod")) })],
+        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::named("pod")) })]
+            .into(),
         ..rollcall_catalog::input::Contribution::new(
             origin(OriginKind::EndpointSlice, "payments-x7"),
             service_key("payments"),
@@ -141,13 +140,13 @@ fn with_topology_mode_auto_a_machine_does_not_switch_off_the_hints_of_the_pods()
     let auto = ServiceFacts { topology_auto: true, ..facts() };
     let pods = rollcall_catalog::input::Contribution {
         ports: crate::testing::ports(&[("http", 8080)]),
-        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: None })],
+        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: None })].into(),
         ..rollcall_catalog::input::Contribution::new(
             origin(OriginKind::EndpointSlice, "payments-x7"),
             service_key("payments"),
         )
     };
-    let far = Endpoint { zone: Some("far".into()), ..Endpoint::clone(&vm("far", "198.51.100.2")) };
+    let far = vm("far", "198.51.100.2").with(|described| described.zone = Some("far".into()));
     let slices = desired(&merged([
         Input::Service(service_key("payments"), Some(Arc::new(auto))),
         Input::Contribution(pods),

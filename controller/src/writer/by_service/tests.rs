@@ -24,7 +24,7 @@ fn contribution() -> Contribution {
     Contribution {
         generation: Some(1),
         ports: ports(&[("http", 8080)]),
-        endpoints: vec![vm("vm-1", "192.0.2.1")],
+        endpoints: [vm("vm-1", "192.0.2.1")].into(),
         ..Contribution::new(origin(OriginKind::ServiceRegistration, "vms"), ServiceKey::new("shop", "payments"))
     }
 }

@@ -10,14 +10,14 @@ use super::*;
 fn exported(cluster: &str, ip: &str, own: bool, suspect_since_ms: Option<i64>) -> Input {
     let key = derived(&service_key("payments"));
     let health_source = HealthSource::Imported { health: Health::Passing, suspect_since_ms, own };
-    let endpoint = Endpoint { zone: Some("a".into()), ..(*offered(ip, ip, health_source)).clone() };
+    let endpoint = offered(ip, ip, health_source).with(|described| described.zone = Some("a".into()));
     let origin = Origin {
         kind: OriginKind::Import,
         place: Place::Cluster(cluster.into()),
         namespace: key.namespace.clone(),
         name: key.name.clone(),
     };
-    let endpoints = vec![Arc::new(endpoint)];
+    let endpoints = [Arc::new(endpoint)].into();
     Input::Contribution(Contribution {
         ports: ports(&[("http", 8080)]),
         endpoints,
