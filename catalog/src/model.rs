@@ -97,6 +97,8 @@ pub struct Description {
     pub hostname: Option<Name>,
     /// Failure domain.
     pub zone: Option<Name>,
+    /// The region around it, where its origin says one: another cluster does, of whose nodes nothing is known here.
+    pub region: Option<Name>,
     /// Kubernetes node, for pods.
     pub node: Option<Name>,
     /// Relative weight, 1..=65535.

@@ -39,6 +39,7 @@ pub(crate) fn offered(name: &str, ips: &str, health_source: HealthSource) -> Arc
             ports: ports(&[("http", 8080)]),
             hostname: None,
             zone: Some("zone-a".into()),
+            region: None,
             node: None,
             weight: 1,
             conditions: Conditions::READY,

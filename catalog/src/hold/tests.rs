@@ -45,6 +45,7 @@ fn slice(ready: &[u8]) -> Input {
                 ports: [].into(),
                 hostname: None,
                 zone: Some(if n.is_multiple_of(2) { "zone-a" } else { "zone-b" }.into()),
+                region: None,
                 node: None,
                 weight: 1,
                 conditions: Conditions::READY,

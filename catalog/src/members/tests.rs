@@ -15,6 +15,7 @@ fn member(id: u64, reason: &str) -> Member {
             ports: [].into(),
             hostname: None,
             zone: None,
+            region: None,
             node: None,
             weight: 1,
             conditions: Conditions::READY,

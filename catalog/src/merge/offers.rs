@@ -269,7 +269,7 @@ impl<'a, L: Lookup> Context<'a, L> {
         };
         let particulars = recent.share(Particulars {
             zone: endpoint.zone.clone().or_else(|| node?.zone.clone()),
-            region: node.and_then(|node| node.region.clone()),
+            region: endpoint.region.clone().or_else(|| node?.region.clone()),
             attributes: Arc::clone(attributes),
             since_ms: judgement.since_ms,
             reason: judgement.reason,

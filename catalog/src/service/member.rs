@@ -32,7 +32,7 @@ pub struct Member {
 pub struct Particulars {
     /// Its zone: its own, or its node's.
     pub zone: Option<Name>,
-    /// Its node's region.
+    /// Its region: its own, or its node's.
     pub region: Option<Name>,
     /// Tags and metadata: its pod's labels, or what its origin says.
     pub attributes: Arc<Attributes>,

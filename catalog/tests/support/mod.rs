@@ -48,6 +48,7 @@ pub fn endpoint(name: &str, ips: &str, health_source: HealthSource) -> Endpoint 
             ports: ports(&[("http", 8080)]),
             hostname: None,
             zone: None,
+            region: None,
             node: None,
             weight: 1,
             conditions: Conditions::READY,

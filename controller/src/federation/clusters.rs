@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rollcall_catalog::Input;
 use rollcall_catalog::model::Name;
-use rollcall_crds::{ClusterLink, ClusterLinkSpec};
+use rollcall_crds::{ClusterLink, ClusterLinkSpec, ClusterLinkStatus};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::link::{self, Link, Surroundings};
 use crate::kubernetes::ObjectKey;
@@ -17,28 +18,44 @@ use crate::writer::Message;
 #[derive(Clone, Debug)]
 pub struct Links {
     surroundings: Surroundings,
-    running: Arc<Mutex<HashMap<Name, watch::Sender<Arc<ClusterLinkSpec>>>>>,
+    all: Arc<Mutex<All>>,
 }
+
+#[derive(Debug, Default)]
+struct All {
+    running: HashMap<Name, (watch::Sender<Arc<ClusterLinkSpec>>, JoinHandle<()>)>,
+    /// Of links that are gone: they take out what they brought. One that is made again under such a name begins after that, or it
+    /// would lose what it brings.
+    ending: HashMap<Name, JoinHandle<()>>,
+}
+
+/// What a link's object says beside its spec.
+type Stands = (Option<i64>, Option<ClusterLinkStatus>);
 
 // === impl Links ===
 
 impl Links {
     /// None yet.
     pub fn new(surroundings: Surroundings) -> Self {
-        Self { surroundings, running: Arc::default() }
+        Self { surroundings, all: Arc::default() }
+    }
+
+    fn note(&self, name: &Name, (generation, stands): Stands) {
+        self.surroundings.reports.change(name, |report| {
+            report.uid = stands.as_ref().and_then(|status| status.cluster_uid.as_deref()).map(Name::from);
+            (report.generation, report.stands) = (generation, stands);
+        });
     }
 }
 
 impl Handler<ClusterLink> for Links {
     async fn apply(&mut self, link: ClusterLink) {
         let name = ObjectKey::of(&link.metadata).name;
-        self.surroundings.reports.change(&name, |report| {
-            report.uid = link.status.as_ref().and_then(|status| status.cluster_uid.as_deref()).map(Name::from);
-            (report.generation, report.stands) = (link.metadata.generation, link.status);
-        });
+        let stands = (link.metadata.generation, link.status);
+        self.note(&name, stands.clone());
         let spec = Arc::new(link.spec);
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = running.get(&name) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, _)) = all.running.get(&name) {
             known.send_if_modified(|known| {
                 let changed = **known != *spec;
                 *known = spec;
@@ -47,12 +64,26 @@ impl Handler<ClusterLink> for Links {
             return;
         }
         let (sender, followed) = watch::channel(spec);
-        tokio::spawn(Link::new(Name::clone(&name), followed, self.surroundings.clone()).run());
-        running.insert(name, sender);
+        let task = match all.ending.remove(&name).filter(|before| !before.is_finished()) {
+            None => tokio::spawn(Link::new(Name::clone(&name), followed, self.surroundings.clone()).run()),
+            Some(before) => {
+                let (links, name) = (self.clone(), Name::clone(&name));
+                tokio::spawn(async move {
+                    _ = before.await;
+                    links.note(&name, stands);
+                    Link::new(name, followed, links.surroundings).run().await;
+                })
+            }
+        };
+        all.running.insert(name, (sender, task));
     }
 
     async fn delete(&mut self, gone: &ObjectKey) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&gone.name);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.ending.retain(|_, task| !task.is_finished());
+        if let Some((_, task)) = all.running.remove(&gone.name) {
+            all.ending.insert(Name::clone(&gone.name), task);
+        }
     }
 
     /// What an earlier process imported by a link that is no more goes now.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use prost::Message;
+use rollcall_catalog::clusterset;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
     Addresses, Attributes, Conditions, Description, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol,
@@ -14,6 +15,7 @@ use rollcall_xds::proto::rollcall::v1;
 use super::encode;
 use super::mcs::said::{self, Said};
 use crate::kubernetes::Names;
+use crate::writeback::limits::is_qualified_name;
 
 /// Decodes. What many endpoints say alike is kept once.
 #[derive(Debug, Default)]
@@ -63,9 +65,15 @@ impl Decoder {
         let key = self.key(name).filter(|key| *key.namespace == *message.namespace && *key.name == *message.name);
         let key =
             key.ok_or_else(|| format!("service {name:.300} is named otherwise in its content, or by what is no name"))?;
+        if clusterset::may_be_derived(&key.name) {
+            return Err(format!(
+                "service {key} is named as this cluster names what it makes of exports; give it another name"
+            ));
+        }
         let ports = self.port_list(&message.ports).ok_or_else(|| format!("service {key} has a port that is none"))?;
         let manner = said::read(&message).map_err(|what| format!("service {key} has {what}"))?;
-        Ok((key, Exported { created: message.created, ports, manner }))
+        // Nobody's API server has made anything before the epoch; what an earlier process here has won is older than all.
+        Ok((key, Exported { created: message.created.max(0), ports, manner }))
     }
 
     /// The endpoints of a resource of this name.
@@ -79,6 +87,11 @@ impl Decoder {
         let (key, cut) = parsed.ok_or_else(|| {
             format!("bucket {name:.300} is of another service than its content says, or named by what is no name")
         })?;
+        if clusterset::may_be_derived(&key.name) {
+            return Err(format!(
+                "bucket {name:.300} is of a service that is named as this cluster names what it makes of exports"
+            ));
+        }
         if message.endpoints.len() > BUCKET_MAX || message.port_sets.len() > BUCKET_MAX {
             return Err(format!("bucket {name:.300} has more than {BUCKET_MAX} endpoints"));
         }
@@ -114,8 +127,12 @@ impl Decoder {
         if hostname.is_some_and(|name| !is_label(name)) {
             return Err("a host name that is none");
         }
-        let texts =
-            said.metadata.iter().flat_map(|pair| [&pair.key, &pair.value]).chain(&said.tags).chain([&said.zone]);
+        let texts = said
+            .metadata
+            .iter()
+            .flat_map(|pair| [&pair.key, &pair.value])
+            .chain(&said.tags)
+            .chain([&said.zone, &said.region]);
         if said.tags.len() > TAGS_MAX
             || said.metadata.len() > METADATA_MAX
             || texts.into_iter().any(|text| text.len() > TEXT_MAX)
@@ -126,6 +143,7 @@ impl Decoder {
             ports: Ports::clone(ports),
             hostname: hostname.map(|name| self.names.get(name)),
             zone: self.names.maybe(Some(&said.zone)),
+            region: self.names.maybe(Some(&said.region)),
             // Nodes of another cluster have names that may be those of nodes here.
             node: None,
             weight: u16::try_from(said.weight).unwrap_or(u16::MAX).max(1),
@@ -169,8 +187,9 @@ impl Decoder {
         };
         let number = u16::try_from(said.port).ok().filter(|number| *number > 0)?;
         let named = said.name.is_empty() || is_label(&said.name);
-        (named && said.app_protocol.len() <= TEXT_MAX).then_some(())?;
-        let app_protocol = self.names.maybe(Some(&said.app_protocol));
+        named.then_some(())?;
+        // As of a registration: what the API server would refuse on the derived Service costs the port no more than that.
+        let app_protocol = self.names.maybe(Some(&*said.app_protocol).filter(|name| is_qualified_name(name)));
         Some(Port { name: self.names.get(&said.name), number, protocol, app_protocol })
     }
 }

@@ -70,7 +70,8 @@ impl Leases {
             }
             for (link, report) in reports {
                 let Some(heard_ms) = report.heard_ms else { continue };
-                if renewed.get(&link).is_none_or(|last_ms| heard_ms - last_ms >= RENEWED_MS)
+                // Also after a clock was put back, by which the Lease would be from the future.
+                if renewed.get(&link).is_none_or(|last_ms| (heard_ms - last_ms).abs() >= RENEWED_MS)
                     && self.fence.is_open()
                     && self.renew(&link, heard_ms).await
                 {

@@ -254,7 +254,8 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
     let Some(stands) = &report.stands else { return Some(status) };
     let stood_ms = stands.last_heartbeat_time.as_ref().map(|time| time.0.as_millisecond());
     let newer = match (report.heard_ms, stood_ms) {
-        (Some(heard_ms), Some(stood_ms)) => heard_ms - stood_ms >= HEARTBEAT_MS,
+        // Also one from the future, which a leader whose clock is ahead has left.
+        (Some(heard_ms), Some(stood_ms)) => (heard_ms - stood_ms).abs() >= HEARTBEAT_MS,
         (heard_ms, stood_ms) => heard_ms.is_some() && stood_ms.is_none(),
     };
     // What an earlier leader heard is not forgotten by one that has heard nothing yet.

@@ -41,6 +41,7 @@ impl Reader {
                 ports: self.ports(spec, &endpoint.ports),
                 hostname: self.names.maybe(endpoint.hostname.as_deref()),
                 zone: self.names.maybe(endpoint.zone.as_deref()),
+                region: None,
                 node: None,
                 weight: endpoint.weight.max(1),
                 conditions: Conditions::READY,

@@ -119,6 +119,7 @@ impl EndpointSlices {
                 ports: Ports::clone(ports),
                 hostname: endpoint.hostname.as_deref().map(Name::from),
                 zone: self.names.maybe(endpoint.zone.as_deref()),
+                region: None,
                 node: self.names.maybe(endpoint.node_name.as_deref()),
                 weight: 1,
                 conditions: conditions(endpoint),

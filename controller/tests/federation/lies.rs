@@ -104,3 +104,25 @@ async fn more_than_a_link_takes_in_is_held_back_and_counted() {
     east.stop().await;
     west.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_is_deleted_and_made_again_at_once_brings_all_again() {
+    let (mut east, mut west) = Cluster::pair("127.0.0.101", "127.0.0.102", json!({})).await;
+    for round in 5..10 {
+        let mut link = west.api.get(ROLLCALL, "clusterlinks", "", "east").expect("it is there");
+        // It reads its Secret while it is removed.
+        west.api
+            .edit(ROLLCALL, "clusterlinks", "", "east", |link| link["spec"]["limits"] = json!({ "services": round }));
+        west.api.remove(ROLLCALL, "clusterlinks", "", "east");
+        let metadata = json!({ "name": "east", "generation": 1 });
+        link["metadata"] = metadata;
+        link["status"] = Value::Null;
+        west.api.put(link);
+        let ip = format!("10.1.0.{round}");
+        east.endpoints("payments", &[&ip]);
+        west.imports("east", &[&ip]).await;
+        west.link_is("east", "Connected").await;
+    }
+    east.stop().await;
+    west.stop().await;
+}

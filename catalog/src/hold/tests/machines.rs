@@ -16,6 +16,7 @@ fn machines(names: &[u8]) -> Input {
             addresses: Addresses::V4([198, 51, 100, *n].into()),
             described: Arc::new(Description {
                 zone: Some(format!("zone-{n}").into()),
+                region: None,
                 health_source: HealthSource::Verdict,
                 attributes: Arc::new(attributes),
                 ports: [].into(),

@@ -90,9 +90,71 @@ fn a_lie_is_refused_in_words() {
     assert!(of(|one| one.port_set = 9).contains("ports that are not there"));
     assert!(of(|one| one.hostname = "a.b".into()).contains("a host name that is none"));
     assert!(of(|one| one.zone = "z".repeat(600)).contains("more to say"));
+    assert!(of(|one| one.region = "r".repeat(600)).contains("more to say"));
     assert!(of(|one| one.tags = vec!["t".into(); 17]).contains("more to say"));
     let zero = v1::Port { protocol: v1::Protocol::Tcp.into(), ..Default::default() };
     assert!(refused(name, |bucket| bucket.port_sets[0].ports = vec![zero]).contains("a port that is none"));
     let many = |bucket: &mut v1::ExportedBucket| bucket.endpoints = vec![bucket.endpoints[0].clone(); BUCKET_MAX + 1];
     assert!(refused(name, many).contains("more than 4096"));
+}
+
+#[test]
+fn what_is_named_as_what_is_made_of_exports_is_not_taken_in() {
+    let name = rollcall_catalog::clusterset::derived_name("shop", "payments");
+    let mut decoder = Decoder::default();
+    let message = v1::ExportedService { namespace: "shop".into(), name: name.clone(), ..Default::default() };
+    let why = decoder.service(&format!("shop/{name}"), &message.encode_to_vec()).expect_err("refused");
+    assert!(why.contains("give it another name"), "{why}");
+    let message = v1::ExportedBucket { namespace: "shop".into(), service: name.clone(), ..Default::default() };
+    let why = decoder.bucket(&format!("shop/{name}/1/0"), &message.encode_to_vec()).expect_err("refused");
+    assert!(why.contains("named as this cluster names"), "{why}");
+}
+
+#[test]
+fn what_the_api_server_would_refuse_of_a_port_is_left_out_and_nobody_is_older_than_the_epoch() {
+    let port = |app: &str| v1::Port {
+        name: "http".into(),
+        protocol: v1::Protocol::Tcp.into(),
+        port: 80,
+        app_protocol: app.to_owned(),
+    };
+    for (said, read) in [
+        ("kubernetes.io/h2c", Some("kubernetes.io/h2c")),
+        ("http", Some("http")),
+        ("", None),
+        ("my protocol", None),
+        ("/http", None),
+        ("x\u{0}", None),
+    ] {
+        let message = v1::ExportedService {
+            namespace: "shop".into(),
+            name: "payments".into(),
+            created: i64::MIN,
+            ports: vec![port(said)],
+            ..Default::default()
+        };
+        let (_, service) = Decoder::default().service("shop/payments", &message.encode_to_vec()).expect("a service");
+        assert_eq!((service.ports[0].app_protocol.as_deref(), service.created), (read, 0), "{said:?}");
+    }
+}
+
+#[test]
+fn what_endpoints_of_a_place_say_alike_is_kept_once_and_the_region_comes_over() {
+    let endpoint = |at: u8| v1::ExportedEndpoint {
+        id: at.into(),
+        addresses: vec![vec![10, 1, 0, at].into()],
+        zone: format!("zone-{}", at % 2),
+        region: "eu".into(),
+        ..Default::default()
+    };
+    let message = v1::ExportedBucket {
+        namespace: "shop".into(),
+        service: "payments".into(),
+        endpoints: (0..10).map(endpoint).collect(),
+        port_sets: vec![v1::PortSet::default()],
+    };
+    let (_, _, told) = Decoder::default().bucket("shop/payments/1/0", &message.encode_to_vec()).expect("a bucket");
+    let alike = told.iter().filter(|(_, one)| Arc::ptr_eq(&one.described, &told[0].1.described));
+    assert_eq!(alike.count(), 5);
+    assert_eq!(told[0].1.region.as_deref(), Some("eu"));
 }

@@ -137,10 +137,14 @@ impl Union {
 
     /// What one of its ports is called in the derived Service: beside others none may be without a name.
     pub fn called(&self, port: &Port) -> Name {
-        match port.name.is_empty() && self.ports.len() > 1 {
-            true => format!("port-{}", port.number).into(),
-            false => Name::clone(&port.name),
+        if !port.name.is_empty() || self.ports.len() < 2 {
+            return Name::clone(&port.name);
         }
+        let mut name = format!("port-{}", port.number);
+        while self.ports.iter().any(|other| *other.name == *name) {
+            name.push_str("-x");
+        }
+        name.into()
     }
 
     /// Whether a port of an endpoint is one of the service's: by its name that of a port that both have alike.

@@ -158,7 +158,7 @@ impl Writer {
                 if self.in_vain.get(key).is_some_and(|(same, facts)| (same, facts) == (&wanted, &over)) {
                     return self.tell(key, plan, union, &import).await;
                 }
-                let written = apply(&services, &derived.name, &wanted).await;
+                let written = apply_known(&services, &derived.name, &wanted).await;
                 match self.settle(key, written) {
                     Some(stands) if object::lacks(&json!(stands), &wanted) => {
                         self.in_vain.insert(key.clone(), (wanted, over));
@@ -258,6 +258,21 @@ where
 {
     let params = PatchParams::apply(FIELD_MANAGER).force();
     outcome(tokio::time::timeout(WRITE_TIMEOUT, api.patch(name, &params, &Patch::Apply(object))).await)
+}
+
+/// The same of a Service. The cluster whose export decides may be newer than this one, and have a word for where traffic goes that
+/// the API server here does not know: without it the service is called as most are.
+async fn apply_known(api: &Api<Service>, name: &str, object: &Value) -> Outcome<Service> {
+    const WORD: &str = "trafficDistribution";
+    match apply(api, name, object).await {
+        Outcome::Refused(why) if why.contains(WORD) && !object["spec"][WORD].is_null() => {
+            tracing::warn!(service = name, why, "a derived Service is written without {WORD}");
+            let mut object = object.clone();
+            object["spec"].as_object_mut().map(|spec| spec.remove(WORD));
+            apply(api, name, &object).await
+        }
+        outcome => outcome,
+    }
 }
 
 /// What is gone already is as good as removed.

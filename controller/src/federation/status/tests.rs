@@ -32,6 +32,8 @@ fn a_link_is_written_when_something_changed_or_the_heartbeat_is_old() {
     assert_eq!(stands(|report| report.heard_ms = Some(229_999)), None);
     let later = stands(|report| report.heard_ms = Some(230_000)).expect("half a minute later");
     assert_eq!(later.last_heartbeat_time.expect("set").0.as_second(), 230);
+    let before = stands(|report| report.heard_ms = Some(150_000)).expect("what stands is from the future");
+    assert_eq!(before.last_heartbeat_time.expect("set").0.as_second(), 150);
     assert!(stands(|report| report.imported.endpoints = 3).is_some());
     // What changes all the time goes with the others.
     let moving = |report: &mut Report| (report.version, report.bytes_per_second) = ("01".to_owned(), 9);

@@ -157,3 +157,12 @@ proptest! {
         prop_assert!(union(&same).unwrap().conflicts.is_empty());
     }
 }
+
+#[test]
+fn a_port_without_a_name_gets_one_that_no_other_has() {
+    let unnamed = export("east", 1, &[("", 80)]);
+    let named = export("west", 2, &[("port-80", 81), ("http", 82)]);
+    let both = union(&[unnamed, named]).unwrap();
+    let names: Vec<_> = both.ports.iter().map(|port| both.called(port).to_string()).collect();
+    assert_eq!(names, ["port-80-x", "port-80", "http"]);
+}

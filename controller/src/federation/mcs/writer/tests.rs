@@ -1,7 +1,7 @@
 //! ServiceImports and derived Services are written once, whatever the API server keeps of them.
 
 use rollcall_catalog::input::Manner;
-use rollcall_fake_api::FakeApi;
+use rollcall_fake_api::{FakeApi, Fault, Refusal};
 
 use super::*;
 use crate::federation::mcs::said::{IpFamily, Said};
@@ -74,4 +74,29 @@ async fn a_definition_older_than_this_controller_has_nothing_written_again_and_a
     assert_eq!(ports[0]["port"], 81, "{ports}");
     let (imports, services) = (writes(&api, "serviceimports"), writes(&api, "services"));
     assert!(imports <= 4 && services <= 3, "{imports} of the import, {services} of the Service");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_of_a_newer_cluster_is_left_out_where_the_api_server_refuses_it() {
+    let api = FakeApi::default();
+    api.rule(|asked| {
+        let word = asked.resource == "services" && !asked.body["spec"]["trafficDistribution"].is_null();
+        let why = "spec.trafficDistribution: Unsupported value: \"PreferSameZone\"";
+        word.then(|| Fault::Refused(Refusal::invalid(asked, why)))
+    });
+    let (clock, plans, seen, key) = (Clock::default(), Plans::default(), Seen::default(), service_key("payments"));
+    let (_term, terms) = tokio::sync::watch::channel(Some(Term { number: 1, until_ms: u64::MAX }));
+    plans.wanted.put(&key, Some(Plan { derived: None, ..plan(80) }));
+    plans.wanted.complete();
+    seen.complete();
+    let writer = Writer::new(api.client(), Fence::new(terms, clock), clock, plans.clone(), seen.clone());
+    tokio::spawn(writer.run());
+    tokio::spawn(follow(api.clone(), seen));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    plans.wanted.put(&key, Some(plan(80)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let services = api.all("services");
+    assert_eq!(services[0]["spec"]["ports"][0]["port"], 80, "{services:?}");
+    assert!(writes(&api, "services") <= 4, "it is not written again and again: {}", writes(&api, "services"));
+    assert_eq!(plans.refused.get(&key), None);
 }

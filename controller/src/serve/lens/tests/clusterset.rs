@@ -25,12 +25,24 @@ fn exported(cluster: &str, ip: &str, own: bool, suspect_since_ms: Option<i64>) -
     })
 }
 
-/// West, which is linked to east and to a silent north.
-fn west(zone: &str) -> View {
+/// What that cluster exports from a region.
+fn exported_from(region: &str, cluster: &str, ip: &str) -> Input {
+    let Input::Contribution(said) = exported(cluster, ip, false, None) else { panic!("a contribution") };
+    let there = |endpoint: &Arc<Endpoint>| Arc::new(endpoint.with(|described| described.region = Some(region.into())));
+    Input::Contribution(Contribution { endpoints: said.endpoints.iter().map(there).collect(), ..said })
+}
+
+/// What the derived Service has.
+fn derived_facts() -> Input {
     let labels = [(SERVICE_NAME_LABEL.into(), "payments".into())];
     let facts = ServiceFacts { labels: labels.into(), ..facts() };
+    Input::Service(derived(&service_key("payments")), Some(Arc::new(facts)))
+}
+
+/// West, which is linked to east and to a silent north.
+fn west(zone: &str) -> View {
     let inputs = vec![
-        Input::Service(derived(&service_key("payments")), Some(Arc::new(facts))),
+        derived_facts(),
         exported("west", "10.2.0.4", true, None),
         exported("east", "10.1.0.4", false, None),
         exported("north", "10.3.0.4", false, Some(1)),
@@ -60,6 +72,25 @@ fn own_comes_before_other_clusters_and_silent_ones_after_all() {
             assert_eq!(told(&view, &format!("payments.shop.{cluster}.clusterset:http")), ours, "from {zone:?}");
         }
         assert!(told(&view, "payments.shop.south.clusterset:http").is_empty());
+    }
+}
+
+#[test]
+fn of_other_clusters_those_of_the_own_region_come_first() {
+    for (region, expected) in [
+        ("eu", ["0 west", "1 north", "2 east"]),
+        ("us", ["0 west", "1 east", "2 north"]),
+        ("", ["0 west", "1 north", "1 east"]),
+    ] {
+        let inputs = vec![
+            derived_facts(),
+            exported("west", "10.2.0.4", true, None),
+            exported_from("us", "east", "10.1.0.4"),
+            exported_from("eu", "north", "10.3.0.4"),
+        ];
+        let locality = Some(Locality { region: region.to_owned(), zone: "z".to_owned(), ..Locality::default() });
+        let view = seen(inputs, &Node { locality, ..Node::default() }, Serves::Catalog);
+        assert_eq!(told(&view, "payments.shop.clusterset:http"), expected, "from {region:?}");
     }
 }
 
