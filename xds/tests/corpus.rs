@@ -1,5 +1,7 @@
 //! The corpus of the fuzz targets (`fuzz/`), as it is and damaged a bounded number of times: each run the same.
 
+#[path = "../../fuzz/src/frames.rs"]
+mod frames;
 #[path = "../../fuzz/src/requests.rs"]
 mod requests;
 
@@ -70,4 +72,9 @@ fn the_corpus_of_the_incremental_variant_breaks_nothing() {
 #[test]
 fn the_corpus_of_the_state_of_the_world_breaks_nothing() {
     play("world_requests", requests::world);
+}
+
+#[test]
+fn the_corpus_of_bodies_is_read_alike_however_it_is_cut() {
+    play("framed_requests", frames::play);
 }
