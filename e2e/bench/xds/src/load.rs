@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) answered: usize,
     /// From each change to each stream that was told it, in microseconds.
     pub(crate) latencies: Vec<u64>,
+    /// When the newest change that each stream was told was made, in nanoseconds of unix time.
+    pub(crate) newest: Vec<u64>,
     /// What servers sent, in bytes, frames included.
     pub(crate) bytes: u64,
     /// Streams that ended, and why.
@@ -60,6 +62,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Opens that many streams, of which `of` says what each does. They go on until the runtime ends.
 pub(crate) fn open(server: &Way, count: usize, of: impl Fn(usize) -> Stream) -> Shared {
     let seen = Shared::default();
+    seen.borrow_mut().newest = vec![0; count];
     for index in 0..count {
         let (stream, seen, server) = (of(index), Rc::clone(&seen), server.clone());
         tokio::task::spawn_local(async move {
@@ -125,7 +128,8 @@ async fn speak(
         let received = clock_ns();
         out.clear();
         seen.borrow_mut().bytes += count as u64;
-        let open = reader.take(&buffer[..count], &mut out, |message, out| note(message, received, stream, seen, out));
+        let open =
+            reader.take(&buffer[..count], &mut out, |message, out| note(message, (index, received), stream, seen, out));
         if reader.headers == 1 && !std::mem::replace(&mut accepted, true) {
             seen.borrow_mut().accepted += 1;
         }
@@ -155,9 +159,12 @@ async fn connect(server: SocketAddr, index: usize) -> io::Result<TcpStream> {
     Ok(connection)
 }
 
-fn note(message: &[u8], received: u64, stream: &Stream, seen: &Shared, out: &mut Vec<u8>) {
-    let mut seen = seen.borrow_mut();
-    seen.latencies.extend(wire::marks(message).map(|made| received.saturating_sub(made) / 1000));
+fn note(message: &[u8], (index, received): (usize, u64), stream: &Stream, seen: &Shared, out: &mut Vec<u8>) {
+    let Seen { latencies, newest, versions, .. } = &mut *seen.borrow_mut();
+    for made in wire::marks(message) {
+        latencies.push(received.saturating_sub(made) / 1000);
+        newest[index] = newest[index].max(made);
+    }
     let mut nonce: &[u8] = &[];
     for (number, value) in wire::fields(message) {
         match number {
@@ -166,7 +173,7 @@ fn note(message: &[u8], received: u64, stream: &Stream, seen: &Shared, out: &mut
                     let found = wire::fields(value).find(|(number, _)| *number == wanted);
                     String::from_utf8_lossy(found.map(|(_, text)| text).unwrap_or_default()).into_owned()
                 };
-                seen.versions.push((text(3), text(1)));
+                versions.push((text(3), text(1)));
             }
             5 => nonce = value,
             _ => {}
