@@ -16,14 +16,12 @@
 
 use std::ops::{Deref, DerefMut};
 
-use bytes::Bytes;
-
 use crate::{
     proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node},
     stream::{
         self, Heard, Limits, Serves, SessionError, Variant,
         ask::Ask,
-        front::{Content, Front},
+        front::{Content, Front, Outgoing},
     },
     view::Resources,
 };
@@ -81,28 +79,24 @@ impl Front for Session {
         self.0.on_ask(ask, resources)
     }
 
-    fn next_response(&mut self, resources: &impl Resources) -> Option<DeltaDiscoveryResponse> {
+    fn next_outgoing(&mut self, resources: &impl Resources) -> Option<Outgoing<DeltaDiscoveryResponse>> {
         let answer = self.0.next_answer(resources)?;
-        Some(DeltaDiscoveryResponse {
+        let response = DeltaDiscoveryResponse {
             system_version_info: answer.ty.map(|_| answer.revision.to_string()).unwrap_or_default(),
-            resources: answer.push.resources,
+            resources: Vec::new(),
             type_url: answer.type_url,
             nonce: answer.nonce.to_string(),
             removed_resources: answer.push.removed.iter().map(ToString::to_string).collect(),
-        })
+        };
+        Some(Outgoing { response, resources: answer.push.resources })
     }
 
-    fn take_resources(response: &mut DeltaDiscoveryResponse) -> Vec<Bytes> {
-        std::mem::take(&mut response.resources)
+    fn whole(outgoing: Outgoing<DeltaDiscoveryResponse>) -> DeltaDiscoveryResponse {
+        DeltaDiscoveryResponse { resources: outgoing.resources.to_vec(), ..outgoing.response }
     }
 
-    fn content(response: &DeltaDiscoveryResponse) -> Content<'_> {
-        Content {
-            type_url: &response.type_url,
-            resources: response.resources.len(),
-            bytes: response.resources.iter().map(Bytes::len).sum(),
-            removed: response.removed_resources.len(),
-        }
+    fn content(outgoing: &Outgoing<DeltaDiscoveryResponse>) -> Content<'_> {
+        outgoing.content(&outgoing.response.type_url, outgoing.response.removed_resources.len())
     }
 }
 

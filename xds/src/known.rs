@@ -27,8 +27,14 @@ pub fn entry(name: &str, version: &str) -> Bytes {
 
 /// Name and version of an entry; `None` if it is not one. What is missing is empty, what is twice counts the last time, and
 /// what is unknown is skipped if it is text.
-pub(crate) fn read(mut entry: &[u8]) -> Option<(&str, &str)> {
-    let (mut name, mut version) = ("", "");
+pub(crate) fn read(entry: &[u8]) -> Option<(&str, &str)> {
+    let (name, version) = read_bytes(entry)?;
+    Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(version).ok()?))
+}
+
+/// The same, whether they are text or not.
+pub(crate) fn read_bytes(mut entry: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (mut name, mut version): (&[u8], &[u8]) = (b"", b"");
     while !entry.is_empty() {
         let (field, wire_type) = decode_key(&mut entry).ok()?;
         check_wire_type(WireType::LengthDelimited, wire_type).ok()?;
@@ -36,8 +42,8 @@ pub(crate) fn read(mut entry: &[u8]) -> Option<(&str, &str)> {
         let (text, rest) = entry.split_at_checked(len)?;
         entry = rest;
         match field {
-            KEY => name = std::str::from_utf8(text).ok()?,
-            VALUE => version = std::str::from_utf8(text).ok()?,
+            KEY => name = text,
+            VALUE => version = text,
             _ => {}
         }
     }

@@ -39,6 +39,7 @@ mod clients;
 mod guard;
 mod methods;
 mod metrics;
+mod pace;
 mod readers;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ pub use self::{
 use self::{
     budget::{Budget, Claim, Peer},
     call::Call,
+    pace::Paced,
 };
 
 /// The catalog as a server reads it; `None` until it has synced.
@@ -116,7 +118,7 @@ pub const REPLICA_KEY: &str = "rollcall-replica";
 /// The service. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Server {
-    snapshots: Snapshots,
+    snapshots: Paced,
     limits: Limits,
     metrics: Arc<Metrics>,
     streams: Arc<Semaphore>,
@@ -196,7 +198,7 @@ impl Server {
         let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
         let (views, draining, clients) = (Views::plain(), watch::Sender::new(false), Arc::default());
         Self {
-            snapshots,
+            snapshots: Paced::of(snapshots),
             limits,
             metrics,
             streams,
@@ -296,7 +298,8 @@ impl Server {
             })?;
             return Ok(Given::plain(replicas.snapshots.clone(), Serves::Replicas));
         }
-        let (snapshots, views, serves) = (self.snapshots.clone(), self.views.clone(), Serves::Catalog);
+        let snapshots = self.snapshots.snapshots(&self.streams, self.limits.streams_max);
+        let (views, serves) = (self.views.clone(), Serves::Catalog);
         let Some(Readers(readers)) = &self.readers else {
             return Ok(Given { snapshots, views, serves, reader: Reader::anyone() });
         };

@@ -14,7 +14,6 @@
 
 use std::ops::{Deref, DerefMut};
 
-use bytes::Bytes;
 use tonic::Code;
 
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
     stream::{
         self, Heard, Limits, Serves, SessionError, Variant,
         ask::Ask,
-        front::{Content, Front},
+        front::{Content, Front, Outgoing},
     },
     view::Resources,
 };
@@ -72,29 +71,25 @@ impl Front for Session {
         self.0.on_ask(ask, resources)
     }
 
-    fn next_response(&mut self, resources: &impl Resources) -> Option<DiscoveryResponse> {
+    fn next_outgoing(&mut self, resources: &impl Resources) -> Option<Outgoing<DiscoveryResponse>> {
         let answer = self.0.next_answer(resources)?;
         let absent = answer.push.removed.iter().filter(|_| self.0.reads_errors());
-        Some(DiscoveryResponse {
+        let response = DiscoveryResponse {
             version_info: answer.push.version.map(|version| version.to_string()).unwrap_or_default(),
-            resources: answer.push.resources,
+            resources: Vec::new(),
             resource_errors: absent.map(|name| error(answer.ty, name, resources)).collect(),
             type_url: answer.type_url,
             nonce: answer.nonce.to_string(),
-        })
+        };
+        Some(Outgoing { response, resources: answer.push.resources })
     }
 
-    fn take_resources(response: &mut DiscoveryResponse) -> Vec<Bytes> {
-        std::mem::take(&mut response.resources)
+    fn whole(outgoing: Outgoing<DiscoveryResponse>) -> DiscoveryResponse {
+        DiscoveryResponse { resources: outgoing.resources.to_vec(), ..outgoing.response }
     }
 
-    fn content(response: &DiscoveryResponse) -> Content<'_> {
-        Content {
-            type_url: &response.type_url,
-            resources: response.resources.len(),
-            bytes: response.resources.iter().map(Bytes::len).sum(),
-            removed: response.resource_errors.len(),
-        }
+    fn content(outgoing: &Outgoing<DiscoveryResponse>) -> Content<'_> {
+        outgoing.content(&outgoing.response.type_url, outgoing.response.resource_errors.len())
     }
 }
 

@@ -34,9 +34,10 @@ pub(crate) mod window;
 
 pub use crate::asking::{Serves, Variant};
 
+use self::subscription::{Telling, take_room};
 pub use self::{
     error::SessionError,
-    front::{Content, Front},
+    front::{Content, Front, Outgoing},
     heard::Heard,
     limits::Limits,
     nonce::{Nonce, Rejection},

@@ -35,6 +35,15 @@ pub type Subject = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight(u64, u64, u64);
 
+// === impl Sight ===
+
+impl Sight {
+    /// Whether it is the same, but for the time.
+    pub(crate) fn is_alike(self, other: Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+
 /// Resources at one revision, as one client sees them. A session asks nothing else: whether they were made ahead, for
 /// everybody, or on demand, for those who see alike, is not its concern.
 pub trait Resources {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Children of a node. Two levels give 4,096 leaves: about a dozen entries each at 50,000.
 const FANOUT: usize = 64;
@@ -23,6 +23,10 @@ struct Node<T>([Option<Arc<T>>; FANOUT]);
 /// Sorted by key.
 #[derive(Clone)]
 struct Leaf<K, V>(Vec<(K, V)>);
+
+/// A hash of few short writes: one that takes any number of them has half a kilobyte to set up first.
+#[derive(Default)]
+struct Place(u64);
 
 // === impl Map ===
 
@@ -49,9 +53,18 @@ impl<K, V> Map<K, V> {
         K: Borrow<Q>,
         Q: Hash + Ord + ?Sized,
     {
+        self.get_key_value(key).map(|(_, value)| value)
+    }
+
+    /// A key as it stands here, and its value.
+    pub fn get_key_value<Q>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Ord + ?Sized,
+    {
         let (high, low) = place(key);
         let leaf = &self.root.0[high].as_ref()?.0[low].as_ref()?.0;
-        leaf.binary_search_by(|(other, _)| other.borrow().cmp(key)).ok().map(|at| &leaf[at].1)
+        leaf.binary_search_by(|(other, _)| other.borrow().cmp(key)).ok().map(|at| (&leaf[at].0, &leaf[at].1))
     }
 }
 
@@ -127,8 +140,20 @@ impl<K, V> Default for Leaf<K, V> {
     }
 }
 
+// === impl Place ===
+
+impl Hasher for Place {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 fn place<Q: Hash + ?Sized>(key: &Q) -> (usize, usize) {
-    let mut hasher = Xxh3::new();
+    let mut hasher = Place::default();
     key.hash(&mut hasher);
     // The lowest twelve bits; a place in the tree has no meaning elsewhere.
     let hash = hasher.finish() as usize;

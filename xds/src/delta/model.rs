@@ -57,81 +57,122 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
 
 pub(crate) struct World {
     cache: Cache,
+    pub(crate) peer: Peer,
+}
+
+/// A client and its stream.
+pub(crate) struct Peer {
     session: Session,
     wire: VecDeque<DeltaDiscoveryResponse>,
     pub(crate) client: Client,
 }
 
+/// Several of one cache: those that hold the same go abreast.
+struct Crowd {
+    cache: Cache,
+    peers: [Peer; 3],
+}
+
+// === impl World ===
+
 impl World {
     /// A ring of eight keys, so that it is left behind at times.
     pub(crate) fn new() -> Self {
-        let (cache, session) = (Cache::with_ring(8), Session::new(Limits::default()));
-        Self { cache, session, wire: VecDeque::new(), client: Client::default() }
+        Self { cache: Cache::with_ring(8), peer: Peer::new() }
     }
 
     pub(crate) fn apply(&mut self, step: Step) {
-        match step {
-            Step::Write(ty, name, body) => {
-                _ = self.cache.upsert(ty, Resource::from_body(ty, name, format!("{name}{body}").into_bytes()));
-            }
-            Step::Remove(ty, name) => _ = self.cache.remove(ty, name),
-            Step::Publish => _ = self.cache.publish(),
-            Step::Subscribe(ty, names) => {
-                let request = self.client.subscribe(ty, &names);
-                self.tell(&request);
-            }
-            Step::Unsubscribe(ty, names) => {
-                let request = self.client.unsubscribe(ty, &names);
-                request.iter().for_each(|request| self.tell(request));
-            }
-            Step::Send => _ = self.send(),
-            Step::Read { accept } => self.read(accept),
-            Step::Rest => _ = self.rest(),
-            Step::Reconnect => self.reconnect(),
-        }
-    }
-
-    fn tell(&mut self, request: &DeltaDiscoveryRequest) {
-        self.session.on_request(request, &**self.cache.published()).expect("within the limits");
-    }
-
-    fn send(&mut self) -> bool {
-        let response = self.session.next_response(&**self.cache.published());
-        let sent = response.is_some();
-        self.wire.extend(response);
-        sent
-    }
-
-    fn read(&mut self, accept: bool) {
-        let Some(response) = self.wire.pop_front() else { return };
-        let answer = self.client.read(&response, accept);
-        self.tell(&answer);
-    }
-
-    fn reconnect(&mut self) {
-        self.session = Session::new(Limits::default());
-        self.wire.clear();
-        for request in self.client.reconnect() {
-            self.tell(&request);
-            self.send();
+        if matches!(step, Step::Rest) {
+            self.rest();
+        } else if let Some(step) = write(&mut self.cache, step) {
+            self.peer.apply(step, &self.cache);
         }
     }
 
     /// Lets everything arrive. Returns how many resources that took.
     pub(crate) fn rest(&mut self) -> usize {
         self.cache.publish();
+        self.peer.rest(&self.cache)
+    }
+}
+
+/// What is done to the catalog; gives back what is not.
+fn write(cache: &mut Cache, step: Step) -> Option<Step> {
+    match step {
+        Step::Write(ty, name, body) => {
+            _ = cache.upsert(ty, Resource::from_body(ty, name, format!("{name}{body}").into_bytes()));
+        }
+        Step::Remove(ty, name) => _ = cache.remove(ty, name),
+        Step::Publish => _ = cache.publish(),
+        other => return Some(other),
+    }
+    None
+}
+
+// === impl Peer ===
+
+impl Peer {
+    fn new() -> Self {
+        Self { session: Session::new(Limits::default()), wire: VecDeque::new(), client: Client::default() }
+    }
+
+    fn apply(&mut self, step: Step, cache: &Cache) {
+        match step {
+            Step::Write(..) | Step::Remove(..) | Step::Publish => {}
+            Step::Subscribe(ty, names) => {
+                let request = self.client.subscribe(ty, &names);
+                self.tell(&request, cache);
+            }
+            Step::Unsubscribe(ty, names) => {
+                let request = self.client.unsubscribe(ty, &names);
+                request.iter().for_each(|request| self.tell(request, cache));
+            }
+            Step::Send => _ = self.send(cache),
+            Step::Read { accept } => self.read(accept, cache),
+            Step::Rest => _ = self.rest(cache),
+            Step::Reconnect => self.reconnect(cache),
+        }
+    }
+
+    fn tell(&mut self, request: &DeltaDiscoveryRequest, cache: &Cache) {
+        self.session.on_request(request, &**cache.published()).expect("within the limits");
+    }
+
+    fn send(&mut self, cache: &Cache) -> bool {
+        let response = self.session.next_response(&**cache.published());
+        let sent = response.is_some();
+        self.wire.extend(response);
+        sent
+    }
+
+    fn read(&mut self, accept: bool, cache: &Cache) {
+        let Some(response) = self.wire.pop_front() else { return };
+        let answer = self.client.read(&response, accept);
+        self.tell(&answer, cache);
+    }
+
+    fn reconnect(&mut self, cache: &Cache) {
+        self.session = Session::new(Limits::default());
+        self.wire.clear();
+        for request in self.client.reconnect() {
+            self.tell(&request, cache);
+            self.send(cache);
+        }
+    }
+
+    fn rest(&mut self, cache: &Cache) -> usize {
         let mut resources = 0;
-        while self.send() || !self.wire.is_empty() {
+        while self.send(cache) || !self.wire.is_empty() {
             resources += self.wire.back().map_or(0, |response| response.resources.len());
             while !self.wire.is_empty() {
-                self.read(true);
+                self.read(true, cache);
             }
         }
         resources
     }
 
-    fn check(&self) {
-        let snapshot = self.cache.published();
+    fn check(&self, cache: &Cache) {
+        let snapshot = cache.published();
         assert!(matches!(snapshot.changes_since(snapshot.revision()), Changes::None));
         for (ty, interest) in &self.client.types {
             let refused =
@@ -147,7 +188,7 @@ impl World {
             }
         }
         assert_warm(
-            &self.cache,
+            cache,
             |ty, name| self.client.types.get(&ty).is_some_and(|interest| interest.wants(name)),
             |ty, name| self.client.seen.get(&(ty, name.to_owned())),
         );
@@ -177,12 +218,38 @@ proptest! {
             world.apply(step);
         }
         world.rest();
-        world.check();
+        world.peer.check(&world.cache);
         prop_assert_eq!(world.rest(), 0);
-        if world.client.refused.is_empty() {
-            world.reconnect();
+        if world.peer.client.refused.is_empty() {
+            world.peer.reconnect(&world.cache);
             prop_assert_eq!(world.rest(), 0, "a client that knows everything is sent nothing");
-            world.check();
+            world.peer.check(&world.cache);
+        }
+    }
+
+    /// Three of them, who mostly want everything, each at its own pace.
+    #[test]
+    fn at_rest_each_of_several_clients_holds_what_it_asked_for(steps in vec((0..3usize, step()), 0..160)) {
+        let mut crowd = Crowd { cache: Cache::with_ring(8), peers: std::array::from_fn(|_| Peer::new()) };
+        let Crowd { cache, peers } = &mut crowd;
+        for (which, step) in steps {
+            let Some(step) = write(cache, step) else { continue };
+            let step = match step {
+                Step::Subscribe(ty, _) if peers[which].client.types.len() < 3 => Step::Subscribe(ty, vec![]),
+                other => other,
+            };
+            peers[which].apply(step, cache);
+        }
+        cache.publish();
+        for peer in peers {
+            peer.rest(cache);
+            peer.check(cache);
+            prop_assert_eq!(peer.rest(cache), 0);
+            if peer.client.refused.is_empty() {
+                peer.reconnect(cache);
+                prop_assert_eq!(peer.rest(cache), 0, "a client that knows everything is sent nothing");
+                peer.check(cache);
+            }
         }
     }
 }

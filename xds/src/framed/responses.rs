@@ -6,6 +6,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -27,7 +28,9 @@ pub struct Parcel {
     left: usize,
     /// What is being written: at first the head of the message and what is in it beside resources.
     part: Bytes,
-    resources: std::vec::IntoIter<Bytes>,
+    resources: Arc<[Bytes]>,
+    /// How many of them have been begun.
+    begun: usize,
 }
 
 /// The body of an answer.
@@ -58,11 +61,11 @@ const ANNOUNCEMENT_BYTES: usize = 6;
 impl Parcel {
     /// A message that is whole.
     pub fn of(message: &impl Message) -> Self {
-        Self::with(message, Vec::new())
+        Self::with(message, Arc::default())
     }
 
-    /// A message of the discovery protocol, and the resources that were taken out of it: the bytes that all streams share.
-    pub fn with(response: &impl Message, resources: Vec<Bytes>) -> Self {
+    /// A message of the discovery protocol without its resources, and these: the bytes that all streams share.
+    pub fn with(response: &impl Message, resources: Arc<[Bytes]>) -> Self {
         let framed = |resource: &Bytes| key_len(RESOURCES) + encoded_len_varint(resource.len() as u64) + resource.len();
         let fields = response.encoded_len();
         let len = fields + resources.iter().map(framed).sum::<usize>();
@@ -70,7 +73,12 @@ impl Parcel {
         part.put_u8(0); // not compressed
         part.put_u32(u32::try_from(len).unwrap_or(u32::MAX)); // responses are bounded far below that
         _ = response.encode(&mut part); // which is large enough
-        Self { left: HEAD_BYTES + len, part: part.freeze(), resources: resources.into_iter() }
+        Self { left: HEAD_BYTES + len, part: part.freeze(), resources, begun: 0 }
+    }
+
+    /// Bytes that were not written yet.
+    pub fn left(&self) -> usize {
+        self.left
     }
 
     /// Fills up a frame, as far as there is something that is to be copied.
@@ -79,10 +87,15 @@ impl Parcel {
         frame.reserve(self.left.min(FRAME_BYTES.saturating_sub(before)));
         while self.part.len() < LARGE && frame.len() + ANNOUNCEMENT_BYTES <= FRAME_BYTES {
             if self.part.is_empty() {
-                let Some(resource) = self.resources.next() else { break };
+                let Some(resource) = self.resources.get(self.begun) else { break };
+                self.begun += 1;
                 encode_key(RESOURCES, WireType::LengthDelimited, frame);
                 encode_varint(resource.len() as u64, frame);
-                self.part = resource;
+                if resource.len() < LARGE && frame.len() + resource.len() <= FRAME_BYTES {
+                    frame.extend_from_slice(resource);
+                } else {
+                    self.part = resource.clone();
+                }
             } else {
                 let fits = FRAME_BYTES - frame.len();
                 frame.extend_from_slice(&self.part.split_to(fits.min(self.part.len())));
@@ -167,17 +180,12 @@ mod tests {
     use futures::stream;
 
     use super::*;
-    use crate::{delta, proto::discovery::DeltaDiscoveryResponse, stream::Front as _};
+    use crate::proto::discovery::DeltaDiscoveryResponse;
 
     fn response(resources: &[usize]) -> DeltaDiscoveryResponse {
         let resources =
             resources.iter().zip((0..=u8::MAX).cycle()).map(|(len, byte)| Bytes::from(vec![byte; *len])).collect();
         DeltaDiscoveryResponse { nonce: "17".to_owned(), resources, ..DeltaDiscoveryResponse::default() }
-    }
-
-    fn parcel(mut response: DeltaDiscoveryResponse) -> Parcel {
-        let resources = delta::Session::take_resources(&mut response);
-        Parcel::with(&response, resources)
     }
 
     /// All frames of a body, and its trailers.
@@ -197,11 +205,17 @@ mod tests {
         }
     }
 
+    fn parcel(response: &DeltaDiscoveryResponse) -> Parcel {
+        let mut response = response.clone();
+        let resources = std::mem::take(&mut response.resources);
+        Parcel::with(&response, resources.into())
+    }
+
     fn body(
         responses: &[DeltaDiscoveryResponse],
         end: Option<Status>,
     ) -> impl Body<Data = Bytes, Error = Status> + Unpin {
-        let parcels: Vec<_> = responses.iter().map(|response| Ok(parcel(response.clone()))).collect();
+        let parcels: Vec<_> = responses.iter().map(|response| Ok(parcel(response))).collect();
         Responses::of(stream::iter(parcels.into_iter().chain(end.map(Err))))
     }
 
@@ -253,7 +267,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_idle_stream_holds_no_buffer() {
-        let parcels = stream::iter([Ok(parcel(response(&[1_000; 10_000])))]);
+        let parcels = stream::iter([Ok(parcel(&response(&[1_000; 10_000])))]);
         let mut body = Responses::of(futures::StreamExt::chain(parcels, stream::pending()));
         let mut bytes = 0;
         while let Poll::Ready(frame) = futures::poll!(std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))) {

@@ -28,8 +28,21 @@ impl Version {
 
     /// Reads what [`Display`](fmt::Display) wrote.
     pub fn parse(text: &str) -> Option<Self> {
-        let canonical = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let value = if canonical { u64::from_str_radix(text, 16).ok()? } else { return None };
+        Self::read(text.as_bytes())
+    }
+
+    /// The same out of bytes.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        let digits: &[u8; 16] = text.try_into().ok()?;
+        let mut value = 0;
+        for digit in digits {
+            let digit = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            value = value << 4 | u64::from(digit);
+        }
         (value != 0).then_some(Self(value))
     }
 }

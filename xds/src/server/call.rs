@@ -9,7 +9,6 @@ use futures::{
     future::{self, BoxFuture, FutureExt as _},
     stream,
 };
-use prost::Message as _;
 use tokio::{
     select,
     sync::{OwnedSemaphorePermit, watch},
@@ -30,7 +29,7 @@ use crate::{
     proto::discovery::Node,
     random,
     resource::ResourceType,
-    stream::{Front, Heard, Serves, Variant},
+    stream::{Front, Heard, Outgoing, Serves, Variant},
     view::{Client, Scope, View, Views},
 };
 
@@ -74,20 +73,22 @@ where
 
     async fn next(&mut self) -> Option<Result<Parcel, Status>> {
         loop {
-            let response = self.front.next_response(&self.view);
+            let response = self.next_outgoing();
             if let Err(status) = self.claim() {
                 return Some(Err(status));
             }
             if let Some(response) = response {
                 return self.leave(response).await;
             }
+            let may_send = self.front.may_send();
             select! {
                 request = self.requests.next() => {
+                    self.on_snapshot();
                     if let Err(status) = self.on_request(request?) {
                         return Some(Err(status));
                     }
                 }
-                changed = self.snapshots.changed() => {
+                changed = newer(&mut self.snapshots, may_send) => {
                     changed.ok()?; // the writer is gone: the process ends
                     self.on_snapshot();
                 }
@@ -106,9 +107,10 @@ where
 
     /// Sends a response as soon as there is room for it. Who does not read, and so answers nothing, keeps the room of its own
     /// address. That the transport asks for more says nothing: it does so before it has sent what it has.
-    async fn leave(&mut self, mut response: F::Response) -> Option<Result<Parcel, Status>> {
-        let ty = ResourceType::from_type_url(F::content(&response).type_url);
-        let room = Arc::clone(self.claim.peer()).room_to_leave(response.encoded_len());
+    async fn leave(&mut self, outgoing: Outgoing<F::Response>) -> Option<Result<Parcel, Status>> {
+        let ty = ResourceType::from_type_url(F::content(&outgoing).type_url);
+        let parcel = Parcel::with(&outgoing.response, Arc::clone(&outgoing.resources));
+        let room = Arc::clone(self.claim.peer()).room_to_leave(parcel.left());
         let room = select! {
             biased;
             () = drained(&mut self.draining) => return None,
@@ -123,11 +125,10 @@ where
             )))));
         };
         self.leaving.push((ty, room));
-        let content = F::content(&response);
+        let content = F::content(&outgoing);
         self.open.0.push(content);
         self.entry.sent(ty, content.bytes, &self.front);
-        let resources = F::take_resources(&mut response);
-        Some(Ok(Parcel::with(&response, resources)))
+        Some(Ok(parcel))
     }
 
     fn on_request(&mut self, request: Result<F::Request, Status>) -> Result<(), Status> {
@@ -219,15 +220,32 @@ where
         excerpt(self.front.node_id())
     }
 
-    fn on_snapshot(&mut self) {
-        let Some(snapshot) = self.snapshots.borrow_and_update().clone() else { return };
-        self.view.turn_to(snapshot);
+    /// The next response, and counts what was merged into it.
+    fn next_outgoing(&mut self) -> Option<Outgoing<F::Response>> {
         let before = *self.front.coalesced();
-        self.front.on_snapshot(&self.view);
-        for (ty, coalesced) in self.front.coalesced().iter() {
+        let outgoing = self.front.next_outgoing(&self.view);
+        for (ty, coalesced) in self.front.coalesced().iter().filter(|(ty, coalesced)| **coalesced > before[*ty]) {
             self.open.0.types()[ty].coalesced.fetch_add(coalesced - before[ty], Relaxed);
         }
+        outgoing
     }
+
+    /// Looks at what there is now from here on.
+    fn on_snapshot(&mut self) {
+        if let Some(snapshot) = self.snapshots.borrow_and_update().clone() {
+            self.view.turn_to(snapshot);
+        }
+    }
+}
+
+/// Ready when there is something newer. Who may be sent nothing before they have answered need not be woken for it: they look
+/// when they have, and now and then, so that they keep nothing old in memory.
+async fn newer(snapshots: &mut Snapshots, may_send: bool) -> Result<(), watch::error::RecvError> {
+    const NOW_AND_THEN: Duration = Duration::from_secs(1);
+    if !may_send {
+        tokio::time::sleep(NOW_AND_THEN).await;
+    }
+    snapshots.changed().await
 }
 
 /// What a client sees that says this of itself.

@@ -132,9 +132,9 @@ proptest! {
         world.check();
         prop_assert_eq!(world.rest(), 0, "nothing more than necessary");
         delta.rest();
-        if world.client.refused.is_empty() && delta.client.refused.is_empty() {
+        if world.client.refused.is_empty() && delta.peer.client.refused.is_empty() {
             for (ty, interest) in &world.client.types {
-                let theirs = delta.client.types.get(ty).map(|interest| interest.holds.clone()).unwrap_or_default();
+                let theirs = delta.peer.client.types.get(ty).map(|interest| interest.holds.clone()).unwrap_or_default();
                 let ours: std::collections::BTreeMap<_, _> =
                     interest.holds.iter().map(|(name, version)| (name.clone(), version.to_string())).collect();
                 prop_assert_eq!(ours, theirs, "{}", ty);

@@ -35,7 +35,7 @@ pub(crate) const WILDCARD: &str = "*";
 // === impl Ask ===
 
 impl Ask<'_> {
-    /// Holds it to the limits, before anything of it is kept.
+    /// Holds it to the limits, before anything of it is kept; all but what it says that it holds.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), SessionError> {
         let names = || self.subscribe.iter().chain(self.unsubscribe);
         if self.type_url.is_empty() {
@@ -44,7 +44,11 @@ impl Ask<'_> {
         limits.check_text("type_url", self.type_url)?;
         limits.check_names(self.type_url, names().count())?;
         limits.check_versions(self.type_url, self.known.len())?;
-        names().try_for_each(|name| limits.check_text("resource name", name))?;
+        names().try_for_each(|name| limits.check_text("resource name", name))
+    }
+
+    /// The same of what it says that it holds.
+    pub(super) fn check_known(&self, limits: &Limits) -> Result<(), SessionError> {
         self.known.iter().try_for_each(|entry| {
             let (name, version) = known::read(entry).ok_or(SessionError::NoVersion)?;
             limits.check_text("resource name", name)?;

@@ -1,6 +1,9 @@
 //! One variant of the protocol, as a transport sees it.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use prost::Message;
@@ -31,13 +34,27 @@ pub trait Front: Deref<Target = Session> + DerefMut + Send + 'static {
     fn on_request(&mut self, request: &Self::Request, resources: &impl Resources) -> Result<Heard, SessionError>;
 
     /// The next response to write, or none until something changes or is heard.
-    fn next_response(&mut self, resources: &impl Resources) -> Option<Self::Response>;
+    fn next_outgoing(&mut self, resources: &impl Resources) -> Option<Outgoing<Self::Response>>;
 
-    /// Takes the resources out of a response: they are not encoded with the rest.
-    fn take_resources(response: &mut Self::Response) -> Vec<Bytes>;
+    /// The same as one message.
+    fn next_response(&mut self, resources: &impl Resources) -> Option<Self::Response> {
+        self.next_outgoing(resources).map(Self::whole)
+    }
+
+    /// A response with its resources in it.
+    fn whole(outgoing: Outgoing<Self::Response>) -> Self::Response;
 
     /// What is in a response.
-    fn content(response: &Self::Response) -> Content<'_>;
+    fn content(outgoing: &Outgoing<Self::Response>) -> Content<'_>;
+}
+
+/// A response, and apart from it its resources: many streams are told the same ones.
+#[derive(Clone, Debug)]
+pub struct Outgoing<R> {
+    /// All but the resources.
+    pub response: R,
+    /// Encoded, as the variant has them.
+    pub resources: Arc<[Bytes]>,
 }
 
 /// What a response carries, to count.
@@ -51,4 +68,13 @@ pub struct Content<'a> {
     pub bytes: usize,
     /// How many names are told to be gone, or not to be there.
     pub removed: usize,
+}
+
+// === impl Outgoing ===
+
+impl<R> Outgoing<R> {
+    pub(crate) fn content<'a>(&self, type_url: &'a str, removed: usize) -> Content<'a> {
+        let bytes = self.resources.iter().map(Bytes::len).sum();
+        Content { type_url, resources: self.resources.len(), bytes, removed }
+    }
 }

@@ -49,12 +49,6 @@ impl Queue {
         self.names.first_key_value().map(|(name, _)| name)
     }
 
-    /// Names that changed, when nothing waits: thousands of streams begin with all there is.
-    pub(crate) fn of_changed(mut names: Vec<Arc<str>>) -> Self {
-        names.sort_unstable(); // a tree of what is sorted is built without searching
-        Self { names: names.into_iter().map(|name| (name, Why::Changed)).collect(), asked_bytes: 0 }
-    }
-
     pub(crate) fn insert(&mut self, name: Arc<str>, why: Why) {
         self.asked_bytes += bytes(&name, why);
         match self.names.entry(name) {

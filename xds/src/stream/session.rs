@@ -8,6 +8,7 @@ use super::{
     followers::Followers,
     order::{self, Due, Turn},
     queue::Why,
+    shared::Held,
     subscription::{Push, Subscription, Telling},
     unserved::Unserved,
     warming::Warming,
@@ -96,8 +97,14 @@ impl Session {
             return Ok(heard);
         };
         self.called[ty] = ty.also_called().iter().find(|name| **name == ask.type_url).copied();
-        let Some(heard) = self.hear(ty, &ask) else { return Ok(Heard::Nothing) };
-        self.subscribe(ty, &ask, resources);
+        let is_first = self.subscriptions[ty].is_none();
+        let others = Some(self.telling(ty)).filter(|_| is_first);
+        let others = others.and_then(|telling| Subscription::what_others_hold(telling, &ask));
+        if others.is_none() {
+            ask.check_known(&self.limits)?; // what others hold was looked at when it was theirs
+        }
+        let Some(heard) = self.hear(ty, &ask, resources) else { return Ok(Heard::Nothing) };
+        self.subscribe(ty, (&ask, others), resources);
         self.limits.check_stream(self.names())?;
         self.limits.check_bytes(self.asked_bytes())?;
         Ok(heard)
@@ -110,6 +117,7 @@ impl Session {
         }
         match resources.changes_since(self.revision) {
             Changes::None => return,
+            Changes::Keys(_) if self.notes_nothing() => {}
             Changes::Keys(keys) => keys.for_each(|(ty, name)| {
                 self.on_change(*ty, name, resources);
                 self.followers.of(*ty, name, resources).iter().for_each(|(ty, name)| {
@@ -118,9 +126,9 @@ impl Session {
             }),
             Changes::Resync => {
                 let subscriptions = self.subscriptions.iter_mut();
-                subscriptions.flat_map(|(ty, sub)| Some((ty, sub.as_mut()?))).for_each(|(ty, sub)| {
-                    sub.compare(ty, resources, Why::Changed);
-                });
+                let alone =
+                    subscriptions.flat_map(|(ty, sub)| Some((ty, sub.as_mut().filter(|sub| !sub.is_abreast())?)));
+                alone.for_each(|(ty, sub)| sub.compare(ty, resources, Why::Changed));
                 self.followers.all().iter().for_each(|(ty, name)| self.on_change(*ty, name, resources));
                 self.warm_all(resources);
             }
@@ -134,10 +142,15 @@ impl Session {
         let revision = resources.revision();
         if let Some((type_url, removed, bytes)) = self.unserved.next_answer() {
             self.unread_bytes += bytes;
-            let (nonce, push) = (self.last_nonce.advance(), Push { removed, ..Push::default() });
+            let (nonce, push) = (self.last_nonce.advance(), Push { removed: removed.into(), ..Push::default() });
             return Some(Answer { type_url: type_url.into(), ty: None, nonce, revision, push });
         }
-        let due = PerType::from_fn(|ty| self.subscriptions[ty].as_ref().map_or_else(Due::default, |sub| sub.due()));
+        if !self.may_send() {
+            return None;
+        }
+        let due = PerType::from_fn(|ty| {
+            self.subscriptions[ty].as_mut().map_or_else(Due::default, |sub| sub.due(ty, resources))
+        });
         let turn = order::next(&due)?;
         let (nonce, push) = self.take(turn, resources)?;
         let type_url = self.called[turn.ty].unwrap_or_else(|| turn.ty.type_url()).to_owned();
@@ -147,6 +160,12 @@ impl Session {
     /// Whether nothing was asked for yet: what it sees may still be decided.
     pub fn is_new(&self) -> bool {
         self.subscriptions.iter().all(|(_, sub)| sub.is_none())
+    }
+
+    /// Whether anything may be sent before the client says something: of what it was sent it has answered some.
+    pub fn may_send(&self) -> bool {
+        let mut subscriptions = self.subscriptions.iter().filter_map(|(_, sub)| sub.as_ref());
+        self.is_new() || self.unserved.is_due() || subscriptions.any(|sub| sub.may_send())
     }
 
     /// The `node.id` of the first request that bore one, or nothing.
@@ -195,7 +214,7 @@ impl Session {
     /// a reconnect, says nothing, but the subscription changes beside it count. In the state-of-the-world a request that
     /// answers another response than the last one is out of date, whatever it says: `None`. One without a nonce answers
     /// nothing, but its names count.
-    fn hear(&mut self, ty: ResourceType, ask: &Ask<'_>) -> Option<Heard> {
+    fn hear(&mut self, ty: ResourceType, ask: &Ask<'_>, resources: &impl Resources) -> Option<Heard> {
         let nonce = Nonce::read(ask.nonce, self.last_nonce);
         let Some(sub) = &mut self.subscriptions[ty] else { return Some(Heard::Nothing) };
         let out_of_date = !ask.nonce.is_empty() && nonce.is_none_or(|nonce| nonce != sub.last_sent());
@@ -204,11 +223,11 @@ impl Session {
             return None;
         }
         let heard = Heard::of(nonce, ask.error);
-        sub.hear(&heard);
+        sub.hear(ty, &heard, resources);
         Some(heard)
     }
 
-    fn subscribe(&mut self, ty: ResourceType, ask: &Ask<'_>, resources: &impl Resources) {
+    fn subscribe(&mut self, ty: ResourceType, (ask, others): (&Ask<'_>, Option<Held>), resources: &impl Resources) {
         let telling = self.telling(ty);
         let adds = match (&mut self.subscriptions[ty], self.variant) {
             (Some(sub), Variant::Delta) => {
@@ -223,7 +242,7 @@ impl Session {
                 changed
             }
             (none, _) => {
-                *none = Some(Box::new(Subscription::open(ty, telling, ask, resources)));
+                *none = Some(Box::new(Subscription::open((ty, telling), others, ask, resources)));
                 true
             }
         };
@@ -263,9 +282,18 @@ impl Session {
         self.subscriptions.iter().filter_map(|(_, sub)| Some(sub.as_ref()?.names())).sum()
     }
 
+    /// Nothing has to be noted of what changes: it is looked for when it is to be told.
+    fn notes_nothing(&self) -> bool {
+        let mut alone = self.subscriptions.iter().filter_map(|(_, sub)| sub.as_ref()).filter(|sub| !sub.is_abreast());
+        let warms = self.subscriptions[ResourceType::Endpoints].is_some() && !self.warming.is_empty();
+        alone.next().is_none() && self.followers.bytes() == 0 && !warms
+    }
+
     fn on_change(&mut self, ty: ResourceType, name: &Arc<str>, resources: &impl Resources) {
         let Some(sub) = self.subscriptions[ty].as_mut().filter(|sub| sub.wants(name)) else { return };
-        self.coalesced[ty] += u64::from(sub.look(ty, name, resources, Why::Changed));
+        if !sub.is_abreast() {
+            self.coalesced[ty] += u64::from(sub.look(ty, name, resources, Why::Changed));
+        }
         if ty == ResourceType::Endpoints && self.warming.contains(name) {
             self.warm(std::slice::from_ref(name), resources); // back as they were, but after a new cluster
         }
@@ -275,7 +303,8 @@ impl Session {
         let ty = turn.ty;
         let nonce = self.last_nonce.advance();
         let push = self.subscriptions[ty].as_mut()?.take(ty, resources, turn.with_removals, nonce);
-        if ty == ResourceType::Cluster {
+        self.coalesced[ty] += push.coalesced;
+        if ty == ResourceType::Cluster && self.subscriptions[ResourceType::Endpoints].is_some() {
             let endpoints: Vec<_> = push.sent.iter().map(endpoints_of).collect();
             self.warm(&endpoints, resources);
         }
@@ -291,7 +320,10 @@ impl Session {
     fn warm(&mut self, endpoints: &[Arc<str>], resources: &impl Resources) {
         let Some(sub) = &mut self.subscriptions[ResourceType::Endpoints] else { return };
         for name in endpoints {
-            if let Some(endpoints) = resources.get(ResourceType::Endpoints, name).filter(|_| sub.wants(name)) {
+            if let Some(endpoints) = resources.get(ResourceType::Endpoints, name).filter(|_| sub.wants(name))
+                && !sub.will_tell(ResourceType::Endpoints, name, resources)
+            {
+                sub.fall_out(ResourceType::Endpoints, resources);
                 sub.touch(name, Some(&endpoints), Why::Asked);
             }
         }

@@ -5,16 +5,19 @@
 //! two tables have the same.
 
 use std::{
-    borrow::Cow,
-    collections::HashMap,
-    hash::{BuildHasher as _, Hash, RandomState},
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher as _, Hash, Hasher as _, RandomState},
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use crate::{
-    resource::{ResourceType, Version},
-    view::{Resources, Sight},
-};
+use rollcall_catalog::persistent::Map;
+
+use crate::resource::Version;
+
+mod step;
+
+use self::step::Made;
+pub(super) use self::step::{Since, Step};
 
 /// Names and what is known of each.
 #[derive(Debug)]
@@ -32,19 +35,12 @@ pub(super) type Held = Shared<Version>;
 /// Names and nothing else.
 pub(super) type NameSet = Shared<()>;
 
-/// What several have.
+/// What several have. Tables that differ in little are the same memory but for that.
 #[derive(Debug)]
 struct Table<V> {
-    entries: HashMap<Arc<str>, V>,
-    compared: Mutex<Option<Compared>>,
-}
-
-/// What of a table differs from what there is: thousands come back at once with the same one.
-#[derive(Debug)]
-struct Compared {
-    ty: ResourceType,
-    sight: Sight,
-    names: Arc<[Arc<str>]>,
+    entries: Map<Arc<str>, V>,
+    /// What all who have it are told next.
+    made: Mutex<Vec<Made>>,
 }
 
 /// Of all entries, in any order.
@@ -62,14 +58,18 @@ pub(super) struct Shelf<V> {
     tables: HashMap<Sum, Weak<Table<V>>>,
     /// Those that nobody has any more are looked for when there are so many.
     swept_at: usize,
+    /// Those that were taken last stay for a while: of thousands that come back with the same each goes on from it at once.
+    recent: VecDeque<Arc<Table<V>>>,
 }
+
+/// How many tables stay, and of how many entries together.
+const RECENT_MAX: usize = 4;
+const RECENT_ENTRIES_MAX: usize = 32_768;
 
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
-/// More names that differ are not remembered.
-const DIFFERING_MAX: usize = 1_024;
-/// Fewer differences are not worth a look.
-const OWN_MIN: usize = 32;
+/// Fewer differences are not worth a look, and fewer entries no table.
+const OWN_MIN: usize = if cfg!(test) { 1 } else { 32 };
 /// Of what is there, the part that may differ: a table is made anew after so many changes, once for all that have the same.
 const OWN_PART: usize = 64;
 
@@ -93,13 +93,16 @@ impl Known for () {
 
 impl<V: Known> Shared<V> {
     /// What a client says, if others have exactly that: thousands come back at once, and know what they all knew.
-    pub(super) fn of_others<'a>(said: impl Iterator<Item = (Cow<'a, str>, V)>) -> Option<Self> {
+    pub(super) fn of_others<'a>(said: impl Iterator<Item = (&'a [u8], V)>) -> Option<Self> {
         let (mut sum, mut len) = (Sum::default(), 0);
         for (name, known) in said {
-            sum.add(&name, known);
+            sum.0 = sum.0.wrapping_add(hash(name, known));
             len += 1;
         }
-        let table = shelf::<V>().tables.get(&sum).and_then(Weak::upgrade).filter(|table| table.entries.len() == len)?;
+        let mut shelf = shelf::<V>();
+        let table = shelf.table(sum, len)?;
+        shelf.keep(&table);
+        drop(shelf);
         Some(Self { table: Some(table), own: HashMap::new(), len, sum })
     }
 
@@ -173,19 +176,33 @@ impl<V: Known> Shared<V> {
 
     /// Takes a table that others have as well, once enough differs.
     pub(super) fn share(&mut self) {
-        if self.own.len() <= OWN_MIN.max(self.len / OWN_PART) {
+        if self.own.len() > OWN_MIN.max(self.len / OWN_PART) {
+            self.settle();
+        }
+    }
+
+    /// Takes a table that others have as well, or may have.
+    fn settle(&mut self) {
+        if self.own.is_empty() && self.table.is_some() {
             return;
         }
-        let mut shelf = shelf::<V>();
-        let table = shelf.tables.get(&self.sum).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let entries = self.iter().map(|(name, known)| (Arc::clone(name), known)).collect();
-            let table = Arc::new(Table { entries, compared: Mutex::default() });
-            shelf.put(self.sum, &table);
-            table
+        let known = shelf::<V>().table(self.sum, self.len);
+        let own = std::mem::take(&mut self.own);
+        self.table = known.or_else(|| {
+            let mut entries = self.table.as_ref().map_or_else(Map::default, |table| table.entries.clone());
+            for (name, own) in own {
+                match own {
+                    Some(known) => _ = entries.insert(name, known),
+                    None => _ = entries.remove(&*name),
+                }
+            }
+            Some(shelf().put(self.sum, Table { entries, made: Mutex::default() }))
         });
-        drop(shelf);
-        self.own = HashMap::new();
-        self.table = Some(table);
+    }
+
+    /// Whether all of it is in a table that others may have as well.
+    pub(super) fn is_shared(&self) -> bool {
+        self.table.is_some() && self.own.is_empty()
     }
 
     /// How much of it nobody else has.
@@ -207,30 +224,6 @@ impl<V: Known> Shared<V> {
 }
 
 impl Held {
-    /// The names of what differs from `resources`, or is not there, or is there and not held: found once for all that hold the
-    /// same and see alike. `None` of what is not shared.
-    pub(super) fn differing(&self, ty: ResourceType, resources: &impl Resources) -> Option<Arc<[Arc<str>]>> {
-        let (table, sight) = (self.table.as_ref().filter(|_| self.own.is_empty())?, resources.sight()?);
-        // Who comes while it is looked at waits for that, and need not look.
-        let mut compared = table.compared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = compared.as_ref().filter(|known| known.ty == ty && known.sight == sight) {
-            return Some(Arc::clone(&known.names));
-        }
-        let changed =
-            |(name, version): &(&Arc<str>, Version)| resources.get(ty, name).is_none_or(|now| now.version != *version);
-        let mut names: Vec<_> = self.iter().filter(changed).map(|(name, _)| Arc::clone(name)).collect();
-        resources.for_each(ty, &mut |resource| {
-            if !self.contains(&resource.name) {
-                names.push(Arc::clone(&resource.name));
-            }
-        });
-        let names: Arc<[_]> = names.into();
-        if names.len() <= DIFFERING_MAX {
-            *compared = Some(Compared { ty, sight, names: Arc::clone(&names) });
-        }
-        Some(names)
-    }
-
     /// All of it is of some other version from now on.
     pub(super) fn spoil(&mut self) {
         let all = std::mem::take(self);
@@ -248,30 +241,61 @@ impl<V> Default for Shared<V> {
 
 impl Sum {
     fn add<V: Known>(&mut self, name: &str, known: V) {
-        self.0 = self.0.wrapping_add(KEY.hash_one((name, known)));
+        self.0 = self.0.wrapping_add(hash(name.as_bytes(), known));
     }
 
     fn take<V: Known>(&mut self, name: &str, known: V) {
-        self.0 = self.0.wrapping_sub(KEY.hash_one((name, known)));
+        self.0 = self.0.wrapping_sub(hash(name.as_bytes(), known));
     }
+}
+
+fn hash<V: Known>(name: &[u8], known: V) -> u64 {
+    let mut hasher = KEY.build_hasher();
+    known.hash(&mut hasher); // of one length, so that no name can stand for another with it
+    hasher.write(name);
+    hasher.finish()
 }
 
 // === impl Shelf ===
 
 impl<V> Default for Shelf<V> {
     fn default() -> Self {
-        Self { tables: HashMap::new(), swept_at: 0 }
+        Self { tables: HashMap::new(), swept_at: 0, recent: VecDeque::new() }
     }
 }
 
 impl<V> Shelf<V> {
-    fn put(&mut self, sum: Sum, table: &Arc<Table<V>>) {
+    /// The table of that sum, if somebody has it.
+    fn table(&self, sum: Sum, len: usize) -> Option<Arc<Table<V>>> {
+        self.tables.get(&sum).and_then(Weak::upgrade).filter(|table| table.entries.len() == len)
+    }
+
+    /// Has it stay for a while.
+    fn keep(&mut self, table: &Arc<Table<V>>) {
+        if self.recent.iter().any(|recent| Arc::ptr_eq(recent, table)) {
+            return;
+        }
+        self.recent.push_back(Arc::clone(table));
+        let entries = |recent: &VecDeque<Arc<Table<V>>>| recent.iter().map(|table| table.entries.len()).sum::<usize>();
+        while self.recent.len() > RECENT_MAX || entries(&self.recent) > RECENT_ENTRIES_MAX {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Another may have put the same meanwhile.
+    fn put(&mut self, sum: Sum, table: Table<V>) -> Arc<Table<V>> {
         const SWEPT_AT_LEAST: usize = 64;
+        if let Some(known) = self.table(sum, table.entries.len()) {
+            return known;
+        }
         if self.tables.len() >= self.swept_at.max(SWEPT_AT_LEAST) {
             self.tables.retain(|_, table| table.strong_count() > 0);
             self.swept_at = self.tables.len() * 2;
         }
-        self.tables.insert(sum, Arc::downgrade(table));
+        let table = Arc::new(table);
+        self.tables.insert(sum, Arc::downgrade(&table));
+        self.keep(&table);
+        table
     }
 }
 
@@ -284,10 +308,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        cache::{Cache, Snapshot},
-        resource::{Resource, ResourceType::Cluster},
-    };
 
     fn full(count: usize) -> Held {
         let mut held = Held::default();
@@ -313,47 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_found_once_for_all_that_hold_the_same_and_see_alike() {
-        let mut cache = Cache::new();
-        let write = |cache: &mut Cache, at: usize, body: &str| {
-            let resource = Resource::from_body(Cluster, format!("service-{at}"), body.as_bytes().to_vec());
-            cache.upsert(Cluster, resource);
-            cache.publish()
-        };
-        let body = |at: usize| at.to_string();
-        let mut snapshot = cache.publish();
-        for at in 0..100 {
-            snapshot = write(&mut cache, at, &body(at));
-        }
-        let mut held = Held::default();
-        snapshot.iter(Cluster).for_each(|resource| _ = held.insert(resource.name.clone(), resource.version));
-        assert!(held.differing(Cluster, &*snapshot).is_none(), "nobody else has it");
-        held.share();
-        let differing = |held: &Held, snapshot: &Snapshot| {
-            let names = held.differing(Cluster, snapshot).expect("it is shared");
-            let mut sorted: Vec<_> = names.iter().map(ToString::to_string).collect();
-            sorted.sort();
-            (names, sorted)
-        };
-        assert_eq!(differing(&held, &snapshot).1, [""; 0]);
-        write(&mut cache, 7, "else");
-        write(&mut cache, 100, "new");
-        cache.remove(Cluster, "service-9");
-        let snapshot = cache.publish();
-        let (names, sorted) = differing(&held, &snapshot);
-        assert_eq!(sorted, ["service-100", "service-7", "service-9"]);
-        let all = || held.iter().map(|(name, version)| (Cow::Borrowed(&**name), version));
-        let other = Held::of_others(all()).expect("the same");
-        assert!(Arc::ptr_eq(&names, &differing(&other, &snapshot).0), "it is not looked for again");
-        let mut elsewhere = Cache::new();
-        let elsewhere = (0..100).fold(elsewhere.publish(), |_, at| write(&mut elsewhere, at, &body(at)));
-        assert_eq!(differing(&held, &elsewhere).1, [""; 0], "another catalog");
-    }
-
-    #[test]
     fn who_comes_back_with_what_others_hold_takes_their_table() {
         let held = full(200);
-        let all = || held.iter().map(|(name, version)| (Cow::Borrowed(&**name), version));
+        let all = || held.iter().map(|(name, version)| (name.as_bytes(), version));
         let back = Held::of_others(all()).expect("they hold the same");
         assert_eq!((back.len(), back.get("service-7")), (200, held.get("service-7")));
         assert!(Held::of_others(all().skip(1)).is_none());

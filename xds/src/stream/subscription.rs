@@ -1,6 +1,6 @@
 //! Everything of one type on one stream, in either variant.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use super::{
     Heard, Nonce, Rejection,
@@ -16,14 +16,15 @@ use crate::{
     view::Resources,
 };
 
+mod abreast;
 mod holdings;
 mod names;
 mod push;
 mod world;
 
 pub use self::holdings::{Holding, Standing};
-use self::names::Names;
-pub(super) use self::push::Push;
+pub(super) use self::push::{Push, take_room};
+use self::{abreast::Pace, names::Names};
 
 /// How a type is told on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,7 @@ pub(super) struct Subscription {
     returning_bytes: usize,
     /// Responses that left removals behind, for the sake of order.
     removals_held: u8,
+    pace: Pace,
 }
 
 /// A removal is not held back for more responses than this when other types never come to rest.
@@ -76,23 +78,23 @@ impl Subscription {
     /// The first request of a type on a stream. Without any name it is a wildcard (xDS protocol, the legacy form), but not
     /// for what is told in parts: there it names nothing. The versions it brings are what the client holds of what it
     /// subscribes to: equal ones are not sent again, missing ones are reported as removed.
-    pub(super) fn open(ty: ResourceType, telling: Telling, ask: &Ask<'_>, resources: &impl Resources) -> Self {
+    pub(super) fn open(
+        (ty, telling): (ResourceType, Telling),
+        others: Option<Held>,
+        ask: &Ask<'_>,
+        resources: &impl Resources,
+    ) -> Self {
         let in_parts = matches!(telling, Telling::Parts | Telling::PartsAndErrors);
         let legacy = ask.subscribe.is_empty() && !in_parts;
         let mut sub = Self { telling, wildcard: legacy || ask.stars(), legacy, ..Self::default() };
+        if let Some(held) = others {
+            sub.begin_abreast(held);
+            return sub;
+        }
         ask.named().for_each(|name| sub.names.subscribe(&name, resources.get(ty, &name).as_deref()));
-        let known = || {
-            let all = ask.known();
-            all.map(|(name, version)| (name::normal(name), Version::parse(version).unwrap_or(Version::FOREIGN)))
-        };
-        match Some(known()).filter(|_| sub.wildcard).and_then(Held::of_others) {
-            Some(held) => sub.held = held,
-            None => {
-                for (name, version) in known() {
-                    if sub.wants(&name) {
-                        sub.bring(ty, &name, version, resources);
-                    }
-                }
+        for (name, version) in known(ask) {
+            if sub.wants(&name) {
+                sub.bring(ty, &name, version, resources);
             }
         }
         sub.compare(ty, resources, Why::Changed);
@@ -109,11 +111,16 @@ impl Subscription {
         }
         sub.empty = sub.wildcard && sub.held.is_empty();
         sub.share();
+        sub.fall_in(resources);
         sub
     }
 
     /// A later request that says what to add and what to drop. What is in both lists stays subscribed.
     pub(super) fn update(&mut self, ty: ResourceType, ask: &Ask<'_>, resources: &impl Resources) {
+        if ask.subscribe.is_empty() && ask.unsubscribe.is_empty() {
+            return; // an acknowledgement, most of the time
+        }
+        self.fall_out(ty, resources);
         for name in ask.unsubscribe {
             match name.as_str() {
                 WILDCARD => self.unsubscribe_wildcard(),
@@ -159,12 +166,13 @@ impl Subscription {
         self.window.last_sent()
     }
 
-    pub(super) fn hear(&mut self, heard: &Heard) {
+    pub(super) fn hear(&mut self, ty: ResourceType, heard: &Heard, resources: &impl Resources) {
         let nonce = match heard {
             Heard::Ack(nonce) => *nonce,
             Heard::Nack(rejection) => {
                 self.last_rejection = Some(rejection.clone());
                 if self.telling == Telling::Whole {
+                    self.fall_out(ty, resources);
                     // It comes again with the next change, whatever that is, and may then be taken, and be new.
                     self.held.spoil();
                 }
@@ -199,20 +207,6 @@ impl Subscription {
 
     /// Looks at everything subscribed: after the ring was left behind, or for a new wildcard.
     pub(super) fn compare(&mut self, ty: ResourceType, resources: &impl Resources, why: Why) {
-        let plain = self.wildcard && self.names.len() == 0 && self.upserts.is_empty() && self.removals.is_empty();
-        if plain
-            && why == Why::Changed
-            && let Some(names) = self.held.differing(ty, resources)
-        {
-            names.iter().for_each(|name| _ = self.look(ty, name, resources, why));
-            return;
-        }
-        if plain && why == Why::Changed && self.held.is_empty() {
-            let mut all = Vec::new();
-            resources.for_each(ty, &mut |resource| all.push(Arc::clone(&resource.name)));
-            self.upserts = Queue::of_changed(all);
-            return;
-        }
         if self.wildcard || self.names.some_are_absent() {
             resources.for_each(ty, &mut |resource| {
                 if self.wildcard || self.names.is_absent(&resource.name) {
@@ -270,14 +264,23 @@ impl Subscription {
     }
 
     /// What may be sent of it.
-    pub(super) fn due(&self) -> Due {
-        let (open, additions) = (self.window.is_open(), !self.upserts.is_empty());
+    pub(super) fn due(&mut self, ty: ResourceType, resources: &impl Resources) -> Due {
+        let (additions, removals) = match self.next_step(ty, resources) {
+            Some(step) => (!step.sent.is_empty(), !step.removed.is_empty()),
+            None => (!self.upserts.is_empty(), !self.removals.is_empty()),
+        };
+        let open = self.window.is_open();
         Due {
             additions,
             push: open && (additions || self.empty),
-            removal: open && !self.removals.is_empty(),
+            removal: open && removals,
             overdue: self.removals_held >= REMOVALS_HELD_MAX,
         }
+    }
+
+    /// Whether a response may be sent now.
+    pub(super) fn may_send(&self) -> bool {
+        self.window.is_open()
     }
 
     /// A resource that the client says it holds. If there is none of that name it is to be told so.
@@ -293,6 +296,7 @@ impl Subscription {
     fn unsubscribe_wildcard(&mut self) {
         self.wildcard = false;
         self.empty = false;
+        self.pace = Pace::Alone;
         let dropped = self.held.retain(|name| self.names.contains(name));
         self.stray.extend(dropped.into_iter().filter(|_| !self.window.is_settled()));
         self.upserts.retain(|name| self.names.contains(name));
@@ -321,6 +325,12 @@ impl Subscription {
             self.stray.insert(name);
         }
     }
+}
+
+/// Names and versions that the client says it holds.
+fn known<'a>(ask: &'a Ask<'_>) -> impl Iterator<Item = (Cow<'a, str>, Version)> {
+    let all = ask.known();
+    all.map(|(name, version)| (name::normal(name), Version::parse(version).unwrap_or(Version::FOREIGN)))
 }
 
 /// The catalog's own copy of a name, if it has one.

@@ -53,6 +53,10 @@ impl Unserved {
         Ok(Heard::Unserved)
     }
 
+    pub(super) fn is_due(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// The type of the next answer, the names that do not exist, and the memory that they take.
     pub(super) fn next_answer(&mut self) -> Option<(Box<str>, Vec<Arc<str>>, usize)> {
         let (type_url, names) = self.answers.pop_first()?;

@@ -47,6 +47,10 @@ impl Warming {
         self.0.contains(name)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Keeps those alone whose cluster the client still listens to.
     pub(crate) fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
         self.0.retain(wanted);

@@ -1,6 +1,6 @@
 //! What a client holds of a type, for people.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 
@@ -51,16 +51,19 @@ impl Subscription {
             (Some(refused), true) if refused.nonce == self.window.last_sent() => Standing::Refused,
             (_, true) => Standing::Taken,
         };
+        let step = self.ahead(ty, resources);
+        let to_come: HashSet<_> = step.iter().flat_map(|step| step.sent.iter().cloned()).collect();
+        let unheld: Vec<_> = to_come.iter().filter(|name| !self.held.contains(name)).cloned().collect();
+        let waiting = self.upserts.names().filter(|name| !self.held.contains(name)).cloned().chain(unheld);
         let held = self.held.iter().map(move |(name, version)| {
             let now = resources.get(ty, name).filter(|now| now.version == version);
-            let standing = if self.upserts.contains(name) { Standing::Waiting } else { sent };
+            let standing = if self.upserts.contains(name) || to_come.contains(name) { Standing::Waiting } else { sent };
             let content = now.map(|now| now.any());
             Holding { ty, name: Arc::clone(name), version: Some(version), standing, content }
         });
-        let waiting = self.upserts.names().filter(|name| !self.held.contains(name));
         held.chain(waiting.map(move |name| Holding {
             ty,
-            name: Arc::clone(name),
+            name,
             version: None,
             standing: Standing::Waiting,
             content: None,

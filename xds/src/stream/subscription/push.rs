@@ -15,16 +15,28 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Push {
     /// As the variant has them: with name and version around, or plain.
-    pub(crate) resources: Vec<Bytes>,
+    pub(crate) resources: Arc<[Bytes]>,
     /// Of all of them together.
     pub(crate) version: Option<Version>,
     /// What of it the client did not hold like this.
-    pub(crate) sent: Vec<Arc<str>>,
-    pub(crate) removed: Vec<Arc<str>>,
+    pub(crate) sent: Arc<[Arc<str>]>,
+    pub(crate) removed: Arc<[Arc<str>]>,
+    /// Changes that came to nothing more than these, and were not counted before.
+    pub(crate) coalesced: u64,
     /// What of `removed` was asked for, and may be nobody else's names; as in [`Queue::asked_bytes`].
     ///
     /// [`Queue::asked_bytes`]: crate::stream::queue::Queue::asked_bytes
     pub(crate) asked_bytes: usize,
+}
+
+/// The same while it is put together.
+#[derive(Default)]
+struct Draft {
+    resources: Vec<Bytes>,
+    version: Option<Version>,
+    sent: Vec<Arc<str>>,
+    removed: Vec<Arc<str>>,
+    asked_bytes: usize,
 }
 
 /// Bytes that a resource or name takes beside its own, at most: tag and length.
@@ -42,7 +54,13 @@ impl Subscription {
         with_removals: bool,
         nonce: Nonce,
     ) -> Push {
-        let mut push = Push::default();
+        if let Some(step) = self.next_step(ty, resources) {
+            if with_removals || step.removed.is_empty() || self.telling == Telling::Whole {
+                return self.go(ty, &step, resources, nonce);
+            }
+            self.fall_out(ty, resources);
+        }
+        let mut push = Draft::default();
         let with_removals = with_removals || self.telling == Telling::Whole;
         let room = match self.telling {
             Telling::Whole => self.take_all(ty, resources, &mut push),
@@ -57,11 +75,12 @@ impl Subscription {
         }
         self.window.sent(nonce);
         self.removals_held = if with_removals || self.removals.is_empty() { 0 } else { self.removals_held + 1 };
-        push
+        self.fall_in(resources);
+        push.into()
     }
 
     /// All there is, in one response: clients take what is not in it for removed.
-    fn take_all(&mut self, ty: ResourceType, resources: &impl Resources, push: &mut Push) -> Option<usize> {
+    fn take_all(&mut self, ty: ResourceType, resources: &impl Resources, push: &mut Draft) -> Option<usize> {
         let mut all = Vec::new();
         if self.wildcard {
             all.reserve(self.held.len());
@@ -84,7 +103,7 @@ impl Subscription {
     }
 
     /// What fits of what the client does not hold. Says what room is left.
-    fn take_some(&mut self, ty: ResourceType, resources: &impl Resources, push: &mut Push) -> Option<usize> {
+    fn take_some(&mut self, ty: ResourceType, resources: &impl Resources, push: &mut Draft) -> Option<usize> {
         let mut room = Some(RESPONSE_BYTES_MAX);
         let mut versions = Vec::new();
         while let Some(next) = self.upserts.first() {
@@ -123,7 +142,7 @@ impl Subscription {
         }
     }
 
-    fn take_removals(&mut self, mut room: Option<usize>, push: &mut Push) {
+    fn take_removals(&mut self, mut room: Option<usize>, push: &mut Draft) {
         while let Some(next) = self.removals.first() {
             room = take_room(room, next.len(), push.resources.is_empty() && push.removed.is_empty());
             if room.is_none() {
@@ -137,8 +156,18 @@ impl Subscription {
     }
 }
 
+// === impl Push ===
+
+impl From<Draft> for Push {
+    fn from(draft: Draft) -> Self {
+        let Draft { resources, version, sent, removed, asked_bytes } = draft;
+        let (resources, sent, removed) = (resources.into(), sent.into(), removed.into());
+        Self { resources, version, sent, removed, coalesced: 0, asked_bytes }
+    }
+}
+
 /// The room left after another `bytes`, if they fit; the first always do.
-fn take_room(room: Option<usize>, bytes: usize, first: bool) -> Option<usize> {
+pub(in crate::stream) fn take_room(room: Option<usize>, bytes: usize, first: bool) -> Option<usize> {
     let left = room?.checked_sub(bytes + FRAME_BYTES);
     if first { left.or(Some(0)) } else { left }
 }

@@ -17,6 +17,7 @@ impl Subscription {
         if wildcard == self.wildcard && self.has_exactly(ask) {
             return false; // an acknowledgement, most of the time
         }
+        self.fall_out(ty, resources);
         let named: HashSet<_> = ask.named().collect();
         let new: Vec<_> = named.iter().filter(|name| !self.names.contains(name)).collect();
         new.into_iter().for_each(|name| self.subscribe(ty, name, resources));
