@@ -242,6 +242,17 @@ impl ControlPlane {
         self.wait_ready(component)
     }
 
+    /// Kills all of it (SIGKILL), from the top down.
+    pub fn kill_all(&mut self) -> Result<()> {
+        self.components.iter_mut().rev().try_for_each(|(_, process)| process.kill())
+    }
+
+    /// Starts all of it again after [`kill_all`](Self::kill_all), with what it had written, and returns when it is ready.
+    pub fn start_all_again(&mut self) -> Result<()> {
+        let all: Vec<_> = self.components.iter().map(|(component, _)| *component).collect();
+        all.into_iter().try_for_each(|component| self.start_again(component))
+    }
+
     /// All its processes that run.
     pub fn identities(&self) -> Vec<Identity> {
         self.components.iter().filter_map(|(_, process)| process.identity()).collect()

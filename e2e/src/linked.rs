@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::control_plane::{self, ControlPlane};
 use crate::install::{self, Installation, NAMESPACE};
+use crate::process::Process;
 use crate::relay::Relay;
 use crate::rollcall::{Binaries, Controller, Dns, Rollcall};
 use crate::{Kubectl, agent, clock, kubeconfig};
@@ -100,6 +101,20 @@ impl Cluster {
         dns.wait_ready()?;
         let rollcall = Rollcall { controllers: vec![controller], dns: vec![dns] };
         Ok(Self { id, rollcall, kubectl, installation, plane })
+    }
+
+    /// Kills all of it at once, without a word to anybody: Rollcall and the control plane.
+    pub fn kill(&mut self) -> Result<()> {
+        self.rollcall.processes().try_for_each(Process::kill)?;
+        self.plane.kill_all()
+    }
+
+    /// Starts it again at the same addresses, with what its etcd has kept, and returns when all of it is ready.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.plane.start_all_again()?;
+        self.rollcall.processes().try_for_each(Process::start)?;
+        self.rollcall.controllers.iter_mut().try_for_each(Controller::wait_ready)?;
+        self.rollcall.dns.iter_mut().try_for_each(Dns::wait_ready)
     }
 
     /// Has this cluster take in what `other` exports, through a relay if there is one.

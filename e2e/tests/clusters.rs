@@ -29,9 +29,10 @@ fn two_clusters_are_one_clusterset_and_a_cut_line_takes_nothing() -> Result<()> 
         step("a namespace that is not in this cluster has no imports, and has them once it is there", || {
             line::a_namespace_that_comes_later(pair)
         })?;
-        step("calls by the clusterset's name, while a zone and a cluster fail, and while one is drained", || {
-            traffic::run(pair)
-        })?;
+        step(
+            "calls by the clusterset's name, while a zone fails, while a cluster is drained, while the other one dies",
+            || traffic::run(pair),
+        )?;
         step("packets are dropped: suspect; nothing is rewritten; healed", || line::cut_and_healed(pair))?;
         step("the importing controller starts anew while the line is cut: all is kept", || {
             line::restart_while_cut(pair)

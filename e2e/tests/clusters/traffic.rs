@@ -1,5 +1,5 @@
-//! Calls by the clusterset's name while a zone and a cluster fail, and while a cluster is drained: a gRPC client that tries nothing
-//! again, and an Envoy that does. Every call is counted.
+//! Calls by the clusterset's name while a zone fails, while all servers of a cluster do, while a cluster is drained, and while the
+//! other cluster dies with all that is in it: a gRPC client that tries nothing again, and an Envoy that does. Every call is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result, bail, ensure};
 use rollcall_e2e::envoy::{Envoy, Retries, Route, Variant};
 use rollcall_e2e::linked::Cluster;
+use rollcall_e2e::process::Process;
 use rollcall_e2e::rollcall::Controller;
 use rollcall_e2e::xds_client::{Call, Caller, Family, Seat, Server};
 use rollcall_e2e::{clock, net};
@@ -21,9 +22,18 @@ const DERIVED: &str = "multicluster.kubernetes.io/derived-service";
 const REGION: &str = "here";
 const ZONE: &str = "here-a";
 /// The servers: cluster, name, zone.
-const SERVERS: [(&str, &str, &str); 3] =
-    [("west", "west-near", ZONE), ("west", "west-far", "here-b"), ("east", "east-one", "there-a")];
-/// Calls that are looked at once a change is over.
+const SERVERS: [(&str, &str, &str); 4] = [
+    ("west", "west-near", ZONE),
+    ("west", "west-twin", ZONE),
+    ("west", "west-far", "here-b"),
+    ("east", "east-one", "there-a"),
+];
+const WEST: [&str; 3] = ["west-near", "west-twin", "west-far"];
+/// Those of the callers' zone.
+const ZONED: [&str; 2] = ["west-near", "west-twin"];
+const EAST: [&str; 1] = ["east-one"];
+/// Calls that are looked at once a change is over: so many have to be right, and in three times as many all that is there has
+/// been reached.
 const SETTLED: usize = 20;
 
 /// Everything, dropped from the top down.
@@ -37,7 +47,7 @@ struct Traffic<'a> {
     servers: Vec<Server>,
     /// What has been reached of each caller: the direct one first.
     settled: [Vec<Settled>; 2],
-    pair: &'a Pair,
+    pair: &'a mut Pair,
 }
 
 /// From when on a caller was answered by these servers and nobody else, and until when nothing was about to change that.
@@ -56,24 +66,23 @@ enum Losses {
 
 pub(crate) fn run(pair: &mut Pair) -> Result<()> {
     let mut traffic = Traffic::start(pair)?;
-    traffic.come_to(&["west-near"], &[], Losses::Some, "at first, its own zone")?;
-    traffic.kill(0)?;
-    traffic.come_to(&["west-far"], &["west-near"], Losses::Some, "its zone has failed")?;
-    traffic.kill(1)?;
-    traffic.come_to(&["east-one"], &["west-near", "west-far"], Losses::Some, "its cluster has failed")?;
-    traffic.release();
-    traffic.servers[0].process.start()?;
-    traffic.servers[1].process.start()?;
-    traffic.come_to(&["west-near"], &[], Losses::None, "its cluster is back")?;
+    traffic.come_to(&ZONED, &[], Losses::Some, "at first, its own zone")?;
+    traffic.kill(&ZONED)?;
+    traffic.come_to(&["west-far"], &ZONED, Losses::Some, "its zone has failed")?;
+    traffic.kill(&["west-far"])?;
+    traffic.come_to(&EAST, &WEST, Losses::Some, "its cluster's servers have failed")?;
+    traffic.revive(&WEST)?;
+    traffic.come_to(&ZONED, &[], Losses::None, "they are back")?;
     traffic.register("west", true)?;
-    traffic.come_to(&["east-one"], &["west-near", "west-far"], Losses::None, "its cluster is drained")?;
+    traffic.come_to(&EAST, &WEST, Losses::None, "its cluster is drained")?;
     traffic.register("west", false)?;
-    traffic.come_to(&["west-near"], &[], Losses::None, "its cluster is taken up again")?;
+    traffic.come_to(&ZONED, &[], Losses::None, "its cluster is taken up again")?;
+    traffic.other_cluster_dies()?;
     traffic.judge()
 }
 
 impl<'a> Traffic<'a> {
-    fn start(pair: &'a Pair) -> Result<Self> {
+    fn start(pair: &'a mut Pair) -> Result<Self> {
         let folder = pair.folder();
         let ip = outside_address(0, IpAddr::is_ipv4)?;
         let server =
@@ -119,12 +128,44 @@ impl<'a> Traffic<'a> {
     /// What is about to change need not hold any more.
     fn release(&mut self) {
         let now = clock::unix_ms();
-        self.settled.iter_mut().filter_map(|all| all.last_mut()).for_each(|last| last.until = now);
+        let standing = self.settled.iter_mut().flatten().filter(|settled| settled.until == u64::MAX);
+        standing.for_each(|settled| settled.until = now);
     }
 
-    fn kill(&mut self, server: usize) -> Result<()> {
+    fn kill(&mut self, names: &[&str]) -> Result<()> {
         self.release();
-        self.servers[server].process.kill()
+        self.of(names).try_for_each(Process::kill)
+    }
+
+    fn revive(&mut self, names: &[&str]) -> Result<()> {
+        self.release();
+        self.of(names).try_for_each(Process::start)
+    }
+
+    fn of(&mut self, names: &[&str]) -> impl Iterator<Item = &mut Process> {
+        let named = self.servers.iter_mut().zip(&SERVERS).filter(move |(_, (_, name, _))| names.contains(name));
+        named.map(|(server, _)| &mut server.process)
+    }
+
+    /// All of east at once, while it carries what one server of two cannot: its server, its Rollcall, its control plane. The west
+    /// hears of it by its silence alone.
+    fn other_cluster_dies(&mut self) -> Result<()> {
+        self.pair.link("15s")?;
+        self.kill(&["west-twin", "west-far"])?;
+        let both = ["west-near", "east-one"];
+        self.come_to(&both, &["west-twin", "west-far"], Losses::Some, "the other cluster carries a part")?;
+        self.kill(&EAST)?;
+        self.pair.east.kill()?;
+        self.come_to(&["west-near"], &[], Losses::Some, "the other cluster is dead")?;
+        self.pair.west.await_link("east", "Expired")?;
+        self.come_to(&["west-near"], &EAST, Losses::None, "and has been for so long that it is taken out")?;
+        self.revive(&EAST)?;
+        self.pair.east.start_again()?;
+        self.come_to(&both, &[], Losses::None, "it is back")?;
+        self.revive(&["west-twin", "west-far"])?;
+        self.come_to(&ZONED, &[], Losses::None, "all are there")?;
+        self.pair.east.await_link("west", "Connected")?;
+        self.pair.link("15m")
     }
 
     fn register(&mut self, cluster: &str, out: bool) -> Result<()> {
@@ -144,6 +185,10 @@ impl<'a> Traffic<'a> {
                 let last = &calls[calls.len().saturating_sub(SETTLED)..];
                 let right = |call: &Call| call.backend.as_deref().is_some_and(|by| expected.contains(&by));
                 ensure!(since >= SETTLED && last.iter().all(right), "{:?}", calls.last());
+                let of_late = &calls[calls.len().saturating_sub(since.min(3 * SETTLED))..];
+                let reached = |name: &&&str| of_late.iter().any(|call| call.backend.as_deref() == Some(**name));
+                let missing: Vec<_> = expected.iter().filter(|name| !reached(name)).collect();
+                ensure!(missing.is_empty(), "no call reaches {missing:?}");
                 Ok(Some(calls.iter().filter(|call| call.at >= begun).cloned().collect::<Vec<_>>()))
             })?;
             let lost = seen.iter().filter(|call| call.error.is_some()).count();
