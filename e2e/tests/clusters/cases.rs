@@ -4,7 +4,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::pair::{
-    NAMESPACE, Pair, await_slices, condition, does_not_resolve, endpoints, import, name, no_import, resolves, service,
+    NAMESPACE, Pair, await_slices, condition, condition_with, does_not_resolve, endpoints, import, name, no_import,
+    resolves, service,
 };
 use crate::report::{Case, Level};
 
@@ -54,7 +55,7 @@ pub(crate) const ALL: [Case; 17] = [
     },
     Case { what: "exported labels and annotations come over", specs: 2, level: Optional, run: tags },
     Case {
-        what: "ports of several exports are united, with a Conflict on each export where they exclude each other, and the oldest wins",
+        what: "ports of several exports are united, with a Conflict on each export where they differ, and of those that exclude each other the oldest wins",
         specs: 2,
         level: Required,
         run: union,
@@ -111,7 +112,10 @@ fn imported(pair: &mut Pair) -> Result<()> {
     condition(&pair.east, "payments", "Conflict", ("False", "NoConflicts"))?;
     for cluster in pair.both() {
         import(cluster, "payments", |import| {
-            import["spec"]["type"] == "ClusterSetIP" && is_of(import, &["east"]) && !import["spec"]["ips"].is_null()
+            import["spec"]["type"] == "ClusterSetIP"
+                && import["spec"]["internalTrafficPolicy"] == "Cluster"
+                && is_of(import, &["east"])
+                && !import["spec"]["ips"].is_null()
         })?;
     }
     Ok(())
@@ -235,7 +239,15 @@ fn union(pair: &mut Pair) -> Result<()> {
         // The port in dispute leads to no endpoint of who lost it.
         await_slices(cluster, "payments", &[("east", &["10.244.1.4", "10.244.1.5"])])?;
     }
-    // Without the dispute, all have it.
+    // Without the dispute both have what each has, and are told what the other has not.
+    let mut more = http(80);
+    more.as_array_mut().context("a list")?.push(json!({ "name": "admin", "port": 9000, "protocol": "TCP" }));
+    service(&pair.west, "payments", json!({ "ports": more }))?;
+    for cluster in pair.both() {
+        condition_with(cluster, "payments", "Conflict", ("True", "PortConflict", "east has no port \"admin\""))?;
+        import(cluster, "payments", |import| import["spec"]["ports"] == more)?;
+    }
+    // Where they agree, all have it.
     service(&pair.west, "payments", json!({ "ports": http(80) }))?;
     for cluster in pair.both() {
         condition(cluster, "payments", "Conflict", ("False", "NoConflicts"))?;

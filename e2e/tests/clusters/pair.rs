@@ -158,11 +158,22 @@ pub(crate) fn no_import(cluster: &Cluster, name: &str) -> Result<()> {
 
 /// A condition of an export, once it is this: `status` and `reason`.
 pub(crate) fn condition(cluster: &Cluster, export: &str, kind: &str, expected: (&str, &str)) -> Result<Value> {
+    condition_with(cluster, export, kind, (expected.0, expected.1, ""))
+}
+
+/// Waits until it says these words, besides.
+pub(crate) fn condition_with(
+    cluster: &Cluster,
+    export: &str,
+    kind: &str,
+    expected: (&str, &str, &str),
+) -> Result<Value> {
     clock::wait_until(&format!("{kind} of the export {export} in {}", cluster.id), BOUND, || {
         let object = cluster.kubectl.get(&["serviceexport", export, "--namespace", NAMESPACE])?;
         let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = all.into_iter().find(|one| one["type"] == kind).context("it is not there")?;
-        ensure!(found["status"] == expected.0 && found["reason"] == expected.1, "{found}");
+        let says = found["message"].as_str().unwrap_or_default().contains(expected.2);
+        ensure!(found["status"] == expected.0 && found["reason"] == expected.1 && says, "{found}");
         Ok(Some(found))
     })
 }

@@ -64,7 +64,8 @@ pub fn spec(union: &Union, derived: Option<&ServiceFacts>) -> ServiceImportSpec 
         session_affinity: said.manner.affinity_s.map(|_| "ClientIP".to_owned()),
         session_affinity_config: affinity(union),
         ip_families: families.iter().map(|family| family.as_str().to_owned()).collect(),
-        internal_traffic_policy: said.manner.internal_local.then(|| "Local".to_owned()),
+        // As the API server writes it into every Service that says nothing.
+        internal_traffic_policy: Some(if said.manner.internal_local { "Local" } else { "Cluster" }.to_owned()),
         traffic_distribution: said.manner.traffic.as_deref().map(str::to_owned),
     }
 }

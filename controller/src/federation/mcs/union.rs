@@ -91,6 +91,9 @@ pub fn union(exports: &[Export]) -> Option<Union> {
     }
     let oldest = format!("; the oldest export, of cluster {}, decides", winner.cluster);
     conflicts.values_mut().for_each(|words| words.push_str(&oldest));
+    if let Some(words) = missing(&exports, &ports) {
+        conflicts.entry(Conflict::Port).or_insert(words);
+    }
     Some(Union { said, ports, clusters: exports.iter().map(|one| Name::clone(&one.cluster)).collect(), conflicts })
 }
 
@@ -184,6 +187,17 @@ fn ports(exports: &[&Export], conflicts: &mut BTreeMap<Conflict, String>) -> Vec
         conflicts.insert(Conflict::Port, format!("{} exclude each other", disputed.join(", and ")));
     }
     all.into_iter().map(|(_, port)| port).collect()
+}
+
+/// Ports that some have and others have not: nobody loses one, but whoever calls such a port reaches some of the clusters only.
+fn missing(exports: &[&Export], ports: &[Port]) -> Option<String> {
+    let lack = |port: &Port| {
+        let lacking = exports.iter().filter(|export| !export.ports.contains(port)).map(|export| &export.cluster);
+        let lacking = named(lacking);
+        (!lacking.is_empty()).then(|| format!("{lacking} has no port {}", words(port)))
+    };
+    let lacks: Vec<_> = ports.iter().filter_map(lack).take(NAMED_MAX).collect();
+    (!lacks.is_empty()).then(|| format!("{}; the service has the ports of all", lacks.join(", and ")))
 }
 
 fn words(port: &Port) -> String {

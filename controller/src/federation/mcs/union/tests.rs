@@ -31,6 +31,15 @@ fn ports_are_united_and_the_oldest_export_wins_what_excludes_each_other() {
 }
 
 #[test]
+fn a_port_that_some_have_is_told_and_kept() {
+    let (old, young) = (export("east", 10, &[("http", 80)]), export("west", 20, &[("http", 80), ("admin", 9000)]));
+    let both = union(&[old, young]).unwrap();
+    assert_eq!(both.ports, port_list(&[("http", 80), ("admin", 9000)]).to_vec());
+    let words = "east has no port \"admin\" (9000/TCP); the service has the ports of all";
+    assert_eq!((reasons(&both), &*both.conflicts[&Conflict::Port]), (vec!["PortConflict"], words));
+}
+
+#[test]
 fn a_port_in_dispute_leads_to_no_endpoint_of_who_lost_it() {
     let old = export("east", 10, &[("http", 80)]);
     let young = export("west", 20, &[("admin", 9000), ("http", 8080)]);
