@@ -36,7 +36,15 @@ struct Shared {
     readers: Option<Readers>,
     streams_max: usize,
     streams: Arc<Semaphore>,
-    tallies: Mutex<BTreeMap<Key, Tally>>,
+    tallies: Mutex<Tallies>,
+}
+
+/// What was reported.
+#[derive(Debug, Default)]
+struct Tallies {
+    by_key: BTreeMap<Key, Tally>,
+    /// The catalog by which those of services that are no more were forgotten last.
+    swept_at: Option<u64>,
 }
 
 /// Namespace, service, zone; all empty for what is about no service.
@@ -73,7 +81,8 @@ impl Loads {
     /// About the services of that catalog, from whom `readers` know.
     pub fn new(domain: &str, catalog: Snapshots, readers: Option<Readers>, streams_max: usize) -> Self {
         let streams = Arc::new(Semaphore::new(streams_max.min(Semaphore::MAX_PERMITS)));
-        let tallies = Mutex::new([(Key::default(), Tally::default())].into());
+        let by_key = [(Key::default(), Tally::default())].into();
+        let tallies = Mutex::new(Tallies { by_key, swept_at: None });
         Self(Arc::new(Shared { domain: domain.into(), catalog, readers, streams_max, streams, tallies }))
     }
 
@@ -89,7 +98,7 @@ impl Loads {
     }
 
     fn write(&self, page: &mut Page<'_>) -> fmt::Result {
-        let told: Vec<(Key, Tally)> = self.tallies().iter().map(|(key, tally)| (key.clone(), *tally)).collect();
+        let told: Vec<(Key, Tally)> = self.tallies().by_key.iter().map(|(key, tally)| (key.clone(), *tally)).collect();
         let samples = told.iter().flat_map(|((namespace, service, zone), tally)| {
             let outcomes = [("answered", tally.answered), ("failed", tally.failed), ("dropped", tally.dropped)];
             outcomes.map(|(outcome, count)| {
@@ -100,7 +109,7 @@ impl Loads {
         });
         page.counters(
             "rollcall_load_requests",
-            "Requests that clients of the stream report, by service, zone of the endpoint and outcome: answered, failed, or dropped by the client itself. Of clients that ask for reports alone (node metadata rollcall.dev/load-reports), on the replica that they report to. Without a name: about no service that their sender may see, or beyond 4,096 pairs of service and zone; 0 is normal.",
+            "Requests that clients of the stream report, by service, zone of the endpoint and outcome: answered, failed, or dropped by the client itself. Of clients that ask for reports alone (node metadata rollcall.dev/load-reports), on the replica that they report to. Without a name: about no service that their sender may see, or beyond 4,096 pairs of service and zone, of which those of services that are no more give way; 0 is normal.",
             samples,
         )?;
         let free = self.0.streams.available_permits();
@@ -145,16 +154,17 @@ impl Loads {
     fn add(&self, (namespace, service, zone): (&str, &str, &str), more: Tally) {
         let mut tallies = self.tallies();
         let mut key = (namespace.into(), service.into(), zone.into());
-        if zone.len() > ZONE_BYTES_MAX || (tallies.len() > TALLIES_MAX && !tallies.contains_key(&key)) {
+        let counts_apart = tallies.by_key.contains_key(&key) || tallies.have_room(&self.0.catalog);
+        if zone.len() > ZONE_BYTES_MAX || !counts_apart {
             key = Key::default();
         }
-        let tally = tallies.entry(key).or_default();
+        let tally = tallies.by_key.entry(key).or_default();
         tally.answered = tally.answered.saturating_add(more.answered);
         tally.failed = tally.failed.saturating_add(more.failed);
         tally.dropped = tally.dropped.saturating_add(more.dropped);
     }
 
-    fn tallies(&self) -> MutexGuard<'_, BTreeMap<Key, Tally>> {
+    fn tallies(&self) -> MutexGuard<'_, Tallies> {
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,6 +172,28 @@ impl Loads {
 impl fmt::Debug for Loads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loads").field("streams_max", &self.0.streams_max).finish_non_exhaustive()
+    }
+}
+
+// === impl Tallies ===
+
+impl Tallies {
+    /// Whether one more may be counted apart. Services come and go: those that are no more give way, once for each state of the
+    /// catalog.
+    fn have_room(&mut self, catalog: &Snapshots) -> bool {
+        let full = |by_key: &BTreeMap<Key, Tally>| by_key.len() > TALLIES_MAX;
+        if !full(&self.by_key) {
+            return true;
+        }
+        let Some(catalog) = catalog.borrow().clone().filter(|catalog| self.swept_at != Some(catalog.revision())) else {
+            return false;
+        };
+        self.swept_at = Some(catalog.revision());
+        let is_there = |(namespace, service, _): &Key| {
+            service.is_empty() || catalog.get(ResourceType::Service, &format!("{namespace}/{service}")).is_some()
+        };
+        self.by_key.retain(|key, _| is_there(key));
+        !full(&self.by_key)
     }
 }
 
