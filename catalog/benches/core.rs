@@ -198,6 +198,7 @@ fn node(n: usize) -> Input {
         zone: Some(format!("zone-{}", n % 3).into()),
         region: None,
         addresses: [format!("172.16.{}.{}", n / 250, n % 250).parse().unwrap()].into(),
+        reached_at: Box::default(),
         pod_cidrs: vec![format!("100.{}.{}.0/24", 64 + n / 250, n % 250).parse().unwrap()],
         maintenance: None,
     };

@@ -213,6 +213,8 @@ pub struct NodeFacts {
     pub region: Option<Name>,
     /// Its own addresses, sorted: no registration may claim them.
     pub addresses: Box<[IpAddr]>,
+    /// Those of them under which others reach it, by its name; sorted.
+    pub reached_at: Box<[IpAddr]>,
     /// `spec.podCIDRs`: no registration may claim addresses in them.
     pub pod_cidrs: Vec<Cidr>,
     /// Why an operator has it in maintenance: registered endpoints on it are taken out.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::ServiceKey;
+use crate::input::NodeFacts;
+use crate::model::{Name, ServiceKey};
 use crate::persistent::{Map, Ring, ring};
 use crate::policy::PolicyKey;
 use crate::report::Report;
@@ -23,7 +24,11 @@ pub struct Snapshot {
     pub(crate) ring: Ring<ServiceKey>,
     pub(crate) totals: Totals,
     policies: Arc<BTreeMap<PolicyKey, Arc<Report>>>,
+    nodes: Arc<Nodes>,
 }
+
+/// Nodes of the cluster, by their names.
+pub type Nodes = BTreeMap<Name, Arc<NodeFacts>>;
 
 /// What happened since a revision.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +71,7 @@ impl Default for Snapshot {
             ring: Ring::new(RING_KEYS_MAX),
             totals: Totals::default(),
             policies: Arc::default(),
+            nodes: Arc::default(),
         }
     }
 }
@@ -104,6 +110,16 @@ impl Snapshot {
     /// What became of each DiscoveryPolicy. The same as long as nothing of it changed.
     pub fn policies(&self) -> &Arc<BTreeMap<PolicyKey, Arc<Report>>> {
         &self.policies
+    }
+
+    /// The nodes of the cluster. The same as long as nothing of them changed.
+    pub fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
+    }
+
+    /// Takes over all nodes, where something of them changed.
+    pub(crate) fn take_nodes(&mut self, nodes: Option<Arc<Nodes>>) {
+        self.nodes = nodes.unwrap_or_else(|| Arc::clone(&self.nodes));
     }
 
     /// Takes in what became of some; `None` for those that are gone.

@@ -176,6 +176,7 @@ fn a_node_gives_its_zone_and_guards_its_pod_addresses() {
         zone: Some("zone-a".into()),
         region: Some("region-1".into()),
         addresses: ["192.0.2.7".parse().expect("an address")].into(),
+        reached_at: Box::default(),
         pod_cidrs: vec!["10.244.1.0/24".parse().expect("a block")],
         maintenance: None,
     };

@@ -77,6 +77,7 @@ fn statements() -> impl Strategy<Value = Vec<Input>> {
             zone: (zone > 0).then(|| format!("zone-{zone}").into()),
             region: None,
             addresses: [format!("198.51.100.{}", block * 3).parse().expect("an address")].into(),
+            reached_at: Box::default(),
             pod_cidrs: vec![format!("198.51.100.{}/31", block * 2).parse().expect("a block")],
             maintenance: None,
         };

@@ -23,8 +23,9 @@ use rollcall_xds::resource::ResourceType;
 pub use keep::Saver;
 pub use load::Saved;
 
-/// Types that are kept. That of the zone says that the rest is whole.
-pub const TYPES: [ResourceType; 3] = [ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone];
+/// Types that are kept, in the order of their codes; a further one comes last. That of the zone says that the rest is whole.
+pub const TYPES: [ResourceType; 4] =
+    [ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone, ResourceType::Machine];
 
 /// Largest file that is read or written, in bytes: some 2,000,000 endpoints.
 pub const FILE_BYTES_MAX: u64 = 256 << 20;

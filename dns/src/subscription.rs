@@ -26,7 +26,8 @@ use decode::{DecodeError, Decoder};
 use whereabouts::Whereabouts;
 
 /// The types to subscribe to. The zone comes last: who has it has seen everything once.
-pub const TYPES: [ResourceType; 3] = [ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone];
+pub const TYPES: [ResourceType; 4] =
+    [ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Machine, ResourceType::Zone];
 
 /// The sink of the stream.
 #[derive(Debug)]
@@ -132,6 +133,7 @@ impl Subscriber {
             ResourceKind::Zone => self.on_zone(&update),
             ResourceKind::Service => self.on_changes(&update, Decoder::service, Change::ServiceGone),
             ResourceKind::EndpointBucket => self.on_buckets(&update),
+            ResourceKind::Machine => self.on_machines(&update),
         };
         self.look(&update);
         if let Some(saver) = &self.saver {
@@ -180,6 +182,19 @@ impl Subscriber {
     ) -> Vec<Refusal> {
         let changes: Vec<_> = update.removed.iter().map(Arc::clone).map(gone).collect();
         self.on_upserts(update, decode, changes)
+    }
+
+    fn on_machines(&mut self, update: &Update) -> Vec<Refusal> {
+        let mut changes: Vec<_> = update.removed.iter().map(|name| (Arc::clone(name), None)).collect();
+        let mut refusals = Vec::new();
+        for resource in &update.upserts {
+            match self.decoder.machine(resource) {
+                Ok(change) => changes.push(change),
+                Err(error) => refusals.push(Refusal::new(resource, &error)),
+            }
+        }
+        self.writer.apply_machines(changes, self.unix_seconds());
+        refusals
     }
 
     fn on_upserts(
@@ -238,6 +253,7 @@ fn kind(ty: ResourceType) -> Option<ResourceKind> {
     match ty {
         ResourceType::EndpointBucket => Some(ResourceKind::EndpointBucket),
         ResourceType::Service => Some(ResourceKind::Service),
+        ResourceType::Machine => Some(ResourceKind::Machine),
         ResourceType::Zone => Some(ResourceKind::Zone),
         ResourceType::Cluster
         | ResourceType::Endpoints

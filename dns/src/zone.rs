@@ -7,6 +7,7 @@
 //! - [`model`]: services and endpoints, compact
 //! - [`record`]: one service as queries see it; [`section`]: one bucket of its endpoints, computed when it changes; `sums` over those
 //! - [`choices`]: endpoints by tag and zone
+//! - [`machines`]: nodes and machines by their names
 //! - [`writer`]: buckets and services in, changed records out
 //! - [`shards`]: how readers and the writer share a map without waiting
 //! - [`lookup`]: a question in, records out; [`node`]: which name that is, by the [`reading`] of its zone
@@ -23,6 +24,7 @@ pub mod choices;
 pub mod holders;
 pub mod label;
 pub mod lookup;
+pub mod machines;
 pub mod model;
 pub(crate) mod node;
 mod places;
@@ -99,12 +101,14 @@ pub struct Zone {
     zones: ArcSwap<BTreeSet<Box<str>>>,
     /// The services that an address leads back to, and when names of pods are verified those with any endpoint there.
     holders: Shards<IpAddr, Holders>,
+    machines: machines::Index,
     age: Age,
 }
 
 const SERVICE_SHARDS: usize = 1024;
 const NAMESPACE_SHARDS: usize = 64;
 const ADDRESS_SHARDS: usize = 8192;
+const MACHINE_SHARDS: usize = 1024;
 
 // === impl Zone ===
 
@@ -118,6 +122,7 @@ impl Zone {
             namespaces: Shards::new(NAMESPACE_SHARDS),
             zones: ArcSwap::default(),
             holders: Shards::new(ADDRESS_SHARDS),
+            machines: Shards::new(MACHINE_SHARDS),
             age: Age::default(),
         }
     }

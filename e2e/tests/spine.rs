@@ -2,6 +2,8 @@
 
 #[path = "spine/in_front.rs"]
 mod in_front;
+#[path = "spine/machines.rs"]
+mod machines;
 #[path = "spine/outside.rs"]
 mod outside;
 #[path = "spine/secondary.rs"]
@@ -26,6 +28,7 @@ fn what_is_registered_is_found_everywhere_and_only_while_it_is_well() -> Result<
             clock::wait_until("all of them with both machines", BOUND, || dns_answers(shop).map(Some))
         })?;
         step("machines of both families are in slices of both and in A and AAAA", || dual_stack(shop))?;
+        step("nodes, and machines that registrations name, have names of a registry", || machines::named(shop))?;
         step("requests through Envoy arrive at the machines", || requests_arrive(shop))?;
         step("Envoy speaks HTTP/2 to a port that says so, and knows what owners say", || speaks_http2(shop))?;
         for (mode, reason) in [

@@ -11,9 +11,10 @@ use rollcall_dns::answer::{Asker, Foreign, Manner, Outcome, Outside, Transport, 
 use rollcall_dns::forward::answer::Age;
 use rollcall_dns::forward::message::{Asked, Ids, Verdict};
 use rollcall_dns::zone::label::endpoint_label;
+use rollcall_dns::zone::machines::Machine;
 use rollcall_dns::zone::model::{Addresses, Endpoint, Kind, Port, Ports, Protocol, Service};
 use rollcall_dns::zone::writer::{BucketName, Change};
-use rollcall_dns::zone::{Rng, Settings, Zone, ZoneWriter};
+use rollcall_dns::zone::{Registry, Rng, Settings, Zone, ZoneWriter};
 
 const HEADER_BYTES: usize = 12;
 const TRANSPORTS: [Transport; 2] = [Transport::Udp, Transport::Tcp];
@@ -21,7 +22,9 @@ const TRANSPORTS: [Transport; 2] = [Transport::Udp, Transport::Tcp];
 const UDP_BYTES_MAX: usize = 1232;
 
 static ZONE: LazyLock<Arc<Zone>> = LazyLock::new(|| {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
+    let domains = Name::from_ascii("consul.").into_iter().collect();
+    let registry = Registry { domains, namespace: "shop".into(), datacenter: "east".into(), only_passing: false };
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, registry, ..Settings::default() });
     let ports: Ports = Arc::from([Port { name: "http".into(), protocol: Protocol::Tcp, number: 80 }]);
     let service = |key: &str, kind| {
         Change::Service(key.into(), Service { kind, publish_not_ready: false, staleness: None, exposed: None })
@@ -38,6 +41,8 @@ static ZONE: LazyLock<Arc<Zone>> = LazyLock::new(|| {
         ],
         7,
     );
+    let machine = Machine::new([[192, 0, 2, 1].into()], "a", Arc::default());
+    writer.apply_machines(vec![("node-a.internal".into(), Some(Arc::new(machine)))], 7);
     writer.sync("cluster.local", 7).expect("a domain");
     Arc::clone(writer.zone())
 });

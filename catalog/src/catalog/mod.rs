@@ -184,15 +184,16 @@ impl Catalog {
             }
         }
         let by_pod = &self.by_pod;
-        let policies = self.reports.news(&self.hold.book);
+        let (policies, nodes) = (self.reports.news(&self.hold.book), self.surroundings.nodes_anew());
         let tended = self.surroundings.tombstones.tend(now.mono_ms, |pod, uid| {
             by_pod.of(pod_identity(&pod.0, &pod.1)).any(|(_, named)| named.is_none_or(|named| named == uid))
         });
         let again_ms = [tended, self.hold.next_ms()].into_iter().flatten().min();
-        if changed.is_empty() && policies.is_empty() {
+        if changed.is_empty() && policies.is_empty() && nodes.is_none() {
             return Published { snapshot: None, again_ms };
         }
         self.snapshot.report(policies);
+        self.snapshot.take_nodes(nodes);
         self.snapshot.advance(changed);
         Published { snapshot: Some(Arc::new(self.snapshot.clone())), again_ms }
     }

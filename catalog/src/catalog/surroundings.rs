@@ -11,6 +11,7 @@ use crate::input::{NodeFacts, Origin, Place, PodFacts, Verdict};
 use crate::merge::{Lookup, Pod};
 use crate::model::{Name, PodRef, ServiceKey};
 use crate::policy::PolicyKey;
+use crate::snapshot::Nodes;
 
 /// Pods, nodes, verdicts, and whose addresses are whose.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct Surroundings {
     pods: HashMap<PodKey, Arc<PodFacts>>,
     pub(super) tombstones: Tombstones,
     nodes: HashMap<Name, Arc<NodeFacts>>,
+    /// Something of them changed since they were told last.
+    nodes_changed: bool,
     pub(super) verdicts: HashMap<Arc<Origin>, HashMap<Name, Verdict>>,
     /// Of pods that a policy has checked, by their names.
     pod_verdicts: HashMap<ServiceKey, HashMap<Name, Verdict>>,
@@ -119,6 +122,7 @@ impl Surroundings {
         if before == facts {
             return Effect::default();
         }
+        self.nodes_changed = true;
         let place = |facts: &Option<Arc<NodeFacts>>| {
             let told = |facts: &Arc<NodeFacts>| (facts.zone.clone(), facts.region.clone(), facts.maintenance.clone());
             facts.as_ref().map(told).unwrap_or_default()
@@ -132,6 +136,12 @@ impl Surroundings {
             |facts: &Option<Arc<NodeFacts>>| facts.as_ref().map(|facts| facts.addresses.to_vec()).unwrap_or_default();
         let addresses = self.resettle(&ips(&before), &ips(&facts), || Host::Node(Name::clone(name)));
         Effect { endpoints, blocks, addresses }
+    }
+
+    /// All nodes, where something of them changed since the last call.
+    pub(super) fn nodes_anew(&mut self) -> Option<Arc<Nodes>> {
+        let all = || self.nodes.iter().map(|(name, facts)| (Name::clone(name), Arc::clone(facts)));
+        std::mem::take(&mut self.nodes_changed).then(|| Arc::new(all().collect()))
     }
 
     pub(super) fn apply_service_cidr(&mut self, name: Name, blocks: Option<Arc<[Cidr]>>) -> Effect {

@@ -51,9 +51,11 @@ impl Lens {
         let Scope::Namespaces(shown) = scope else { return true };
         let within = |namespace: &str| shown.iter().any(|shown| **shown == *namespace);
         match ty {
-            ResourceType::Service | ResourceType::EndpointBucket | ResourceType::ServiceEntry => {
-                name.split_once('/').is_some_and(|(namespace, _)| within(namespace))
-            }
+            // Nodes of the cluster are of no namespace: who reads a part of the catalog is not told of them.
+            ResourceType::Service
+            | ResourceType::EndpointBucket
+            | ResourceType::Machine
+            | ResourceType::ServiceEntry => name.split_once('/').is_some_and(|(namespace, _)| within(namespace)),
             ResourceType::Listener | ResourceType::Route | ResourceType::Cluster | ResourceType::Endpoints => {
                 self.target(name).is_some_and(|target| within(target.namespace))
             }

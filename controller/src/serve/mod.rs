@@ -9,6 +9,7 @@
 //! - [`stale`]: what is said of a service that is stale
 //! - [`rollcall`]: Rollcall's own types, for DNS servers
 //! - [`envoy`]: Cluster and ClusterLoadAssignment
+//! - [`machines`]: nodes, and what registered endpoints run on, by their names
 //! - [`mesh`]: ServiceEntry, for meshes
 //! - [`lens`]: what exists by name alone, and what looks different to some: gRPC targets, near and far, one's own part
 //! - [`loads`]: load reports of clients, as metrics
@@ -21,6 +22,7 @@ pub mod envoy;
 pub mod explain;
 pub mod lens;
 pub mod loads;
+pub mod machines;
 pub mod mesh;
 pub mod metrics;
 pub mod publisher;

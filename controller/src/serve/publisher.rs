@@ -11,6 +11,7 @@ use rollcall_xds::cache::{self, Cache};
 use rollcall_xds::resource::ResourceType;
 use tokio::sync::watch;
 
+use super::machines::Machines;
 use super::mesh;
 use super::rollcall;
 use super::served::Served;
@@ -25,6 +26,7 @@ pub struct Publisher {
     revision: Option<Revision>,
     /// What each service has in the cache.
     served: HashMap<ServiceKey, Served>,
+    machines: Machines,
     /// The domain that hosts of ServiceEntries end in, if there are to be any.
     entries: Option<Box<str>>,
     propagation: Option<Arc<Propagation>>,
@@ -42,8 +44,9 @@ impl Publisher {
         let mut cache = Cache::new();
         cache.upsert(ResourceType::Zone, rollcall::zone(cluster_domain, across));
         let (published, receiver) = watch::channel(None);
-        let (served, revision) = (HashMap::new(), None);
-        let publisher = Self { snapshots, cache, published, revision, served, entries: None, propagation: None };
+        let (served, machines, revision) = (HashMap::new(), Machines::default(), None);
+        let (entries, propagation) = (None, None);
+        let publisher = Self { snapshots, cache, published, revision, served, machines, entries, propagation };
         (publisher, receiver)
     }
 
@@ -87,6 +90,7 @@ impl Publisher {
                 }
             }
         }
+        self.machines.tell(snapshot.nodes(), &mut self.cache);
         let published = self.cache.publish();
         self.published.send_if_modified(|current| {
             let changed = current.as_ref().is_none_or(|current| !Arc::ptr_eq(current, &published));
@@ -102,6 +106,7 @@ impl Publisher {
     fn update(&mut self, key: &ServiceKey, service: Option<&Arc<Service>>) {
         let service = service.filter(|service| service.exists());
         let before = self.served.remove(key);
+        self.machines.take(before.as_ref().map(Served::service), service.map(|service| &**service));
         if let Some(domain) = &self.entries {
             match service.and_then(|service| mesh::service_entry(service, domain)) {
                 Some(entry) => _ = self.cache.upsert(ResourceType::ServiceEntry, entry),

@@ -53,6 +53,11 @@ impl Served {
         Self { service: Arc::clone(service), assignments }
     }
 
+    /// The service as it was then.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// Takes everything of the service out.
     pub fn withdraw(self, cache: &mut Cache) {
         let key = self.service.key.to_string();

@@ -1,5 +1,7 @@
 //! Nodes become [`NodeFacts`]: the zone of their pods and the addresses that belong to those.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Node;
@@ -27,6 +29,9 @@ const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// Its value is the reason: registered endpoints whose `machine` is the node are taken out.
 const MAINTENANCE_ANNOTATION: &str = "rollcall.dev/maintenance";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// Types of addresses, of which the first that a node has is told under its name.
+const INTERNAL: &str = "InternalIP";
+const EXTERNAL: &str = "ExternalIP";
 
 // === impl Nodes ===
 
@@ -47,18 +52,24 @@ impl Nodes {
         let mut pod_cidrs: Vec<_> = blocks.filter_map(|block| block.parse().ok()).collect();
         pod_cidrs.sort_unstable();
         pod_cidrs.dedup();
-        let said = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-        let mut addresses: Vec<_> = said.filter_map(|said| said.address.parse().ok()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
+        let of = |kind: &str| addresses(node, |said| said == kind);
+        let reached_at = [INTERNAL, EXTERNAL].map(of).into_iter().find(|some| !some.is_empty());
         NodeFacts {
             zone: self.names.maybe(zone),
             region: self.names.maybe(region),
-            addresses: addresses.into(),
+            addresses: addresses(node, |_| true),
+            reached_at: reached_at.unwrap_or_default(),
             pod_cidrs,
             maintenance: self.names.maybe(maintenance),
         }
     }
+}
+
+/// The addresses of some types, sorted, each once. What is no address has none.
+fn addresses(node: &Node, is_wanted: impl Fn(&str) -> bool) -> Box<[IpAddr]> {
+    let said = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+    let of = said.filter(|said| is_wanted(&said.type_)).filter_map(|said| said.address.parse().ok());
+    of.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl Handler<Node> for Nodes {

@@ -179,6 +179,9 @@ impl Answering<'_> {
             (Node::Instances(record, places) | Node::Tagged(record, places), A | AAAA) => {
                 self.some(asked, record, places)?
             }
+            (Node::Machine(_), TXT) => return None,
+            (Node::Machine(machine), A) => self.addresses(asked, &machine.v4)?,
+            (Node::Machine(machine), AAAA) => self.addresses(asked, &machine.v6)?,
             (Node::Pod(address), A | AAAA) => self.address(asked, *address),
             (Node::Address(address, holders), PTR) => self.pointer(asked, *address, holders)?,
             (
@@ -189,6 +192,7 @@ impl Answering<'_> {
                 | Node::Instances(..)
                 | Node::Tagged(..)
                 | Node::Port(..)
+                | Node::Machine(_)
                 | Node::Pod(_)
                 | Node::Address(..),
                 _,

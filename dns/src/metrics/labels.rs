@@ -63,6 +63,8 @@ pub enum ResourceKind {
     EndpointBucket,
     /// `rollcall.v1.Service`
     Service,
+    /// `rollcall.v1.Machine`
+    Machine,
     /// `rollcall.v1.Zone`
     Zone,
 }
@@ -185,6 +187,7 @@ impl EncodeLabelValue for ResourceKind {
         let name = match self {
             Self::EndpointBucket => "endpoint_bucket",
             Self::Service => "service",
+            Self::Machine => "machine",
             Self::Zone => "zone",
         };
         name.encode(encoder)

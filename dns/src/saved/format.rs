@@ -18,9 +18,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// What a file begins with.
 const MAGIC: [u8; 8] = *b"RCDNS\r\n\0";
-/// The only format that there has been. A change of it is another number: older files are then refused, and what is in
-/// them comes from a controller again.
-pub const FORMAT: u32 = 1;
+/// What is written. A change of it is another number, which versions before do not read: what is in such files comes from a
+/// controller again.
+pub const FORMAT: u32 = 2;
+/// The first format that is read: it is the same without machines.
+const FORMAT_MIN: u32 = 1;
 /// Bytes of the checksum.
 pub const CHECKSUM_BYTES: u64 = 8;
 /// Bytes before the entries.
@@ -38,7 +40,7 @@ pub enum FormatError {
     #[error("it is no snapshot of rollcall-dns")]
     Foreign,
     /// Of another version of this program.
-    #[error("it is of format {0}, and this version of rollcall-dns reads format {FORMAT}")]
+    #[error("it is of format {0}, and this version of rollcall-dns reads formats {FORMAT_MIN} to {FORMAT}")]
     Format(u32),
     /// Its end is missing.
     #[error("it was cut off")]
@@ -147,7 +149,7 @@ impl<R: Read> Reader<R> {
             return Err(FormatError::Foreign);
         }
         let format = u32::from_le_bytes(from.array()?);
-        if format != FORMAT {
+        if !(FORMAT_MIN..=FORMAT).contains(&format) {
             return Err(FormatError::Format(format));
         }
         let [whole] = from.array()?;

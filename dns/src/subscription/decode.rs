@@ -10,7 +10,8 @@ use rollcall_xds::client::Upsert;
 use rollcall_xds::proto::rollcall::v1 as proto;
 
 use crate::zone::apex::DomainError;
-use crate::zone::label::{endpoint_label, is_hostname_label};
+use crate::zone::label::{endpoint_label, is_hostname_label, is_name_label};
+use crate::zone::machines::{self, Machine};
 use crate::zone::model::{
     Addresses, Endpoint, Exposed, Kind, Place, Port, Ports, Protocol, Service, Staleness, Texts, WhenStale,
 };
@@ -31,6 +32,9 @@ pub enum DecodeError {
     /// Namespace or name cannot be in a domain name.
     #[error("namespace {0:?} and name {1:?} must be labels of lower-case letters, digits and dashes")]
     Labels(String, String),
+    /// A machine's name cannot be a domain name.
+    #[error("machine {0:?} must be called by labels in lower case")]
+    Machine(Arc<str>),
     /// A kind from the future.
     #[error("service kind {0} is not known; upgrade rollcall-dns to the server's version")]
     Kind(i32),
@@ -102,6 +106,21 @@ impl Decoder {
         });
         let endpoints = endpoints.map(Arc::new).collect();
         Ok(Change::Bucket(name, endpoints))
+    }
+
+    /// Reads a `Machine`.
+    pub fn machine(&mut self, resource: &Upsert) -> Result<machines::Change, DecodeError> {
+        let message = proto::Machine::decode(&*resource.value)?;
+        let name = resource.name.split_once('/').map_or(&*resource.name, |(_, name)| name);
+        if !name.split('.').all(is_name_label) || resource.name.contains(|c: char| c.is_ascii_uppercase()) {
+            return Err(DecodeError::Machine(Arc::clone(&resource.name)));
+        }
+        let said =
+            [("zone", &message.zone), ("region", &message.region)].into_iter().filter(|(_, said)| !said.is_empty());
+        let texts = said.map(|(key, said)| format!("{key}={said}")).filter(|text| text.len() <= TEXT_BYTES_MAX);
+        let texts = self.texts.share(texts.map(String::into_boxed_str).collect::<Vec<_>>());
+        let addresses = message.addresses.iter().filter_map(|bytes| address(bytes));
+        Ok((Arc::clone(&resource.name), Some(Arc::new(Machine::new(addresses, &message.zone, texts)))))
     }
 
     fn exposed(&mut self, message: &proto::Service) -> Option<Arc<Exposed>> {

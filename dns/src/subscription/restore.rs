@@ -20,13 +20,20 @@ impl Subscriber {
     /// # Errors
     /// When the disk fails meanwhile. What was taken over by then is not answered.
     pub fn restore(&mut self, saved: &Saved) -> Result<Known, FormatError> {
-        let (mut known, mut changes, mut domain) = (Known::new(), Vec::new(), None);
+        let (mut known, mut changes, mut machines, mut domain) = (Known::new(), Vec::new(), Vec::new(), None);
         let now = (self.clock)();
         saved.read(|entry| {
             let Entry { ty, resource } = entry;
             let change = match super::kind(ty) {
                 Some(ResourceKind::EndpointBucket) => self.decoder.bucket(&resource),
                 Some(ResourceKind::Service) => self.decoder.service(&resource),
+                Some(ResourceKind::Machine) => {
+                    if let Ok(change) = self.decoder.machine(&resource) {
+                        known.entry(ty).or_default().push((resource.name, resource.version));
+                        machines.push(change);
+                    }
+                    return;
+                }
                 // Sent again in any case: it comes last, and so says that the rest has come.
                 Some(ResourceKind::Zone) => {
                     domain = decode::domains(&resource.value).ok();
@@ -43,6 +50,7 @@ impl Subscriber {
             }
         })?;
         self.take_over(&mut changes);
+        self.writer.apply_machines(machines, self.unix_seconds());
         let synced = domain
             .is_some_and(|(domain, across)| self.writer.sync_across(&domain, &across, now.as_secs() as u32).is_ok());
         if synced {

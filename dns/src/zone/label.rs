@@ -27,6 +27,12 @@ pub fn is_hostname_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// Whether a text is a label of a machine's name: as a host's, and with underscores.
+pub fn is_name_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(inner)
+}
+
 /// An address as a label, as CoreDNS writes it: `10-1-0-4`, `fd00--1`. A dash at either end gets a zero beyond it,
 /// because no label of a host begins or ends in one.
 fn dashed(address: IpAddr) -> String {

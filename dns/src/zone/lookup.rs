@@ -2,6 +2,7 @@
 
 mod across;
 mod exposed;
+mod machine;
 mod tagged;
 mod wanted;
 
@@ -149,6 +150,7 @@ impl Asking<'_> {
             }
             Node::Port(service, place) => self.ports(apex, owner, &service, Wanted::at(&service, place)),
             Node::Tagged(service, places) => self.tagged(apex, owner, &service, &places),
+            Node::Machine(machine) => self.machine(owner, &machine),
             Node::Pod(address) => self.some_of(owner, self.of_type(&[address])),
             Node::Address(address, holders) => self.pointers(owner, address, &holders),
         }

@@ -9,6 +9,7 @@ use super::Zone;
 use super::apex::Apex;
 use super::apexes::Apexes;
 use super::holders::Holders;
+use super::machines::Machine;
 use super::record::{Places, Record};
 
 /// A name, as far as the zone knows it.
@@ -38,6 +39,8 @@ pub(crate) enum Node {
     Port(Arc<Record>, usize),
     /// A service that is reached from outside the cluster, or one of its ports by its place among them.
     Exposed(Arc<Record>, Option<usize>),
+    /// A machine.
+    Machine(Arc<Machine>),
     /// A pod's name by its address.
     Pod(IpAddr),
     /// An address, and the services that it leads back to.

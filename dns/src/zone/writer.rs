@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::apex::DomainError;
 use super::apexes::Apexes;
 use super::holders::{self, Role, Step};
+use super::machines::{self, Machines};
 use super::model::{Endpoint, Service};
 use super::reading::pods::PodNames;
 use super::record::{self, Record};
@@ -57,8 +58,9 @@ pub struct ZoneWriter {
     held: HashMap<Arc<str>, Held>,
     /// Services in each namespace.
     namespaces: BTreeMap<Arc<str>, usize>,
-    /// Endpoints in each zone, in each bucket counted.
+    /// Endpoints in each zone, in each bucket counted, and machines.
     zones: BTreeMap<Box<str>, usize>,
+    machines: Machines,
     size: Size,
 }
 
@@ -90,8 +92,9 @@ type Steps = BTreeMap<IpAddr, Vec<(Role, Arc<str>, Step)>>;
 impl ZoneWriter {
     /// An empty zone, which answers nothing until [`ZoneWriter::sync`].
     pub fn new(settings: Settings) -> Self {
-        let zone = Arc::new(Zone::new(settings));
-        Self { zone, held: HashMap::new(), namespaces: BTreeMap::new(), zones: BTreeMap::new(), size: Size::default() }
+        let (zone, machines) = (Arc::new(Zone::new(settings)), Machines::default());
+        let (namespaces, zones) = (BTreeMap::new(), BTreeMap::new());
+        Self { zone, held: HashMap::new(), namespaces, zones, machines, size: Size::default() }
     }
 
     /// For readers.
@@ -162,6 +165,17 @@ impl ZoneWriter {
         self.publish_holders(moves);
     }
 
+    /// The same of machines. Nobody asks for them where there are no names of a registry.
+    pub fn apply_machines(&mut self, changes: Vec<machines::Change>, unix_time: u32) {
+        if changes.is_empty() || self.zone.settings.registry.domains.is_empty() {
+            return;
+        }
+        self.touch(unix_time);
+        let zones = &mut self.zones;
+        self.machines.apply(changes, &self.zone.machines, |zone, step| count_zone(zones, zone, step));
+        self.publish_zones();
+    }
+
     /// The key of the service that a change is of: the one that is held, if there is one, so that there is no second.
     fn key_of(&self, change: &Change) -> Arc<str> {
         let key = match change {
@@ -202,12 +216,7 @@ impl ZoneWriter {
 
     /// Endpoints come (1) or go (-1).
     fn count_zones(&mut self, endpoints: &[Arc<Endpoint>], step: isize) {
-        for zone in endpoints.iter().map(|endpoint| &endpoint.place.zone).filter(|zone| !zone.is_empty()) {
-            match self.zones.get_mut(zone) {
-                Some(count) => *count = count.saturating_add_signed(step),
-                None => drop(self.zones.insert(zone.clone(), usize::from(step > 0))),
-            }
-        }
+        endpoints.iter().for_each(|endpoint| count_zone(&mut self.zones, &endpoint.place.zone, step));
     }
 
     fn publish_zones(&mut self) {
@@ -343,6 +352,14 @@ impl Held {
 
     fn is_empty(&self) -> bool {
         self.service.is_none() && self.buckets.is_empty()
+    }
+}
+
+fn count_zone(zones: &mut BTreeMap<Box<str>, usize>, zone: &str, step: isize) {
+    match zones.get_mut(zone) {
+        _ if zone.is_empty() => {}
+        Some(count) => *count = count.saturating_add_signed(step),
+        None => drop(zones.insert(zone.into(), usize::from(step > 0))),
     }
 }
 

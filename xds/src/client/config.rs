@@ -151,7 +151,7 @@ impl Config {
             token_file: None,
             server_name: None,
             node_id: node_id.into(),
-            types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Zone],
+            types: vec![ResourceType::EndpointBucket, ResourceType::Service, ResourceType::Machine, ResourceType::Zone],
             known: Known::new(),
             names: watch::channel(Names::new()).1,
             remembered_max: Self::REMEMBERED_MAX,

@@ -20,6 +20,8 @@ pub enum ResourceType {
     Service,
     /// `rollcall.v1.EndpointBucket`.
     EndpointBucket,
+    /// `rollcall.v1.Machine`.
+    Machine,
     /// `rollcall.v1.Zone`.
     Zone,
     /// Istio's ServiceEntry, as meshes read it by MCP-over-xDS. There where the server is told to have them.
@@ -52,13 +54,14 @@ pub struct PerType<T>([T; ResourceType::ALL.len()]);
 
 impl ResourceType {
     /// Every type, in declaration order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Cluster,
         Self::Endpoints,
         Self::Listener,
         Self::Route,
         Self::Service,
         Self::EndpointBucket,
+        Self::Machine,
         Self::Zone,
         Self::ServiceEntry,
         Self::Replica,
@@ -88,6 +91,7 @@ impl ResourceType {
             Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
             Self::Service => "type.googleapis.com/rollcall.v1.Service",
             Self::EndpointBucket => "type.googleapis.com/rollcall.v1.EndpointBucket",
+            Self::Machine => "type.googleapis.com/rollcall.v1.Machine",
             Self::Zone => "type.googleapis.com/rollcall.v1.Zone",
             Self::ServiceEntry => "networking.istio.io/v1/ServiceEntry",
             Self::Replica => "type.googleapis.com/rollcall.v1.Replica",
@@ -140,6 +144,7 @@ impl ResourceType {
             Self::Route => "route",
             Self::Service => "service",
             Self::EndpointBucket => "endpoint_bucket",
+            Self::Machine => "machine",
             Self::Zone => "zone",
             Self::ServiceEntry => "service_entry",
             Self::Replica => "replica",

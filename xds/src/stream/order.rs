@@ -4,21 +4,22 @@ use crate::resource::{
     PerType,
     ResourceType::{
         self, Beats, Cluster, Doubt, EndpointBucket, Endpoints, ExportedBucket, ExportedService, Exporter, Listener,
-        Replica, Resolved, Route, Service, ServiceEntry, Testimony, Verdicts, Zone,
+        Machine, Replica, Resolved, Route, Service, ServiceEntry, Testimony, Verdicts, Zone,
     },
 };
 
 /// Additions and changes go out in this order: clusters, their endpoints (xDS protocol, "Eventual consistency
 /// considerations"; EDS ahead of CDS makes an ACK storm, envoy #12818), then listeners and routes, which refer to them. Of Rollcall's types the
-/// parts come before the whole: buckets, services, zone. What replicas tell each other is on streams of its own: verdicts
+/// parts come before the whole: buckets, services, machines, zone. What replicas tell each other is on streams of its own: verdicts
 /// that callers wait for go first. So is what clusters tell each other.
-const PUSHES: [ResourceType; 17] = [
+const PUSHES: [ResourceType; 18] = [
     Cluster,
     Endpoints,
     Listener,
     Route,
     EndpointBucket,
     Service,
+    Machine,
     Zone,
     ServiceEntry,
     Verdicts,
@@ -34,9 +35,10 @@ const PUSHES: [ResourceType; 17] = [
 
 /// Removals go out after all additions, and what refers to others goes first. Clusters and endpoints are last of all (xDS
 /// protocol: stale CDS and EDS "can then be removed").
-const REMOVALS: [ResourceType; 17] = [
+const REMOVALS: [ResourceType; 18] = [
     Zone,
     ServiceEntry,
+    Machine,
     Service,
     EndpointBucket,
     Listener,
@@ -90,10 +92,10 @@ pub(crate) fn next(due: &PerType<Due>) -> Option<Turn> {
 /// 15 s. A Zone says "the rest is complete" (catalog.proto).
 const fn pushed_after(ty: ResourceType) -> &'static [ResourceType] {
     match ty {
-        Cluster | Endpoints | Listener | Route | EndpointBucket | ServiceEntry | Verdicts | Doubt | Testimony
-        | Replica | Beats | Resolved | ExportedBucket => &[],
+        Cluster | Endpoints | Listener | Route | EndpointBucket | Machine | ServiceEntry | Verdicts | Doubt
+        | Testimony | Replica | Beats | Resolved | ExportedBucket => &[],
         Service => &[EndpointBucket],
-        Zone => &[EndpointBucket, Service],
+        Zone => &[EndpointBucket, Service, Machine],
         ExportedService => &[ExportedBucket],
         Exporter => &[ExportedBucket, ExportedService],
     }
@@ -107,8 +109,8 @@ const fn removed_after(ty: ResourceType) -> &'static [ResourceType] {
         Endpoints => &[Cluster, Listener, Route],
         EndpointBucket => &[Service],
         ExportedBucket => &[ExportedService],
-        Listener | Service | Zone | ServiceEntry | Verdicts | Doubt | Testimony | Replica | Beats | Resolved
-        | ExportedService | Exporter => &[],
+        Listener | Service | Machine | Zone | ServiceEntry | Verdicts | Doubt | Testimony | Replica | Beats
+        | Resolved | ExportedService | Exporter => &[],
     }
 }
 

@@ -28,6 +28,7 @@ impl Warming {
             | ResourceType::Route
             | ResourceType::Service
             | ResourceType::EndpointBucket
+            | ResourceType::Machine
             | ResourceType::Zone
             | ResourceType::ServiceEntry
             | ResourceType::Replica

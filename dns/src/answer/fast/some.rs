@@ -31,6 +31,18 @@ impl Answering<'_> {
         }
     }
 
+    /// Some of a list.
+    pub(super) fn addresses<T: Copy + Into<IpAddr>>(&mut self, asked: &Asked<'_>, list: &[T]) -> Option<bool> {
+        let (mut places, ttl) = ([0; PLACES], self.zone.ttl());
+        let count = self.rng.fill(&mut places, list.len(), self.most)?;
+        for place in &places[..count] {
+            if !self.writer.address(asked, list[usize::from(*place)].into(), ttl) {
+                break;
+            }
+        }
+        Some(count > 0)
+    }
+
     fn write_some<T: Copy + Into<IpAddr>>(&mut self, asked: &Asked<'_>, found: &mut [T]) -> Option<bool> {
         let chosen = self.rng.shuffle(found, self.most);
         let ttl = self.zone.ttl();

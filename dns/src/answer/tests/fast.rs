@@ -19,8 +19,8 @@ const STALE: Staleness = Staleness { after_s: 1, then: WhenStale::Serve, at_sour
 static ZONES: LazyLock<[Arc<Zone>; 4]> = LazyLock::new(|| {
     let many = (0..40_u16).map(|n| endpoint(n.into(), "", &format!("10.2.0.{n}"), &[("http", 80)]));
     let many: (Vec<_>, Vec<_>) = many.partition(|endpoint| endpoint.id % 2 == 0);
-    let registry =
-        Registry { namespace: "shop".into(), datacenter: "east".into(), only_passing: true, domains: Vec::new() };
+    let domains = vec![Name::from_ascii("consul.").unwrap()];
+    let registry = Registry { namespace: "shop".into(), datacenter: "east".into(), only_passing: true, domains };
     let outward = Outward { domains: vec![Name::from_ascii("out.test.").unwrap()], headless: true, service: None };
     let settings = Settings { ttl: 30, registry, pod_names: PodNames::Insecure, outward, ..Settings::default() };
     let outward = settings.outward.domains.clone();
@@ -57,6 +57,7 @@ static ZONES: LazyLock<[Arc<Zone>; 4]> = LazyLock::new(|| {
         service("shop/stale", Service { staleness: Some(STALE), ..cluster_ip(&["10.96.0.4"], &[("http", 80)]) }),
     ];
     writer.apply(changes, 8);
+    writer.apply_machines(super::registry::machines(), 8);
     let mut apexes = Apexes::of_cluster("k8s.example.").unwrap();
     apexes.add(Apex::new("old.k8s.example.", Reading::Cluster).unwrap());
     apexes.add(apexes.primary().beside(Name::from_ascii("other.example.").unwrap(), Reading::Cluster));
@@ -105,7 +106,10 @@ fn both(zone: &Zone, query: &[u8], transport: Transport, outside: Outside) -> (O
 }
 
 /// Labels of names that there are, and of others.
-const LABELS: [&str; 44] = [
+const LABELS: [&str; 47] = [
+    "n1",
+    "node",
+    "internal",
     "tags",
     "far",
     "service",
@@ -153,7 +157,12 @@ const LABELS: [&str; 44] = [
 ];
 
 /// Names below a zone, most of which there are.
-const STARTS: [&str; 52] = [
+const STARTS: [&str; 57] = [
+    "n1.node",
+    "vm-17.node",
+    "vm-17.node.shop.ns",
+    "ip-1.ec2.internal.node",
+    "bare.node",
     "web.shop.svc",
     "stale.shop.svc",
     "alike.shop.svc",

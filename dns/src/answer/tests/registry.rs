@@ -4,6 +4,7 @@ use RecordType::{A, AAAA, MX, SRV, TXT};
 
 use super::*;
 use crate::zone::Registry;
+use crate::zone::machines::{self, Machine};
 
 /// Two domains of registries beside the cluster's, and endpoints with tags.
 fn registry() -> Arc<Zone> {
@@ -39,8 +40,27 @@ fn registry_with(only_passing: bool) -> Arc<Zone> {
         service("shop/away", external("api.example.com")),
     ];
     writer.apply(changes, 7);
+    writer.apply_machines(machines(), 7);
     writer.sync("cluster.local", 7).unwrap();
     Arc::clone(writer.zone())
+}
+
+/// Nodes, one of which has a name with dots, and machines of registrations.
+pub(super) fn machines() -> Vec<machines::Change> {
+    let machine = |key: &str, addresses: &[&str], zone: &str| {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap());
+        let texts = if zone.is_empty() { Arc::default() } else { Arc::from([format!("zone={zone}").into()]) };
+        (key.into(), Some(Arc::new(Machine::new(addresses, zone, texts))))
+    };
+    vec![
+        machine("n1", &["192.0.2.1", "fd00:2::1"], "A"),
+        machine("ip-1.ec2.internal", &["192.0.2.2"], "c"),
+        machine("bare", &[], ""),
+        machine("shop/vm-17", &["198.51.100.17", "198.51.100.18"], "b"),
+        machine("shop/n1", &["203.0.113.66"], ""),
+        machine("shop/internal", &["198.51.100.19"], ""),
+        machine("other/vm-18", &["198.51.100.20"], ""),
+    ]
 }
 
 #[test]
@@ -130,7 +150,7 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
         "nowhere.ns",
         "0a0102.addr",
         "xyz01020.addr",
-        "n1.node",
+        "n2.node",
         "db",
         "nowhere.dc",
         "db.service.nowhere",
@@ -140,6 +160,65 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
     ] {
         assert_eq!(told(&zone, &format!("{name}.consul."), A), ["NXDOMAIN", "ns consul. SOA"], "{name}");
     }
+}
+
+#[test]
+fn machines_are_found_by_name_and_those_of_registrations_by_their_namespace() {
+    let zone = registry();
+    for (name, rtype, data) in [
+        ("n1.node", A, &["192.0.2.1"][..]),
+        ("N1.Node", AAAA, &["fd00:2::1"]),
+        ("n1.node", TXT, &["zone=A"]),
+        ("n1.node.east", A, &["192.0.2.1"]),
+        ("n1.node.east.dc", A, &["192.0.2.1"]),
+        ("n1.node.a", A, &["192.0.2.1"]),
+        ("ip-1.ec2.internal.node", A, &["192.0.2.2"]),
+        ("ip-1.ec2.internal.node.c.dc", A, &["192.0.2.2"]),
+        ("vm-17.node", A, &["198.51.100.17", "198.51.100.18"]),
+        ("vm-17.node.shop.ns", A, &["198.51.100.17", "198.51.100.18"]),
+        ("vm-17.node.shop.ns.b.dc", A, &["198.51.100.17", "198.51.100.18"]),
+        ("n1.node.shop.ns", A, &["203.0.113.66"]),
+        ("internal.node", A, &["198.51.100.19"]),
+        ("vm-18.node.other.ns", A, &["198.51.100.20"]),
+    ] {
+        let name = format!("{name}.rollcall.");
+        let mut expected = vec!["NOERROR".to_owned()];
+        expected.extend(data.iter().map(|data| format!("an {name} {rtype} {data}")));
+        assert_eq!(told(&zone, &name, rtype), expected, "{name}");
+    }
+    for (name, rtype) in [
+        ("node", A),
+        ("node.shop.ns", A),
+        ("node.c.dc", A),
+        ("c.dc", A),
+        ("ec2.internal.node", A),
+        ("n1.node", SRV),
+        ("bare.node", A),
+        ("vm-17.node", AAAA),
+        ("vm-17.node.shop.ns", MX),
+    ] {
+        assert_eq!(told(&zone, &format!("{name}.consul."), rtype), ["NOERROR", "ns consul. SOA"], "{name}");
+    }
+    for name in [
+        "n2.node",
+        "x.n1.node",
+        "ec3.internal.node",
+        "n1.node.b",
+        "n1.node.other.ns",
+        "vm-18.node",
+        "vm-17.node.nowhere.ns",
+        "node.nowhere.dc",
+        "n1.nodes",
+    ] {
+        assert_eq!(told(&zone, &format!("{name}.consul."), A), ["NXDOMAIN", "ns consul. SOA"], "{name}");
+    }
+}
+
+/// A label of a query may have any byte: a dot in it is none between labels.
+#[test]
+fn a_dot_within_a_label_finds_no_machine() {
+    let zone = registry();
+    assert_eq!(told(&zone, r"ip-1\.ec2.internal.node.consul.", A), ["NXDOMAIN", "ns consul. SOA"]);
 }
 
 #[test]

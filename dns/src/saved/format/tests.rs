@@ -11,6 +11,7 @@ fn entries() -> Vec<Entry> {
         Entry { ty: ResourceType::EndpointBucket, resource: upsert("shop/db/1/0", b"endpoints") },
         Entry { ty: ResourceType::Service, resource: upsert("shop/db", b"") },
         Entry { ty: ResourceType::Zone, resource: upsert("zone", b"cluster.local") },
+        Entry { ty: ResourceType::Machine, resource: upsert("node-a", b"address") },
     ]
 }
 
@@ -66,14 +67,25 @@ fn files_of_others_and_of_other_versions_are_named() {
         other[8..12].copy_from_slice(&format.to_le_bytes());
         said(&other)
     };
-    for other in [0, 2] {
+    for other in [0, 3] {
         assert_eq!(
             of_format(other),
-            format!("it is of format {other}, and this version of rollcall-dns reads format 1")
+            format!("it is of format {other}, and this version of rollcall-dns reads formats 1 to 2")
         );
     }
     let too_large = verify(&file()[..], crate::saved::FILE_BYTES_MAX + 1).unwrap_err();
     assert!(too_large.to_string().contains("more than the 268435456 that are read"), "{too_large}");
+}
+
+/// It has the codes of now, but for that of machines.
+#[test]
+fn a_file_of_the_format_before_is_read() {
+    let mut before = file();
+    let body = before.len() - usize::try_from(CHECKSUM_BYTES).unwrap();
+    before[8..12].copy_from_slice(&1_u32.to_le_bytes());
+    let sum = xxhash_rust::xxh3::xxh3_64(&before[..body]);
+    before[body..].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(read(&before).unwrap(), entries());
 }
 
 /// A right checksum over what nobody writes: each length is believed only as far as there are bytes.

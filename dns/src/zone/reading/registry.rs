@@ -1,5 +1,5 @@
 //! Names of a registry, as Consul has them: `[TAG.]SERVICE.service[.NAMESPACE.ns][.DC.dc]`, `_SERVICE._TAG.service…`
-//! and `HEX.addr` below a domain of their own. docs/dns-registry.md says where they differ from Consul's, and why.
+//! `NODE.node` and `HEX.addr` below a domain of their own. docs/dns-registry.md says where they differ from Consul's, and why.
 //!
 //! A name without a namespace is of the namespace that the flags say. SRV leads to the cluster's names, which have weights,
 //! addresses and reverse names already.
@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::zone::Zone;
 use crate::zone::choices::Choice;
+use crate::zone::machines;
 use crate::zone::model::Kind;
 use crate::zone::node::Node;
 
@@ -16,7 +17,7 @@ const NAMESPACE: &[u8] = b"ns";
 /// The same for a datacenter: a cluster or a zone.
 const DATACENTER: &[u8] = b"dc";
 /// What names may be of.
-const KINDS: [&[u8]; 2] = [b"service", b"addr"];
+const KINDS: [&[u8]; 3] = [b"service", b"node", b"addr"];
 /// Who asks by RFC 2782 without a tag.
 const ANY_TAG: [&[u8]; 2] = [b"_tcp", b"_udp"];
 
@@ -86,6 +87,7 @@ impl Zone {
             // There are names below.
             [] | [b"ns" | b"dc"] => Node::Empty,
             [name] if labels.len() == 1 && self.is_datacenter(name) => Node::Empty,
+            [names @ .., b"node"] => self.machine(names, parts.namespace, zone),
             [names @ .., kind] => self.registered(names, kind, namespace, zone),
         }
     }
@@ -102,6 +104,32 @@ impl Zone {
             (b"service", [tag @ .., service]) => of(service, Some(&tag.join(&b'.'))),
             (b"addr", [address]) => hexadecimal(address).map_or(Node::Missing, Node::Pod),
             _ => Node::Missing,
+        }
+    }
+
+    /// A node of the cluster, or else a machine of registrations in the namespace of names that say none; of a namespace
+    /// that is said only its machines. Names may have dots.
+    fn machine(&self, name: &[&[u8]], namespace: Option<&[u8]>, zone: Option<&[u8]>) -> Node {
+        if name.is_empty() {
+            return Node::Empty;
+        }
+        let find = |namespace: Option<&[u8]>| {
+            let mut room = [0; machines::KEY_BYTES_MAX];
+            self.machines.get(machines::key(&mut room, namespace, name)?)
+        };
+        let found = match namespace {
+            Some(namespace) => find(Some(namespace)),
+            // A name below which there are others may be a machine's there.
+            None => match (find(None), || find(Some(self.settings.registry.namespace.as_bytes()))) {
+                (Some(Some(node)), _) => Some(Some(node)),
+                (Some(None), registered) => Some(registered().flatten()),
+                (None, registered) => registered(),
+            },
+        };
+        match found {
+            Some(Some(machine)) if zone.is_none_or(|zone| machine.zone.as_bytes() == zone) => Node::Machine(machine),
+            Some(None) => Node::Empty,
+            Some(Some(_)) | None => Node::Missing,
         }
     }
 
