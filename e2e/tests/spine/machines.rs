@@ -48,10 +48,12 @@ fn text(value: &Value) -> Result<&str> {
     value.as_str().context("it is no text")
 }
 
+/// Without data there is to be no such name.
 fn await_answers(shop: &Shop, name: &str, kind: &str, expected: &[&str]) -> Result<()> {
     clock::wait_until(&format!("{name} {kind} to be {expected:?}"), BOUND, || {
-        let found = shop.callers.kdig.data(name, kind)?;
-        ensure!(found == expected, "{found:?}");
+        let answer = shop.callers.kdig.ask(name, kind)?;
+        let rcode = if expected.is_empty() { "NXDOMAIN" } else { "NOERROR" };
+        ensure!(answer.rcode == rcode && answer.data(kind) == expected, "{answer:?}");
         Ok(Some(()))
     })
 }
