@@ -103,7 +103,15 @@ fn srv_leads_to_the_names_of_the_cluster_with_the_weights_of_the_catalog() {
     let own = "db.shop.svc.cluster.local.";
     let line =
         |name: &str, weight: u16, port: u16, label: &str| format!("an {name} SRV 0 {weight} {port} {label}.{own}");
-    for name in ["db.service.consul.", "_db._tcp.service.consul.", "_db._udp.service.shop.ns.consul."] {
+    for name in [
+        "db.service.consul.",
+        "_db._tcp.service.consul.",
+        "_db._udp.service.shop.ns.consul.",
+        "_db._tcp.consul.",
+        "_db._tcp.east.consul.",
+        "_db._tcp.east.dc.consul.",
+        "_db._udp.shop.ns.consul.",
+    ] {
         let expected = [
             "NOERROR".to_owned(),
             format!("ad 10-1-0-3.{own} A 10.1.0.3"),
@@ -113,9 +121,10 @@ fn srv_leads_to_the_names_of_the_cluster_with_the_weights_of_the_catalog() {
         ];
         assert_eq!(told(&zone, name, SRV), expected);
     }
-    let name = "_db._replica.service.consul.";
-    let expected = ["NOERROR".to_owned(), format!("ad 10-1-0-3.{own} A 10.1.0.3"), line(name, 3, 5433, "10-1-0-3")];
-    assert_eq!(told(&zone, name, SRV), expected);
+    for name in ["_db._replica.service.consul.", "_db._replica.consul.", "_db._replica.b.consul."] {
+        let expected = ["NOERROR".to_owned(), format!("ad 10-1-0-3.{own} A 10.1.0.3"), line(name, 3, 5433, "10-1-0-3")];
+        assert_eq!(told(&zone, name, SRV), expected);
+    }
     let web = "web.service.consul.";
     assert_eq!(told(&zone, web, SRV).last().unwrap(), &format!("an {web} SRV 0 0 80 web.shop.svc.cluster.local."));
 }
@@ -137,6 +146,12 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
         ("ns", A),
         ("shop.ns", A),
         ("service.shop.ns", A),
+        // Whoever asks label by label (RFC 9156) comes by these.
+        ("_tcp.service", A),
+        ("_replica.service.shop.ns", SRV),
+        ("_tcp", A),
+        ("_tcp.shop.ns", A),
+        ("_replica.east", A),
         ("0a010203.addr", AAAA),
     ] {
         assert_eq!(told(&zone, &format!("{name}.consul."), rtype), ["NOERROR", "ns consul. SOA"], "{name}");
@@ -157,6 +172,12 @@ fn what_is_not_there_is_told_from_what_has_other_data() {
         "primary.db.service.b",
         "web.service.a",
         "_db._canary.service",
+        "_db._canary",
+        "_nobody._tcp",
+        "_db._tcp.nowhere",
+        "_tcp.nowhere",
+        "_db._tcp._x",
+        "db._tcp",
     ] {
         assert_eq!(told(&zone, &format!("{name}.consul."), A), ["NXDOMAIN", "ns consul. SOA"], "{name}");
     }

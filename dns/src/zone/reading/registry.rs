@@ -1,5 +1,5 @@
 //! Names of a registry, as Consul has them: `[TAG.]SERVICE.service[.NAMESPACE.ns][.DC.dc]`, `_SERVICE._TAG.service…`
-//! `NODE.node` and `HEX.addr` below a domain of their own. docs/dns-registry.md says where they differ from Consul's, and why.
+//! `_SERVICE._TAG`, `NODE.node` and `HEX.addr` below a domain of their own. docs/dns-registry.md says where they differ from Consul's, and why.
 //!
 //! A name without a namespace is of the namespace that the flags say. SRV leads to the cluster's names, which have weights,
 //! addresses and reverse names already.
@@ -40,7 +40,7 @@ struct Wanted<'a> {
 // === impl Parts ===
 
 impl<'a, 'b> Parts<'a, 'b> {
-    /// `SERVICE.service[.NAMESPACE.ns][.DC.dc]`, or by the older form `SERVICE.service.DC`.
+    /// `SERVICE.service[.NAMESPACE.ns][.DC.dc]`, or by the older form `SERVICE.service.DC`; by RFC 2782 without `service`, too.
     fn of(labels: &'a [&'b [u8]]) -> Self {
         let mut parts = Self { names: labels, namespace: None, datacenter: None };
         loop {
@@ -59,6 +59,11 @@ impl<'a, 'b> Parts<'a, 'b> {
                 if KINDS.contains(kind) && !KINDS.contains(name) =>
             {
                 Self { names: &labels[..labels.len() - 1], namespace: None, datacenter: Some(name) }
+            }
+            Self { names: [own @ .., name], namespace: None, datacenter: None }
+                if is_of_rfc_2782(own) && !KINDS.contains(name) && !name.starts_with(b"_") =>
+            {
+                Self { names: own, namespace: None, datacenter: Some(name) }
             }
             parts => parts,
         }
@@ -87,6 +92,9 @@ impl Zone {
             // There are names below.
             [] | [b"ns" | b"dc"] => Node::Empty,
             [name] if labels.len() == 1 && self.is_datacenter(name) => Node::Empty,
+            // There are names below the one.
+            [_] if is_of_rfc_2782(parts.names) => Node::Empty,
+            [_, _] if is_of_rfc_2782(parts.names) => self.registered(parts.names, b"service", namespace, zone),
             [names @ .., b"node"] => self.machine(names, parts.namespace, zone),
             [names @ .., kind] => self.registered(names, kind, namespace, zone),
         }
@@ -96,6 +104,8 @@ impl Zone {
         let of = |service, tag| self.chosen(self.service_node(namespace, service), Wanted { tag, zone });
         match (kind, names) {
             (b"service" | b"addr", []) => Node::Empty,
+            // Of a tag, or of any: there are names below.
+            (b"service", [tag]) if tag.starts_with(b"_") => Node::Empty,
             (b"service", [service]) => of(service, None),
             (b"service", [service, tag]) if service.starts_with(b"_") && tag.starts_with(b"_") => {
                 of(&service[1..], (!ANY_TAG.contains(tag)).then_some(&tag[1..]))
@@ -165,6 +175,11 @@ impl Wanted<'_> {
     fn is_all(self) -> bool {
         self.tag.is_none() && self.zone.is_none()
     }
+}
+
+/// `_SERVICE._TAG`, or `_TAG` above it.
+fn is_of_rfc_2782(labels: &[&[u8]]) -> bool {
+    matches!(labels, [_] | [_, _]) && labels.iter().all(|label| label.starts_with(b"_"))
 }
 
 /// An address of 8 or 32 hexadecimal digits, as Consul writes it.
