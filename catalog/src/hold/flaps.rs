@@ -165,14 +165,11 @@ impl Flap {
         let treatment = Treatment { held: false, damped: self.damped, penalty: Some(self.shown) };
         let mut member = member.clone();
         member.treatment = Some(Box::new(treatment));
-        match (self.damped, member.health) {
-            // Whatever its checks say at the moment, so that callers are not told of each of its turns.
-            (true, Health::Passing | Health::Warning | Health::Critical) => {
-                (member.health, member.conditions) = (Health::Critical, Conditions::NOT_READY);
-                member.reason = self.words(damping);
-                member.since_ms = Some(self.shown.at_ms);
-            }
-            (true, Health::Unknown | Health::Maintenance) | (false, _) => {}
+        // Whatever its checks say at the moment, so that callers are not told of each of its turns.
+        if self.damped && matches!(member.health, Health::Passing | Health::Warning | Health::Critical) {
+            (member.health, member.conditions) = (Health::Critical, Conditions::NOT_READY);
+            member.reason = self.words(damping);
+            member.since_ms = Some(self.shown.at_ms);
         }
         member
     }
