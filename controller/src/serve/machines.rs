@@ -158,7 +158,7 @@ fn dns_name(name: &str) -> Option<String> {
 mod tests {
     use rollcall_catalog::Catalog;
     use rollcall_catalog::input::Input;
-    use rollcall_catalog::model::{Attributes, Endpoint};
+    use rollcall_catalog::model::Attributes;
     use rollcall_catalog::time::Now;
 
     use super::*;
@@ -170,7 +170,8 @@ mod tests {
         let endpoint = |(at, (machine, address, zone)): (usize, &(&str, &str, &str))| {
             let attributes = Arc::new(Attributes { machine: Some((*machine).into()), ..Attributes::default() });
             let zone = (!zone.is_empty()).then(|| (*zone).into());
-            Arc::new(Endpoint { attributes, zone, ..Endpoint::clone(&vm(&format!("vm-{at}"), address)) })
+            let endpoint = vm(&format!("vm-{at}"), address);
+            Arc::new(endpoint.with(|described| (described.attributes, described.zone) = (attributes, zone)))
         };
         registered("payments", all.iter().enumerate().map(endpoint).collect())
     }
