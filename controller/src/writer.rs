@@ -21,10 +21,6 @@ pub mod propagation;
 
 /// What the writer is sent.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all messages are statements: a box for each would cost more than the room"
-)]
 pub enum Message {
     /// A statement for the catalog.
     Say(Input),

@@ -63,8 +63,11 @@ pub struct Traffic {
 #[derive(Debug, Default)]
 struct Service {
     said: Option<Exported>,
-    buckets: BTreeMap<Cut, Box<[(u64, Arc<Endpoint>)]>>,
+    buckets: BTreeMap<Cut, Bucket>,
 }
+
+/// Endpoints, each with its id.
+type Bucket = Box<[(u64, Arc<Endpoint>)]>;
 
 /// What is not taken in of a resource.
 #[derive(Clone, Copy, Debug)]
