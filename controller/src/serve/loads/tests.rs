@@ -18,7 +18,7 @@ fn loads() -> Loads {
 /// A catalog with these services in the namespace shop.
 fn with(services: &[&str]) -> Arc<rollcall_catalog::Snapshot> {
     let mut catalog = Catalog::default();
-    services.iter().for_each(|service| _ = catalog.apply(cluster_ip(service)));
+    services.iter().for_each(|service| catalog.apply(cluster_ip(service)));
     catalog.publish(rollcall_catalog::time::Now::default());
     catalog.snapshot()
 }

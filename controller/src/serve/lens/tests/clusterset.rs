@@ -88,7 +88,7 @@ fn of_other_clusters_those_of_the_own_region_come_first() {
             exported_from("us", "east", "10.1.0.4"),
             exported_from("eu", "north", "10.3.0.4"),
         ];
-        let locality = Some(Locality { region: region.to_owned(), zone: "z".to_owned(), ..Locality::default() });
+        let locality = Some(Locality { region: region.to_owned(), zone: "z".to_owned() });
         let view = seen(inputs, &Node { locality, ..Node::default() }, Serves::Catalog);
         assert_eq!(told(&view, "payments.shop.clusterset:http"), expected, "from {region:?}");
     }
