@@ -57,10 +57,14 @@ impl Reader {
     }
 
     /// Names in the next update.
+    /// The next that says something: of types of which there is nothing, that is said once, too.
     pub(crate) async fn update(&mut self) -> Vec<String> {
-        match self.event().await {
-            Event::Update(update) => update.upserts.iter().map(|new| new.name.to_string()).collect(),
-            other => panic!("expected an update, not {other:?}"),
+        loop {
+            match self.event().await {
+                Event::Update(update) if update.upserts.is_empty() && update.removed.is_empty() => {}
+                Event::Update(update) => return update.upserts.iter().map(|new| new.name.to_string()).collect(),
+                other => panic!("expected an update, not {other:?}"),
+            }
         }
     }
 
