@@ -18,7 +18,7 @@ pub use self::{
 };
 
 /// Whether a message is compressed, and its length (gRPC over HTTP/2, "Length-Prefixed-Message").
-const HEAD_BYTES: usize = 5;
+pub(crate) const HEAD_BYTES: usize = 5;
 
 /// A call whose halves are both streams: `begin` is given what its client says, as it comes, and says what it is told.
 pub async fn call<M, S, B>(

@@ -180,17 +180,20 @@ impl Checks {
         let unheard = self.has_answers_of_nobody(id);
         let scheduled = self.targets.get_mut(&id)?;
         let needed = u16::from(scheduled.target.check.thresholds.failures.max(1));
-        let alone = decision == Decision::Nobody && scheduled.state.failures() >= needed.saturating_mul(ALONE_FACTOR);
+        let suffices =
+            decision == Decision::Nobody && scheduled.state.failures() >= needed.saturating_mul(ALONE_FACTOR);
         match decision {
             Decision::Pending => return None,
-            Decision::Nobody if !alone => {
+            Decision::Nobody if !suffices => {
                 self.end_doubt(id);
                 return None;
             }
             Decision::Convicted | Decision::Nobody => {
+                // What is asked again and again while nobody answers is one conviction.
+                let is_news = scheduled.state.health().is_callable() || scheduled.alone != unheard;
+                self.doubts.counts.convicted += u64::from(was_asked && is_news);
                 scheduled.alone = unheard;
                 scheduled.state.convict(saw, now);
-                self.doubts.counts.convicted += u64::from(was_asked);
             }
             Decision::Acquitted => {
                 scheduled.alone = false;

@@ -18,6 +18,7 @@ use super::{
     budget::{Peer, Room},
     metrics::Refusal,
 };
+use crate::framed::HEAD_BYTES;
 
 /// The body of a call. Messages pass as they come; one that has begun must come to its end in time, and has room taken for it
 /// while it does not.
@@ -52,9 +53,6 @@ struct Message {
     /// Counts messages that have begun.
     begun: u64,
 }
-
-/// Whether it is compressed, and its length.
-const HEAD_BYTES: usize = 5;
 
 /// Messages up to this need no room: acknowledgements, and most subscriptions.
 const SMALL: u32 = 4096;
