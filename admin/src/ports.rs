@@ -42,6 +42,11 @@ pub enum PortError {
     Other(SocketAddr, Setting, io::Error),
 }
 
+/// Connections that wait to be accepted; the system has a bound of its own (`net.core.somaxconn`, 4,096 on most). When a replica goes,
+/// the thousands that it served come to another one at once, and who finds the queue full tries again after a second, then
+/// after three.
+const BACKLOG: i32 = 1 << 16;
+
 /// Pause between attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -76,6 +81,8 @@ impl PortError {
 pub fn listen_tcp(addr: SocketAddr, setting: Setting) -> Result<TcpListener, PortError> {
     let bind = || {
         let listener = std::net::TcpListener::bind(addr)?;
+        // Again, with a longer queue than the standard library asks for.
+        rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     };
@@ -122,6 +129,16 @@ mod tests {
         assert_eq!(said(io::ErrorKind::AddrInUse), in_use);
         assert!(said(io::ErrorKind::PermissionDenied).contains("CAP_NET_BIND_SERVICE"));
         assert!(said(io::ErrorKind::AddrNotAvailable).contains("set --listen to an address of this machine"));
+    }
+
+    #[tokio::test]
+    async fn many_may_wait_to_be_accepted() {
+        const MANY: usize = 300; // the standard library has 128 wait
+        let listener = listen_tcp(([127, 0, 0, 1], 0).into(), SETTING).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_secs(20)).unwrap();
+        let waiting: Vec<_> = std::iter::repeat_with(connect).take(MANY).collect();
+        assert_eq!(waiting.len(), MANY);
     }
 
     #[tokio::test(start_paused = true)]
