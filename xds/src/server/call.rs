@@ -62,7 +62,8 @@ where
 {
     /// Responses until the client leaves, the server drains, or the client asks for something it may not.
     pub(super) fn into_parcels(self) -> impl futures::Stream<Item = Result<Parcel, Status>> + Send + 'static {
-        stream::unfold(Some(self), |this| async move {
+        // In a box: a block that awaits has room twice for what it is given.
+        stream::unfold(Some(Box::new(self)), |this| async move {
             let mut this = this?;
             match this.next().await? {
                 Ok(parcel) => Some((Ok(parcel), Some(this))),

@@ -56,7 +56,8 @@ struct Told {
     region: Box<str>,
     zone: Box<str>,
     bytes: u64,
-    types: BTreeMap<ResourceType, TypeTold>,
+    /// By type; most clients ask for one or two.
+    types: Vec<(ResourceType, TypeTold)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +65,7 @@ struct TypeTold {
     held: usize,
     sent: Option<Instant>,
     ack: Option<Instant>,
-    nack: Option<(Instant, Box<str>)>,
+    nack: Option<Box<(Instant, Box<str>)>>,
 }
 
 /// One client, now.
@@ -198,7 +199,7 @@ impl Client {
             held: told.held,
             sent: told.sent.map(ago),
             ack: told.ack.map(ago),
-            nack: told.nack.as_ref().map(|(then, words)| (ago(*then), words.to_string())),
+            nack: told.nack.as_ref().map(|nack| (ago(nack.0), nack.1.to_string())),
         });
         Description {
             address: self.address,
@@ -212,6 +213,19 @@ impl Client {
             bytes: told.bytes,
             types: types.collect(),
         }
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of_type(&mut self, ty: ResourceType) -> &mut TypeTold {
+        let at = self.types.binary_search_by_key(&ty, |(its, _)| *its).unwrap_or_else(|at| {
+            self.types.reserve_exact(1);
+            self.types.insert(at, (ty, TypeTold::default()));
+            at
+        });
+        &mut self.types[at].1
     }
 }
 
@@ -248,7 +262,7 @@ impl Entry {
         let mut told = self.lock();
         told.bytes += bytes as u64;
         let Some(ty) = ty else { return };
-        let of_type = told.types.entry(ty).or_default();
+        let of_type = told.of_type(ty);
         of_type.held = front.held(ty);
         of_type.sent = Some(Instant::now());
     }
@@ -256,10 +270,10 @@ impl Entry {
     /// It took one, or refused one.
     pub(super) fn answered(&self, ty: ResourceType, refused: Option<&str>) {
         let mut told = self.lock();
-        let of_type = told.types.entry(ty).or_default();
+        let of_type = told.of_type(ty);
         match refused {
             None => of_type.ack = Some(Instant::now()),
-            Some(words) => of_type.nack = Some((Instant::now(), cut(words))),
+            Some(words) => of_type.nack = Some(Box::new((Instant::now(), cut(words)))),
         }
     }
 

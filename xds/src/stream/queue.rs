@@ -68,6 +68,7 @@ impl Queue {
     pub(crate) fn remove(&mut self, name: &str) -> Option<Why> {
         let why = self.names.remove(name)?;
         self.asked_bytes -= bytes(name, why);
+        self.let_go();
         Some(why)
     }
 
@@ -76,7 +77,15 @@ impl Queue {
         let (name, why) = self.names.pop_first()?;
         let bytes = bytes(&name, why);
         self.asked_bytes -= bytes;
+        self.let_go();
         Some((name, bytes))
+    }
+
+    /// An empty tree keeps a node, and most queues are empty most of the time.
+    fn let_go(&mut self) {
+        if self.names.is_empty() {
+            self.names = BTreeMap::new();
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -38,8 +38,8 @@ pub struct Session {
     last_nonce: Nonce,
     subscriptions: PerType<Option<Box<Subscription>>>,
     unserved: Unserved,
-    /// What the client calls types that have several names.
-    called: PerType<Option<&'static str>>,
+    /// What the client calls types that have several names: the names of those that it asks for by another than ours.
+    called: Vec<(ResourceType, &'static str)>,
     /// What responses say of names that only the client speaks of, in bytes: until it speaks again, they may be unread.
     unread_bytes: usize,
     warming: Warming,
@@ -73,7 +73,7 @@ impl Session {
             last_nonce: Nonce::default(),
             subscriptions: PerType::default(),
             unserved: Unserved::default(),
-            called: PerType::default(),
+            called: Vec::new(),
             unread_bytes: 0,
             warming: Warming::default(),
             followers: Followers::default(),
@@ -96,7 +96,8 @@ impl Session {
             self.limits.check_bytes(self.asked_bytes())?;
             return Ok(heard);
         };
-        self.called[ty] = ty.also_called().iter().find(|name| **name == ask.type_url).copied();
+        self.called.retain(|(its, _)| *its != ty);
+        self.called.extend(ty.also_called().iter().find(|name| **name == ask.type_url).map(|name| (ty, *name)));
         let is_first = self.subscriptions[ty].is_none();
         let others = Some(self.telling(ty)).filter(|_| is_first);
         let others = others.and_then(|telling| Subscription::what_others_hold(telling, &ask));
@@ -153,7 +154,8 @@ impl Session {
         });
         let turn = order::next(&due)?;
         let (nonce, push) = self.take(turn, resources)?;
-        let type_url = self.called[turn.ty].unwrap_or_else(|| turn.ty.type_url()).to_owned();
+        let called = self.called.iter().find(|(its, _)| *its == turn.ty);
+        let type_url = called.map_or_else(|| turn.ty.type_url(), |(_, name)| name).to_owned();
         Some(Answer { type_url, ty: Some(turn.ty), nonce, revision, push })
     }
 
