@@ -22,6 +22,10 @@ pub(crate) struct Options {
     /// Only the DNS server beside CoreDNS, which is built from its Go module, and Knot; all are loaded by dnsperf.
     #[arg(long, conflicts_with_all = ["core", "xds"])]
     dns: bool,
+    /// With --xds, names of servers (Rollcall, linear, snapshot) and of steps, to measure these alone; an unknown one is answered with
+    /// all there are.
+    #[arg(last = true, requires = "xds", value_name = "NAME")]
+    parts: Vec<String>,
     /// Services of the end-to-end bench, each of ten endpoints; can be repeated. 1,000 and 10,000 if not given.
     #[arg(long, value_name = "N")]
     services: Vec<usize>,
@@ -33,7 +37,8 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&results).with_context(|| format!("making {}", results.display()))?;
     if options.xds {
         println!("{}", paint("The stream's server beside go-control-plane (some minutes)", Paint::Bold));
-        return run(&["run", "--release", "--quiet", "--package", "rollcall-bench-xds"]);
+        let parts: Vec<&str> = options.parts.iter().map(String::as_str).collect();
+        return run(&[&["run", "--release", "--quiet", "--package", "rollcall-bench-xds", "--"], &parts[..]].concat());
     }
     if options.dns {
         println!("{}", paint("The DNS server beside CoreDNS and Knot (some minutes)", Paint::Bold));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -44,6 +45,9 @@ pub(crate) struct Stream {
     pub(crate) notes: bool,
     /// It reads nothing after its first response.
     pub(crate) stalls: bool,
+    /// From its second response on it answers when this changes, once for each: so that what is measured is when a change comes, and
+    /// not how many answers to it the one thread of this client has written before it reads on.
+    pub(crate) answers: Option<watch::Receiver<()>>,
 }
 
 /// How a server is reached.
@@ -118,7 +122,7 @@ async fn speak(
     let mut out = wire::opening();
     wire::push_message(&wire::subscribe(&format!("node-{index}"), &stream.names, &stream.known), &mut out);
     connection.write_all(&out).await?;
-    let (mut reader, mut accepted) = (Reader::default(), false);
+    let (mut reader, mut accepted, mut answers) = (Reader::default(), false, stream.answers.clone());
     let mut buffer = vec![0; 8192];
     loop {
         let count = connection.read(&mut buffer).await?;
@@ -128,6 +132,7 @@ async fn speak(
         let received = clock_ns();
         out.clear();
         seen.borrow_mut().bytes += count as u64;
+        let before = reader.messages;
         let open =
             reader.take(&buffer[..count], &mut out, |message, out| note(message, (index, received), stream, seen, out));
         if reader.headers == 1 && !std::mem::replace(&mut accepted, true) {
@@ -136,6 +141,8 @@ async fn speak(
         if !*answered && reader.messages > 0 {
             *answered = true;
             seen.borrow_mut().answered += 1;
+        } else if let Some(answers) = answers.as_mut().filter(|_| reader.messages > before) {
+            _ = answers.changed().await; // or nobody waits any more
         }
         if !out.is_empty() {
             connection.write_all(&out).await?;

@@ -1,10 +1,11 @@
 //! Rollcall's server of the stream beside go-control-plane, with the same resources, the same streams and the same load.
 //!
-//! `cargo xtask bench --xds` runs it. It prints a table and writes `target/bench/xds.json`. The load comes from one thread of this
-//! process, the servers are processes of their own. By itself it takes names of servers and of steps, and measures those alone:
-//! `rollcall-bench-xds Rollcall fan-out`.
+//! `cargo xtask bench --xds` runs it. The load comes from one thread of this process, the servers are processes of their own. It takes
+//! names of servers and of steps, and measures those alone: `cargo xtask bench --xds -- Rollcall fan-out`. It writes
+//! `target/bench/xds.json`, where what was measured earlier stays until it is measured again, and prints all of it as a table.
 
 mod certificate;
+mod known;
 mod load;
 mod measure;
 mod serve;
@@ -12,10 +13,10 @@ mod server;
 mod wire;
 
 use anyhow::{Context as _, Result, bail};
-use rollcall_e2e::{layout, tools};
-use serde_json::{Map, Value, json};
+use rollcall_e2e::tools;
 
-use measure::{Figures, STEPS, Step};
+use known::Known;
+use measure::{STEPS, Step};
 use server::Kind;
 
 /// What ships: musl's own allocator has one lock for all threads. The same wherever it is measured.
@@ -39,10 +40,15 @@ fn main() -> Result<()> {
     let kinds: Vec<Kind> = SERVERS.into_iter().filter(|name| among(&SERVERS, name)).map(kind).collect::<Result<_>>()?;
     let all = STEPS.each_ref().map(|step| step.name);
     let steps: Vec<&Step> = STEPS.iter().filter(|step| among(&all, step.name)).collect();
-    let measured: Vec<Vec<Figures>> =
-        kinds.iter().map(|kind| steps.iter().map(|step| measure::measure(step, kind)).collect()).collect();
-    print(&kinds, &steps, &measured);
-    write(&kinds, &steps, &measured)
+    let mut known = Known::read()?;
+    for kind in &kinds {
+        for step in &steps {
+            known.note(kind.name, step, &measure::measure(step, kind));
+            known.write()?; // the whole takes minutes, and may be ended
+        }
+    }
+    known.print();
+    Ok(())
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
@@ -55,35 +61,4 @@ fn kind(name: &'static str) -> Result<Kind> {
         return Ok(Kind { name, program, argument: "serve", has_tls: true });
     }
     Ok(Kind { name, program: tools::go_control_plane()?, argument: name, has_tls: false })
-}
-
-/// Markdown, as docs/sizing.md has it.
-fn print(kinds: &[Kind], steps: &[&Step], measured: &[Vec<Figures>]) {
-    let headings: String = kinds.iter().map(|kind| format!(" {} |", kind.name)).collect();
-    println!("\n| |{headings} aim |\n| --- |{} --- |", " --- |".repeat(kinds.len()));
-    for (at, step) in steps.iter().enumerate() {
-        for (row, (name, aim)) in step.figures.iter().enumerate() {
-            let cell =
-                |all: &Vec<Figures>| all[at][row].map_or_else(|| " \u{2013} |".to_owned(), |it| format!(" {it:.1} |"));
-            let cells: String = measured.iter().map(cell).collect();
-            println!("| {name} |{cells} {aim} |");
-        }
-    }
-    println!(
-        "\nlinear and snapshot are the caches of go-control-plane; \u{2013} where a step did not come to its end in a minute and a half."
-    );
-}
-
-fn write(kinds: &[Kind], steps: &[&Step], measured: &[Vec<Figures>]) -> Result<()> {
-    let of = |all: &Vec<Figures>| -> Value {
-        let of_step = |(step, figures): (&&Step, &Figures)| {
-            let named = step.figures.iter().zip(figures).map(|((name, _), figure)| ((*name).to_owned(), json!(figure)));
-            (step.name.to_owned(), Value::Object(named.collect()))
-        };
-        steps.iter().zip(all).map(of_step).collect::<Map<_, _>>().into()
-    };
-    let all: Map<_, _> = kinds.iter().zip(measured).map(|(kind, its)| (kind.name.to_owned(), of(its))).collect();
-    let folder = layout::target().join("bench");
-    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    std::fs::write(folder.join("xds.json"), format!("{:#}\n", Value::Object(all))).context("writing xds.json")
 }

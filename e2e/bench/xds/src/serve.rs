@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use prost::Message;
+use rollcall_admin::ports::{Setting, listen_tcp};
 use rollcall_e2e::clock;
 use rollcall_xds::cache::Cache;
 use rollcall_xds::resource::{Resource, ResourceType};
 use rollcall_xds::server::{Limits, Server};
 use rollcall_xds::tls::{self, Bounds, Incoming};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::{certificate, load};
@@ -41,7 +41,8 @@ struct Seconds {
 pub(crate) async fn run(tls: bool) -> Result<()> {
     let (publish, published) = watch::channel(None);
     let limits = Limits { streams_max: 20_000, ..Limits::default() };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let setting = Setting { flag: "none", value: "none" };
+    let listener = listen_tcp(([127, 0, 0, 1], 0).into(), setting)?; // as the controller does
     println!("{}", listener.local_addr()?);
     let bounds = Bounds::for_streams(limits.streams_max);
     let incoming = if tls {
