@@ -1,8 +1,10 @@
 //! The specification at the wire: bytes in, hickory's parser out.
 
+mod cases;
 mod clusterset;
 mod completion;
 mod compliance;
+mod consul;
 mod coredns;
 mod edns;
 mod exposed;
