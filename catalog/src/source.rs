@@ -29,6 +29,8 @@ pub enum SourceKind {
     Leases,
     /// Another cluster, by its link.
     Clusters,
+    /// Of this cluster, by whose labels links import.
+    Namespaces,
     /// What this cluster tells others.
     ServiceExports,
     /// What it makes of what clusters export.
@@ -72,6 +74,7 @@ impl SourceKind {
             Self::CatalogEntries => "catalogentries",
             Self::Leases => "leases",
             Self::Clusters => "clusterlinks",
+            Self::Namespaces => "namespaces",
             Self::ServiceExports => "serviceexports",
             Self::ServiceImports => "serviceimports",
             Self::Registries => "externalregistries",

@@ -8,6 +8,8 @@ mod caller;
 mod cluster;
 #[path = "federation/frozen.rs"]
 mod frozen;
+#[path = "federation/labelled.rs"]
+mod labelled;
 #[path = "federation/lies.rs"]
 mod lies;
 #[path = "federation/lost.rs"]

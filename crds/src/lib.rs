@@ -5,7 +5,7 @@
 //! | [`ServiceRegistration`] | users: spec; Rollcall: status | [`registration`], [`check`], [`heartbeat`], [`status`] |
 //! | [`DiscoveryPolicy`] | users: spec; Rollcall: status | [`policy`] |
 //! | [`CatalogEntry`] | Rollcall | [`catalog_entry`] |
-//! | [`ClusterLink`] | users: spec; Rollcall: status | [`link`], [`link_status`] |
+//! | [`ClusterLink`] | users: spec; Rollcall: status | [`link`], [`namespace_selector`], [`link_status`] |
 //! | [`ServiceExport`] (of the Multi-Cluster Services API) | users: spec; Rollcall: status | [`service_export`] |
 //! | [`ServiceImport`] (of the same) | Rollcall | [`service_import`] |
 //! | [`ClusterProperty`] (of the About API) | anybody | [`cluster_property`] |
@@ -40,6 +40,7 @@ pub mod in_force;
 pub mod link;
 pub mod link_status;
 mod mcs;
+pub mod namespace_selector;
 pub mod pod_checks;
 pub mod policy;
 pub mod policy_status;
@@ -67,6 +68,7 @@ pub use heartbeat::{HeartbeatSpec, PhiSpec};
 pub use in_force::PolicyInForce;
 pub use link::{ClusterLink, ClusterLinkSpec, ImportSpec, LinkLimits, ThenWhenSilent, WhenSilent};
 pub use link_status::{ClusterLinkStatus, LinkCounts, LinkExported, LinkState};
+pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector};
 pub use pod_checks::{FailingPod, PodChecksSpec};
 pub use policy::{
     ConfirmationSpec, DampingSpec, DiscoveryPolicy, DiscoveryPolicySpec, GuardScope, GuardSpec, MachineMaintenance,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::ApiDuration;
 use crate::link_status::ClusterLinkStatus;
+use crate::namespace_selector::NamespaceSelector;
 use crate::schema::{IS_SUBDOMAIN, any_integer, kubernetes_style, text_or_number, without_defaults};
 
 /// Where the other cluster is, what of it is taken in, and what happens when it falls silent.
@@ -31,6 +32,7 @@ use crate::schema::{IS_SUBDOMAIN, any_integer, kubernetes_style, text_or_number,
     printcolumn(name = "Held back", type_ = "integer", priority = "1", json_path = ".status.heldBack.endpoints", description = "Endpoints that it exports and that are not taken in"),
     printcolumn(name = "Expired", type_ = "integer", priority = "1", json_path = ".status.expired.endpoints", description = "Endpoints that were taken out because it is silent"),
     printcolumn(name = "Exported", type_ = "integer", priority = "1", json_path = ".status.exported.services", description = "Services of this cluster that it is given"),
+    printcolumn(name = "Namespaces", type_ = "integer", priority = "1", json_path = ".status.namespaces", description = "Namespaces that are taken in, unless all are"),
     printcolumn(name = "Bytes/s", type_ = "integer", priority = "1", json_path = ".status.bytesPerSecond", description = "What came of it, over the last minute"),
     printcolumn(name = "Version", type_ = "string", priority = "1", json_path = ".status.version", description = "Of all that came of it; over there as exported.version of the link to here"),
     printcolumn(name = "Address", type_ = "string", priority = "1", json_path = ".status.address", description = "The stream that stands, or stood last"),
@@ -67,12 +69,19 @@ pub struct ClusterLinkSpec {
     pub limits: Option<LinkLimits>,
 }
 
-/// What is taken in of another cluster. Nothing else of it is.
+/// What is taken in of another cluster. Nothing else of it is. With names and labels, what either says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.namespaces) || has(self.namespaceSelector)")
+        .message("import: give namespaces by name, such as namespaces: [shop], or by their labels here, as namespaceSelector"),
+    validation = Rule::new("!has(self.namespaces) || !has(self.namespaceSelector) || !self.namespaces.exists(name, name == '*')")
+        .message("import: '*' is all namespaces already; leave it out, or namespaceSelector"),
+)]
 pub struct ImportSpec {
     /// Namespaces whose exported services join those of the same name here, 1 to 256, or '*' for all. Whoever exports in such a
     /// namespace over there decides where callers here go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 256), inner(length(max = 63)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
@@ -80,6 +89,9 @@ pub struct ImportSpec {
             .message("import namespaces: give names of namespaces, such as shop, or '*' for all"),
     )]
     pub namespaces: Vec<String>,
+    /// The same by the labels of namespaces of this cluster: those that there are, as soon as they have the labels and for as long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<NamespaceSelector>,
     /// Whether endpoints of the other cluster also join the local services of their names, in this product's own answers and
     /// EndpointSlices. With false they are in ServiceImports and names in clusterset.local alone, as KEP-1645 has it, and
     /// names in this cluster's own domain stay local. By default true.

@@ -37,6 +37,9 @@ pub struct ClusterLinkStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub cluster_uid: Option<String>,
+    /// How many namespaces are taken in, by name or by labels here; absent where all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<u32>,
     /// What is taken in of it.
     #[serde(default)]
     pub imported: LinkCounts,
@@ -52,7 +55,7 @@ pub struct ClusterLinkStatus {
     /// there: it has no link to this cluster, or its streams lead to other replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exported: Option<LinkExported>,
-    /// What it exports and is not taken in: of other namespaces than the link names, or beyond its limits.
+    /// What it exports and is not taken in: of other namespaces than the link imports, or beyond its limits.
     #[serde(default)]
     pub held_back: LinkCounts,
     /// What was taken out because the cluster is silent.

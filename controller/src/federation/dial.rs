@@ -1,5 +1,6 @@
 //! The stream to another cluster, by the client that every reader of the stream uses.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,13 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 const KEEPALIVE: Duration = Duration::from_secs(3);
 
 // === impl Way ===
+
+impl Way {
+    /// The same for these namespaces; `None` for all.
+    pub fn of(&self, namespaces: Option<Arc<BTreeSet<Name>>>) -> Self {
+        Self { wanted: Wanted { namespaces, ..self.wanted.clone() }, ..self.clone() }
+    }
+}
 
 impl std::fmt::Debug for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -17,6 +17,7 @@ use super::marks::{Marks, content};
 use wanted::HELD_BACK_MAX;
 pub use wanted::Wanted;
 
+mod left;
 mod wanted;
 
 /// What one stream has brought.
@@ -190,6 +191,11 @@ impl Heard {
         self.wrong.is_none() && self.believed.as_ref() == Some(&self.address)
     }
 
+    /// Whether all that it exports is on its way.
+    pub fn brings(&self) -> bool {
+        !self.address.is_empty() && self.trouble.is_none() && self.wrong.is_none()
+    }
+
     /// Whether something is held back because there is too much of it.
     pub fn is_full(&self) -> bool {
         self.held_back.values().any(|held| held.too_much)
@@ -339,11 +345,10 @@ impl Heard {
     /// Whether a service is wanted, and has its place or finds one.
     fn room(&self, key: &ServiceKey) -> Room {
         let wanted = &self.wanted;
-        let named = wanted.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(&key.namespace));
         // The API server of this cluster is not to be found elsewhere.
         let own = &*key.namespace == "default" && &*key.name == "kubernetes";
         let known = self.services.contains_key(key);
-        let is_wanted = named && !own;
+        let is_wanted = wanted.has(&key.namespace) && !own;
         let slot = is_wanted && (known || self.services.len() < wanted.services_max);
         Room { slot, is_wanted, known }
     }

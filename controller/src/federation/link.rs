@@ -22,6 +22,7 @@ use super::machine::{Machine, Patience, Standing};
 use super::mcs::offers::{Offer, Offers};
 use super::mcs::said::Said;
 use super::mcs::union::Export;
+use super::namespaces::{Imported, Namespaces};
 use super::report::Reports;
 use super::restored::Restored;
 use super::survey::Survey;
@@ -56,6 +57,8 @@ pub struct Surroundings {
     pub offers: Offers,
     /// What others are told.
     pub hall: Hall,
+    /// The namespaces that there are.
+    pub namespaces: Namespaces,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -74,6 +77,8 @@ pub struct Link {
     /// The stream that the catalog is told of, and the one that will take its place.
     line: Option<line::Line>,
     next: Option<line::Line>,
+    /// The namespaces of which something is taken in.
+    imported: Imported,
     /// What the catalog has been told, as if the cluster were heard.
     told: BTreeMap<ServiceKey, Told>,
     /// `spec.import.merge`, as it was last looked at.
@@ -136,6 +141,7 @@ impl Link {
         let now = surroundings.clock.now();
         Self {
             machine: Machine::new(patience, kept, now.mono_ms),
+            imported: Imported::new(surroundings.namespaces.clone()),
             merges,
             name,
             spec,
@@ -170,9 +176,11 @@ impl Link {
                     Err(_) => break,
                 },
                 () = news.notified() => {}
+                () = self.imported.changed() => {}
                 _ = ticks.tick() => {}
             }
             self.machine.allow(Patience::of(self.spec.borrow_and_update().when_silent.as_ref()));
+            self.look_at_namespaces().await;
             self.find_way().await;
             self.turn_away();
             self.fill_up();
@@ -211,6 +219,7 @@ impl Link {
             self.take_in_one(&key).await;
         }
         self.surroundings.offers.complete(&self.name);
+        self.widen();
     }
 
     /// Hands on what changed.

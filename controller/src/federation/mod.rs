@@ -13,6 +13,7 @@
 //! - [`exports`]: which services are exported, by ServiceExports; [`encode`]: an exported service as resources
 //! - [`hall`]: what each peer is given; [`rights`]: who it is and which namespaces it may see
 //! - [`clusters`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
+//! - [`namespaces`]: which of this cluster's namespaces a link imports, by name or by their labels
 //! - [`dial`]: the stream to another cluster; [`heard`]: what came by it; [`decode`]: as the catalog has it
 //! - [`marks`]: which resources have come or are told, as many as may be, and the version of all
 //! - [`machine`]: connected, suspect, expired; pure
@@ -41,6 +42,7 @@ pub mod machine;
 pub mod marks;
 pub mod mcs;
 pub mod metrics;
+pub mod namespaces;
 pub mod pauses;
 pub mod report;
 pub mod restored;
@@ -67,6 +69,7 @@ use mcs::offers::Offers;
 use mcs::plans::Plans;
 use mcs::room::Room;
 use mcs::seen::Seen;
+use namespaces::Namespaces;
 use report::Reports;
 use restored::Restored;
 
@@ -90,6 +93,8 @@ pub struct Federation {
     pub restored: Restored,
     /// The ServiceImports that stand, if there are to be any.
     pub imports: Option<Seen>,
+    /// The namespaces that there are.
+    pub namespaces: Namespaces,
     plans: Plans,
     namespace: String,
     links: Links,
@@ -139,7 +144,7 @@ pub fn start(
     clock: Clock,
     registry: &mut Registry,
 ) -> Federation {
-    let (exports, reports) = (Exports::default(), Reports::default());
+    let (exports, reports, namespaces) = (Exports::default(), Reports::default(), Namespaces::default());
     let (restored, offers, plans) = (Restored::of(&settings.cluster_id), Offers::default(), Plans::default());
     let hall = Hall::new(Name::clone(&settings.cluster_id), exports.clone(), access);
     tokio::spawn(hall.clone().run(snapshots.clone()));
@@ -169,8 +174,9 @@ pub fn start(
         offers,
         snapshots: seen_by_links,
         hall: hall.clone(),
+        namespaces: namespaces.clone(),
     };
     metrics::Metrics { reports: reports.clone(), hall: hall.clone(), clock }.register(registry);
     let links = Links::new(surroundings);
-    Federation { exports, restored, imports, plans, namespace, links, reports, hall }
+    Federation { exports, restored, imports, namespaces, plans, namespace, links, reports, hall }
 }

@@ -24,6 +24,8 @@ pub struct Report {
     pub heard_ms: Option<i64>,
     /// The address of the stream.
     pub address: String,
+    /// How many namespaces are, unless all.
+    pub namespaces: Option<u32>,
     /// What is taken in.
     pub imported: LinkCounts,
     /// What is not.

@@ -243,6 +243,7 @@ fn link_status(report: &Report) -> Option<ClusterLinkStatus> {
         last_heartbeat_time: report.heard_ms.and_then(second),
         address: report.address.clone(),
         cluster_uid: report.uid.as_deref().map(str::to_owned),
+        namespaces: report.namespaces,
         imported: report.imported,
         held_back: report.held_back,
         version: report.version.clone(),

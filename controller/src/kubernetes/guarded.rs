@@ -53,6 +53,10 @@ impl<K: Resource> Resource for Guarded<K> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+
     fn kind(dt: &K::DynamicType) -> Cow<'_, str> {
         K::kind(dt)
     }

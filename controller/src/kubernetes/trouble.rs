@@ -55,9 +55,12 @@ fn not_served(source: Source) -> String {
         Source::ServiceCidrs => {
             "they came with Kubernetes 1.33; give the address range of the Services by --reserved-cidr"
         }
-        Source::Services | Source::EndpointSlices | Source::Pods | Source::Nodes | Source::Leases => {
-            "is this a Kubernetes API server of 1.21 or later?"
-        }
+        Source::Services
+        | Source::EndpointSlices
+        | Source::Pods
+        | Source::Nodes
+        | Source::Leases
+        | Source::Namespaces => "is this a Kubernetes API server of 1.21 or later?",
         Source::Clusters | Source::ServiceExports | Source::ServiceImports => {
             "apply manifests/crds, or run helm upgrade with federation.enabled=true; or leave out --cluster-id"
         }

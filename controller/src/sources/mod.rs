@@ -110,6 +110,7 @@ pub fn start(
     }
     if let Some(federation) = federation {
         watches.of_namespaces_behind(&snapshots, Source::ServiceExports, "", || federation.exports.clone());
+        watches.of_cluster_behind(&snapshots, Source::Namespaces, federation.namespaces.clone());
         watches.of_cluster_behind(&snapshots, Source::Clusters, federation.links());
         if let Some(imports) = &federation.imports {
             watches.of_namespaces_behind(&snapshots, Source::ServiceImports, "", || imports.clone());

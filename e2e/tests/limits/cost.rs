@@ -99,11 +99,18 @@ fn policy() -> Value {
     }})
 }
 
+fn selector() -> Value {
+    let labels: serde_json::Map<_, _> = (0..32).map(|index| (text(63, index), json!("v".repeat(63)))).collect();
+    let values: Vec<_> = (0..64).map(|index| text(63, index)).collect();
+    let one = |index: usize| json!({"key": format!("{}/{}", text(253, index), text(63, index)), "operator": "In", "values": values});
+    json!({"matchLabels": labels, "matchExpressions": (0..32).map(one).collect::<Vec<_>>()})
+}
+
 fn link() -> Value {
     json!({"spec": {
         "addresses": (0..8).map(|index| format!("{}:65535", text(250, index))).collect::<Vec<_>>(),
         "secretName": text(253, 0), "serverName": text(253, 0), "limits": {"endpoints": 1_000_000, "services": 100_000},
-        "import": {"namespaces": (0..256).map(|index| text(63, index)).collect::<Vec<_>>()},
+        "import": {"namespaces": (0..256).map(|index| text(63, index)).collect::<Vec<_>>(), "namespaceSelector": selector()},
         "whenSilent": {"expireAfter": "719h59m59s", "suspectAfter": "23h59m59s", "then": "Keep"},
     }})
 }

@@ -88,6 +88,10 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [rollcall.dev]
   resources: [clusterlinks/status]
   verbs: [patch]
+# Namespaces, their metadata alone: links may import by their labels (`import.namespaceSelector`).
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
 {{- if ne .Values.federation.clusterProperty "ignore" }}
 # Who this cluster is by the About API: these two properties alone. Not needed with `--cluster-property ignore`.
 - apiGroups: [about.k8s.io]

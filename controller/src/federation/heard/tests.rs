@@ -91,7 +91,7 @@ fn it_is_complete_with_the_first_beat_of_the_right_cluster() {
 
 #[test]
 fn what_is_not_wanted_or_too_much_is_counted_and_left_out() {
-    let namespaces = Some(["shop".into(), "default".into()].into());
+    let namespaces = Some(Arc::new(["shop".into(), "default".into()].into()));
     let mut heard = Heard::new(Wanted { namespaces, ..wanted() }, None);
     for name in ["bank/a", "default/kubernetes", "shop/a", "shop/b", "shop/c", "shop/d"] {
         heard.on(service(name)).expect("taken or held back");
@@ -106,6 +106,37 @@ fn what_is_not_wanted_or_too_much_is_counted_and_left_out() {
     heard.on(bucket("shop/a", "1/0", &[1, 2, 3])).expect("taken");
     heard.on(bucket("shop/b", "1/0", &[5, 6])).expect("taken");
     assert_eq!((heard.endpoints, heard.held_back().endpoints, heard.is_full()), (5, 1, true));
+}
+
+#[test]
+fn what_is_of_a_namespace_that_is_wanted_no_more_goes_at_once_and_waits_for_no_room() {
+    let mut heard = Heard::new(Wanted { services_max: 2, ..wanted() }, None);
+    heard.on(exporter("east")).expect("complete");
+    for (name, ids) in [("bank/a", [1, 2]), ("shop/b", [3, 4]), ("shop/c", [5, 6])] {
+        heard.on(service(name)).expect("taken or held back");
+        heard.on(bucket(name, "1/0", &ids)).expect("taken or held back");
+    }
+    assert_eq!(
+        (heard.keys().len(), heard.held_back(), heard.is_full()),
+        (2, LinkCounts { services: 1, endpoints: 2 }, true)
+    );
+    let version = heard.version();
+    let only = |names: &[&str]| names.iter().map(|name| Name::from(*name)).collect::<BTreeSet<_>>();
+    heard.keep_to(Some(&only(&["bank", "shop"])));
+    heard.keep_to(None);
+    assert_eq!(heard.keys().len(), 2, "nothing that is here is wanted no more");
+    heard.keep_to(Some(&only(&["bank"])));
+    assert_eq!(heard.keys(), BTreeSet::from([ServiceKey::new("bank", "a")]));
+    assert_eq!((heard.endpoints, heard.held_back()), (2, LinkCounts { services: 2, endpoints: 4 }));
+    assert_eq!((heard.is_full(), heard.has_room_again(), heard.version()), (false, false, version));
+    // What is said of it afterwards is counted, and what is removed is not any more.
+    heard.on(bucket("shop/b", "1/0", &[3, 4, 7])).expect("held back");
+    heard.on(removed(ResourceType::ExportedBucket, "shop/c/1/0")).expect("taken");
+    heard.on(removed(ResourceType::ExportedService, "shop/c")).expect("taken");
+    assert_eq!((heard.endpoints, heard.held_back()), (2, LinkCounts { services: 1, endpoints: 3 }));
+    // To want more is not to have it.
+    heard.keep_to(Some(&only(&["bank", "shop"])));
+    assert_eq!(heard.keys().len(), 1);
 }
 
 #[test]

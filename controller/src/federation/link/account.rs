@@ -35,13 +35,14 @@ impl Link {
             drop(heard);
             *(if at == 0 { &mut self.next } else { &mut self.line }) = Some(line);
         }
-        let problems = self.problems(expired);
+        let (problems, namespaces) = (self.problems(expired), self.imported.count().map(number));
         let traffic = self.traffic;
         let bytes_per_second = self.rate.at(self.surroundings.clock.monotonic_ms(), traffic.bytes);
         let exported = self.surroundings.hall.tells(&self.name);
         self.surroundings.reports.change(&self.name, |report| {
             (report.state, report.since_ms, report.heard_ms) = (self.machine.state(), self.since_ms, self.heard_ms);
             (report.imported, report.held_back, report.expired) = (imported, held_back, expired);
+            report.namespaces = namespaces;
             (report.address, report.problems, report.traffic) = (address, problems, traffic);
             (report.version, report.bytes_per_second, report.exported) = (version, bytes_per_second, exported);
             report.uid = uid.or_else(|| report.uid.take());
@@ -62,6 +63,7 @@ impl Link {
     /// What is wrong, in plain words.
     fn problems(&self, expired: LinkCounts) -> Vec<String> {
         let mut problems: Vec<String> = self.unusable.iter().cloned().collect();
+        problems.extend(self.imported.problem());
         problems.extend(self.wrong.iter().map(|(words, _)| cut(words)));
         for line in [&self.next, &self.line].into_iter().flatten() {
             let heard = line.dial.heard();

@@ -1,5 +1,6 @@
 //! The streams of a link: which there are, and which takes the place of which.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rollcall_catalog::model::Name;
@@ -38,6 +39,10 @@ impl Link {
         }
         self.read_ms = Some(now_ms);
         let spec = Arc::clone(&self.spec.borrow());
+        let namespaces = match self.imported.now() {
+            Ok(namespaces) => namespaces,
+            Err(words) => return self.unusable = Some(words.to_owned()),
+        };
         let Surroundings { client, namespace, .. } = &self.surroundings;
         match secret::read(client, namespace, &spec.secret_name).await {
             Ok(secret::Keys { ca, proof }) => {
@@ -47,7 +52,7 @@ impl Link {
                     ca,
                     proof,
                     bytes_per_second: spec.limits.as_ref().and_then(|limits| limits.bytes_per_second),
-                    wanted: self.wanted(&spec),
+                    wanted: self.wanted(&spec, namespaces),
                 };
                 self.unusable = None;
                 self.go(way);
@@ -57,15 +62,46 @@ impl Link {
         }
     }
 
-    fn wanted(&self, spec: &ClusterLinkSpec) -> Wanted {
-        let namespaces = &spec.import.namespaces;
-        let all = namespaces.iter().any(|namespace| namespace == "*");
+    /// Looks which namespaces are imported. What came of others goes at once, whether or not the other cluster is heard; what is new
+    /// comes by a stream beside the one that there is.
+    pub(super) async fn look_at_namespaces(&mut self) {
+        let spec = Arc::clone(&self.spec.borrow());
+        if !self.imported.look(&spec.import) {
+            return;
+        }
+        if self.unusable.is_some() || (self.line.is_none() && self.next.is_none()) {
+            self.read_ms = None; // it may have waited for this
+        }
+        let Ok(namespaces) = self.imported.now() else { return };
+        for line in [&mut self.line, &mut self.next].into_iter().flatten() {
+            line.way.wanted.keep_to(namespaces.as_deref());
+            line.dial.heard().keep_to(namespaces.as_deref());
+        }
+        if let Some(names) = &namespaces {
+            self.surroundings.offers.keep_to(&self.name, names);
+            let gone: Vec<_> = self.told.keys().filter(|key| !names.contains(&key.namespace)).cloned().collect();
+            for key in gone {
+                self.say(&key, None).await;
+            }
+        }
+        self.widen();
+    }
+
+    /// Makes another stream where that which there is, or comes, was not made for all the namespaces that are imported by now.
+    pub(super) fn widen(&mut self) {
+        let Ok(namespaces) = self.imported.now() else { return };
+        if let Some(line) = self.next.as_ref().or(self.line.as_ref()) {
+            self.go(line.way.of(namespaces));
+        }
+    }
+
+    fn wanted(&self, spec: &ClusterLinkSpec, namespaces: Option<Arc<BTreeSet<Name>>>) -> Wanted {
         let limit = |limit: Option<u32>, default: u32| limit.unwrap_or(default) as usize;
         let limits = spec.limits.clone().unwrap_or_default();
         Wanted {
             cluster: Name::clone(&self.name),
             me: Name::clone(&self.surroundings.me),
-            namespaces: (!all).then(|| namespaces.iter().map(|namespace| Name::from(&**namespace)).collect()),
+            namespaces,
             services_max: limit(limits.services, SERVICES_MAX),
             endpoints_max: limit(limits.endpoints, ENDPOINTS_MAX),
         }
@@ -77,6 +113,12 @@ impl Link {
         }
         if self.line.as_ref().is_some_and(|line| line.way == way) {
             self.next = None; // back to what it was
+            return;
+        }
+        // One that brings something already comes to its end, and the next one after it: where namespaces come and go all the time,
+        // none would otherwise.
+        let other_namespaces = |next: &&Line| next.way.of(way.wanted.namespaces.clone()) == way;
+        if self.next.as_ref().filter(other_namespaces).is_some_and(|next| next.dial.heard().brings()) {
             return;
         }
         self.next = Some(self.dial(way));

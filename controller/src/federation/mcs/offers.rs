@@ -1,6 +1,6 @@
 //! What each linked cluster exports now, as its link hears it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rollcall_catalog::input::Contribution;
@@ -52,6 +52,23 @@ impl Offers {
     /// What an earlier process wrote of it is out of date, and nothing newer is known.
     pub fn expire(&self, cluster: &Name) {
         self.clusters.change(cluster, |known| known.restored = Arc::default());
+    }
+
+    /// Only these namespaces are imported of a cluster: what an earlier process wrote of others counts no more.
+    pub fn keep_to(&self, cluster: &Name, namespaces: &BTreeSet<Name>) {
+        let is_kept = |key: &ServiceKey| namespaces.contains(&key.namespace);
+        self.clusters.alter(cluster, |known| {
+            known.map(|known| match known.restored.keys().all(is_kept) {
+                true => known,
+                false => {
+                    let kept = known.restored.iter().filter(|(key, _)| is_kept(key));
+                    Cluster {
+                        restored: Arc::new(kept.map(|(key, said)| (key.clone(), said.clone())).collect()),
+                        ..known
+                    }
+                }
+            })
+        });
     }
 
     /// What a cluster says of a service now.
