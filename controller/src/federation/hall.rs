@@ -19,7 +19,7 @@ use tonic::Status;
 use super::encode::{self, Unexportable};
 use super::exports::{Exports, Tags};
 use super::marks::Marks;
-use super::rights::{Rights, Scope};
+use super::rights::{NAMESPACES_MAX, Rights, Scope, Sight};
 use super::table::{News, Table};
 use crate::access::Access;
 use crate::writer::Snapshots;
@@ -45,8 +45,9 @@ pub type Told = Table<ServiceKey, Result<(), Unexportable>>;
 struct Shelves {
     exported: BTreeMap<ServiceKey, Exported>,
     shelves: Vec<Shelf>,
-    /// Who reads which selection, by the id that it gives itself: one entry for each stream.
-    peers: Vec<(Name, Scope)>,
+    /// Who reads which selection, one for each stream that is open, by its number.
+    peers: BTreeMap<u64, Peer>,
+    streams: u64,
     beat: u64,
     /// What no other cluster has.
     uid: Name,
@@ -79,14 +80,25 @@ struct Shelf {
     marks: Marks,
     /// All that there is has been put on it once.
     filled: bool,
-    published: watch::Sender<Option<Arc<cache::Snapshot>>>,
+    published: watch::Sender<Shown>,
+}
+
+/// Who reads.
+#[derive(Debug)]
+struct Peer {
+    /// The id that it gives itself.
+    id: Name,
+    sight: Sight,
 }
 
 /// A stream, as long as it is open.
 struct Present {
     hall: Hall,
-    peer: (Name, Scope),
+    number: u64,
 }
+
+/// What a stream is given; `None` before there is anything to tell.
+type Shown = Option<Arc<cache::Snapshot>>;
 
 /// Between two beats. Who has heard nothing for three of them takes this cluster for silent.
 const BEAT: Duration = Duration::from_secs(3);
@@ -133,19 +145,26 @@ impl Hall {
         }
     }
 
-    /// How many services others are told of, and how many selections of them somebody reads.
-    pub fn counts(&self) -> (usize, usize) {
+    /// How many services others are told of, how many streams somebody reads of them, and how many namespaces with exports are not
+    /// asked about for one of these, at most.
+    pub fn counts(&self) -> (usize, usize, usize) {
         let shelves = self.lock();
         let told = shelves.exported.values().filter(|exported| exported.said.is_ok()).count();
-        (told, shelves.shelves.iter().map(|shelf| shelf.published.receiver_count()).sum())
+        let unasked = shelves.peers.values().map(|peer| peer.sight.unasked).max();
+        (told, shelves.shelves.iter().map(|shelf| shelf.published.receiver_count()).sum(), unasked.unwrap_or(0))
+    }
+
+    /// How many namespaces with exports are not asked about for the cluster of this id.
+    pub fn unasked(&self, cluster: &Name) -> usize {
+        self.lock().peers.values().filter(|peer| peer.id == *cluster).map(|peer| peer.sight.unasked).max().unwrap_or(0)
     }
 
     /// What the cluster of this id is told by its streams to this replica, if it has any here. Of several that differ, what the last
     /// one is told.
     pub fn tells(&self, cluster: &Name) -> Option<LinkExported> {
         let shelves = self.lock();
-        let (_, scope) = shelves.peers.iter().rev().find(|(peer, _)| peer == cluster)?;
-        let shelf = shelves.shelves.iter().find(|shelf| shelf.scope == *scope)?;
+        let peer = shelves.peers.values().rev().find(|peer| peer.id == *cluster)?;
+        let shelf = shelves.shelves.iter().find(|shelf| shelf.scope == peer.sight.scope)?;
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         Some(LinkExported {
             services: number(shelf.names.len()),
@@ -154,29 +173,20 @@ impl Hall {
         })
     }
 
-    /// A stream of what `scope` holds. It ends when the rights of who reads it have changed.
-    fn stream(&self, showing: Showing, scope: Scope) -> watch::Receiver<Option<Arc<cache::Snapshot>>> {
-        let mut shelf = self.lock().shelf(&scope, &self.0.me);
+    /// A stream of what somebody sees. It ends when that has changed.
+    fn stream(&self, showing: Showing, sight: Sight) -> watch::Receiver<Shown> {
+        let mut shelf = self.lock().shelf(&sight.scope, &self.0.me);
         let (sender, given) = watch::channel(shelf.borrow_and_update().clone());
-        let hall = self.clone();
-        let peer = Name::from(showing.says.as_deref().unwrap_or_default());
-        self.lock().peers.push((Name::clone(&peer), scope.clone()));
+        let peer = Peer { id: Name::from(showing.says.as_deref().unwrap_or_default()), sight };
+        if peer.sight.unasked > 0 {
+            tracing::warn!(peer = ?peer.id, namespaces = peer.sight.unasked, "{}", too_many(peer.sight.unasked));
+        }
+        let present = Present { hall: self.clone(), number: self.lock().enter(peer) };
         tokio::spawn(async move {
-            let _present = Present { hall: hall.clone(), peer: (peer, scope.clone()) };
-            let mut reviews = tokio::time::interval_at(tokio::time::Instant::now() + REVIEW, REVIEW);
-            loop {
-                tokio::select! {
-                    () = sender.closed() => return,
-                    changed = shelf.changed() => match changed {
-                        Ok(()) => _ = sender.send_replace(shelf.borrow_and_update().clone()),
-                        Err(_) => return,
-                    },
-                    _ = reviews.tick() => match hall.0.rights.scope(&showing, hall.namespaces()).await {
-                        Ok(now) if now == scope => {}
-                        // It dials anew, and is given what it may see now, or told why it may not.
-                        Ok(_) | Err(_) => return,
-                    },
-                }
+            tokio::select! {
+                () = forward(shelf, sender) => {}
+                // It dials anew, and is given what it may see now, or told why it may not.
+                () = present.review(&showing) => {}
             }
         });
         given
@@ -195,26 +205,69 @@ impl Hall {
 impl Admits for Hall {
     fn admit(&self, showing: Showing) -> BoxFuture<'_, Result<rollcall_xds::server::Snapshots, Status>> {
         Box::pin(async move {
-            let scope = self.0.rights.scope(&showing, self.namespaces()).await?;
-            Ok(self.stream(showing, scope))
+            let sight = self.0.rights.sight(&showing, &self.namespaces(), None).await?;
+            Ok(self.stream(showing, sight))
         })
     }
 }
 
+/// Shows what is on a shelf, until nobody looks.
+async fn forward(mut shelf: watch::Receiver<Shown>, to: watch::Sender<Shown>) {
+    loop {
+        tokio::select! {
+            () = to.closed() => return,
+            changed = shelf.changed() => match changed {
+                Ok(()) => _ = to.send_replace(shelf.borrow_and_update().clone()),
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+/// Said where a peer may see some namespaces, and more have exports than are asked about.
+pub fn too_many(unasked: usize) -> String {
+    format!(
+        "it may see the exports of some namespaces, and only the first {NAMESPACES_MAX} that have any are asked about: {unasked} are not, and \
+         nothing of them is told; bind rollcall-peer to it by a ClusterRoleBinding, or export from fewer namespaces"
+    )
+}
+
 // === impl Present ===
+
+impl Present {
+    /// Looks at times at what it may see, until that is something else.
+    async fn review(&self, showing: &Showing) {
+        let mut reviews = tokio::time::interval_at(tokio::time::Instant::now() + REVIEW, REVIEW);
+        let hall = &self.hall;
+        loop {
+            reviews.tick().await;
+            let before = hall.lock().peers.get(&self.number).map(|peer| peer.sight.clone());
+            let now = hall.0.rights.sight(showing, &hall.namespaces(), before.as_ref()).await;
+            match (now, before) {
+                (Ok(now), Some(before)) if now.scope == before.scope => {
+                    _ = hall.lock().peers.get_mut(&self.number).map(|peer| peer.sight = now);
+                }
+                _ => return,
+            }
+        }
+    }
+}
 
 impl Drop for Present {
     fn drop(&mut self) {
-        let peers = &mut self.hall.lock().peers;
-        if let Some(at) = peers.iter().position(|peer| *peer == self.peer) {
-            peers.remove(at);
-        }
+        self.hall.lock().peers.remove(&self.number);
     }
 }
 
 // === impl Shelves ===
 
 impl Shelves {
+    fn enter(&mut self, peer: Peer) -> u64 {
+        self.streams += 1;
+        self.peers.insert(self.streams, peer);
+        self.streams
+    }
+
     /// The services of which something may be told otherwise than before.
     fn changed(&self, news: News<ServiceKey>, exports: &Exports, snapshot: &Snapshot) -> BTreeSet<ServiceKey> {
         let changes = self.revision.map_or(Changes::Resync, |revision| snapshot.changes_since(revision));
@@ -270,7 +323,7 @@ impl Shelves {
         }
     }
 
-    fn shelf(&mut self, scope: &Scope, me: &str) -> watch::Receiver<Option<Arc<cache::Snapshot>>> {
+    fn shelf(&mut self, scope: &Scope, me: &str) -> watch::Receiver<Shown> {
         if let Some(shelf) = self.shelves.iter().find(|shelf| shelf.scope == *scope) {
             return shelf.published.subscribe();
         }

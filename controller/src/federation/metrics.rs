@@ -86,9 +86,18 @@ impl Metrics {
             problems,
         )?;
         self.write_traffic(page, &reports)?;
-        let (exported, peers) = self.hall.counts();
+        self.write_exports(page)
+    }
+
+    fn write_exports(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (exported, peers, unasked) = self.hall.counts();
         page.gauge("rollcall_exports_services", "Services that other clusters are told of.", exported as f64)?;
-        page.gauge("rollcall_exports_peers", "Streams of other clusters that this replica serves.", peers as f64)
+        page.gauge("rollcall_exports_peers", "Streams of other clusters that this replica serves.", peers as f64)?;
+        page.gauge(
+            "rollcall_exports_unasked_namespaces",
+            "Namespaces with exports of which a peer is told nothing, because it has no right to all and they are beyond the 4096 that are asked about. 0 is normal.",
+            unasked as f64,
+        )
     }
 
     fn write_traffic(&self, page: &mut Page<'_>, reports: &BTreeMap<Name, Report>) -> fmt::Result {

@@ -3,6 +3,7 @@
 use rollcall_crds::{LinkCounts, LinkState};
 
 use super::Link;
+use crate::federation::hall;
 use crate::federation::machine::Standing;
 use crate::federation::survey::survey;
 
@@ -74,6 +75,9 @@ impl Link {
                     line.way.wanted.services_max, line.way.wanted.endpoints_max
                 ));
             }
+        }
+        if let unasked @ 1.. = self.surroundings.hall.unasked(&self.name) {
+            problems.push(format!("of what this cluster exports: {}", hall::too_many(unasked)));
         }
         let (survey, silent) = (&self.survey.0, self.machine.silent_for());
         if expired.endpoints > 0 {
