@@ -72,19 +72,21 @@ struct List {
 
 impl Metadata {
     /// `None` when there is nothing to say: of pods that are simply ready, which are most, and whose labels change without
-    /// meaning for callers.
+    /// meaning for callers; and of those of other clusters, of which there may be millions: whose they are stands in their locality,
+    /// and their name there is their address.
     pub(super) fn of(member: &Member) -> Option<Self> {
         let registered = is_registered(member);
         let mut about = Vec::new();
-        if registered {
-            about.push(("origin", member.origin.to_string()));
-        }
         if let Some((reason, since_s)) = member.told() {
             about.push(("reason", reason.to_string()));
             let since = since_s.and_then(|since_s| Timestamp::from_second(since_s).ok());
             about.extend(since.map(|since| ("since", since.to_string())));
         } else if Standing::of(member) == Some(Standing::Draining) {
             about.push(("reason", "it is being shut down".to_owned()));
+        }
+        let is_own = registered && member.origin.kind != OriginKind::Import;
+        if is_own || (registered && !about.is_empty()) {
+            about.push(("origin", member.origin.to_string()));
         }
         if !about.is_empty() {
             about.push(("name", member.endpoint.name.to_string()));
@@ -227,6 +229,26 @@ mod tests {
         (member.health, member.reason, member.since_ms) =
             (Health::Warning, "the disk is almost full".into(), Some(61_500));
         assert_eq!(said(&member)[2..], ["reason: the disk is almost full", "since: 1970-01-01T00:01:01Z"]);
+    }
+
+    #[test]
+    fn of_what_another_cluster_exports_it_is_told_what_is_wrong_and_what_it_may_be_chosen_by() {
+        let attributes = Attributes { tags: vec!["canary".into()], ..Attributes::default() };
+        let mut imported = member(|machine| machine.attributes = attributes.into());
+        imported.origin = origin(OriginKind::Import, "payments");
+        let said = read(&imported).filter_metadata;
+        assert_eq!(said.keys().collect::<Vec<_>>(), [SELECTORS]);
+        (imported.health, imported.reason) = (Health::Warning, "its cluster has been silent".into());
+        let mut about: Vec<_> = read(&imported).filter_metadata[ABOUT].fields.keys().cloned().collect();
+        about.sort();
+        assert_eq!(about, ["name", "origin", "reason"]);
+        assert_eq!(Metadata::of(&Member { health: Health::Passing, ..plain(imported) }), None);
+    }
+
+    /// Without what its owner says.
+    fn plain(mut member: Member) -> Member {
+        Arc::make_mut(&mut member.endpoint).attributes = Arc::default();
+        member
     }
 
     #[test]
