@@ -132,3 +132,23 @@ async fn silence_takes_out_no_more_at_once_than_the_guard_of_a_policy_allows_and
     east.stop().await;
     west.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_breaks_again_and_again_is_no_news_and_only_what_changed_is_written() {
+    let (mut east, mut west) = Cluster::pair("127.0.0.95", "127.0.0.96", json!({ "suspectAfter": "120s" })).await;
+    let since = west.link_is("east", "Connected").await["since"].clone();
+    west.api.forget_asked();
+    for round in 1..=4 {
+        east.stop().await;
+        east.start().await;
+        let ip = format!("10.1.1.{round}");
+        east.endpoints("payments", &["10.1.0.4", &ip]);
+        west.imports("east", &["10.1.0.4", &ip]).await;
+    }
+    let status = west.link_is("east", "Connected").await;
+    assert_eq!(status["since"], since, "{status}");
+    let written = west.api.writes().into_iter().filter(|asked| asked.resource == "endpointslices").count();
+    assert_eq!(written, 4, "one for each change: {:?}", west.api.writes());
+    east.stop().await;
+    west.stop().await;
+}
