@@ -97,7 +97,7 @@ pub struct Zone {
     serial: AtomicU32,
     services: Shards<Arc<str>, Arc<Record>>,
     namespaces: Shards<Arc<str>, ()>,
-    /// The zones of all endpoints, in lower case.
+    /// The areas of all endpoints: zones, in lower case, and clusters.
     zones: ArcSwap<BTreeSet<Box<str>>>,
     /// The services that an address leads back to, and when names of pods are verified those with any endpoint there.
     holders: Shards<IpAddr, Holders>,
@@ -183,6 +183,12 @@ impl Zone {
     /// Whether there are endpoints in a zone; its name in lower case.
     fn has_zone(&self, name: &[u8]) -> bool {
         !name.is_empty() && std::str::from_utf8(name).is_ok_and(|name| self.zones.load().contains(name))
+    }
+
+    /// The area of a cluster of which there are endpoints; its name in lower case.
+    fn area_of(&self, cluster: &[u8]) -> Option<String> {
+        let area = model::area_of(std::str::from_utf8(cluster).ok()?);
+        self.zones.load().contains(&*area).then_some(area)
     }
 
     /// Whether a Service of a namespace has an endpoint at an address, ready or not. Known as the settings say.

@@ -135,7 +135,7 @@ fn not_ready(endpoint: Endpoint) -> Endpoint {
 }
 
 fn in_zone(zone: &str, endpoint: Endpoint) -> Endpoint {
-    Endpoint { place: Arc::new(Place { zone: zone.into() }), ..endpoint }
+    Endpoint { place: Arc::new(Place { zone: zone.into(), ..crate::zone::model::Place::default() }), ..endpoint }
 }
 
 fn weighted(weight: u16, endpoint: Endpoint) -> Endpoint {

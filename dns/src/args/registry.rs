@@ -20,7 +20,7 @@ pub struct RegistryArgs {
     pub registry_namespace: String,
 
     /// Name of this cluster in names that say a datacenter, such as db.service.east.rollcall. The names of zones stand there as
-    /// well, for the endpoints in them. Default: none.
+    /// well, for the endpoints in them, and those of linked clusters, for what these export. Default: none.
     #[arg(long, env = "ROLLCALL_REGISTRY_DATACENTER", value_name = "NAME", value_parser = datacenter)]
     pub registry_datacenter: Option<String>,
 

@@ -99,9 +99,12 @@ impl Decoder {
         check_key(&name.service, &message.namespace, &message.service)?;
         let lists: Vec<_> = message.port_sets.iter().map(|set| self.ports(&set.ports)).collect();
         let texts: Vec<_> = message.endpoints.iter().map(|endpoint| self.texts.share(texts(endpoint))).collect();
-        let mut place = |zone: &str| self.places.share(Place { zone: zone.to_ascii_lowercase().into() });
+        let mut place = |message: &proto::Endpoint| {
+            let [zone, cluster] = [&message.zone, &message.cluster].map(|name| name.to_ascii_lowercase().into());
+            self.places.share(Place { zone, cluster })
+        };
         let endpoints = message.endpoints.into_iter().zip(texts).filter_map(|(message, texts)| {
-            let place = place(&message.zone);
+            let place = place(&message);
             endpoint(&message, &lists, texts, place)
         });
         let endpoints = endpoints.map(Arc::new).collect();

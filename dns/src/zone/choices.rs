@@ -12,7 +12,7 @@ use super::places::Places;
 pub struct Choice<'a> {
     /// Those with this tag, in lower case.
     pub tag: Option<&'a [u8]>,
-    /// Those in this zone, in lower case.
+    /// Those in this area (see [`Place::areas`](super::model::Place::areas)): a zone, in lower case, or a cluster.
     pub zone: Option<&'a [u8]>,
     /// Not those with health Warning.
     pub only_passing: bool,
@@ -47,7 +47,7 @@ impl Choices {
 fn index<'a>(endpoints: impl Iterator<Item = &'a Arc<Endpoint>>, only_passing: bool) -> Index {
     let mut found = BTreeMap::<Key, Vec<(u32, bool)>>::new();
     for (place, endpoint) in (0_u32..).zip(endpoints).filter(|(_, endpoint)| !(only_passing && endpoint.warns)) {
-        let zone = Some(&*endpoint.place.zone).filter(|zone| !zone.is_empty()).map(|zone| zone.as_bytes().into());
+        let areas: Vec<Box<[u8]>> = endpoint.place.areas().map(|area| area.as_bytes().into()).collect();
         let tags = endpoint.texts.iter().filter_map(|text| text.strip_prefix(TAG));
         let mut tags: Vec<Option<Box<[u8]>>> =
             tags.map(|tag| Some(tag.to_ascii_lowercase().into_bytes().into())).collect();
@@ -55,8 +55,8 @@ fn index<'a>(endpoints: impl Iterator<Item = &'a Arc<Endpoint>>, only_passing: b
         tags.sort_unstable();
         tags.dedup();
         for tag in tags {
-            if zone.is_some() {
-                found.entry((tag.clone(), zone.clone())).or_default().push((place, endpoint.suspect));
+            for area in &areas {
+                found.entry((tag.clone(), Some(area.clone()))).or_default().push((place, endpoint.suspect));
             }
             found.entry((tag, None)).or_default().push((place, endpoint.suspect));
         }
@@ -85,7 +85,7 @@ mod tests {
             has_hostname: true,
             ports: Arc::default(),
             texts: texts.into(),
-            place: Arc::new(Place { zone: zone.into() }),
+            place: Arc::new(Place { zone: zone.into(), ..Place::default() }),
             warns,
             suspect: zone == "silent",
         })

@@ -1,5 +1,6 @@
 //! What the index keeps of a service and its endpoints: compact, shared, ready to be answered.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -130,6 +131,24 @@ pub struct Endpoint {
 pub struct Place {
     /// The zone, in lower case; empty when it is not known.
     pub zone: Box<str>,
+    /// The cluster, in lower case, of a service across clusters; else empty.
+    pub cluster: Box<str>,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// By what it may be chosen: its zone; and its cluster, which is told from zones by a slash, for no name of either has one.
+    pub fn areas(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let zone = Some(Cow::Borrowed(&*self.zone)).filter(|zone| !zone.is_empty());
+        let cluster = Some(&*self.cluster).filter(|cluster| !cluster.is_empty());
+        zone.into_iter().chain(cluster.map(|cluster| Cow::Owned(area_of(cluster))))
+    }
+}
+
+/// The area that a cluster is.
+pub(super) fn area_of(cluster: &str) -> String {
+    format!("/{cluster}")
 }
 
 // === impl Exposed ===

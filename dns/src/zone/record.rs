@@ -187,6 +187,15 @@ impl Record {
         runs.into()
     }
 
+    /// Whether a label of several parts ends with this.
+    pub fn has_below(&self, label: &[u8]) -> bool {
+        let is_above = |instance: &[u8]| {
+            let above = instance.len().checked_sub(label.len() + 1);
+            above.is_some_and(|at| instance[at] == b'.' && &instance[at + 1..] == label)
+        };
+        self.instances().any(|endpoint| is_above(endpoint.label.as_bytes()))
+    }
+
     /// The endpoint with a name of its own at an address, if there is one and no other.
     pub fn only_at(&self, address: IpAddr) -> Option<&Arc<Endpoint>> {
         let mut found = None;

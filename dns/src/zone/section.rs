@@ -62,7 +62,11 @@ impl Section {
         let answered = |endpoint: &Arc<Endpoint>| match &service.kind {
             Kind::Headless => endpoint.ready || service.publish_not_ready,
             // As CoreDNS: a hostname is a name below a service with a virtual address, too; a dashed address is not.
-            Kind::ClusterIp { .. } => endpoint.has_hostname && (endpoint.ready || service.publish_not_ready),
+            // That of one of several clusters is found by its cluster, too.
+            Kind::ClusterIp { .. } => {
+                (endpoint.has_hostname || !endpoint.place.cluster.is_empty())
+                    && (endpoint.ready || service.publish_not_ready)
+            }
             Kind::External { .. } => false,
         };
         let (mut instances, mut silent) = (Vec::new(), Vec::new());

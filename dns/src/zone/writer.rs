@@ -216,7 +216,9 @@ impl ZoneWriter {
 
     /// Endpoints come (1) or go (-1).
     fn count_zones(&mut self, endpoints: &[Arc<Endpoint>], step: isize) {
-        endpoints.iter().for_each(|endpoint| count_zone(&mut self.zones, &endpoint.place.zone, step));
+        for area in endpoints.iter().flat_map(|endpoint| endpoint.place.areas()) {
+            count_zone(&mut self.zones, &area, step);
+        }
     }
 
     fn publish_zones(&mut self) {

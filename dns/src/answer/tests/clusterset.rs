@@ -4,14 +4,27 @@ use RecordType::{A, AAAA, SRV, TXT};
 use rollcall_catalog::clusterset::derived_name;
 
 use super::*;
+use crate::zone::Registry;
+use crate::zone::model::Place;
 
 fn across(host: &str, cluster: &str, endpoint: Endpoint) -> Endpoint {
-    Endpoint { label: format!("{host}.{cluster}").into(), has_hostname: false, ..endpoint }
+    let place = Arc::new(Place { cluster: cluster.into(), ..Place::clone(&endpoint.place) });
+    Endpoint { label: format!("{host}.{cluster}").into(), has_hostname: false, place, ..endpoint }
+}
+
+fn tagged(tag: &str, endpoint: Endpoint) -> Endpoint {
+    Endpoint { texts: [format!("tag={tag}").into()].into(), ..endpoint }
 }
 
 /// A service of two clusters with addresses of its own, a headless one, and local ones of the same names.
 fn zone() -> Arc<Zone> {
-    let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
+    let registry = Registry {
+        domains: vec![Name::from_ascii("rollcall.").unwrap()],
+        namespace: "shop".into(),
+        datacenter: "here".into(),
+        ..Registry::default()
+    };
+    let mut writer = ZoneWriter::new(Settings { ttl: 5, registry, ..Settings::default() });
     let (pay, db, none) = (
         format!("shop/{}", derived_name("shop", "payments")),
         format!("shop/{}", derived_name("shop", "db")),
@@ -33,6 +46,17 @@ fn zone() -> Arc<Zone> {
                 one(2, "db-0", "west", "10.2.0.2"),
                 one(3, "10-2-0-3", "west", "10.2.0.3"),
                 not_ready(one(4, "db-9", "south", "10.3.0.9")),
+            ],
+        ),
+        bucket(
+            &pay,
+            1,
+            0,
+            vec![
+                one(6, "10-1-0-6", "east", "10.1.0.6"),
+                one(7, "10-2-0-7", "west", "10.2.0.7"),
+                tagged("canary", one(8, "10-2-0-8", "west", "10.2.0.8")),
+                not_ready(one(9, "10-2-0-9", "west", "10.2.0.9")),
             ],
         ),
         service(&none, headless()),
@@ -106,4 +130,45 @@ fn without_a_clusterset_its_domain_is_none_of_ours() {
     let mut writer = ZoneWriter::new(Settings { ttl: 5, ..Settings::default() });
     writer.sync("cluster.local", 7).unwrap();
     assert_eq!(told(writer.zone(), "payments.shop.svc.clusterset.local.", A)[0], "REFUSED");
+}
+
+#[test]
+fn what_one_cluster_exports_is_found_by_it_as_a_datacenter() {
+    let zone = zone();
+    for (name, addresses) in [
+        ("payments.service.east", &["10.1.0.6"][..]),
+        ("payments.service.west", &["10.2.0.7", "10.2.0.8"]),
+        ("payments.service.shop.ns.WEST.dc", &["10.2.0.7", "10.2.0.8"]),
+        ("canary.payments.service.west", &["10.2.0.8"]),
+        ("db.service.west", &["10.2.0.2", "10.2.0.3"]),
+        ("payments.service.here", &["10.96.0.9"]),
+        ("payments.service", &["10.96.0.9"]),
+    ] {
+        let name = format!("{name}.rollcall.");
+        let mut expected = vec!["NOERROR".to_owned()];
+        expected.extend(addresses.iter().map(|address| format!("an {name} A {address}")));
+        assert_eq!(told(&zone, &name, A), expected, "{name}");
+    }
+    // What it does not export, or nobody does; a cluster that exports nothing that is ready; machines of others.
+    for name in [
+        "secret.service.east",
+        "payments.service.elsewhere.ns.east.dc",
+        "canary.payments.service.east",
+        "payments.service.north",
+        "db.service.south",
+        "n1.node.east",
+    ] {
+        assert_eq!(told(&zone, &format!("{name}.rollcall."), A)[0], "NXDOMAIN", "{name}");
+    }
+    for name in ["east", "service.west", "west.dc"] {
+        assert_eq!(told(&zone, &format!("{name}.rollcall."), A)[0], "NOERROR", "{name}");
+    }
+    // SRV leads to a name that is there, as are those above it.
+    let below = format!("{}.shop.svc.cluster.local.", derived_name("shop", "payments"));
+    let (name, target) = ("_payments._tcp.east.rollcall.", format!("10-1-0-6.east.{below}"));
+    let said = told(&zone, name, SRV);
+    assert_eq!(said[1..], [format!("ad {target} A 10.1.0.6"), format!("an {name} SRV 0 1 5432 {target}")]);
+    assert_eq!(told(&zone, &target, A), ["NOERROR", &format!("an {target} A 10.1.0.6")]);
+    assert_eq!(told(&zone, &format!("east.{below}"), A)[0], "NOERROR");
+    assert_eq!(told(&zone, &format!("north.{below}"), A)[0], "NXDOMAIN");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hickory_proto::rr::Name;
+use rollcall_catalog::clusterset;
 
 use super::pods::{self, PodNames};
 use crate::zone::Zone;
@@ -51,7 +52,13 @@ impl Zone {
                 self.zonal_node(self.service_node(namespace, service), below)
             }
             [below, service, namespace] => self.below_service(namespace, service, below),
-            [port, protocol, service, namespace] => self.port_node(namespace, service, protocol, port),
+            [port, protocol, service, namespace] if protocol.starts_with(b"_") => {
+                self.port_node(namespace, service, protocol, port)
+            }
+            // Of what stands for the exports of several clusters: SRV records of registries lead there.
+            [host, cluster, service, namespace] => {
+                self.below_service(namespace, service, &[*host, *cluster].join(&b'.'))
+            }
             _ => Node::Missing,
         }
     }
@@ -121,7 +128,13 @@ impl Zone {
             return if record.has_protocol(protocol) { Node::Empty } else { Node::Missing };
         }
         let places = record.places_labelled(label);
-        if places.is_empty() { Node::Missing } else { Node::Instances(record, places) }
+        match places.is_empty() {
+            false => Node::Instances(record, places),
+            true if std::str::from_utf8(service).is_ok_and(clusterset::may_be_derived) && record.has_below(label) => {
+                Node::Empty
+            }
+            true => Node::Missing,
+        }
     }
 
     pub(super) fn port_node(&self, namespace: &[u8], service: &[u8], protocol: &[u8], port: &[u8]) -> Node {

@@ -65,13 +65,6 @@ impl Zone {
         if !places.is_empty() {
             return Node::Instances(record, places);
         }
-        let is_above = |instance: &str| {
-            let above = instance.len().checked_sub(label.len() + 1);
-            above.is_some_and(|at| instance.as_bytes()[at] == b'.' && &instance.as_bytes()[at + 1..] == label)
-        };
-        match record.instances().any(|endpoint| is_above(&endpoint.label)) {
-            true => Node::Empty,
-            false => Node::Missing,
-        }
+        if record.has_below(label) { Node::Empty } else { Node::Missing }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+use rollcall_catalog::clusterset;
+
 use crate::zone::Zone;
 use crate::zone::choices::Choice;
 use crate::zone::machines;
@@ -34,7 +36,16 @@ struct Parts<'a, 'b> {
 #[derive(Clone, Copy, Debug)]
 struct Wanted<'a> {
     tag: Option<&'a [u8]>,
-    zone: Option<&'a [u8]>,
+    area: Area<'a>,
+}
+
+/// Where they are.
+#[derive(Clone, Copy, Debug)]
+enum Area<'a> {
+    Any,
+    Zone(&'a [u8]),
+    /// What that cluster exports; as an area, see [`Place::areas`](crate::zone::model::Place::areas).
+    Cluster(&'a str),
 }
 
 // === impl Parts ===
@@ -76,11 +87,13 @@ impl Zone {
     /// `labels` are those below the registry's domain, in lower case.
     pub(super) fn registry_node(&self, labels: &[&[u8]]) -> Node {
         let parts = Parts::of(labels);
-        let zone = match parts.datacenter {
-            Some(name) if name == self.settings.registry.datacenter.as_bytes() => None,
-            Some(name) if self.has_zone(name) => Some(name),
-            Some(_) => return Node::Missing,
-            None => None,
+        let cluster = parts.datacenter.and_then(|name| self.area_of(name));
+        let area = match (parts.datacenter, &cluster) {
+            (Some(name), _) if name == self.settings.registry.datacenter.as_bytes() => Area::Any,
+            (Some(name), _) if self.has_zone(name) => Area::Zone(name),
+            (Some(_), Some(cluster)) => Area::Cluster(cluster),
+            (Some(_), None) => return Node::Missing,
+            (None, _) => Area::Any,
         };
         let namespace = match parts.namespace.map(|name| (name, self.namespace_node(name))) {
             Some((_, Node::Missing)) => return Node::Missing,
@@ -94,14 +107,20 @@ impl Zone {
             [name] if labels.len() == 1 && self.is_datacenter(name) => Node::Empty,
             // There are names below the one.
             [_] if is_of_rfc_2782(parts.names) => Node::Empty,
-            [_, _] if is_of_rfc_2782(parts.names) => self.registered(parts.names, b"service", namespace, zone),
-            [names @ .., b"node"] => self.machine(names, parts.namespace, zone),
-            [names @ .., kind] => self.registered(names, kind, namespace, zone),
+            [_, _] if is_of_rfc_2782(parts.names) => self.registered(parts.names, b"service", namespace, area),
+            [names @ .., b"node"] => self.machine(names, parts.namespace, area),
+            [names @ .., kind] => self.registered(names, kind, namespace, area),
         }
     }
 
-    fn registered(&self, names: &[&[u8]], kind: &[u8], namespace: &[u8], zone: Option<&[u8]>) -> Node {
-        let of = |service, tag| self.chosen(self.service_node(namespace, service), Wanted { tag, zone });
+    fn registered(&self, names: &[&[u8]], kind: &[u8], namespace: &[u8], area: Area<'_>) -> Node {
+        let of = |service: &[u8], tag| {
+            let service = match area {
+                Area::Any | Area::Zone(_) => self.service_node(namespace, service),
+                Area::Cluster(_) => self.exported_node(namespace, service),
+            };
+            self.chosen(service, Wanted { tag, area })
+        };
         match (kind, names) {
             (b"service" | b"addr", []) => Node::Empty,
             // Of a tag, or of any: there are names below.
@@ -119,7 +138,7 @@ impl Zone {
 
     /// A node of the cluster, or else a machine of registrations in the namespace of names that say none; of a namespace
     /// that is said only its machines. Names may have dots.
-    fn machine(&self, name: &[&[u8]], namespace: Option<&[u8]>, zone: Option<&[u8]>) -> Node {
+    fn machine(&self, name: &[&[u8]], namespace: Option<&[u8]>, area: Area<'_>) -> Node {
         if name.is_empty() {
             return Node::Empty;
         }
@@ -137,7 +156,7 @@ impl Zone {
             },
         };
         match found {
-            Some(Some(machine)) if zone.is_none_or(|zone| machine.zone.as_bytes() == zone) => Node::Machine(machine),
+            Some(Some(machine)) if area.has(&machine.zone) => Node::Machine(machine),
             Some(None) => Node::Empty,
             Some(Some(_)) | None => Node::Missing,
         }
@@ -154,18 +173,27 @@ impl Zone {
         match record.kind() {
             // Behind a virtual address nobody chooses.
             Kind::ClusterIp { .. } | Kind::External { .. } if wanted.is_all() => Node::Service(record),
-            Kind::ClusterIp { .. } | Kind::External { .. } => Node::Missing,
+            // One address stands for those of all clusters: of one of them they are told.
+            Kind::ClusterIp { .. } | Kind::External { .. } if !matches!(wanted.area, Area::Cluster(_)) => Node::Missing,
             Kind::Headless if wanted.is_all() && !only_passing => Node::Service(record),
-            Kind::Headless => {
-                let Wanted { tag, zone } = wanted;
+            Kind::Headless | Kind::ClusterIp { .. } | Kind::External { .. } => {
+                let (tag, zone) = (wanted.tag, wanted.area.name());
                 let places = record.chosen(Choice { tag, zone, only_passing });
                 if places.is_empty() { Node::Missing } else { Node::Tagged(record, places) }
             }
         }
     }
 
+    /// What several clusters export under one name.
+    fn exported_node(&self, namespace: &[u8], service: &[u8]) -> Node {
+        match (std::str::from_utf8(namespace), std::str::from_utf8(service)) {
+            (Ok(space), Ok(name)) => self.service_node(namespace, clusterset::derived_name(space, name).as_bytes()),
+            _ => Node::Missing,
+        }
+    }
+
     fn is_datacenter(&self, name: &[u8]) -> bool {
-        name == self.settings.registry.datacenter.as_bytes() || self.has_zone(name)
+        name == self.settings.registry.datacenter.as_bytes() || self.has_zone(name) || self.area_of(name).is_some()
     }
 }
 
@@ -173,7 +201,28 @@ impl Zone {
 
 impl Wanted<'_> {
     fn is_all(self) -> bool {
-        self.tag.is_none() && self.zone.is_none()
+        self.tag.is_none() && matches!(self.area, Area::Any)
+    }
+}
+
+// === impl Area ===
+
+impl<'a> Area<'a> {
+    fn name(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Any => None,
+            Self::Zone(zone) => Some(zone),
+            Self::Cluster(area) => Some(area.as_bytes()),
+        }
+    }
+
+    /// Whether a machine in this zone is there: those of other clusters are not known.
+    fn has(self, zone: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Zone(name) => zone.as_bytes() == name,
+            Self::Cluster(_) => false,
+        }
     }
 }
 
