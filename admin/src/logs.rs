@@ -18,7 +18,7 @@ use tracing::Metadata;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::reload;
 
 use crate::clock;
 use crate::filter::Filter;
@@ -56,9 +56,7 @@ pub enum LogsError {
     #[error("unknown log format {0:?}; use text or json")]
     Format(String),
     /// `RUST_LOG` cannot be read.
-    #[error(
-        "log filter {0:?} cannot be read: {1}; set RUST_LOG to a level (error, warn, info, debug, trace) or TARGET=LEVEL,…"
-    )]
+    #[error("RUST_LOG={0:?} cannot be used: {1}")]
     Filter(String, String),
     /// No thread, or no standard error.
     #[error("logs cannot be written: {0}; is there room for another thread, and a standard error?")]
@@ -74,8 +72,8 @@ pub enum LogsError {
 /// Spans are for traces alone: without these they are never made. Those at `info` are always sent; the filter decides
 /// about finer ones.
 pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<Log, LogsError> {
-    let set = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|set| !set.is_empty());
-    let base = set.unwrap_or_else(|| filter.to_string());
+    let set = std::env::var("RUST_LOG").ok().filter(|set| !set.is_empty());
+    let base = set.map_or_else(|| Ok(filter.to_string()), |set| checked(&set))?;
     let compile = |text: &str| Filter::compile(text).map_err(|error| LogsError::Filter(text.to_owned(), error));
     let (to_lines, lines) = reload::Layer::new(compile(&base)?);
     let (to_spans, spans) = reload::Layer::new(compile(&base)?);
@@ -106,6 +104,12 @@ pub fn init(format: Format, filter: &Filter, traces: Option<&Traces>) -> Result<
     let log = Log { lines: written, level };
     log.flush_on_panic();
     Ok(log)
+}
+
+/// What `RUST_LOG` says, under the rules of the flag.
+fn checked(set: &str) -> Result<String, LogsError> {
+    let read = set.parse::<Filter>().map_err(|error| LogsError::Filter(set.to_owned(), error.to_string()))?;
+    Ok(read.to_string())
 }
 
 /// <https://no-color.org>: any value but the empty one.
@@ -166,6 +170,13 @@ impl fmt::Display for Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_environment_says_is_held_to_the_rules_of_the_flag() {
+        assert_eq!(checked("warn, rollcall_dns=trace").unwrap(), "warn,rollcall_dns=trace");
+        let refused = checked("[span{field=1}]=debug").unwrap_err().to_string();
+        assert!(refused.starts_with(r#"RUST_LOG="[span{field=1}]=debug" cannot be used: "#), "{refused}");
+    }
 
     #[test]
     fn a_format_is_read_as_it_is_written_and_others_are_refused_with_the_choice() {

@@ -37,6 +37,15 @@ impl Component {
         }
     }
 
+    /// How many bytes its program may have, and its image as it is downloaded: some more than now, so that growth is a decision.
+    pub(crate) fn bytes_max(self) -> usize {
+        match self {
+            Self::Controller => 18_000_000,
+            Self::Dns => 10_500_000,
+            Self::Agent => 8_000_000,
+        }
+    }
+
     /// What it is for, in a sentence.
     pub(crate) fn description(self) -> &'static str {
         match self {

@@ -92,7 +92,7 @@ impl Factory<'_> {
         };
         let (assembled, reference) = (parts.assemble()?, parts.reference());
         let secrets = self.programs.secrets.clone();
-        let size_max = if self.workshop.is_quick { usize::MAX } else { scan::SIZE_MAX };
+        let size_max = if self.workshop.is_quick { usize::MAX } else { component.bytes_max() };
         let agent = (component == Component::Agent).then(|| (binary.clone(), version.clone()));
         let binary_bytes = binary.len();
         Ok(Product { component, assembled, sbom, reference, arch, binary_bytes, agent, secrets, size_max })

@@ -16,9 +16,6 @@ use super::oci::{Descriptor, Digest, Layout, media};
 use super::platform::Arch;
 use super::tarball::{self, Found};
 
-/// Bytes of a program, and of an image as it is downloaded.
-pub(crate) const SIZE_MAX: usize = 22_000_000;
-
 /// What the image should be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
@@ -26,7 +23,7 @@ pub(crate) struct Expected<'a> {
     pub(crate) arch: Arch,
     /// Folders of the machine that built it.
     pub(crate) secrets: &'a [PathBuf],
-    /// How large image and program may be each, in bytes: [`SIZE_MAX`], but for one that is not to be shipped.
+    /// How large image and program may be each, in bytes: [`Component::bytes_max`], but for one that is not to be shipped.
     pub(crate) size_max: usize,
 }
 
@@ -169,7 +166,7 @@ impl Scan<'_> {
 
     fn within(&mut self, what: &str, bytes: usize) {
         let megabytes = bytes as f64 / 1e6;
-        let limit = self.expected.size_max / 1_000_000;
+        let limit = self.expected.size_max as f64 / 1e6;
         let text =
             format!("{what} has {megabytes:.1} MB, more than {limit}: see what `cargo tree` has that is not needed");
         self.check(bytes <= self.expected.size_max, &text);
