@@ -21,12 +21,13 @@ mod run;
 mod suite;
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use rollcall_e2e::cargo::cargo;
 use rollcall_e2e::rollcall::PROGRAMS;
-use rollcall_e2e::{layout, tools};
+use rollcall_e2e::{clock, layout, tools};
 
 use ahead::Ahead;
 use network::Network;
@@ -62,15 +63,8 @@ pub(crate) fn test(options: &Options) -> Result<()> {
         units(&mut outcome, filter);
     }
     let programs = if with_e2e { end_to_end(&mut outcome, &ahead, filter) } else { Vec::new() };
-    if programs.is_empty() || !ahead.node_is_over() {
-        run_all(&mut outcome, END_TO_END, programs, Vec::new());
-        let on_node = node.prepare(&mut outcome, ahead, filter);
-        run_all(&mut outcome, node::NAME, Vec::new(), on_node);
-    } else {
-        // The images were there, so nothing waits for them: one fills the pauses of the other.
-        let on_node = node.prepare(&mut outcome, ahead, filter);
-        run_all(&mut outcome, END_TO_END, programs, on_node);
-    }
+    let on_node = node.prepare(&mut outcome, filter);
+    run_all(&mut outcome, programs, on_node, ahead);
     outcome.end(filter)
 }
 
@@ -131,16 +125,28 @@ fn end_to_end(outcome: &mut Outcome, ahead: &Ahead, filter: Option<&str>) -> Vec
 }
 
 /// Runs end-to-end tests. Each program has a network and a control plane of its own, and waits more than it computes;
-/// that of the real node, which does the same, runs beside them.
-fn run_all(outcome: &mut Outcome, name: &str, programs: Vec<Program>, on_node: Vec<Program>) {
-    if programs.is_empty() && on_node.is_empty() {
-        return;
-    }
+/// that of the real node, which does the same, runs beside them from when its images are there.
+fn run_all(outcome: &mut Outcome, programs: Vec<Program>, on_node: Vec<Program>, ahead: Ahead) {
+    let name = match (programs.is_empty(), on_node.is_empty()) {
+        (true, true) => return outcome.made(ahead.node(), Duration::ZERO),
+        (true, false) => node::NAME,
+        (false, _) => END_TO_END,
+    };
     let is_shared = Network::find().is_some_and(|network| network.is_shared());
-    let width = if is_shared { 1 } else { cores().min(SIDE_BY_SIDE_MAX) } + on_node.len();
-    // The longest first.
-    let programs = on_node.into_iter().chain(programs).collect();
-    outcome.step(name, |line| pool::run(programs, width, line));
+    let width = if is_shared { 1 } else { cores().min(SIDE_BY_SIDE_MAX) };
+    let (begun, mut made) = (clock::now(), None);
+    outcome.step(name, |line| {
+        let late = || {
+            let ready = ahead.node();
+            let programs = if ready.is_ok() { on_node } else { Vec::new() };
+            made = Some((ready, clock::now()));
+            programs
+        };
+        pool::run_beside(programs, width, late, line)
+    });
+    if let Some((ready, then)) = made {
+        outcome.made(ready, then - begun);
+    }
 }
 
 /// So many control planes fit into the memory of a small machine.

@@ -37,11 +37,6 @@ impl Ahead {
         self.end_to_end.recv().unwrap_or_else(|_| Err(ended()))
     }
 
-    /// Whether what the tests on a real node run is there, or will never be.
-    pub(super) fn node_is_over(&self) -> bool {
-        self.node.is_finished()
-    }
-
     /// Waits for what the tests on a real node run.
     pub(super) fn node(self) -> Result<()> {
         self.node.join().unwrap_or_else(|_| Err(ended()))

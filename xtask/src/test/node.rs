@@ -5,7 +5,6 @@ use std::process::Command;
 
 use rollcall_e2e::{layout, node};
 
-use super::ahead::Ahead;
 use super::outcome::Outcome;
 use super::suite::{Program, Suite, Tier};
 use crate::image;
@@ -37,8 +36,8 @@ impl Stage {
         self.is_wanted().then(|| image::Options::new(filter.is_some()))
     }
 
-    /// Prepares the stage; its programs, or nothing after it was said why it is left out.
-    pub(super) fn prepare(self, outcome: &mut Outcome, ahead: Ahead, filter: Option<&str>) -> Vec<Program> {
+    /// Prepares the stage, but for its images; its programs, or nothing after it was said why it is left out.
+    pub(super) fn prepare(self, outcome: &mut Outcome, filter: Option<&str>) -> Vec<Program> {
         if !self.is_asked_for {
             return Vec::new();
         }
@@ -48,8 +47,6 @@ impl Stage {
                 let suite = Suite::build(Tier::Node, filter)?;
                 // The command line, which people run outside of the cluster.
                 super::build_programs()?;
-                ahead.node()?;
-                // Last: without what they run, tests would wait for it in vain.
                 programs = suite.programs(filter, command(filter))?;
                 Ok(Vec::new())
             });

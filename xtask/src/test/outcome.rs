@@ -75,6 +75,16 @@ impl Outcome {
         }
     }
 
+    /// What the tests on a real node run was made beside other steps, and the last of them waited for it so long, or it failed.
+    pub(super) fn made(&mut self, ready: Result<()>, waited: Duration) {
+        const NAME: &str = "images, beside the end-to-end tests";
+        match ready {
+            Ok(()) if waited > Duration::from_secs(1) => self.steps.push((NAME.to_owned(), waited)),
+            Ok(()) => {}
+            Err(error) => self.step(NAME, |_| Err(error)),
+        }
+    }
+
     /// Leaves a step out, and says why: a line each.
     pub(super) fn skip(&mut self, name: &str, why: &[String]) {
         println!("{name} … {}", paint("skipped", Paint::Warn));

@@ -24,6 +24,16 @@ pub(super) struct Report {
 
 /// Runs programs in their order, at most `width` at a time, and returns what became of each when all have ended.
 pub(super) fn run(programs: Vec<Program>, width: usize, step: &Step) -> Result<Vec<Report>> {
+    run_beside(programs, width, Vec::new, step)
+}
+
+/// The same, and beside them, one after the other, those that `late` gives once it has waited for what they run.
+pub(super) fn run_beside(
+    programs: Vec<Program>,
+    width: usize,
+    late: impl FnOnce() -> Vec<Program>,
+    step: &Step,
+) -> Result<Vec<Report>> {
     let (width, queue) = (width.min(programs.len()), Mutex::new(VecDeque::from(programs)));
     let (reports, passed) = (Mutex::new(Vec::new()), Mutex::new(0_u64));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -32,13 +42,19 @@ pub(super) fn run(programs: Vec<Program>, width: usize, step: &Step) -> Result<V
         *passed += u64::from(end == End::Passed);
         step.progress(&format!("{passed} passed, last {name}"));
     };
+    let run = |program| {
+        let report = run_one(program, &progress);
+        reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+    };
     let work = || {
         while let Some(program) = next() {
-            let report = run_one(program, &progress);
-            reports.lock().unwrap_or_else(PoisonError::into_inner).push(report);
+            run(program);
         }
     };
-    std::thread::scope(|scope| (0..width).for_each(|_| drop(scope.spawn(work))));
+    std::thread::scope(|scope| {
+        (0..width).for_each(|_| drop(scope.spawn(work)));
+        late().into_iter().for_each(run);
+    });
     reports.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
 }
 
@@ -74,13 +90,14 @@ mod tests {
             program("three", "echo 'test d ... ignored'"),
         ];
         let step = terminal::begin("a step");
-        let mut reports = run(programs, 2, &step).unwrap();
+        let late = || vec![program("late", "echo 'test e ... ok'")];
+        let mut reports = run_beside(programs, 2, late, &step).unwrap();
         step.failed();
         reports.sort_by(|one, other| one.name.cmp(&other.name));
         let seen: Vec<_> =
             reports.iter().map(|its| (its.name.as_str(), its.seen.passed, its.seen.failed.len())).collect();
-        assert_eq!(seen, [("one", 2, 0), ("three", 0, 0), ("two", 0, 1)]);
+        assert_eq!(seen, [("late", 1, 0), ("one", 2, 0), ("three", 0, 0), ("two", 0, 1)]);
         let ended: Vec<_> = reports.iter().map(|report| report.output.status.success()).collect();
-        assert_eq!(ended, [true, true, false]);
+        assert_eq!(ended, [true, true, true, false]);
     }
 }
