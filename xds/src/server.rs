@@ -178,8 +178,10 @@ impl Server {
     /// in memory before anything is known about its sender, so there is no more room than that.
     pub const REQUEST_BYTES_MAX: usize = 8 << 20;
 
-    /// Streams on one connection. A client needs one; proxies that carry many clients open more connections.
-    pub const STREAMS_PER_CONNECTION_MAX: u32 = 16;
+    /// Streams on one connection. gRPC in C++ and Python has a client for each target that a process calls, all on one connection,
+    /// with a stream each, and one more where it reports loads; what finds no place waits there for ever, and is told nothing.
+    /// Fewer than 100 are advised against (RFC 9113 §6.5.2).
+    pub const STREAMS_PER_CONNECTION_MAX: u32 = 100;
 
     /// What a client may send before it is read, in bytes, on one connection: HTTP/2's own default. More would be held for
     /// every connection whose client does not read its answers.

@@ -41,7 +41,8 @@ fn clients_of_the_largest_catalog_with_the_longest_names_may_come_back() {
 }
 
 #[test]
-fn what_a_stranger_can_fill_on_one_connection_is_bounded() {
-    let streams = usize::try_from(Server::STREAMS_PER_CONNECTION_MAX).expect("small");
-    assert!(Server::REQUEST_BYTES_MAX * streams <= 128 << 20);
+fn what_a_stranger_can_fill_is_bounded_however_many_connections_and_streams() {
+    let memory = Memory::default();
+    assert!(Server::REQUEST_BYTES_MAX < memory.arriving_per_peer_max, "the largest request finds room");
+    assert!(memory.arriving_per_peer_max + memory.asked_per_peer_max + memory.leaving_per_peer_max <= 64 << 20);
 }

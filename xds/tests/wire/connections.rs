@@ -123,11 +123,11 @@ async fn handshakes_under_way_take_places_too() {
 }
 
 #[tokio::test]
-async fn a_connection_is_offered_few_streams() {
+async fn a_connection_is_offered_as_many_streams_as_a_process_of_many_targets_needs_and_no_more() {
     let replica = replica(Incoming::plain).await;
     let mut raw = TcpStream::connect(replica.address).await.expect("a connection");
     raw.write_all(PREFACE).await.expect("written");
-    assert_eq!(streams_max(&soon(settings(&mut raw)).await), Some(16));
+    assert_eq!(streams_max(&soon(settings(&mut raw)).await), Some(100));
     drop(raw);
     replica.stop().await;
 }
