@@ -8,6 +8,8 @@ mod machines;
 mod outside;
 #[path = "spine/secondary.rs"]
 mod secondary;
+#[path = "spine/specification.rs"]
+mod specification;
 mod support;
 
 use std::collections::BTreeSet;
@@ -45,8 +47,12 @@ fn what_is_registered_is_found_everywhere_and_only_while_it_is_well() -> Result<
         step("Knot answers from a copy of the zone as we do, and is asked for names of others", || {
             secondary::answers_alike(shop)
         })?;
-        step("CoreDNS in front asks us in both ways of the documentation; there are names for clients outside", || {
-            in_front::asked_by_coredns(shop)
+        step(
+            "CoreDNS in front asks us in both ways of the documentation; there are names for clients outside",
+            || in_front::asked_by_coredns(shop),
+        )?;
+        step("what CoreDNS is tested for is answered by Services of this control plane, also when they change", || {
+            specification::holds(shop)
         })
     })
 }
