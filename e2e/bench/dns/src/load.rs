@@ -20,12 +20,16 @@ const EACH: usize = 25;
 const QUESTIONS: usize = 20_000;
 const NAMESPACE: &str = "bench";
 const BELOW: &str = "bench.svc.cluster.local.";
+/// The zone of names that other servers are asked for, of which there are as many as Services.
+pub(crate) const OUTSIDE: &str = "outside.example";
 
 /// What has been made.
 pub(crate) struct Load {
     folder: PathBuf,
     /// A zone file of `cluster.local` with the same names.
     pub(crate) zone: PathBuf,
+    /// One of [`OUTSIDE`].
+    pub(crate) outside: PathBuf,
 }
 
 /// Kinds of questions.
@@ -37,6 +41,7 @@ pub(crate) enum Questions {
     Srv,
     Headless,
     Mix,
+    Outside,
 }
 
 // === impl Load ===
@@ -49,8 +54,10 @@ impl Load {
         kubectl.run_with_input(&["create", "-f", "-"], &list(&objects))?;
         let zone = folder.join("cluster.local.zone");
         std::fs::write(&zone, zone_file(&addresses(kubectl)?)).context("writing the zone file")?;
-        let load = Self { folder: folder.to_owned(), zone };
-        for questions in Questions::ALL {
+        let outside = folder.join("outside.zone");
+        std::fs::write(&outside, outside_file()).context("writing the zone file")?;
+        let load = Self { folder: folder.to_owned(), zone, outside };
+        for questions in Questions::OWN.into_iter().chain([Questions::Outside]) {
             let lines: Vec<String> = (0..QUESTIONS).map(|n| questions.line(n)).collect();
             std::fs::write(load.file(questions), lines.join("\n") + "\n").context("writing questions")?;
         }
@@ -79,7 +86,8 @@ impl Load {
 // === impl Questions ===
 
 impl Questions {
-    pub(crate) const ALL: [Self; 6] = [Self::Hits, Self::NoData, Self::NxDomain, Self::Srv, Self::Headless, Self::Mix];
+    /// Those of names of the catalog.
+    pub(crate) const OWN: [Self; 6] = [Self::Hits, Self::NoData, Self::NxDomain, Self::Srv, Self::Headless, Self::Mix];
 
     fn line(self, n: usize) -> String {
         // Steps over all of them, not one after the other.
@@ -98,6 +106,7 @@ impl Questions {
                 _ => Self::Headless,
             }
             .line(n),
+            Self::Outside => format!("host-{service}.{OUTSIDE}. A"),
         }
     }
 }
@@ -147,10 +156,21 @@ fn addresses(kubectl: &Kubectl) -> Result<Vec<String>> {
     (0..SERVICES).map(|n| of(n).with_context(|| format!("svc-{n} has no address"))).collect()
 }
 
-/// As Knot reads it.
+/// What a zone file begins with, for Knot.
+fn top(origin: &str, ttl: u32) -> String {
+    format!(
+        "$ORIGIN {origin}.\n$TTL {ttl}\n@ SOA ns.dns hostmaster 1 7200 1800 86400 5\n@ NS ns.dns\nns.dns A 127.0.0.1\n"
+    )
+}
+
+/// Names whose answers stay right for longer than a measurement takes.
+fn outside_file() -> String {
+    let names = (0..SERVICES).map(|n| format!("host-{n} A 198.18.{}.{}\n", n / 250, n % 250 + 1));
+    top(OUTSIDE, 3600) + &names.collect::<String>()
+}
+
 fn zone_file(addresses: &[String]) -> String {
-    let mut zone = "$ORIGIN cluster.local.\n$TTL 5\n@ SOA ns.dns hostmaster 1 7200 1800 86400 5\n@ NS ns.dns\nns.dns A 127.0.0.1\n"
-        .to_owned();
+    let mut zone = top("cluster.local", 5);
     // Writing to a String cannot fail.
     for (n, address) in addresses.iter().enumerate() {
         let _ =

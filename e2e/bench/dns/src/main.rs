@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use load::Load;
 use measure::{Case, Measured};
-use server::{Kind, Server};
+use server::{Ground, Kind, Server};
 
 fn main() -> Result<()> {
     let binaries = Binaries::build(Profile::Release)?;
@@ -29,25 +29,37 @@ fn main() -> Result<()> {
     let load = Load::create(plane.kubectl(), folder)?;
     let mut controller = Controller::start(&binaries, &installation, "controller-0", folder, &[])?;
     controller.wait_ready()?;
-    let mut measured = Vec::new();
-    for kind in kinds() {
-        println!("{}: {} cases", kind.name(), Case::all().len());
-        let mut server = Server::start(kind, &binaries, plane.kubectl().kubeconfig(), controller.grpc, &load, folder)?;
-        load.wait_answered(server.listen, &mut server.process)?;
-        let mut of_kind = Vec::new();
-        for case in Case::all() {
-            let figures = measure::one(&server, case, &load).with_context(|| format!("{}, {case}", kind.name()))?;
-            println!("  {case:<22}{figures}");
-            of_kind.push(figures);
-        }
-        measured.push((kind, server.resident_mb()?, of_kind));
-        server.process.stop()?;
-    }
+    let (mut upstream_process, upstream) = server::start_upstream(&load, folder)?;
+    server::write_certificate(folder)?;
+    let (kubeconfig, catalog) = (plane.kubectl().kubeconfig(), controller.grpc);
+    let ground = Ground { binaries: &binaries, kubeconfig, catalog, upstream, load: &load, folder };
+    let measured = kinds().into_iter().map(|kind| all(kind, &ground)).collect::<Result<Vec<_>>>()?;
     print(&measured);
     write(&measured)?;
+    upstream_process.stop()?;
     controller.process.stop()?;
     drop(plane);
     scratch.remove()
+}
+
+/// All cases of one server.
+fn all(kind: Kind, ground: &Ground<'_>) -> Result<Row> {
+    println!("{}", kind.name());
+    let mut server = Server::start(kind, ground)?;
+    ground.load.wait_answered(server.listen, &mut server.process)?;
+    let mut of_kind = Vec::new();
+    for case in Case::all() {
+        if !case.is_for(kind) {
+            of_kind.push(None);
+            continue;
+        }
+        let figures = measure::one(&server, case, ground.load).with_context(|| format!("{}, {case}", kind.name()))?;
+        println!("  {case:<22}{figures}");
+        of_kind.push(Some(figures));
+    }
+    let resident_mb = server.resident_mb()?;
+    server.process.stop()?;
+    Ok((kind, resident_mb, of_kind))
 }
 
 /// Those named as arguments; all of them, when none is.
@@ -57,17 +69,18 @@ fn kinds() -> Vec<Kind> {
     Kind::ALL.into_iter().filter(is_named).collect()
 }
 
-type Row = (Kind, f64, Vec<Measured>);
+/// A server, its memory in MB, and what it did in each case that is for it.
+type Row = (Kind, f64, Vec<Option<Measured>>);
 
 fn print(measured: &[Row]) {
     let headings: String = measured.iter().map(|(kind, ..)| format!("{:>22}", kind.name())).collect();
     println!("\n{:<22}{headings}{:>12}{:>12}", "queries/s, CPU a query", "x CoreDNS", "x Knot");
-    let of = |kind: Kind, at: usize| measured.iter().find(|(its, ..)| *its == kind).map(|(.., all)| &all[at]);
+    let of = |kind: Kind, at: usize| measured.iter().find(|(its, ..)| *its == kind).and_then(|(.., all)| all[at]);
+    let shown = |figures: &Option<Measured>| {
+        figures.map_or_else(|| "-".to_owned(), |its| format!("{:.0}  {:.1} us", its.queries_s, its.cpu_us))
+    };
     for (at, case) in Case::all().into_iter().enumerate() {
-        let cells: String = measured
-            .iter()
-            .map(|(.., all)| format!("{:>22}", format!("{:.0}  {:.1} us", all[at].queries_s, all[at].cpu_us)))
-            .collect();
+        let cells: String = measured.iter().map(|(.., all)| format!("{:>22}", shown(&all[at]))).collect();
         let times = |other| {
             let (Some(ours), Some(other)) = (of(Kind::Rollcall, at), of(other, at)) else { return "-".to_owned() };
             format!("{:.1}", other.cpu_us / ours.cpu_us)
@@ -84,6 +97,7 @@ fn write(measured: &[Row]) -> Result<()> {
         let cases: Map<String, Value> = Case::all()
             .into_iter()
             .zip(all)
+            .filter_map(|(case, its)| its.map(|its| (case, its)))
             .map(|(case, its)| (case.to_string(), json!({"queries_s": its.queries_s, "cpu_us": its.cpu_us})))
             .collect();
         (kind.name().to_owned(), json!({"resident_mb": mb, "cases": cases}))

@@ -7,17 +7,21 @@ use anyhow::{Context, Result, bail};
 use rollcall_e2e::tools;
 
 use crate::load::{Load, Questions};
-use crate::server::Server;
+use crate::server::{Kind, Server};
 
 /// How long each load takes, in seconds; before it, one of a second.
 const SECONDS: u32 = 4;
 
-/// Which questions, and how they come.
+/// Which questions, and how they come: as dnsperf calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Case {
     questions: Questions,
     transport: &'static str,
 }
+
+const UDP: &str = "udp";
+const TCP: &str = "tcp";
+const TLS: &str = "dot";
 
 /// What a server did.
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +44,12 @@ pub(crate) fn one(server: &Server, case: Case, load: &Load) -> Result<Measured> 
 /// How many questions were answered, how many a second, and how many were lost.
 fn ask(server: &Server, case: Case, load: &Load, seconds: u32) -> Result<(f64, f64, f64)> {
     let last_core = std::thread::available_parallelism().map_or(1, usize::from) - 1;
-    let clients = if case.transport == "tcp" { "20" } else { "4" };
+    let clients = if case.transport == UDP { "4" } else { "20" };
+    let port = if case.transport == TLS { server.tls_port } else { server.listen.port() };
     let output = Command::new("taskset")
         .args(["--cpu-list", &last_core.to_string()])
         .arg(tools::dnsperf()?)
-        .args(["-s", &server.listen.ip().to_string(), "-p", &server.listen.port().to_string()])
+        .args(["-s", &server.listen.ip().to_string(), "-p", &port.to_string()])
         .args(["-m", case.transport, "-T", "1", "-c", clients, "-q", "200", "-t", "2", "-e"])
         .args(["-l", &seconds.to_string(), "-d"])
         .arg(load.file(case.questions))
@@ -66,8 +71,15 @@ fn ask(server: &Server, case: Case, load: &Load, seconds: u32) -> Result<(f64, f
 
 impl Case {
     pub(crate) fn all() -> Vec<Self> {
-        let udp = Questions::ALL.map(|questions| Self { questions, transport: "udp" });
-        udp.into_iter().chain([Self { questions: Questions::Mix, transport: "tcp" }]).collect()
+        let over = |transport, questions| Self { questions, transport };
+        let udp = Questions::OWN.map(|questions| over(UDP, questions));
+        let others = [over(TCP, Questions::Mix), over(TLS, Questions::Mix), over(UDP, Questions::Outside)];
+        udp.into_iter().chain(others).collect()
+    }
+
+    /// Whether a server can do so: Knot has no DNS over TLS in this version, and asks nobody.
+    pub(crate) fn is_for(self, kind: Kind) -> bool {
+        kind != Kind::Knot || (self.transport != TLS && self.questions != Questions::Outside)
     }
 }
 
@@ -80,8 +92,10 @@ impl fmt::Display for Case {
             Questions::Srv => "SRV",
             Questions::Headless => "25 addresses",
             Questions::Mix => "mix",
+            Questions::Outside => "kept names",
         };
-        f.pad(&format!("{name}, {}", self.transport.to_uppercase()))
+        let transport = if self.transport == TLS { "TLS".to_owned() } else { self.transport.to_uppercase() };
+        f.pad(&format!("{name}, {transport}"))
     }
 }
 
