@@ -76,11 +76,23 @@ impl Caller {
         targets: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
+        // gRFC A97: without it `call_creds` are passed over.
+        Self::start_trying(family, name, bootstrap, "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", targets, folder)
+    }
+
+    /// The same with what is behind that variable as long as it is an experiment.
+    pub fn start_trying(
+        family: Family,
+        name: &str,
+        bootstrap: &Value,
+        experiment: &str,
+        targets: &[(String, String)],
+        folder: &Path,
+    ) -> Result<Self> {
         let path = folder.join(format!("{name}.bootstrap.json"));
         std::fs::write(&path, format!("{bootstrap:#}\n")).with_context(|| format!("writing {}", path.display()))?;
         let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP", path.display().to_string());
-        // gRFC A97: without it `call_creds` are passed over.
-        Self::run(program.env("GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", "true"), targets)
+        Self::run(program.env(experiment, "true"), targets)
     }
 
     /// The same with a bootstrap in a variable, as a pod has it that says itself where it is.

@@ -10,6 +10,8 @@ mod certificates;
 mod crowd;
 #[path = "xds_clients/handed.rs"]
 mod handed;
+#[path = "xds_clients/loads.rs"]
+mod loads;
 #[path = "xds_clients/scenarios.rs"]
 mod scenarios;
 #[path = "xds_clients/secured.rs"]
@@ -59,8 +61,14 @@ fn every_client_lives_through_every_scenario() -> Result<()> {
         table.add(scenario, cells);
     }
     let strays = stage.crowd.strays();
+    let reports = loads::begin(&stage);
     step("CSDS tells what each client has taken", || status::run(&stage))?;
-    step("clients that say who they are are let in, and others are not", || secured::run(&mut stage))?;
+    step("who asks for what is not there is told why", || status::of_nothing(&stage))?;
+    let secured = step("clients that say who they are are let in, and others are not", || secured::run(&mut stage))?;
+    step("clients report what they have called (LRS)", || reports.run(&stage))?;
+    let run = || handed::run(&mut stage, &secured.controller, (&secured.mount, &secured.token)).map(drop);
+    step("a client starts from what is mounted, and the leader keeps it", run)?;
+    drop(secured);
     let page = table.page();
     println!("\n{}", table.rows());
     let logs = stage.close()?;

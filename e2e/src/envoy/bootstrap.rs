@@ -27,12 +27,18 @@ pub(super) fn bootstrap(
         // Where the endpoints are to be asked for, each cluster says by itself.
         Streams::Single => json!({"cds_config": {"api_config_source": source, "resource_api_version": "V3"}}),
     };
-    json!({
+    // Rollcall asks for reports where the metadata says so, and Envoy makes them where it is told to whom.
+    let reports = node["metadata"]["rollcall.dev/load-reports"] == "true";
+    let mut bootstrap = json!({
         "node": node,
         "admin": {"address": socket(admin)},
         "dynamic_resources": dynamic,
         "static_resources": {"clusters": [catalog_cluster(catalogs)], "listeners": [http_listener(listener, routes, variant.retries)]},
-    })
+    });
+    if reports {
+        bootstrap["cluster_manager"] = json!({"load_stats_config": catalog_source(Transfer::StateOfTheWorld)});
+    }
+    bootstrap
 }
 
 fn catalog_source(protocol: Transfer) -> Value {

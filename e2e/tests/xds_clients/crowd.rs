@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use rollcall_e2e::clock;
 use rollcall_e2e::envoy::{Envoy, Route, Streams, Transfer, Variant};
 use rollcall_e2e::xds_client::{Call, Caller, Family, Seat};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::stage::{HERE, NAMESPACE, SERVICES};
 use crate::support::BOUND;
@@ -18,7 +18,7 @@ use crate::support::BOUND;
 /// How many calls in a row must agree until a client is said to have settled.
 const AGREEING: usize = 8;
 
-const SEAT: Seat<'static> = Seat { region: "here", zone: HERE };
+pub(crate) const SEAT: Seat<'static> = Seat { region: "here", zone: HERE };
 
 /// All clients. Scenarios that run at the same time share them, and wait each for a target of its own.
 #[derive(Default)]
@@ -95,7 +95,9 @@ impl Crowd {
         let mut members = Vec::new();
         for family in Family::ALL {
             let id = format!("{family:?}").to_lowercase();
-            let caller = Caller::start(family, &id, catalog, SEAT, &grpc, folder);
+            let mut bootstrap = family.bootstrap(&id, catalog, SEAT);
+            bootstrap["node"]["metadata"] = reports();
+            let caller = Caller::start_by(family, &id, &bootstrap, &grpc, folder);
             let member = Member::new((family.name(), &id), family.package(), caller, None);
             members.push(Member { family: Some(family), ..member });
         }
@@ -106,7 +108,8 @@ impl Crowd {
                 cluster: format!("{service}.{NAMESPACE}:grpc"),
             };
             let routes: Vec<Route> = SERVICES.iter().map(route).collect();
-            let node = json!({"id": id, "locality": {"region": SEAT.region, "zone": SEAT.zone}});
+            let locality = json!({"region": SEAT.region, "zone": SEAT.zone});
+            let node = json!({"id": id, "locality": locality, "metadata": reports()});
             let envoy = Envoy::start_as(variant, &node, &[catalog], &routes, folder)?;
             let http = targets(&|service| format!("http://{}/{service}", envoy.listener));
             let caller = Caller::start_http(&format!("{id}-calls"), &http, folder);
@@ -197,6 +200,18 @@ impl Crowd {
         self.members.iter()
     }
 
+    /// Clients that report their loads: how many there are, and their calls of a target since then that were answered.
+    pub(crate) fn reported(&self, target: &str, since: u64) -> (usize, usize) {
+        let calls = |member: &Mutex<Member>| {
+            let mut member = locked(member);
+            // tonic-xds 0.1 does not know LRS.
+            let calls = member.calls(target, since).ok().filter(|_| member.family != Some(Family::TonicXds))?;
+            Some(calls.iter().filter(|call| call.backend.is_some()).count())
+        };
+        let calls: Vec<usize> = self.members().filter_map(calls).collect();
+        (calls.len(), calls.iter().sum())
+    }
+
     /// What clients that are there call themselves.
     pub(crate) fn nodes(&self) -> Vec<String> {
         let there = self.members().map(locked).filter(|member| member.caller.is_ok());
@@ -207,6 +222,11 @@ impl Crowd {
 /// A scenario that failed while it looked has spoilt nothing.
 pub(crate) fn locked(member: &Mutex<Member>) -> MutexGuard<'_, Member> {
     member.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a client says of itself that reports its loads.
+fn reports() -> Value {
+    json!({"rollcall.dev/load-reports": "true"})
 }
 
 fn envoys() -> [(&'static str, Variant); 4] {

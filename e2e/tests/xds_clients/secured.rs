@@ -2,7 +2,7 @@
 //! that `kubectl rollcall bootstrap` prints or that stand in a ConfigMap, and one that shows none is kept out. Who may list
 //! streams is told who reads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -34,8 +34,18 @@ pub(crate) fn target() -> String {
 /// By what a client says who it is: flags of `kubectl rollcall bootstrap`, each with a file.
 type Shown<'a> = &'a [(&'static str, &'a Path)];
 
+/// The replica that lets in whom RBAC allows, where files of a ConfigMap are to be mounted, and the token of who may read.
+pub(crate) struct Secured {
+    pub(crate) controller: Controller,
+    pub(crate) mount: PathBuf,
+    pub(crate) token: PathBuf,
+}
+
+/// An authority of names (gRFC A47): whoever has a certificate asks by `xdstp://` names under it.
+const AUTHORITY: &str = "catalog.example";
+
 /// Lets two languages and Envoy in by their token and by their certificate, and keeps one out that has none.
-pub(crate) fn run(stage: &mut Stage) -> Result<()> {
+pub(crate) fn run(stage: &mut Stage) -> Result<Secured> {
     handed::make(stage)?;
     let folder = stage.scratch.path().to_path_buf();
     let (folder, mount) = (folder.as_path(), folder.join("mounted"));
@@ -46,13 +56,20 @@ pub(crate) fn run(stage: &mut Stage) -> Result<()> {
     std::fs::write(&ca, map["data"]["ca.crt"].as_str().context("the authority is published")?)?;
     account(stage, &token)?;
 
-    let targets = [(SERVICE.to_owned(), target())];
+    let [plain, under_authority] = [target(), format!("xds://{AUTHORITY}/{SERVICE}.{NAMESPACE}:8080")]
+        .map(|target| [(SERVICE.to_owned(), target)]);
     let printed = |client: &str, node: &str, shown: Shown<'_>| -> Result<Value> {
         let text = print(stage, &controller, (client, node), &ca, shown)?;
         serde_json::from_str(&text).with_context(|| format!("bootstrap {client} prints {text}"))
     };
     let start = |family: Family, node: &str, shown: Shown<'_>| {
-        Caller::start_by(family, node, &printed("grpc", node, shown)?, &targets, folder)
+        let (mut bootstrap, certified) =
+            (printed("grpc", node, shown)?, shown.iter().any(|(flag, _)| *flag == "--cert"));
+        if certified {
+            bootstrap["authorities"] = json!({ AUTHORITY: {} });
+        }
+        let targets = if certified { &under_authority } else { &plain };
+        Caller::start_by(family, node, &bootstrap, targets, folder)
     };
     let by_token: Shown<'_> = &[("--token", token.as_path())];
     let by_certificate: Shown<'_> = &[("--cert", &own.certificate), ("--key", &own.key)];
@@ -90,7 +107,7 @@ pub(crate) fn run(stage: &mut Stage) -> Result<()> {
     ensure!(answered.is_none(), "a client that shows nothing was let in: {answered:?}");
     let refused = page::metric(controller.http, "rollcall_xds_refused_requests_total", "reason=\"unauthenticated\"")?;
     ensure!(refused > 0.0, "nobody was refused");
-    handed::run(stage, &controller, (&mount, &token)).map(drop)
+    Ok(Secured { controller, mount, token })
 }
 
 /// Who may read, by a token that is written there or by a certificate.
