@@ -49,7 +49,10 @@ impl Imported {
     /// # Errors
     /// When that cannot be said, in words.
     pub fn now(&self) -> Result<Option<Arc<BTreeSet<Name>>>, &str> {
-        self.now.as_ref().map(Clone::clone).map_err(|words| &**words)
+        match &self.now {
+            Ok(names) => Ok(names.clone()),
+            Err(words) => Err(words),
+        }
     }
 
     /// How many they are, unless all.
