@@ -140,7 +140,7 @@ impl Case {
     fn told(&self, kdig: &Kdig) -> Result<Self> {
         let answer = kdig.ask(&self.question, &self.kind)?;
         let records: BTreeSet<_> = records(&answer).collect();
-        ensure!(records.is_empty() == !answer.authority.is_empty(), "{}: {answer:?}", self.question);
+        ensure!(records.is_empty() != answer.authority.is_empty(), "{}: {answer:?}", self.question);
         Ok(Self { question: self.question.clone(), kind: self.kind.clone(), code: answer.rcode, records })
     }
 }
