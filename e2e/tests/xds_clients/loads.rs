@@ -25,14 +25,15 @@ pub(crate) fn begin(stage: &Stage) -> Reports {
 // === impl Reports ===
 
 impl Reports {
-    /// Every client that can has a stream of reports open, and their calls since the beginning until now are counted soon, with
+    /// Every client that can has streams of reports open, and their calls since the beginning until now are counted soon, with
     /// the zones of who answered.
     pub(crate) fn run(self, stage: &Stage) -> Result<()> {
         let (clients, calls) = stage.crowd.reported(SERVICE, self.since);
         ensure!(clients > 0 && calls > 0, "{clients} clients made {calls} calls");
         clock::wait_until("reports of all calls to be counted", BOUND, || {
             let streams = sum(stage, "rollcall_load_streams", "");
-            ensure!(streams as usize == clients, "{streams} streams of reports of {clients} clients");
+            // gRPC in C++ has one for each target.
+            ensure!(streams as usize >= clients, "{streams} streams of reports of {clients} clients");
             let counted = counted(stage, SERVICE, "") - self.counted;
             ensure!(counted >= calls as f64, "{counted} of {calls} calls of {SERVICE} are counted");
             ensure!(self::counted(stage, ZONED, HERE) > 0.0, "no call of {ZONED} in {HERE} is counted");
