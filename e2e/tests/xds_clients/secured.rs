@@ -102,12 +102,18 @@ pub(crate) fn run(stage: &mut Stage) -> Result<Secured> {
     let whos: Vec<_> = whos.chain(envoys.iter().map(|(node, _, who)| (*node, *who))).collect();
     listed(stage, &controller, (&ca, &token), &whos)?;
     drop((running, proxies));
+    kept_out(&mut stranger, &controller)?;
+    Ok(Secured { controller, mount, token })
+}
+
+/// Who shows nothing has had no answer, and it is counted.
+fn kept_out(stranger: &mut Caller, controller: &Controller) -> Result<()> {
     let calls = stranger.calls()?;
     let answered = calls.iter().find(|call| call.backend.is_some());
     ensure!(answered.is_none(), "a client that shows nothing was let in: {answered:?}");
     let refused = page::metric(controller.http, "rollcall_xds_refused_requests_total", "reason=\"unauthenticated\"")?;
     ensure!(refused > 0.0, "nobody was refused");
-    Ok(Secured { controller, mount, token })
+    Ok(())
 }
 
 /// Who may read, by a token that is written there or by a certificate.
