@@ -1,5 +1,6 @@
-//! What later steps need is made while earlier ones run: programs from Go modules, and images. It takes the processor time
-//! that they leave, and they wait for others more than they compute.
+//! What later steps need is made while earlier ones run: programs from Go modules, and images. It has the same share of the processor
+//! as lints and builds: then images are there when the end-to-end tests begin, which wait for others more than they compute, and
+//! those on a real node run beside them.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
@@ -23,8 +24,6 @@ impl Ahead {
     pub(super) fn begin(with_end_to_end: bool, node_images: Option<image::Options>) -> Self {
         let (made, end_to_end) = channel();
         let node = std::thread::spawn(move || {
-            // Of this thread, and so of all that it starts. Where it is refused, things take their turns evenly.
-            let _ = rustix::process::nice(19);
             // Nobody receives when the test was interrupted.
             let _ = made.send(if with_end_to_end { tools::all() } else { Ok(()) });
             node_images.map_or(Ok(()), |images| node_tools(&images))
