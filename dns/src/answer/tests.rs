@@ -168,6 +168,12 @@ fn ask_bytes(zone: &Zone, query: &[u8], transport: Transport) -> Option<Message>
     Some(Message::from_vec(&out).unwrap_or_else(|error| panic!("unreadable answer {out:02x?}: {error}")))
 }
 
+/// What is told of a name with these addresses, and nothing beside them.
+fn leads_to(name: &str, addresses: &[&str]) -> Vec<String> {
+    let records = addresses.iter().map(|address| format!("an {name} A {address}"));
+    std::iter::once("NOERROR".to_owned()).chain(records).collect()
+}
+
 /// The answer over UDP as sorted lines: `RCODE`, then `section owner type data`.
 fn told(zone: &Zone, name: &str, rtype: RecordType) -> Vec<String> {
     let message = ask(zone, &query(name, rtype), Transport::Udp);

@@ -20,11 +20,28 @@ pub(super) enum Weights {
     Shown,
 }
 
+/// The lines of a table that say something.
+pub(super) fn lines(table: &str) -> Vec<&str> {
+    table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
 // === impl Case ===
 
 impl Case {
+    /// The one that begins at a line of a table; the indented lines below are its records.
+    pub(super) fn at(lines: &[&str], at: usize) -> Self {
+        let records = lines[at + 1..].iter().take_while(|line| line.starts_with(' ')).map(|line| line.trim());
+        Self::read(lines[at], &records.collect::<Vec<_>>())
+    }
+
+    /// How it is told otherwise here, if it is.
+    pub(super) fn fault(&self, zone: &Zone, weights: Weights) -> Option<String> {
+        let told = self.told(zone, weights);
+        (told != *self).then(|| format!("{told:#?}\n   in place of {self:#?}"))
+    }
+
     /// By its line, and those of its records, which are sorted.
-    pub(super) fn read(line: &str, records: &[&str]) -> Self {
+    fn read(line: &str, records: &[&str]) -> Self {
         let (line, _) = line.split_once(" differs: ").unwrap_or((line, ""));
         let (line, other) = line.split_once(" but ").map_or((line, None), |(line, other)| (line, Some(other)));
         let [question, rtype, code] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -47,7 +64,7 @@ impl Case {
     }
 
     /// As it is told here.
-    pub(super) fn told(&self, zone: &Zone, weights: Weights) -> Self {
+    fn told(&self, zone: &Zone, weights: Weights) -> Self {
         let message = ask(zone, &query(&self.question, self.rtype), Transport::Udp);
         let record = |record: &hickory_proto::rr::Record| {
             let mut data: Vec<_> = record.data.to_string().split(' ').map(str::to_owned).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::cases::{Case, Weights};
+use super::cases::{self, Case, Weights};
 use super::*;
 use crate::zone::Registry;
 use crate::zone::machines::{self, Machine};
@@ -67,7 +67,7 @@ fn is_there(of: &str) -> bool {
 
 #[test]
 fn what_consul_is_tested_for_is_answered_as_there_but_for_what_is_said() {
-    let lines: Vec<_> = CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let lines = cases::lines(CASES);
     let (zone, mut names, mut count, mut wrong) = (catalog(), BTreeSet::new(), 0, Vec::new());
     for (at, line) in lines.iter().enumerate() {
         if let Some(name) = line.strip_prefix("= ") {
@@ -78,13 +78,8 @@ fn what_consul_is_tested_for_is_answered_as_there_but_for_what_is_said() {
         } else if let Some(why) = line.strip_prefix("not: ") {
             assert!(why.len() > 5, "{line}");
         } else if !line.starts_with(' ') {
-            let records = lines[at + 1..].iter().take_while(|line| line.starts_with(' ')).map(|line| line.trim());
-            let case = Case::read(line, &records.collect::<Vec<_>>());
-            let told = case.told(&zone, Weights::Shown);
             count += 1;
-            if told != case {
-                wrong.push(format!("{told:#?}\n   in place of {case:#?}"));
-            }
+            wrong.extend(Case::at(&lines, at).fault(&zone, Weights::Shown));
         }
     }
     assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));

@@ -95,8 +95,7 @@ fn the_endpoints_of_a_zone_have_names_as_coredns_gives_them() {
             ("pin", &[]),
         ] {
             let name = format!("{below}._zone.db.shop.svc.{domain}");
-            let mut expected = vec!["NOERROR".to_owned()];
-            expected.extend(addresses.iter().map(|address| format!("an {name} A {address}")));
+            let mut expected = leads_to(&name, addresses);
             if addresses.is_empty() {
                 expected.push(format!("ns {domain} SOA"));
             }
