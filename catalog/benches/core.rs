@@ -21,6 +21,10 @@ use rollcall_catalog::snapshot::Changes;
 use rollcall_catalog::time::Now;
 use support::*;
 
+/// As the programs have it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERVICES: usize = 10_000;
 const ENDPOINTS: usize = 10;
 const CHANGES: usize = 20_000;

@@ -1,9 +1,10 @@
 //! Interning: equal values that arrive many times (namespaces, zones, port lists, label sets) are kept once.
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
+
+use crate::hashed::HashSet;
 
 /// A set of shared values. [`Interner::get`] returns the one `Arc` for a value.
 ///
@@ -21,7 +22,7 @@ const SWEEP_MIN: usize = 1024;
 
 impl<T: ?Sized + Hash + Eq> Default for Interner<T> {
     fn default() -> Self {
-        Self { values: HashSet::new(), sweep_at: SWEEP_MIN }
+        Self { values: HashSet::default(), sweep_at: SWEEP_MIN }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod clusterset;
 pub mod digest;
 pub mod evict;
 pub mod guard;
+mod hashed;
 pub mod hold;
 pub mod input;
 pub mod intern;

@@ -1,11 +1,12 @@
 //! Which services have an address that another cluster gave. There may be millions of those, and next to none is ever asked
 //! for, since it is in nobody's own ranges: each costs a few bytes, and who of the service has it is looked up when it is asked for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use crate::hashed::HashMap;
 use crate::model::ServiceKey;
 
 /// How often each (address, service) was added.

@@ -13,7 +13,7 @@ mod index;
 mod statements;
 mod surroundings;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use self::imported::Imported;
 use self::index::Index;
 use self::statements::{Details, changed_ids, details};
 use self::surroundings::Surroundings;
+use crate::hashed::HashMap;
 use crate::hold::Hold;
 use crate::input::{Contribution, Input, Origin, ServiceFacts, Verdict};
 use crate::merge::draft::{Draft, SaidAnew};
@@ -101,8 +102,8 @@ impl Catalog {
     /// What is published does not depend on it.
     pub fn with_drafts_above(endpoints: usize) -> Self {
         Self {
-            services: HashMap::new(),
-            origins: HashMap::new(),
+            services: HashMap::default(),
+            origins: HashMap::default(),
             surroundings: Surroundings::default(),
             hold: Hold::default(),
             by_pod: Index::default(),

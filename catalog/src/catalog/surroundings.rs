@@ -1,11 +1,12 @@
 //! What merges look up beside the statements about their service.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::guard::{Cidr, Guard, Host, Reserved};
+use crate::hashed::HashMap;
 use crate::hold::tombstones::{PodKey, Tombstones};
 use crate::input::{NodeFacts, Origin, Place, PodFacts, Verdict};
 use crate::merge::{Lookup, Pod};

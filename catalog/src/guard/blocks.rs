@@ -1,10 +1,11 @@
 //! Reserved blocks, found by address: as many looks as there are lengths of prefix, however many blocks there are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::cidr::leading;
 use super::{Cidr, Reserved};
+use crate::hashed::HashMap;
 
 /// Blocks by family, length of prefix and leading bits. The same block may be reserved more than once.
 #[derive(Clone, Debug, Default)]

@@ -3,10 +3,10 @@
 //! Whoever may create a ServiceRegistration chooses where callers of that Service connect to. Without a guard that
 //! re-opens CVE-2021-25740: steering traffic to addresses that the author could not reach himself.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::hashed::HashMap;
 use crate::model::Name;
 
 mod blocks;

@@ -14,11 +14,12 @@ pub(crate) mod removal;
 pub(crate) mod stale;
 pub(crate) mod tombstones;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::evict::TimeToEvict;
+use crate::hashed::HashMap;
 use crate::input::Origin;
 use crate::members::Members;
 use crate::model::{EndpointId, Name, ServiceKey};

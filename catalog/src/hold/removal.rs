@@ -2,8 +2,9 @@
 //! likely to be a fault of who tells us than of all of them. They are held, callable and marked, until they return, until
 //! the owner of the instances says that they are gone, or for as long as the policy allows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use crate::hashed::HashMap;
 use crate::input::OriginKind;
 use crate::members::Members;
 use crate::model::{Conditions, EndpointId, Health, Name};
@@ -98,7 +99,7 @@ impl Removal {
     }
 
     fn domains(&self, guard: &RemovalGuard, after: &Members) -> Domains {
-        let mut domains = Domains { whole: Domain::default(), zones: HashMap::new() };
+        let mut domains = Domains { whole: Domain::default(), zones: HashMap::default() };
         for member in after.iter().filter(|member| member.conditions.ready && is_guarded(guard, member)) {
             domains.each(&member.zone, |domain| domain.callable += 1);
         }

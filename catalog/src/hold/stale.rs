@@ -1,8 +1,9 @@
 //! Staleness: what a source said that has been silent for longer than a policy trusts it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::hashed::HashMap;
 use crate::input::{Origin, OriginKind, Place};
 use crate::model::Name;
 use crate::policy::{Staleness, WhenStale};

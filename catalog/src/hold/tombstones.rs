@@ -1,8 +1,9 @@
 //! Pods that were seen and are gone. An EndpointSlice lags behind its pods, by seconds or for as long as its controller is
 //! away; until it says so too, the pod is not callable again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use crate::hashed::HashMap;
 use crate::model::{Name, Uid};
 
 /// A pod by namespace and name.

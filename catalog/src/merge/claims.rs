@@ -2,11 +2,11 @@
 //! origin: to the one that callers can call, and of equals to the earlier one. Endpoints of EndpointSlices never exclude
 //! one another: that a pod which is leaving and the one that follows it have one address is everyday life.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::offers::Candidate;
+use crate::hashed::HashMap;
 use crate::input::OriginKind;
 use crate::model::{Name, Ports, Protocol};
 use crate::service::{Member, Why};

@@ -1,7 +1,7 @@
 //! The work of a merge, kept for the next one: what one change does not touch is not judged again, not measured against
 //! others and not hashed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::offers::{Candidate, Order};
 use super::{Context, Lookup, Statements};
 use crate::digest::{Digest, Version};
 use crate::evict::TimeToEvict;
+use crate::hashed::HashMap;
 use crate::input::{Contribution, OriginKind};
 use crate::members::Members;
 use crate::model::{EndpointId, Name, Port, Ports, ServiceKey};
@@ -60,7 +61,7 @@ impl Draft {
             groups.entry(candidate.group).or_default().push(candidate);
         }
         let mut draft = Self {
-            places: contended.then(HashMap::new),
+            places: contended.then(HashMap::default),
             excluding: groups.iter().filter(|(_, group)| keeps_out(group)).map(|(id, _)| *id).collect(),
             excluded: Arc::default(),
             members: groups.values().flatten().filter_map(Candidate::standing).cloned().collect(),

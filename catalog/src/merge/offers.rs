@@ -1,12 +1,12 @@
 //! Endpoints become candidates: judged, with an identity, not yet measured against one another.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Context, Lookup, Pod, Rank};
+use crate::hashed::HashSet;
 use crate::input::{Origin, OriginKind};
 use crate::model::{Conditions, Endpoint, EndpointId, HealthSource, Name, PodRef};
 use crate::service::{Excluded, Member, Particulars, Why};
@@ -195,7 +195,7 @@ impl<'a, L: Lookup> Context<'a, L> {
     /// The candidates of one identity.
     fn group(&self, offers: &[Offer<'_>], candidates: &mut Vec<Candidate>, recent: &mut Recent) {
         let first = candidates.len();
-        let mut ids = HashSet::new();
+        let mut ids = HashSet::default();
         for offer in offers {
             if self.is_gone(offer) {
                 let stand = Stand::Refused(Arc::clone(offer.endpoint), Box::new(Why::PodGone));

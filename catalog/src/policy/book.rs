@@ -1,10 +1,11 @@
 //! Every policy that is there, and which of them is in force for a service: section by section the nearest, which is that
 //! of the service, then that of its namespace, then the cluster's default. A section that is given is given as a whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Policy, PolicyKey, Statement};
+use crate::hashed::HashMap;
 use crate::model::{Name, ServiceKey};
 
 /// The policies, by what they are for.
