@@ -18,6 +18,7 @@ mod registry;
 mod specification;
 mod stale;
 mod suspect;
+mod table;
 mod transfer;
 mod wire;
 mod zones;

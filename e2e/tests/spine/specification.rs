@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use rollcall_e2e::dns::{Answer, Kdig};
 use rollcall_e2e::{clock, layout};
 
 use super::reverse;
 use crate::support::{BOUND, Shop};
+
+#[path = "../../../dns/src/answer/tests/table.rs"]
+mod table;
 
 const CASES: &str = "dns/src/answer/tests/coredns/cases.txt";
 /// What virtual addresses are called in the cases; the control plane chooses others.
@@ -95,26 +98,10 @@ fn addresses(shop: &Shop) -> Result<BTreeMap<(&'static str, &'static str), Strin
 /// Those without names of pods by their address, which need other flags; and not those of the apex, which has what the flags say.
 fn read(text: &str, addresses: &BTreeMap<(&str, &str), String>) -> Result<Vec<Case>> {
     let (_, text) = text.split_once("[pods off]").context("no cases without names of pods")?;
-    let text = text.split("[pods ").next().unwrap_or_default();
-    let mut cases: Vec<Case> = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if !line.starts_with(' ') {
-            cases.push(Case::read(line, addresses)?);
-            continue;
-        }
-        let case = cases.last_mut().context("a record before all questions")?;
-        // Beside what was asked for may be what is not asked for here.
-        let record = match line.trim().split_at(2) {
-            ("+ ", _) => continue,
-            ("& ", record) => record.to_owned(),
-            _ => format!("{} {}", case.question, line.trim()),
-        };
-        let owner = record.split(['.', ' ']).next().unwrap_or_default().to_lowercase();
-        let chosen = record
-            .rsplit_once(' ')
-            .and_then(|(before, address)| Some(format!("{before} {}", addresses.get(&(owner.as_str(), address))?)));
-        case.records.insert(chosen.unwrap_or(record).to_lowercase());
-    }
+    let lines = table::lines(text.split("[pods ").next().unwrap_or_default());
+    let cases = (0..lines.len()).filter(|at| !lines[*at].starts_with(' '));
+    let cases = cases.map(|at| Case::of(&table::Case::at(&lines, at).map_err(Error::msg)?, addresses));
+    let mut cases = cases.collect::<Result<Vec<_>>>()?;
     cases.retain(|case| !case.records.iter().any(|record| record.contains(" soa ") || record.contains(" ns ")));
     Ok(cases)
 }
@@ -122,18 +109,29 @@ fn read(text: &str, addresses: &BTreeMap<(&str, &str), String>) -> Result<Vec<Ca
 // === impl Case ===
 
 impl Case {
-    fn read(line: &str, addresses: &BTreeMap<(&str, &str), String>) -> Result<Self> {
-        let line = line.split(" differs: ").next().unwrap_or(line);
-        let (line, other) = line.split_once(" but ").map_or((line, None), |(line, other)| (line, Some(other)));
-        let [question, kind, code] = line.split(' ').collect::<Vec<_>>()[..] else { bail!("no case: {line}") };
-        let code = other.and_then(|other| other.split(':').next()).unwrap_or(code);
+    /// With the addresses that were chosen in place of those that are written.
+    fn of(written: &table::Case<'_>, addresses: &BTreeMap<(&str, &str), String>) -> Result<Self> {
         // Virtual addresses lead back as well.
-        let of = |((_, written), chosen): (&(&str, &str), &String)| {
-            (written.parse::<IpAddr>().is_ok() && reverse(written).is_ok_and(|name| name == question))
+        let of = |((_, address), chosen): (&(&str, &str), &String)| {
+            (address.parse::<IpAddr>().is_ok() && reverse(address).is_ok_and(|name| name == written.question))
                 .then(|| reverse(chosen))
         };
-        let question = addresses.iter().find_map(of).transpose()?.unwrap_or_else(|| question.to_owned());
-        Ok(Self { question, kind: kind.to_owned(), code: code.to_owned(), records: BTreeSet::new() })
+        let question = addresses.iter().find_map(of).transpose()?.unwrap_or_else(|| written.question.to_owned());
+        let record = |record: &table::Record<'_>| {
+            let record = match record.place {
+                table::Place::Asked => format!("{question} {}", record.text),
+                table::Place::Other => record.text.to_owned(),
+                // It may be there or not, and is not asked for here.
+                table::Place::Beside => return None,
+            };
+            let owner = record.split(['.', ' ']).next().unwrap_or_default().to_lowercase();
+            let chosen = record
+                .rsplit_once(' ')
+                .and_then(|(before, address)| Some(format!("{before} {}", addresses.get(&(owner.as_str(), address))?)));
+            Some(chosen.unwrap_or(record).to_lowercase())
+        };
+        let records = written.records.iter().filter_map(record).collect();
+        Ok(Self { question, kind: written.kind.to_owned(), code: written.code.to_owned(), records })
     }
 
     /// As it is told.

@@ -1,4 +1,4 @@
-//! Questions and their answers as lines of text, in which other servers' tests are written anew.
+//! The cases of tables in which other servers' tests are written anew, and whether answers here are as they say.
 
 use std::str::FromStr;
 
@@ -20,47 +20,30 @@ pub(super) enum Weights {
     Shown,
 }
 
-/// The lines of a table that say something.
-pub(super) fn lines(table: &str) -> Vec<&str> {
-    table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
-}
-
 // === impl Case ===
 
 impl Case {
-    /// The one that begins at a line of a table; the indented lines below are its records.
+    /// The one that begins at a line of a table.
     pub(super) fn at(lines: &[&str], at: usize) -> Self {
-        let records = lines[at + 1..].iter().take_while(|line| line.starts_with(' ')).map(|line| line.trim());
-        Self::read(lines[at], &records.collect::<Vec<_>>())
+        let written = table::Case::at(lines, at).unwrap();
+        let record = |record: &table::Record<'_>| match record.place {
+            table::Place::Asked => format!("{} {}", written.question, record.text),
+            table::Place::Other => record.text.to_owned(),
+            table::Place::Beside => format!("beside {}", record.text),
+        };
+        let mut records: Vec<_> = written.records.iter().map(record).collect();
+        records.sort();
+        if records.is_empty() {
+            records.push("denied".to_owned());
+        }
+        let rtype = RecordType::from_str(written.kind).unwrap();
+        Self { question: written.question.to_owned(), rtype, code: written.code.to_owned(), records }
     }
 
     /// How it is told otherwise here, if it is.
     pub(super) fn fault(&self, zone: &Zone, weights: Weights) -> Option<String> {
         let told = self.told(zone, weights);
         (told != *self).then(|| format!("{told:#?}\n   in place of {self:#?}"))
-    }
-
-    /// By its line, and those of its records, which are sorted.
-    fn read(line: &str, records: &[&str]) -> Self {
-        let (line, _) = line.split_once(" differs: ").unwrap_or((line, ""));
-        let (line, other) = line.split_once(" but ").map_or((line, None), |(line, other)| (line, Some(other)));
-        let [question, rtype, code] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let code = other.and_then(|other| other.split_once(':')).map_or(code, |(code, why)| {
-            assert!(why.len() > 10, "without a reason: {line}");
-            code
-        });
-        let at_name = |record: &&str| match record.split_at(2) {
-            ("+ ", record) => format!("beside {record}"),
-            ("& ", record) => record.to_owned(),
-            _ => format!("{question} {record}"),
-        };
-        let mut records: Vec<_> = records.iter().map(at_name).collect();
-        records.sort();
-        if records.is_empty() {
-            records.push("denied".to_owned());
-        }
-        let rtype = RecordType::from_str(rtype).unwrap();
-        Self { question: question.to_owned(), rtype, code: code.to_owned(), records }
     }
 
     /// As it is told here.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::cases::{self, Case, Weights};
+use super::cases::{Case, Weights};
 use super::*;
 use crate::zone::Registry;
 use crate::zone::machines::{self, Machine};
@@ -67,7 +67,7 @@ fn is_there(of: &str) -> bool {
 
 #[test]
 fn what_consul_is_tested_for_is_answered_as_there_but_for_what_is_said() {
-    let lines = cases::lines(CASES);
+    let lines = table::lines(CASES);
     let (zone, mut names, mut count, mut wrong) = (catalog(), BTreeSet::new(), 0, Vec::new());
     for (at, line) in lines.iter().enumerate() {
         if let Some(name) = line.strip_prefix("= ") {

@@ -1,6 +1,6 @@
 //! The cases of CoreDNS's plugin kubernetes, and where answers here differ.
 
-use super::cases::{self, Case, Weights};
+use super::cases::{Case, Weights};
 use super::*;
 
 const CASES: &str = include_str!("coredns/cases.txt");
@@ -51,7 +51,7 @@ fn services(pod_names: PodNames) -> Arc<Zone> {
 
 #[test]
 fn the_cases_of_coredns_are_answered_as_there_but_for_what_is_said() {
-    let lines = cases::lines(CASES);
+    let lines = table::lines(CASES);
     let (mut zone, mut count, mut wrong) = (services(PodNames::Off), 0, Vec::new());
     for (at, line) in lines.iter().enumerate() {
         if let Some(mode) = line.strip_prefix("[pods ") {
