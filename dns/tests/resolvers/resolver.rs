@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// Of c-ares for Python; with it `import pycares` works everywhere that Python packages can be had.
 const PYCARES: &str = "pycares==4.11.0";
+
+/// It shares a library with the machine's systemd, so that it has to be of the same version. It is unpacked and not installed: that would
+/// have the machine itself ask it.
+const FETCH_RESOLVED: &str = "rm -f systemd-resolved_*.deb; apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=10 download \
+                              systemd-resolved=$(dpkg-query --show --showformat='${Version}' systemd) && \
+                              dpkg-deb --extract systemd-resolved_*.deb systemd";
 
 /// Whose resolver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +25,8 @@ pub(crate) enum Resolver {
     Go,
     CAres,
     Jvm,
+    /// glibc's as a node has it: it asks systemd-resolved, and that asks the server.
+    SystemdResolved,
 }
 
 /// One that runs, and ends with this.
@@ -30,7 +39,8 @@ pub(crate) struct Running {
 // === impl Resolver ===
 
 impl Resolver {
-    pub(crate) const ALL: [Self; 5] = [Self::Glibc, Self::Musl, Self::Go, Self::CAres, Self::Jvm];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Glibc, Self::Musl, Self::Go, Self::CAres, Self::Jvm, Self::SystemdResolved];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -39,6 +49,7 @@ impl Resolver {
             Self::Go => "go",
             Self::CAres => "c_ares",
             Self::Jvm => "jvm",
+            Self::SystemdResolved => "systemd_resolved",
         }
     }
 
@@ -53,6 +64,9 @@ impl Resolver {
             let install = ["-m", "pip", "install", "--quiet", "--only-binary", ":all:", "--target"];
             runs(Command::new("python3").args(install).arg(folder().join("pycares")).arg(PYCARES));
         }
+        if systemd_resolved().is_none() {
+            runs(Command::new("sh").args(["-c", FETCH_RESOLVED]).current_dir(folder()));
+        }
     }
 
     /// Builds what has to be built: the command that looks names up, or why there is none here.
@@ -66,8 +80,9 @@ impl Resolver {
             let missing = || format!("rustc builds nothing for {target}: rustup target add {target}");
             runs(&mut build).then(|| Command::new(program)).ok_or_else(missing)
         };
+        let glibc = || rust(&format!("{}-unknown-linux-gnu", env::consts::ARCH));
         match self {
-            Self::Glibc => rust(&format!("{}-unknown-linux-gnu", env::consts::ARCH)),
+            Self::Glibc => glibc(),
             Self::Musl => rust(&format!("{}-unknown-linux-musl", env::consts::ARCH)),
             Self::Go => {
                 let program = folder.join("lookup-go");
@@ -87,6 +102,7 @@ impl Resolver {
                 run.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp"]).arg(&folder).arg("Lookup");
                 built.then_some(run).ok_or_else(|| "there is no javac here, which is in a JDK".to_owned())
             }
+            Self::SystemdResolved => behind_resolved(&glibc()?, &sources),
         }
     }
 }
@@ -96,6 +112,28 @@ pub(crate) fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("resolvers");
     std::fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// A program behind systemd-resolved.
+fn behind_resolved(program: &Command, sources: &Path) -> Result<Command, String> {
+    let missing = "there is no systemd-resolved here, nor does apt have the one of this machine's systemd";
+    let resolved = systemd_resolved().ok_or(missing)?;
+    let behind = |program: &OsStr| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"]);
+        command.arg(sources.join("behind-resolved.sh")).arg(&resolved).arg(program);
+        command
+    };
+    let starts = runs(&mut behind("true".as_ref()));
+    let refused = || "systemd-resolved does not start here: it has to be root".to_owned();
+    starts.then(|| behind(program.get_program())).ok_or_else(refused)
+}
+
+/// The one of this machine, or the one that was fetched.
+fn systemd_resolved() -> Option<PathBuf> {
+    let folders = [PathBuf::from("/"), folder().join("systemd")];
+    let places = ["usr/lib/systemd/systemd-resolved", "lib/systemd/systemd-resolved"];
+    folders.iter().flat_map(|folder| places.map(|place| folder.join(place))).find(|path| path.exists())
 }
 
 fn with_pycares(arguments: &[&str]) -> Command {
