@@ -1,5 +1,6 @@
 //! Who asks most, and for what: the most frequent of any number of things, in bounded room (Metwally, Agrawal and El Abbadi 2005).
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::Hash;
@@ -24,11 +25,15 @@ pub struct Top {
 }
 
 #[derive(Debug)]
-struct Counts<T>(HashMap<T, u64>);
+struct Counts<T> {
+    all: HashMap<T, u64>,
+    /// Nothing that was left out has come more often.
+    floor: u64,
+}
 
 impl<T> Default for Counts<T> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { all: HashMap::new(), floor: 0 }
     }
 }
 
@@ -43,11 +48,11 @@ impl Top {
             self.denied.halve();
             self.clients.halve();
         }
-        self.names.add(name.to_owned());
+        self.names.add(name);
         if denied {
-            self.denied.add(name.to_owned());
+            self.denied.add(name);
         }
-        self.clients.add(client);
+        self.clients.add(&client);
     }
 
     /// The first of each kind, at most so many, each with about how many queries that were, of the sample and of the others.
@@ -68,32 +73,46 @@ impl Top {
 // === impl Counts ===
 
 impl<T: Hash + Eq + Clone + Ord + std::fmt::Display> Counts<T> {
-    fn add(&mut self, thing: T) {
-        if let Some(count) = self.0.get_mut(&thing) {
+    fn add<Q>(&mut self, thing: &Q)
+    where
+        T: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = T> + ?Sized,
+    {
+        if let Some(count) = self.all.get_mut(thing) {
             *count += 1;
             return;
         }
-        let mut count = 0;
-        if self.0.len() >= KEPT {
-            // In the place of the rarest, with its count: a thing is never counted less than it came.
-            let rarest = self.0.iter().min_by_key(|(_, count)| **count).map(|(thing, count)| (thing.clone(), *count));
-            if let Some((rarest, its)) = rarest {
-                self.0.remove(&rarest);
-                count = its;
-            }
+        if self.all.len() >= KEPT {
+            self.leave_out();
         }
-        self.0.insert(thing, count + 1);
+        // As if it had been among those that were left out: a thing is never counted less than it came.
+        self.all.insert(thing.to_owned(), self.floor + 1);
+    }
+
+    /// Makes room: the rarer half goes, at once, so that a thing that comes for the first time seldom costs more than its place.
+    fn leave_out(&mut self) {
+        let mut counts: Vec<u64> = self.all.values().copied().collect();
+        let (_, middle, _) = counts.select_nth_unstable(KEPT / 2);
+        self.floor = *middle;
+        // Of those that came as often as the one in the middle any may stay.
+        let mut stay = KEPT / 2 - self.all.values().filter(|count| **count > self.floor).count();
+        self.all.retain(|_, count| {
+            let is_one = *count == self.floor && stay > 0;
+            stay -= usize::from(is_one);
+            is_one || *count > self.floor
+        });
     }
 
     fn halve(&mut self) {
-        self.0.retain(|_, count| {
+        self.floor /= 2;
+        self.all.retain(|_, count| {
             *count /= 2;
             *count > 0
         });
     }
 
     fn in_order(&self) -> Vec<(&T, &u64)> {
-        let mut all: Vec<_> = self.0.iter().collect();
+        let mut all: Vec<_> = self.all.iter().collect();
         all.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
         all
     }
@@ -123,7 +142,7 @@ mod tests {
             top.count(&format!("rare-{n}."), IpAddr::from([10, 9, (n >> 8) as u8, n as u8]), true, 1);
             top.count("often.", client, false, 1);
         }
-        assert!(top.names.0.len() <= KEPT && top.denied.0.len() <= KEPT && top.clients.0.len() <= KEPT);
+        assert!(top.names.all.len() <= KEPT && top.denied.all.len() <= KEPT && top.clients.all.len() <= KEPT);
         let page = top.page();
         let first =
             |title: &str| page.split_once(&format!("\n{title}\n")).unwrap().1.lines().next().unwrap().trim().to_owned();
