@@ -1,8 +1,7 @@
 //! Datagrams, many in one system call: queries in, answers out, each from the address that it was asked at.
 
-use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,13 +12,13 @@ use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage, recvmmsg, sendmmsg, sendmsg,
 };
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 use super::bundles::arrange;
 
 /// Datagrams that are taken or sent at once.
 pub(super) const BATCH: usize = 64;
+/// Nothing is waited for in these calls.
+const NOW: MsgFlags = MsgFlags::MSG_DONTWAIT;
 /// Longer queries are cut, and then malformed. None that a resolver makes comes near.
 const QUERY_BYTES_MAX: usize = 2048;
 
@@ -43,7 +42,7 @@ pub(super) enum Family {
 
 type Headers = MultiHeaders<SockaddrStorage>;
 
-/// What a thread has for queries and answers under way. It is used within one turn of a task alone.
+/// What a worker has for queries and answers under way.
 pub(super) struct Batch {
     queries: Box<[u8]>,
     /// Of each query that came: its length and where from.
@@ -52,23 +51,33 @@ pub(super) struct Batch {
     answers: Vec<Vec<u8>>,
     receivers: Vec<(Peer, usize)>,
     /// Their places in the order in which they leave, and which of them leave together.
-    order: Vec<usize>,
+    order: Vec<u64>,
     bundles: Vec<Range<usize>>,
     receive: [Option<Headers>; 4],
     send: [Option<Headers>; 3],
 }
 
-thread_local! {
-    static OF_THREAD: RefCell<Batch> = RefCell::new(Batch::new());
-}
-
 /// Whether the system cuts several answers apart by itself. Not where a device or a tunnel on the way cannot, which is found out.
 static TOGETHER: AtomicBool = AtomicBool::new(true);
+
+// === impl Peer ===
+
+impl Peer {
+    /// Few others have the same.
+    fn mark(&self) -> u32 {
+        let address = match self.from.ip() {
+            IpAddr::V4(address) => u32::from(address).into(),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        let folded = (address >> 64) as u64 ^ (address as u64).rotate_left(16) ^ u64::from(self.from.port());
+        (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+}
 
 // === impl Batch ===
 
 impl Batch {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             queries: vec![0; BATCH * QUERY_BYTES_MAX].into(),
             came: Vec::with_capacity(BATCH),
@@ -81,30 +90,19 @@ impl Batch {
         }
     }
 
-    /// That of this thread, for the time of a call that does not come back here.
-    pub(super) fn of_thread<T>(work: impl FnOnce(&mut Self) -> T) -> T {
-        OF_THREAD.with_borrow_mut(work)
-    }
-
-    /// Takes what has come, at most [`BATCH`]: how many. With fewer there are no more, and the next ones are waited for without another
-    /// look.
+    /// Takes what has come, at most [`BATCH`], and waits for nothing: how many.
     pub(super) fn receive(&mut self, socket: &UdpSocket, family: Family) -> io::Result<usize> {
         self.came.clear();
         self.receivers.clear();
         let headers = self.receive[family.place()].get_or_insert_with(|| family.headers(family.is_wildcard()));
         let mut room = self.queries.chunks_exact_mut(QUERY_BYTES_MAX);
         let mut slices: [_; BATCH] = std::array::from_fn(|_| [IoSliceMut::new(room.next().unwrap_or_default())]);
-        let came = &mut self.came;
-        let taken = socket.try_io(Interest::READABLE, || {
-            let all = recvmmsg(socket.as_raw_fd(), headers, &mut slices, MsgFlags::empty(), None)?;
-            came.extend(all.map(|message| (message.bytes, peer(&message))));
-            // Only what was known to have come before is forgotten by that: what comes meanwhile is told again.
-            if came.len() < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        match taken {
-            Err(error) if self.came.is_empty() || error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            Ok(()) | Err(_) => Ok(self.came.len()),
+        match recvmmsg(socket.as_raw_fd(), headers, &mut slices, NOW, None) {
+            Ok(all) => self.came.extend(all.map(|message| (message.bytes, peer(&message)))),
+            Err(Errno::EAGAIN) => {}
+            Err(error) => return Err(error.into()),
         }
+        Ok(self.came.len())
     }
 
     /// A query that has come, and where its answer is to be written.
@@ -124,19 +122,17 @@ impl Batch {
     /// Sends all answers: how many were lost. A full send buffer drops them, as the network might: resolvers ask again.
     /// Waiting would hold up all others.
     pub(super) fn send(&mut self, socket: &UdpSocket) -> usize {
-        arrange(&self.receivers, TOGETHER.load(Relaxed), &mut self.order, &mut self.bundles);
+        arrange(&self.receivers, Peer::mark, TOGETHER.load(Relaxed), &mut self.order, &mut self.bundles);
         let (mut at, mut lost) = (0, 0);
         while let Some(bundle) = self.bundles.get(at).cloned() {
             let sent = if bundle.len() > 1 {
-                socket.try_io(Interest::WRITABLE, || Ok(self.send_together(socket.as_raw_fd(), bundle.clone())?))
+                self.send_together(socket.as_raw_fd(), bundle.clone())
             } else {
-                socket.try_io(Interest::WRITABLE, || Ok(self.send_some(socket.as_raw_fd(), at)?))
+                self.send_some(socket.as_raw_fd(), at)
             };
             match sent {
                 Ok(count) if count > 0 => at += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return lost + self.order.len() - bundle.start;
-                }
+                Err(Errno::EAGAIN) => return lost + self.order.len() - bundle.start,
                 // Not on this way, or not at all: one by one it may be sent, if not through it.
                 Err(_) if bundle.len() > 1 => {
                     TOGETHER.store(false, Relaxed);
@@ -155,19 +151,21 @@ impl Batch {
     /// Sends answers to one client, the longest first: 1, as many as are sent.
     fn send_together(&self, socket: RawFd, bundle: Range<usize>) -> nix::Result<usize> {
         let places = &self.order[bundle];
-        let Some((peer, size)) = places.first().and_then(|place| self.receivers.get(*place)) else { return Ok(0) };
+        let Some((peer, size)) = places.first().and_then(|place| self.receivers.get(*place as usize)) else {
+            return Ok(0);
+        };
         let mut pieces = [IoSlice::new(&[]); BATCH];
-        pieces.iter_mut().zip(places).for_each(|(piece, place)| *piece = IoSlice::new(&self.answers[*place]));
+        pieces.iter_mut().zip(places).for_each(|(piece, place)| *piece = IoSlice::new(&self.answers[*place as usize]));
         // At most a datagram's bytes.
         let (to, size) = (storage(peer.from), *size as u16);
         let pieces = &pieces[..places.len().min(BATCH)];
-        with_control(peer.at, Some(&size), |control| sendmsg(socket, pieces, control, MsgFlags::empty(), Some(&to)))?;
+        with_control(peer.at, Some(&size), |control| sendmsg(socket, pieces, control, NOW, Some(&to)))?;
         Ok(1)
     }
 
     /// Sends answers that leave alone and from one address, in this order from a bundle on, as far as the system takes them.
     fn send_some(&mut self, socket: RawFd, begin: usize) -> nix::Result<usize> {
-        let of = |bundle: &Range<usize>| self.order.get(bundle.start).and_then(|place| self.receivers.get(*place));
+        let of = |bundle: &Range<usize>| self.receivers.get(*self.order.get(bundle.start)? as usize);
         let at = self.bundles.get(begin).and_then(of).and_then(|(peer, _)| peer.at);
         let alone = self.bundles[begin..].iter().take_while(|bundle| bundle.len() == 1).filter_map(of);
         let (mut to, mut count): ([Option<SockaddrStorage>; BATCH], usize) = ([None; BATCH], 0);
@@ -181,13 +179,12 @@ impl Batch {
             Some(IpAddr::V6(_)) => (2, Family::V6(true)),
         };
         let headers = self.send[place].get_or_insert_with(|| family.headers(at.is_some()));
-        let places = self.bundles[begin..begin + count].iter().map(|bundle| self.order[bundle.start]);
+        let places = self.bundles[begin..begin + count].iter().map(|bundle| self.order[bundle.start] as usize);
         let mut slices = [[IoSlice::new(&[])]; BATCH];
         slices.iter_mut().zip(places).for_each(|(slice, place)| *slice = [IoSlice::new(&self.answers[place])]);
         let (slices, to) = (&slices[..count], &to[..count]);
-        let sent = with_control(at, None, |source| {
-            sendmmsg(socket, headers, slices, to, source, MsgFlags::empty()).map(Iterator::count)
-        })?;
+        let sent =
+            with_control(at, None, |source| sendmmsg(socket, headers, slices, to, source, NOW).map(Iterator::count))?;
         Ok(sent)
     }
 }
@@ -195,10 +192,8 @@ impl Batch {
 /// Sends one answer that others were asked for.
 pub(super) fn send_one(socket: &UdpSocket, answer: &[u8], peer: Peer) -> io::Result<()> {
     let (fd, to, slices) = (socket.as_raw_fd(), storage(peer.from), [IoSlice::new(answer)]);
-    socket.try_io(Interest::WRITABLE, || {
-        with_control(peer.at, None, |source| sendmsg(fd, &slices, source, MsgFlags::empty(), Some(&to)))?;
-        Ok(())
-    })
+    with_control(peer.at, None, |source| sendmsg(fd, &slices, source, NOW, Some(&to)))?;
+    Ok(())
 }
 
 /// Runs `send` with what tells the system from which address to send, and where to cut.

@@ -1,12 +1,12 @@
 //! Taking an address for UDP and TCP.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rollcall_admin::ports::{PortError, Setting};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 
 use crate::holder::Held;
 
@@ -110,8 +110,7 @@ fn bind_once(addr: SocketAddr, workers: usize, held: &Held) -> Result<Bound, Por
     let tcp = listener(addr, before).map_err(|error| PortError::new(addr, SETTING, error))?;
     let bound = tcp.local_addr().map_err(|error| PortError::new(addr, SETTING, error))?;
     let before = std::iter::from_fn(|| held.take(&udp_name)).take(workers.max(1));
-    let sockets = before.map(|socket| UdpSocket::from_std(socket.into())).collect::<io::Result<Vec<_>>>();
-    let mut sockets = sockets.map_err(|error| PortError::new(bound, SETTING, error))?;
+    let mut sockets: Vec<UdpSocket> = before.map(UdpSocket::from).collect();
     let known = sockets.len();
     while sockets.len() < workers.max(1) {
         sockets.push(udp(bound).map_err(|error| PortError::new(bound, SETTING, error))?);
@@ -147,7 +146,7 @@ fn udp(addr: SocketAddr) -> io::Result<UdpSocket> {
     drop(socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES));
     super::batch::tell_addresses(&socket, addr)?;
     socket.bind(&addr.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// A listener, the one that was held before if there was one.

@@ -12,25 +12,32 @@ const PIECES_MAX: usize = 64;
 const BYTES_MAX: usize = 60_000;
 
 /// Orders `answers`, each with its client and its length in bytes, so that those which leave together are neighbours: `order` has
-/// their places, and `bundles` ranges of that. Both are cleared first.
-pub(super) fn arrange<C: Ord>(
+/// their places, and `bundles` ranges of that. Both are cleared first. Clients are told apart by their `mark`; where several have the
+/// same, fewer answers leave together.
+pub(super) fn arrange<C: Eq>(
     answers: &[(C, usize)],
+    mark: impl Fn(&C) -> u32,
     together: bool,
-    order: &mut Vec<usize>,
+    order: &mut Vec<u64>,
     bundles: &mut Vec<Range<usize>>,
 ) {
     order.clear();
     bundles.clear();
-    order.extend(0..answers.len());
     if !together || answers.len() < 2 {
+        order.extend(0..answers.len() as u64);
         bundles.extend((0..answers.len()).map(|at| at..at + 1));
         return;
     }
-    let key = |place: &usize| (&answers[*place].0, std::cmp::Reverse(answers[*place].1));
-    order.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    // By client, then the longest first, with the place at the end: a datagram has fewer than 65,536 bytes, and a batch fewer answers.
+    let key = |(place, (client, len)): (usize, &(C, usize))| {
+        u64::from(mark(client)) << 32 | (!*len as u64 & 0xffff) << 16 | place as u64
+    };
+    order.extend(answers.iter().enumerate().map(key));
+    order.sort_unstable();
+    order.iter_mut().for_each(|key| *key &= 0xffff);
     let mut begin = 0;
     while begin < order.len() {
-        let end = begin + bundle(order[begin..].iter().map(|place| &answers[*place]));
+        let end = begin + bundle(order[begin..].iter().map(|place| &answers[*place as usize]));
         bundles.push(begin..end);
         begin = end;
     }
@@ -58,9 +65,9 @@ mod tests {
     use super::*;
 
     fn arranged(answers: &[(u8, usize)], together: bool) -> Vec<Vec<(u8, usize)>> {
-        let (mut order, mut bundles) = (vec![9], vec![7..8, 8..9]);
-        arrange(answers, together, &mut order, &mut bundles);
-        bundles.into_iter().map(|range| order[range].iter().map(|place| answers[*place]).collect()).collect()
+        let (mut order, mut bundles) = (vec![9_u64], vec![7..8, 8..9]);
+        arrange(answers, |client| u32::from(*client), together, &mut order, &mut bundles);
+        bundles.into_iter().map(|range| order[range].iter().map(|place| answers[*place as usize]).collect()).collect()
     }
 
     #[test]

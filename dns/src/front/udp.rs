@@ -1,10 +1,20 @@
-//! The UDP front: one socket for each worker, one task for each socket. Answers from the catalog need no task and no
-//! queue, and a system call has many of them; a question for another server has a task of its own while it waits.
+//! The UDP front: one socket and one thread for each worker. Answers from the catalog need no task and no queue, and a system call has
+//! many of them; a question for another server has a task while it waits.
+//!
+//! Where queries come fast, a worker rests for a moment between two batches, as network cards do between interrupts: what a batch costs
+//! whatever is in it is then shared by more queries. The runtime's timers are too coarse for that, and its threads have others to serve.
 
+use std::net::UdpSocket;
+use std::num::NonZeroU64;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{BATCH, Batch, Family, Peer, send_one};
@@ -15,30 +25,39 @@ use crate::metrics::DropReason;
 
 /// Batches answered after `shutdown`: more than a receive buffer holds.
 const LAST_BATCHES: usize = 64;
+/// A rest follows batches of so many. With fewer, nobody waits: a client that asks now and then, for two families at a time, is answered
+/// at once.
+const RESTS_FROM: usize = 3;
+/// So long, which is what a query waits at most where thousands come each second.
+const REST: Duration = Duration::from_micros(50);
+/// By so much the system may prolong it.
+const SLACK: Duration = Duration::from_micros(1);
+/// Batches after which it is looked whether to go on.
+const TURNS: usize = 64;
 
-/// Answers until `shutdown`, then what has arrived by then.
+/// Answers until `shutdown`, then what has arrived by then. Ends, soon after, also when it is dropped.
 pub async fn serve(socket: UdpSocket, responder: Responder, shutdown: CancellationToken) {
-    let family = match socket.local_addr() {
-        Ok(address) => Family::of(address),
-        Err(error) => return tracing::error!(%error, "a UDP socket has no address"),
-    };
+    if let Err(error) = begin(socket, responder, shutdown).await {
+        tracing::error!(%error, "a UDP worker cannot begin: fewer answer");
+    }
+}
+
+async fn begin(socket: UdpSocket, responder: Responder, shutdown: CancellationToken) -> std::io::Result<()> {
+    let family = Family::of(socket.local_addr()?);
     let mut worker = Worker { socket: Arc::new(socket), family, responder };
-    while let Some(ready) = shutdown.run_until_cancelled(worker.socket.readable()).await {
-        match ready {
-            // Where there may be more, others have their turn before it.
-            Ok(()) if worker.batch() == BATCH => tokio::task::yield_now().await,
-            Ok(()) => {}
-            Err(error) => {
-                tracing::warn!(%error, "UDP socket failed; trying again");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
-    for _ in 0..LAST_BATCHES {
-        // Has the runtime look what has come.
-        tokio::task::yield_now().await;
-        worker.batch();
-    }
+    let (ours, its) = UnixStream::pair()?;
+    let (end, ended) = oneshot::channel::<()>();
+    let runtime = Handle::current();
+    let work = move || {
+        let (_end, _entered) = (end, runtime.enter());
+        worker.run(&its);
+    };
+    std::thread::Builder::new().name("dns-udp".to_owned()).spawn(work)?;
+    shutdown.cancelled().await;
+    drop(ours);
+    // It says nothing, it ends.
+    let _ = ended.await;
+    Ok(())
 }
 
 struct Worker {
@@ -50,18 +69,52 @@ struct Worker {
 // === impl Worker ===
 
 impl Worker {
-    /// Answers what is there, up to a batch: how many queries that were.
-    fn batch(&mut self) -> usize {
-        Batch::of_thread(|batch| {
-            let count = match batch.receive(&self.socket, self.family) {
-                Ok(count) => count,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return 0,
-                // An ICMP error for an answer sent before; the next datagram is not concerned.
-                Err(error) => {
-                    tracing::trace!(%error, "datagram lost");
-                    return 0;
+    /// Answers as long as the other end of `until` is there.
+    fn run(&mut self, until: &UnixStream) {
+        if let Err(error) = rustix::thread::set_current_timer_slack(NonZeroU64::new(SLACK.as_nanos() as u64)) {
+            tracing::debug!(%error, "rests last longer than they need to");
+        }
+        let mut batch = Batch::new();
+        while self.wait(until) {
+            for _ in 0..TURNS {
+                match self.turn(&mut batch) {
+                    0..RESTS_FROM => break,
+                    RESTS_FROM..BATCH => rest(REST),
+                    _ => {}
                 }
-            };
+            }
+        }
+        for _ in 0..LAST_BATCHES {
+            if self.turn(&mut batch) == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Waits for queries. False when none are to be answered any more.
+    fn wait(&self, until: &UnixStream) -> bool {
+        // That the other end is gone is told whatever is asked for.
+        let ours = PollFd::new(self.socket.as_fd(), PollFlags::POLLIN);
+        let mut both = [ours, PollFd::new(until.as_fd(), PollFlags::empty())];
+        match poll(&mut both, PollTimeout::NONE) {
+            Ok(_) => both[1].any() == Some(false),
+            Err(Errno::EINTR) => true,
+            Err(error) => {
+                tracing::warn!(%error, "UDP socket failed; trying again");
+                rest(Duration::from_millis(10));
+                true
+            }
+        }
+    }
+
+    /// Answers what is there, up to a batch: how many queries that were.
+    fn turn(&mut self, batch: &mut Batch) -> usize {
+        let count = batch.receive(&self.socket, self.family).unwrap_or_else(|error| {
+            // An ICMP error for an answer sent before; the next datagram is not concerned.
+            tracing::trace!(%error, "datagram lost");
+            0
+        });
+        if count > 0 {
             let begin = self.responder.begin();
             for at in 0..count {
                 self.reply(batch, at);
@@ -70,8 +123,8 @@ impl Worker {
             for _ in 0..batch.send(&self.socket) {
                 self.responder.metrics.dropped(Transport::Udp, DropReason::NotSent);
             }
-            count
-        })
+        }
+        count
     }
 
     fn reply(&mut self, batch: &mut Batch, at: usize) {
@@ -111,10 +164,17 @@ impl Worker {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the thread is the worker's own")]
+fn rest(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::net::SocketAddr;
+
+    use tokio::net::UdpSocket;
 
     use super::super::bind::bind;
     use super::*;

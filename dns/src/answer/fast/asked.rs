@@ -71,26 +71,27 @@ impl<'q> Asked<'q> {
     }
 
     fn read_name(&mut self, query: &[u8]) -> Option<()> {
-        let mut at = HEADER_BYTES;
+        let name = query.get(HEADER_BYTES..)?;
+        let mut at = 0;
         loop {
-            let len = *query.get(at)?;
+            let len = *name.get(at)?;
             if len == 0 {
-                return Some(());
+                break;
             }
-            let (begin, end) = (self.name_bytes, self.name_bytes + 1 + usize::from(len));
+            let end = at + 1 + usize::from(len);
             // No pointers, nor anything else that is no length.
             if len > 63 || end > NAME_BYTES_MAX {
                 return None;
             }
-            let label = query.get(at + 1..at + 1 + usize::from(len))?;
-            *self.starts.get_mut(self.labels)? = begin as u8;
-            self.lower[begin] = len;
-            self.lower[begin + 1..end].copy_from_slice(label);
-            self.lower[begin + 1..end].make_ascii_lowercase();
-            self.name_bytes = end;
+            *self.starts.get_mut(self.labels)? = at as u8;
             self.labels += 1;
-            at += 1 + usize::from(len);
+            at = end;
         }
+        self.name_bytes = at;
+        self.lower[..at].copy_from_slice(&name[..at]);
+        // At once: lengths, which are less than letters, stay.
+        self.lower[..at].make_ascii_lowercase();
+        Some(())
     }
 
     /// Id and flags.

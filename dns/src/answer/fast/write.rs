@@ -237,21 +237,27 @@ impl<'a> Writer<'a> {
 
 /// A record up to its data, of `len` bytes, which are fewer than 65,536.
 fn put_fixed(out: &mut Vec<u8>, owner: [u8; 2], rtype: u16, ttl: u32, len: usize) {
-    out.extend_from_slice(&owner);
-    put_rest(out, rtype, ttl, len);
+    let ([o0, o1], [r0, r1, c0, c1, t0, t1, t2, t3, l0, l1]) = (owner, rest(rtype, ttl, len));
+    out.extend_from_slice(&[o0, o1, r0, r1, c0, c1, t0, t1, t2, t3, l0, l1]);
 }
 
 /// The same without the owner.
 fn put_rest(out: &mut Vec<u8>, rtype: u16, ttl: u32, len: usize) {
-    let ([r0, r1], [t0, t1, t2, t3], [l0, l1]) = (rtype.to_be_bytes(), ttl.to_be_bytes(), (len as u16).to_be_bytes());
-    out.extend_from_slice(&[r0, r1, 0, 1, t0, t1, t2, t3, l0, l1]);
+    out.extend_from_slice(&rest(rtype, ttl, len));
 }
 
+fn rest(rtype: u16, ttl: u32, len: usize) -> [u8; 10] {
+    let ([r0, r1], [t0, t1, t2, t3], [l0, l1]) = (rtype.to_be_bytes(), ttl.to_be_bytes(), (len as u16).to_be_bytes());
+    [r0, r1, 0, 1, t0, t1, t2, t3, l0, l1]
+}
+
+/// At once, since some answers have many.
 fn put_address(out: &mut Vec<u8>, owner: [u8; 2], address: IpAddr, ttl: u32) {
     match address {
         IpAddr::V4(address) => {
-            put_fixed(out, owner, A, ttl, 4);
-            out.extend_from_slice(&address.octets());
+            let ([o0, o1], [a0, a1, a2, a3]) = (owner, address.octets());
+            let [r0, r1, c0, c1, t0, t1, t2, t3, l0, l1] = rest(A, ttl, 4);
+            out.extend_from_slice(&[o0, o1, r0, r1, c0, c1, t0, t1, t2, t3, l0, l1, a0, a1, a2, a3]);
         }
         IpAddr::V6(address) => {
             put_fixed(out, owner, AAAA, ttl, 16);
