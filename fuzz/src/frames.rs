@@ -14,7 +14,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use http_body::Frame;
 use prost::Message as _;
 use rollcall_xds::{
-    framed::{Limit, Requests},
+    framed::{Limit, Messages},
     proto::discovery::DeltaDiscoveryRequest,
 };
 use tonic::{Code, Status, body::Body};
@@ -22,7 +22,7 @@ use tonic::{Code, Status, body::Body};
 /// A body that comes in these pieces.
 struct Pieces(std::vec::IntoIter<Bytes>);
 
-/// Requests are no larger.
+/// Messages are no larger.
 const LIMIT: Limit = Limit { bytes: 4_096, remedy: "ask for less" };
 
 impl http_body::Body for Pieces {
@@ -49,10 +49,10 @@ pub(crate) fn play(data: &[u8]) {
 /// A request, as far as two of them can be compared: the metadata of a node may have numbers that are none.
 type Read = (DeltaDiscoveryRequest, usize);
 
-/// Requests, and how the stream ended if not well.
+/// Messages, and how the stream ended if not well.
 fn read(data: &[u8], piece: usize) -> (Vec<Read>, Option<(Code, String)>) {
     let pieces: Vec<_> = data.chunks(piece.max(1)).map(Bytes::copy_from_slice).collect();
-    let mut stream = Requests::<DeltaDiscoveryRequest>::of(Body::new(Pieces(pieces.into_iter())), LIMIT);
+    let mut stream = Messages::<DeltaDiscoveryRequest>::of(Body::new(Pieces(pieces.into_iter())), LIMIT);
     let mut requests = Vec::new();
     loop {
         match stream.next().now_or_never().expect("all of it is there") {

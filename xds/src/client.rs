@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::resource::ResourceType;
 
 mod backoff;
+mod call;
 mod config;
 mod dial;
 mod pace;

@@ -9,11 +9,11 @@ use futures::Stream;
 use prost::Message;
 use tonic::{Request, Status, body::Body, codegen::http, metadata::GRPC_CONTENT_TYPE};
 
-mod requests;
+mod messages;
 mod responses;
 
 pub use self::{
-    requests::{Limit, Requests},
+    messages::{Limit, Messages},
     responses::{Parcel, Responses},
 };
 
@@ -24,7 +24,7 @@ pub(crate) const HEAD_BYTES: usize = 5;
 pub async fn call<M, S, B>(
     request: http::Request<Body>,
     limit: Limit,
-    begin: impl FnOnce(Request<Requests<M>>) -> B,
+    begin: impl FnOnce(Request<Messages<M>>) -> B,
 ) -> http::Response<Body>
 where
     M: Message + Default,
@@ -34,7 +34,7 @@ where
     if let Err(status) = is_plain(&request) {
         return status.into_http();
     }
-    let request = request.map(|body| Requests::of(body, limit));
+    let request = request.map(|body| Messages::of(body, limit));
     match begin(Request::from_http(request)).await {
         Ok(parcels) => {
             let mut response = http::Response::new(Body::new(Responses::of(parcels)));

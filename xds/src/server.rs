@@ -25,7 +25,7 @@ use tower_layer::{Identity, Stack};
 
 use crate::{
     cache::Snapshot,
-    framed::{Parcel, Requests},
+    framed::{Parcel, Messages},
     proto::discovery::Node,
     resource::ResourceType,
     stream::{self, Front, Serves, Variant},
@@ -335,7 +335,7 @@ impl Server {
         &self,
         variant: Variant,
         only: Option<ResourceType>,
-        request: Request<Requests<F::Request>>,
+        request: Request<Messages<F::Request>>,
     ) -> Result<Parcels, Status> {
         let Ok(permit) = self.streams.clone().try_acquire_owned() else {
             self.metrics.refused();

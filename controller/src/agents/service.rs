@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rollcall_admin::LogRate;
-use rollcall_xds::framed::{self, Limit, Parcel, Requests};
+use rollcall_xds::framed::{self, Limit, Parcel, Messages};
 use rollcall_xds::proto::rollcall::v1::AgentReport;
 use rollcall_xds::proto::rollcall::v1::agents_server::SERVICE_NAME;
 use rollcall_xds::tls::Shown;
@@ -99,7 +99,7 @@ impl Service {
     }
 
     /// A stream of an agent, as far as there is room, and it says who it is.
-    async fn attend(&self, request: Request<Requests<AgentReport>>) -> Result<Parcels, Status> {
+    async fn attend(&self, request: Request<Messages<AgentReport>>) -> Result<Parcels, Status> {
         let shared = &self.0;
         let (metadata, extensions, reports) = request.into_parts();
         let request = Request::from_parts(metadata, extensions, ());

@@ -8,21 +8,19 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, timeout},
 };
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tokio_stream::StreamExt as _;
+use tonic::metadata::MetadataMap;
 
 use super::{
-    Config, ConfigError, Credential, Event, Names, backoff::Backoff, dial::Dialer, pace::Pace, rounds::Rounds,
+    Config, ConfigError, Credential, Event, Names,
+    backoff::Backoff,
+    call::{self, Answers},
+    dial::Dialer,
+    pace::Pace,
+    rounds::Rounds,
     state::State,
 };
-use crate::{
-    proto::discovery::{
-        DeltaDiscoveryRequest, DeltaDiscoveryResponse,
-        aggregated_discovery_service_client::AggregatedDiscoveryServiceClient,
-    },
-    random,
-    server::NAME_KEY,
-};
+use crate::{proto::discovery::DeltaDiscoveryRequest, random, server::NAME_KEY};
 
 /// Requests that may wait for the transport. A server that does not read its acknowledgements is not read either.
 const REQUESTS_MAX: usize = 64;
@@ -79,8 +77,8 @@ async fn follow(
         // There is room: types are few. A closed channel shows as the end of the stream below.
         ignore(requests.try_send(request));
     }
-    let mut responses = match timeout(config.connect_timeout, open(config, dialer, outgoing)).await {
-        Ok(Ok(responses)) => responses,
+    let mut answers = match timeout(config.connect_timeout, open(config, dialer, outgoing)).await {
+        Ok(Ok(answers)) => answers,
         Ok(Err(reason)) => return reason,
         Err(_) => return format!("no answer within {:?}", config.connect_timeout),
     };
@@ -91,7 +89,7 @@ async fn follow(
     let (mut pace, began) = (config.bytes_per_second.map(Pace::new), Instant::now());
     loop {
         let response = select! {
-            response = responses.message() => response,
+            answer = answers.next() => answer,
             () = changed(names) => {
                 let more = state.on_names(&names.borrow_and_update());
                 match say(&requests, more).await {
@@ -106,9 +104,9 @@ async fn follow(
             }
         };
         let response = match response {
-            Ok(Some(response)) => response,
-            Ok(None) => return "the server ended the stream".to_owned(),
-            Err(status) => return describe(&status),
+            Some(Ok(response)) => response,
+            None => return "the server ended the stream".to_owned(),
+            Some(Err(status)) => return describe(&status),
         };
         backoff.reset();
         let answer = state.on_response(&response, |update| sink(Event::Update(update)));
@@ -145,26 +143,23 @@ async fn open(
     config: &Config,
     dialer: &Dialer,
     requests: mpsc::Receiver<DeltaDiscoveryRequest>,
-) -> Result<Streaming<DeltaDiscoveryResponse>, String> {
+) -> Result<Answers, String> {
     // Nobody on the way is to read it.
     let token = if dialer.is_private() { config.token().await? } else { None };
     let channel = dialer.connect().await.map_err(|error| dialer.said().unwrap_or_else(|| chain(&error)))?;
-    let mut client =
-        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(Config::MESSAGE_BYTES_MAX);
-    let mut request = tonic::Request::new(ReceiverStream::new(requests));
+    let mut metadata = MetadataMap::new();
     if let Some(Credential { key, value }) = &config.credential {
         let value = value.parse().map_err(|_| format!("the credential {key} is no text that metadata can carry"))?;
-        request.metadata_mut().insert(*key, value);
+        metadata.insert(*key, value);
     }
     if let Ok(name) = config.node_id.parse() {
-        request.metadata_mut().insert(NAME_KEY, name);
+        metadata.insert(NAME_KEY, name);
     }
     if let Some(token) = token {
-        request.metadata_mut().insert("authorization", token);
+        metadata.insert("authorization", token);
     }
-    let response = client.delta_aggregated_resources(request).await;
-    let response = response.map_err(|status| dialer.said().unwrap_or_else(|| describe(&status)))?;
-    Ok(response.into_inner())
+    let answers = call::open(channel, metadata, requests).await;
+    answers.map_err(|status| dialer.said().unwrap_or_else(|| describe(&status)))
 }
 
 fn describe(status: &tonic::Status) -> String {
