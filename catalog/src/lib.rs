@@ -15,7 +15,7 @@
 //! - [`catalog`], [`snapshot`]: the one writer, what readers hold, and how they learn what changed
 //! - [`time`]: a moment, as it comes in from outside
 //! - [`clusterset`]: which Service stands for what several clusters export
-//! - [`persistent`], [`digest`], [`intern`]: the tools underneath
+//! - [`persistent`], [`few`], [`digest`], [`intern`]: the tools underneath
 //!
 //! Nothing here does I/O or reads a clock: time comes in as a parameter, so every rule is tested with `assert_eq!` alone.
 
@@ -24,6 +24,7 @@ pub mod catalog;
 pub mod clusterset;
 pub mod digest;
 pub mod evict;
+pub mod few;
 pub mod guard;
 mod hashed;
 pub mod hold;

@@ -9,6 +9,10 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+mod endpoint_name;
+
+pub use self::endpoint_name::{AddressText, EndpointName};
+
 /// A shared, immutable string: names, zones, hostnames, reasons.
 pub type Name = Arc<str>;
 
@@ -79,8 +83,6 @@ pub struct Conditions {
 /// One callable instance, as its origin describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Name within its origin: the pod, the endpoint of a registration, or the address.
-    pub name: Name,
     /// Where it listens.
     pub addresses: Addresses,
     /// All else. It is read as if it stood here, and many may have the same: of another cluster's, of which there may be millions,
@@ -88,9 +90,11 @@ pub struct Endpoint {
     pub described: Arc<Description>,
 }
 
-/// What an origin says of an endpoint beside its name and addresses.
+/// What an origin says of an endpoint beside its addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Description {
+    /// Name within its origin: the pod, or the endpoint of a registration. `None`: it is [called](Endpoint::name) by its address.
+    pub named: Option<Name>,
     /// What it serves there.
     pub ports: Ports,
     /// DNS label below its service, if it has one of its own.
@@ -116,7 +120,7 @@ pub struct Description {
 pub enum HealthSource {
     /// Its conditions decide (EndpointSlices; the pod's own probes stand behind them). The pod, where known, refines it.
     Conditions {
-        /// The pod behind it.
+        /// The pod behind it, by whose name it is called.
         pod: Option<PodRef>,
     },
     /// Nothing checks it: it is Passing as long as it is registered.
@@ -136,13 +140,11 @@ pub enum HealthSource {
     },
 }
 
-/// A pod as an EndpointSlice names it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A pod as an EndpointSlice names it, beside its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodRef {
     /// Its namespace, where that is not the slice's own.
     pub namespace: Option<Name>,
-    /// Its name.
-    pub name: Name,
     /// Which of the pods that had this name one after the other; `None` where the slice does not say.
     pub uid: Option<Uid>,
 }
@@ -185,7 +187,30 @@ impl Endpoint {
     pub fn with(&self, change: impl FnOnce(&mut Description)) -> Self {
         let mut described = Description::clone(&self.described);
         change(&mut described);
-        Self { name: Name::clone(&self.name), addresses: self.addresses, described: Arc::new(described) }
+        Self { addresses: self.addresses, described: Arc::new(described) }
+    }
+
+    /// What it is called within its origin.
+    pub fn name(&self) -> EndpointName<'_> {
+        match &self.described.named {
+            Some(name) => EndpointName::Said(name),
+            None => EndpointName::Address(self.addresses.first().into()),
+        }
+    }
+
+    /// The pod behind it and its name, if it is one.
+    pub fn pod(&self) -> Option<(&Name, &PodRef)> {
+        match (&self.health_source, &self.named) {
+            (HealthSource::Conditions { pod: Some(pod) }, Some(name)) => Some((name, pod)),
+            (
+                HealthSource::Conditions { .. }
+                | HealthSource::Unchecked
+                | HealthSource::Verdict
+                | HealthSource::Maintenance(_)
+                | HealthSource::Imported { .. },
+                _,
+            ) => None,
+        }
     }
 
     /// Whether its cluster is another one that has fallen silent: it is called last.
@@ -227,11 +252,6 @@ impl fmt::Display for ServiceKey {
 // === impl PodRef ===
 
 impl PodRef {
-    /// A pod of the slice's own namespace, whichever has that name.
-    pub fn named(name: impl Into<Name>) -> Self {
-        Self { namespace: None, name: name.into(), uid: None }
-    }
-
     /// Its namespace, for a slice in `own`.
     pub fn namespace_in<'a>(&'a self, own: &'a Name) -> &'a Name {
         self.namespace.as_ref().unwrap_or(own)
@@ -281,6 +301,14 @@ impl Addresses {
             (Self::V4(v4), Self::V6(v6)) | (Self::V6(v6), Self::V4(v4)) => Some(Self::Dual(v4, v6)),
             (a, b) if a == b => Some(a),
             _ => None,
+        }
+    }
+
+    /// The first address: that of IPv4, if there is one.
+    pub fn first(self) -> IpAddr {
+        match self {
+            Self::V4(v4) | Self::Dual(v4, _) => IpAddr::V4(v4),
+            Self::V6(v6) => IpAddr::V6(v6),
         }
     }
 

@@ -188,7 +188,7 @@ fn failing(service: &Service) -> (Vec<FailingPod>, usize) {
         |member: &&Member| member.is_pod_there && member.checks.iter().any(|check| check.health == Health::Critical);
     let failing = |member: &Member| FailingPod {
         service: Name::clone(&service.key.name),
-        pod: Name::clone(&member.endpoint.name),
+        pod: member.endpoint.name().to_name(),
         addresses: member.endpoint.addresses,
         checks: Arc::clone(&member.checks),
     };

@@ -16,6 +16,7 @@ use crate::port_mismatch::PortMismatch;
 mod member;
 mod why;
 
+pub(crate) use self::member::Likeness;
 pub use self::member::{Member, Particulars};
 
 /// One service: what is callable, what is not and why.

@@ -23,7 +23,7 @@ fn in_every_order(inputs: &[Input], check: impl Fn(&Service)) {
 }
 
 fn callable(service: &Service) -> Vec<String> {
-    let mut names: Vec<_> = service.callable().map(|member| member.endpoint.name.to_string()).collect();
+    let mut names: Vec<_> = service.callable().map(|member| member.endpoint.name().to_string()).collect();
     names.sort();
     names
 }
@@ -173,7 +173,7 @@ fn labels_and_the_end_of_a_pod_are_those_of_the_pod_that_is_meant() {
     in_every_order(&[old, pod_is("g", Some(labelled.clone()))], |service| {
         assert_eq!((callable(service).len(), service.endpoints[0].attributes.metadata.len()), (1, 0));
     });
-    let elsewhere = PodRef { namespace: Some("elsewhere".into()), ..PodRef::named("g") };
+    let elsewhere = PodRef { namespace: Some("elsewhere".into()), uid: None };
     let other = endpoint("g", "192.0.2.8", HealthSource::Conditions { pod: Some(elsewhere) });
     in_every_order(&[said(&slice("g-1"), "payments", vec![other]), pod_is("g", Some(labelled))], |service| {
         assert_eq!((callable(service).len(), service.endpoints[0].attributes.metadata.len()), (1, 0));

@@ -25,7 +25,7 @@ fn merged(inputs: impl IntoIterator<Item = Input>) -> Arc<Service> {
 }
 
 fn names(service: &Service) -> Vec<String> {
-    let mut names: Vec<_> = service.callable().map(|member| member.endpoint.name.to_string()).collect();
+    let mut names: Vec<_> = service.callable().map(|member| member.endpoint.name().to_string()).collect();
     names.sort();
     names
 }

@@ -226,11 +226,11 @@ proptest! {
             for excluded in service.excluded.iter() {
                 let Why::Claimed { address, winner, name } = &excluded.why else { continue };
                 let wins = service.endpoints.iter().any(|member| {
-                    member.origin == *winner && member.endpoint.name == *name && member.endpoint.addresses.contains(*address)
+                    member.origin == *winner && *member.endpoint.name() == **name && member.endpoint.addresses.contains(*address)
                 });
                 prop_assert!(wins, "{:?} is not in the service", excluded.why);
                 let unchecked = excluded.endpoint.as_ref().is_some_and(|said| said.health_source == HealthSource::Unchecked);
-                let passing = service.endpoints.iter().any(|member| member.origin == *winner && member.endpoint.name == *name && member.conditions.ready);
+                let passing = service.endpoints.iter().any(|member| member.origin == *winner && *member.endpoint.name() == **name && member.conditions.ready);
                 prop_assert!(!unchecked || passing, "a callable endpoint lost to {} {}", winner, name);
             }
         }

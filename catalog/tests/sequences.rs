@@ -173,7 +173,7 @@ fn called(catalog: &Catalog) -> Called {
     let Some(service) = snapshot.get(&key("payments")).filter(|service| service.exists()) else { return Called::new() };
     let each = service.callable().flat_map(|member| {
         let endpoint = Arc::clone(&member.endpoint);
-        let name = endpoint.name.to_string();
+        let name = endpoint.name().to_string();
         let ports: Vec<_> = endpoint.ports.iter().map(|port| (port.number - 8_000) as u8).collect();
         let ips: Vec<_> = endpoint.addresses.v4().into_iter().map(|ip| ip.octets()[3]).collect();
         ips.into_iter().flat_map(move |ip| {

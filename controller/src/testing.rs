@@ -33,9 +33,9 @@ pub(crate) fn ports(list: &[(&str, u16)]) -> Ports {
 pub(crate) fn offered(name: &str, ips: &str, health_source: HealthSource) -> Arc<Endpoint> {
     let ips = ips.split(' ').map(|ip| ip.parse().expect("an address"));
     Arc::new(Endpoint {
-        name: name.into(),
         addresses: Addresses::from_ips(ips).expect("one a family"),
         described: Arc::new(Description {
+            named: Some(name.into()),
             ports: ports(&[("http", 8080)]),
             hostname: None,
             zone: Some("zone-a".into()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Catalog, node_key};
 use crate::input::OriginKind;
 use crate::merge::{self, Lookup, Pod};
-use crate::model::{EndpointId, Health, HealthSource, Name};
+use crate::model::{EndpointId, Health, Name};
 use crate::policy::book::Affected;
 use crate::policy::{self, PolicyKey};
 use crate::service::Member;
@@ -56,7 +56,7 @@ impl Catalog {
     /// Takes up what an earlier process knew of the falls of a registration's endpoints.
     pub(super) fn restore_penalties(&mut self, said: &merge::Statement, penalties: Vec<(Name, Penalty)>) {
         for (name, penalty) in penalties {
-            let known = said.endpoints().find(|(_, endpoint)| endpoint.name == name);
+            let known = said.endpoints().find(|(_, endpoint)| *endpoint.name() == *name);
             if let Some((id, _)) = known {
                 self.hold.restore(&said.contribution.service, EndpointId(id), penalty);
             }
@@ -67,19 +67,19 @@ impl Catalog {
 /// Whether the owner of an instance says that it is gone: its pod ends, its registration leaves it out or has it in
 /// maintenance, its EndpointSlice says that it is shutting down. `now` is what is said of it, if anything.
 pub(super) fn is_said_gone(surroundings: &Surroundings, member: &Member, now: Option<&Member>) -> bool {
-    match (&member.endpoint.health_source, member.origin.kind) {
+    match (member.endpoint.pod(), member.origin.kind) {
         // Of another cluster's instances only that cluster can say so, and it does by leaving them out. While it is silent it
         // says nothing.
         (_, OriginKind::Import) => now.is_none() && !surroundings.is_silent(&member.origin),
         (_, OriginKind::ServiceRegistration) => now.is_none_or(|now| now.health == Health::Maintenance),
-        (HealthSource::Conditions { pod: Some(pod) }, OriginKind::EndpointSlice | OriginKind::Service) => {
-            let pod = match surroundings.pod(&member.origin.namespace, pod) {
+        (Some((name, pod)), OriginKind::EndpointSlice | OriginKind::Service) => {
+            let pod = match surroundings.pod(&member.origin.namespace, name, pod) {
                 Pod::Unseen => false,
                 Pod::There(facts) => facts.terminating || facts.finished,
                 Pod::Gone => true,
             };
             pod || now.is_some_and(|now| now.conditions.terminating)
         }
-        (_, OriginKind::EndpointSlice | OriginKind::Service) => now.is_some_and(|now| now.conditions.terminating),
+        (None, OriginKind::EndpointSlice | OriginKind::Service) => now.is_some_and(|now| now.conditions.terminating),
     }
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::sorted::Sorted;
 use crate::hashed::HashMap;
 use crate::model::ServiceKey;
 
@@ -17,8 +18,8 @@ pub(super) struct Imported {
     numbers: Vec<Option<Arc<ServiceKey>>>,
     free: Vec<u32>,
     /// The address, and in the lower half the number.
-    v4: BTreeSet<u64>,
-    v6: BTreeSet<(u128, u32)>,
+    v4: Sorted<u64>,
+    v6: Sorted<(u128, u32)>,
     /// How often beyond once.
     again: HashMap<(IpAddr, u32), usize>,
 }
@@ -49,8 +50,8 @@ impl Imported {
             return;
         }
         let was = match ip {
-            IpAddr::V4(v4) => self.v4.remove(&joined(v4.to_bits(), number)),
-            IpAddr::V6(v6) => self.v6.remove(&(v6.to_bits(), number)),
+            IpAddr::V4(v4) => self.v4.remove(joined(v4.to_bits(), number)),
+            IpAddr::V6(v6) => self.v6.remove((v6.to_bits(), number)),
         };
         *count -= usize::from(was);
         if *count == 0 {
@@ -72,7 +73,7 @@ impl Imported {
                     IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
                     IpAddr::V6(v6) => Ipv6Addr::to_bits(*v6),
                 };
-                self.v6.range((bits(first), 0)..=(bits(last), u32::MAX)).map(|(_, number)| *number).collect()
+                self.v6.range((bits(first), 0)..=(bits(last), u32::MAX)).map(|(_, number)| number).collect()
             }
         };
         numbers.into_iter().filter_map(|number| self.numbers.get(number as usize)?.clone()).collect()

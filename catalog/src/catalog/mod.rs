@@ -1,6 +1,7 @@
 //! The catalog: the one writer's state. It takes in statements and publishes snapshots.
 //!
 //! - [`index`]: which services a pod, a node or an address has to do with; [`imported`]: the same of other clusters' addresses
+//! - [`sorted`]: numbers of which there may be millions
 //! - [`surroundings`]: what merges look up beside the statements about their service
 //! - [`found`]: what is entered there, and found again
 //! - [`history`]: policies, and what they need to know of who is gone
@@ -10,6 +11,7 @@ mod found;
 mod history;
 mod imported;
 mod index;
+mod sorted;
 mod statements;
 mod surroundings;
 
@@ -273,7 +275,7 @@ impl Catalog {
             }
         }
         if let Some(verdicts) = self.surroundings.verdicts.get_mut(&origin) {
-            let named: BTreeSet<_> = contribution.endpoints.iter().map(|endpoint| &endpoint.name).collect();
+            let named: BTreeSet<_> = contribution.endpoints.iter().map(|endpoint| endpoint.name().to_name()).collect();
             verdicts.retain(|name, _| named.contains(name));
         }
         let penalties = std::mem::take(&mut contribution.penalties);
@@ -321,7 +323,8 @@ impl Catalog {
         let statement =
             self.services.get(&key).and_then(|entry| entry.statements.contributions.get(rank)).map(|said| &**said);
         let ids = statement.into_iter().flat_map(Statement::endpoints);
-        let ids: Vec<_> = ids.filter(|(_, said)| said.name == endpoint).map(|(id, _)| (Arc::clone(&key), id)).collect();
+        let ids: Vec<_> =
+            ids.filter(|(_, said)| *said.name() == *endpoint).map(|(id, _)| (Arc::clone(&key), id)).collect();
         if ids.is_empty() {
             // Of what its origin does not name nothing is remembered for when it will.
             return;

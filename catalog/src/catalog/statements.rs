@@ -8,7 +8,7 @@ use crate::guard::all_of;
 use crate::input::OriginKind;
 use crate::merge::Statement;
 use crate::merge::offers::pod_identity;
-use crate::model::{HealthSource, Uid};
+use crate::model::Uid;
 
 /// Where a contribution is to be found again. Each sorted, without duplicates.
 #[derive(Debug, Default)]
@@ -49,8 +49,8 @@ pub(super) fn details(statement: &Statement) -> Details {
     let mut details = Details::default();
     let origin = &statement.contribution.origin;
     for (id, endpoint) in statement.endpoints() {
-        if let HealthSource::Conditions { pod: Some(pod) } = &endpoint.health_source {
-            details.pods.push((pod_identity(pod.namespace_in(&origin.namespace), &pod.name), pod.uid));
+        if let Some((name, pod)) = endpoint.pod() {
+            details.pods.push((pod_identity(pod.namespace_in(&origin.namespace), name), pod.uid));
         }
         if let Some(node) = &endpoint.node {
             details.nodes.push((node_key(node), id));

@@ -198,8 +198,8 @@ impl Surroundings {
 }
 
 impl Lookup for Surroundings {
-    fn pod(&self, namespace: &Name, pod: &PodRef) -> Pod<'_> {
-        let key = (Name::clone(pod.namespace_in(namespace)), Name::clone(&pod.name));
+    fn pod(&self, namespace: &Name, name: &Name, pod: &PodRef) -> Pod<'_> {
+        let key = (Name::clone(pod.namespace_in(namespace)), Name::clone(name));
         match self.pods.get(&key) {
             Some(facts) if pod.uid.is_none() || pod.uid == facts.uid => Pod::There(facts),
             _ if self.tombstones.is_gone(&key, pod.uid) => Pod::Gone,
@@ -211,11 +211,11 @@ impl Lookup for Surroundings {
         self.nodes.get(name).map(|facts| &**facts)
     }
 
-    fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict> {
+    fn verdict(&self, origin: &Origin, endpoint: &str) -> Option<&Verdict> {
         self.verdicts.get(origin)?.get(endpoint)
     }
 
-    fn pod_verdict(&self, service: &ServiceKey, pod: &Name) -> Option<&Verdict> {
+    fn pod_verdict(&self, service: &ServiceKey, pod: &str) -> Option<&Verdict> {
         self.pod_verdicts.get(service)?.get(pod)
     }
 

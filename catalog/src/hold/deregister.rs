@@ -47,7 +47,7 @@ fn excluded(member: &Member, since_ms: i64, after: Duration) -> Excluded {
     let deregistered =
         Deregistered { after, since_ms, reason: Name::clone(&member.reason), checks: Arc::clone(&member.checks) };
     Excluded {
-        name: Name::clone(&member.endpoint.name),
+        name: member.endpoint.name().to_name(),
         endpoint: Some(Arc::clone(&member.endpoint)),
         origin: Arc::clone(&member.origin),
         why: Why::Deregistered(Box::new(deregistered)),

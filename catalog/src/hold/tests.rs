@@ -37,12 +37,12 @@ fn service() -> Input {
 /// A slice of these pods; those of even number are in zone a, the others in zone b.
 fn slice(ready: &[u8]) -> Input {
     let pod = |n: &u8| {
-        let pod = PodRef { uid: Uid::of(&format!("uid-{n}")), ..PodRef::named(format!("pod-{n}")) };
+        let pod = PodRef { namespace: None, uid: Uid::of(&format!("uid-{n}")) };
         Arc::new(Endpoint {
-            name: format!("pod-{n}").into(),
             addresses: Addresses::V4([192, 0, 2, *n].into()),
             described: Arc::new(Description {
                 ports: [].into(),
+                named: Some(format!("pod-{n}").into()),
                 hostname: None,
                 zone: Some(if n.is_multiple_of(2) { "zone-a" } else { "zone-b" }.into()),
                 region: None,

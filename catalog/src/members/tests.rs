@@ -9,9 +9,9 @@ use crate::service::Particulars;
 
 fn member(id: u64, reason: &str) -> Member {
     let endpoint = Endpoint {
-        name: "vm".into(),
         addresses: Addresses::V4([198, 51, 100, 1].into()),
         described: Arc::new(Description {
+            named: Some("vm".into()),
             ports: [].into(),
             hostname: None,
             zone: None,
@@ -27,11 +27,11 @@ fn member(id: u64, reason: &str) -> Member {
         // Spread over all buckets.
         id: EndpointId(id.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         endpoint: Arc::new(endpoint),
-        origin: Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", "vms")),
         health: Health::Passing,
         conditions: Conditions::READY,
         is_pod_there: false,
         particulars: Arc::new(Particulars {
+            origin: Arc::new(Origin::here(OriginKind::ServiceRegistration, "shop", "vms")),
             zone: None,
             region: None,
             attributes: Arc::default(),

@@ -51,7 +51,14 @@ fn fitting(facts: &ServiceFacts, endpoint: &Arc<Endpoint>) -> Result<Arc<Endpoin
         0 => Arc::clone(&endpoint.ports),
         _ => endpoint.ports.iter().filter(|port| known(port)).cloned().collect(),
     };
-    Ok(Arc::new(Endpoint { addresses, ..endpoint.with(|described| described.ports = ports) }))
+    let fitting = endpoint.with(|described| {
+        described.ports = ports;
+        if addresses.first() != endpoint.addresses.first() {
+            // It is called as its origin calls it.
+            described.named = Some(endpoint.name().to_name());
+        }
+    });
+    Ok(Arc::new(Endpoint { addresses, ..fitting }))
 }
 
 /// The addresses of some families. A Service that names none has no wish.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::offers::Candidate;
 use crate::hashed::HashMap;
 use crate::input::OriginKind;
-use crate::model::{Name, Ports, Protocol};
+use crate::model::{Ports, Protocol};
 use crate::service::{Member, Why};
 
 /// What those that stand have, each found at once: a contest costs the same for each port, however many share an
@@ -44,7 +44,7 @@ pub(crate) fn contest(candidates: &mut [&mut Candidate]) {
         let Some(member) = candidates[at].member() else { continue };
         let winner = claims.against(member).and_then(|(address, winner)| {
             let winner = candidates[winner].member()?;
-            Some(Why::Claimed { address, winner: Arc::clone(&winner.origin), name: Name::clone(&winner.endpoint.name) })
+            Some(Why::Claimed { address, winner: Arc::clone(&winner.origin), name: winner.endpoint.name().to_name() })
         });
         if winner.is_none() {
             claims.add(at, member);

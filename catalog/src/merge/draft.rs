@@ -267,7 +267,7 @@ impl Said {
 
 fn unusable(key: &ServiceKey, statements: &Statements) -> Vec<(Order, Excluded)> {
     let mut all: Vec<_> = statements.facts.iter().filter_map(|facts| super::alias::unusable(key, facts)).collect();
-    for (rank, statement) in &statements.contributions {
+    for (rank, statement) in statements.contributions.iter() {
         let endpoints = statement.ids.len();
         all.extend(statement.contribution.unusable.iter().enumerate().map(|(at, unusable)| {
             let excluded = Excluded {

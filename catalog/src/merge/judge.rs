@@ -100,14 +100,14 @@ impl<L: Lookup> Context<'_, L> {
 
     /// The same of a pod.
     fn pod_verdict(&self, endpoint: &Endpoint) -> Option<&Verdict> {
-        let verdict = self.lookup.pod_verdict(self.key, &endpoint.name)?;
+        let verdict = self.lookup.pod_verdict(self.key, &endpoint.name())?;
         endpoint.addresses.iter().all(|ip| verdict.addresses.contains(ip)).then_some(verdict)
     }
 
     /// The verdict on an endpoint where it is: one about another address is about another machine. The service may take
     /// fewer addresses than were judged.
     fn verdict(&self, origin: &Origin, endpoint: &Endpoint) -> Option<&Verdict> {
-        let verdict = self.lookup.verdict(origin, &endpoint.name)?;
+        let verdict = self.lookup.verdict(origin, &endpoint.name())?;
         endpoint.addresses.iter().all(|ip| verdict.addresses.contains(ip)).then_some(verdict)
     }
 }

@@ -18,12 +18,12 @@ pub(crate) mod judge;
 pub(crate) mod offers;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::few::Few;
 use crate::guard::{Guard, all_of};
 use crate::input::{Contribution, NodeFacts, Origin, OriginKind, PodFacts, ServiceFacts, Verdict};
 use crate::model::{Endpoint, Name, PodRef, ServiceKey};
@@ -35,14 +35,14 @@ use self::offers::{Candidate, identity};
 
 /// What a merge may look up beside the contributions.
 pub trait Lookup {
-    /// What is known of a pod that an EndpointSlice of `namespace` names.
-    fn pod(&self, namespace: &Name, pod: &PodRef) -> Pod<'_>;
+    /// What is known of a pod of this name that an EndpointSlice of `namespace` names.
+    fn pod(&self, namespace: &Name, name: &Name, pod: &PodRef) -> Pod<'_>;
     /// The node of this name.
     fn node(&self, name: &str) -> Option<&NodeFacts>;
     /// The verdict on an endpoint of an origin.
-    fn verdict(&self, origin: &Origin, endpoint: &Name) -> Option<&Verdict>;
+    fn verdict(&self, origin: &Origin, endpoint: &str) -> Option<&Verdict>;
     /// The verdict of a policy's checks on a pod of a service.
-    fn pod_verdict(&self, service: &ServiceKey, pod: &Name) -> Option<&Verdict>;
+    fn pod_verdict(&self, service: &ServiceKey, pod: &str) -> Option<&Verdict>;
     /// Why an operator has a machine in maintenance for the registrations of a namespace.
     fn maintenance(&self, namespace: &Name, machine: &Name) -> Option<&Name>;
     /// The address guard.
@@ -85,9 +85,8 @@ pub struct Statement {
 pub struct Statements {
     /// The Kubernetes Service.
     pub facts: Option<Arc<ServiceFacts>>,
-    /// What origins contribute, in order of precedence. Boxed: most services have one or two, and a node of the tree has
-    /// room for eleven.
-    pub contributions: BTreeMap<Rank, Box<Statement>>,
+    /// What origins contribute, in order of precedence.
+    pub contributions: Few<Rank, Box<Statement>>,
 }
 
 /// What every part of one merge looks at.

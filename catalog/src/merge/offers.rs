@@ -6,10 +6,10 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Context, Lookup, Pod, Rank};
-use crate::hashed::HashSet;
+use crate::hashed::{HashMap, HashSet};
 use crate::input::{Origin, OriginKind};
-use crate::model::{Conditions, Endpoint, EndpointId, HealthSource, Name, PodRef};
-use crate::service::{Excluded, Member, Particulars, Why};
+use crate::model::{Conditions, Endpoint, EndpointId, PodRef};
+use crate::service::{Excluded, Likeness, Member, Particulars, Why};
 
 /// An endpoint on its way into the service.
 #[derive(Clone, Debug)]
@@ -47,15 +47,8 @@ struct Offer<'a> {
     endpoint: &'a Arc<Endpoint>,
 }
 
-/// What was told of the members that were made last: the endpoints of a service are in a few zones, and well for one reason.
-#[derive(Default)]
-struct Recent {
-    known: Vec<Arc<Particulars>>,
-    next: usize,
-}
-
-/// How many are compared.
-const RECENT: usize = 8;
+/// What was told of the members of a merge: the endpoints of a service are of few origins, in a few zones, and well for one reason.
+type Told = HashMap<Likeness, Arc<Particulars>>;
 
 /// What a slice says is joined with one of this many at most that were said before of the same identity. A pod has one,
 /// and two while it moves; the bound is for those who name one pod a thousand times.
@@ -64,19 +57,17 @@ const JOINS_MAX: usize = 16;
 /// The identity of an endpoint, from what names it in its origin. A pod is named by namespace and name: if two of that
 /// name are in one service (one is gone, or moves), they are told apart there.
 pub(crate) fn identity(origin: &Origin, endpoint: &Endpoint) -> u64 {
-    let name = match (&endpoint.health_source, origin.kind) {
-        (HealthSource::Conditions { pod: Some(pod) }, _) => {
-            return pod_identity(pod.namespace_in(&origin.namespace), &pod.name);
+    let name = match (endpoint.pod(), origin.kind) {
+        (Some((name, pod)), _) => return pod_identity(pod.namespace_in(&origin.namespace), name),
+        (None, OriginKind::ServiceRegistration) => {
+            format!("registration\0{}\0{}\0{}", origin.namespace, origin.name, endpoint.name())
         }
-        (_, OriginKind::ServiceRegistration) => {
-            format!("registration\0{}\0{}\0{}", origin.namespace, origin.name, endpoint.name)
-        }
-        (_, OriginKind::Import) => {
+        (None, OriginKind::Import) => {
             let peer = format!("import\0{}\0{}\0{}", origin.place, origin.namespace, origin.name);
-            format!("{peer}\0{}", endpoint.name)
+            format!("{peer}\0{}", endpoint.name())
         }
-        (_, OriginKind::EndpointSlice | OriginKind::Service) => {
-            format!("address\0{}\0{}", origin.namespace, endpoint.name)
+        (None, OriginKind::EndpointSlice | OriginKind::Service) => {
+            format!("address\0{}\0{}", origin.namespace, endpoint.name())
         }
     };
     xxh3_64(name.as_bytes())
@@ -165,7 +156,7 @@ impl Candidate {
             (Stand::Refused(endpoint, why), _) => (endpoint, why),
         };
         let excluded = Excluded {
-            name: Name::clone(&endpoint.name),
+            name: endpoint.name().to_name(),
             endpoint: Some(Arc::clone(endpoint)),
             origin: Arc::clone(&self.order.rank.origin),
             why: Why::clone(why),
@@ -185,15 +176,15 @@ impl<'a, L: Lookup> Context<'a, L> {
             offers.extend(statement.endpoints().enumerate().filter(|(_, (group, _))| wanted(*group)).map(offer));
         }
         offers.sort_unstable_by_key(|offer| (offer.group, offer.place));
-        let (mut candidates, mut recent) = (Vec::with_capacity(offers.len()), Recent::default());
+        let (mut candidates, mut told) = (Vec::with_capacity(offers.len()), Told::default());
         for group in offers.chunk_by(|a, b| a.group == b.group) {
-            self.group(group, &mut candidates, &mut recent);
+            self.group(group, &mut candidates, &mut told);
         }
         candidates
     }
 
     /// The candidates of one identity.
-    fn group(&self, offers: &[Offer<'_>], candidates: &mut Vec<Candidate>, recent: &mut Recent) {
+    fn group(&self, offers: &[Offer<'_>], candidates: &mut Vec<Candidate>, told: &mut Told) {
         let first = candidates.len();
         let mut ids = HashSet::default();
         for offer in offers {
@@ -204,13 +195,13 @@ impl<'a, L: Lookup> Context<'a, L> {
             }
             let mut together = candidates[first..].iter_mut().take(JOINS_MAX);
             if offer.rank.origin.kind == OriginKind::EndpointSlice
-                && together.any(|candidate| self.join(candidate, offer, recent))
+                && together.any(|candidate| self.join(candidate, offer, told))
             {
                 continue;
             }
             let stand = match self.admit(&offer.rank.origin, offer.endpoint) {
                 Ok(endpoint) => {
-                    let mut member = self.member(&offer.rank.origin, offer.endpoint, endpoint, recent);
+                    let mut member = self.member(&offer.rank.origin, offer.endpoint, endpoint, told);
                     member.id = match offers {
                         [_] => EndpointId(offer.group),
                         _ => offer.distinct(&mut ids, &member.endpoint),
@@ -226,16 +217,16 @@ impl<'a, L: Lookup> Context<'a, L> {
     /// Whether it is of a pod that was there and is gone: it is not even among those that are not ready, which some
     /// Services publish.
     fn is_gone(&self, offer: &Offer<'_>) -> bool {
-        let pod = pod_of(offer.endpoint).map(|pod| self.lookup.pod(&offer.rank.origin.namespace, pod));
+        let pod = offer.endpoint.pod().map(|(name, pod)| self.lookup.pod(&offer.rank.origin.namespace, name, pod));
         matches!(pod, Some(Pod::Gone)) && self.statements.facts.is_some()
     }
 
     /// Joins the same endpoint from a second slice: its other address family, or a copy while it moves between slices.
     /// Readiness belongs to a pod and a set of ports, so only equal sets are joined.
-    fn join(&self, candidate: &mut Candidate, offer: &Offer<'_>, recent: &mut Recent) -> bool {
+    fn join(&self, candidate: &mut Candidate, offer: &Offer<'_>, told: &mut Told) -> bool {
         let Stand::Offered(joined) = &mut candidate.stand else { return false };
         let (old, new) = (&*joined.endpoint, &**offer.endpoint);
-        if old.name != new.name || old.ports != new.ports || !is_same_pod(old, new) {
+        if old.name() != new.name() || old.ports != new.ports || !is_same_pod(old, new) {
             return false;
         }
         let Some(addresses) = old.addresses.join(new.addresses) else { return false };
@@ -245,29 +236,23 @@ impl<'a, L: Lookup> Context<'a, L> {
             terminating: old.conditions.terminating && new.conditions.terminating,
         };
         let both = Arc::new(Endpoint { addresses, ..old.with(|described| described.conditions = conditions) });
-        let both = self.member(&candidate.order.rank.origin, &both, Arc::clone(&both), recent);
+        let both = self.member(&candidate.order.rank.origin, &both, Arc::clone(&both), told);
         *joined = Member { id: joined.id, ..both };
         true
     }
 
     /// A member of no identity yet. `said` is what its origin says, `endpoint` what of it stands in the service.
-    fn member(&self, origin: &Arc<Origin>, said: &Endpoint, endpoint: Arc<Endpoint>, recent: &mut Recent) -> Member {
-        let pod = match &said.health_source {
-            HealthSource::Conditions { pod: Some(pod) } => self.lookup.pod(&origin.namespace, pod),
-            HealthSource::Conditions { pod: None }
-            | HealthSource::Unchecked
-            | HealthSource::Verdict
-            | HealthSource::Maintenance(_)
-            | HealthSource::Imported { .. } => Pod::Unseen,
-        };
+    fn member(&self, origin: &Arc<Origin>, said: &Endpoint, endpoint: Arc<Endpoint>, told: &mut Told) -> Member {
+        let pod = said.pod().map_or(Pod::Unseen, |(name, pod)| self.lookup.pod(&origin.namespace, name, pod));
         let judgement = self.judge(origin, said, pod);
         let node = endpoint.node.as_deref().and_then(|node| self.lookup.node(node));
-        let attributes = match (pod, pod_of(said)) {
+        let attributes = match (pod, said.pod()) {
             // What a pod of another namespace is labelled with is not this namespace's to tell.
-            (Pod::There(facts), Some(PodRef { namespace: None, .. })) => &facts.attributes,
+            (Pod::There(facts), Some((_, PodRef { namespace: None, .. }))) => &facts.attributes,
             _ => &endpoint.attributes,
         };
-        let particulars = recent.share(Particulars {
+        let particulars = Particulars {
+            origin: Arc::clone(origin),
             zone: endpoint.zone.clone().or_else(|| node?.zone.clone()),
             region: endpoint.region.clone().or_else(|| node?.region.clone()),
             attributes: Arc::clone(attributes),
@@ -275,10 +260,13 @@ impl<'a, L: Lookup> Context<'a, L> {
             reason: judgement.reason,
             checks: judgement.checks,
             treatment: None,
-        });
+        };
+        let particulars = match particulars.likeness() {
+            Some(likeness) => Arc::clone(told.entry(likeness).or_insert_with(|| Arc::new(particulars))),
+            None => Arc::new(particulars),
+        };
         Member {
             id: EndpointId(0),
-            origin: Arc::clone(origin),
             health: judgement.health,
             conditions: judgement.conditions,
             is_pod_there: is_there(said, pod),
@@ -288,47 +276,18 @@ impl<'a, L: Lookup> Context<'a, L> {
     }
 }
 
-// === impl Recent ===
-
-impl Recent {
-    fn share(&mut self, particulars: Particulars) -> Arc<Particulars> {
-        if let Some(known) = self.known.iter().find(|known| known.are_alike(&particulars)) {
-            return Arc::clone(known);
-        }
-        let new = Arc::new(particulars);
-        if new.are_alike(&new) {
-            match self.known.get_mut(self.next) {
-                Some(oldest) => *oldest = Arc::clone(&new),
-                None => self.known.push(Arc::clone(&new)),
-            }
-            self.next = (self.next + 1) % RECENT;
-        }
-        new
-    }
-}
-
 /// Whether it is a pod that runs, and whose addresses these are: then nobody else is checked in its place.
 pub(crate) fn is_there(endpoint: &Endpoint, pod: Pod<'_>) -> bool {
-    let (Pod::There(facts), Some(PodRef { namespace: None, .. })) = (pod, pod_of(endpoint)) else { return false };
+    let (Pod::There(facts), Some((_, PodRef { namespace: None, .. }))) = (pod, endpoint.pod()) else { return false };
     let runs = !facts.terminating && !facts.finished && !endpoint.conditions.terminating;
     runs && facts.addresses.is_some_and(|own| endpoint.addresses.iter().all(|ip| own.contains(ip)))
 }
 
-fn pod_of(endpoint: &Endpoint) -> Option<&PodRef> {
-    match &endpoint.health_source {
-        HealthSource::Conditions { pod } => pod.as_ref(),
-        HealthSource::Unchecked
-        | HealthSource::Verdict
-        | HealthSource::Maintenance(_)
-        | HealthSource::Imported { .. } => None,
-    }
-}
-
 /// Whether both speak of one pod, or both of none. One that names no uid means whichever pod has the name.
 fn is_same_pod(a: &Endpoint, b: &Endpoint) -> bool {
-    match (pod_of(a), pod_of(b)) {
-        (Some(a), Some(b)) => {
-            a.namespace == b.namespace && a.name == b.name && (a.uid == b.uid || a.uid.is_none() || b.uid.is_none())
+    match (a.pod(), b.pod()) {
+        (Some((one, a)), Some((other, b))) => {
+            a.namespace == b.namespace && one == other && (a.uid == b.uid || a.uid.is_none() || b.uid.is_none())
         }
         (None, None) => true,
         _ => false,

@@ -77,6 +77,8 @@ impl<K: Clone + Hash + Ord, V: Clone> Map<K, V> {
         match leaf.binary_search_by(|(other, _)| other.cmp(&key)) {
             Ok(at) => Some(std::mem::replace(&mut leaf[at].1, value)),
             Err(at) => {
+                // It would double, and there are thousands of them.
+                leaf.reserve_exact(if leaf.len() < leaf.capacity() { 1 } else { 1 + leaf.len() / 8 });
                 leaf.insert(at, (key, value));
                 self.len += 1;
                 None

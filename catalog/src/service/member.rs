@@ -15,8 +15,6 @@ pub struct Member {
     pub id: EndpointId,
     /// What its origin says.
     pub endpoint: Arc<Endpoint>,
-    /// Its origin.
-    pub origin: Arc<Origin>,
     /// The health decided from conditions, pod, verdict or maintenance.
     pub health: Health,
     /// What written EndpointSlices and callers are told.
@@ -27,9 +25,14 @@ pub struct Member {
     pub particulars: Arc<Particulars>,
 }
 
+/// What is alike in members of which, for certain, the same is to be told: where texts and objects are, so that none has to be compared.
+pub(crate) type Likeness = ([usize; 5], Option<i64>);
+
 /// What else there is to tell of a member.
 #[derive(Clone, Debug)]
 pub struct Particulars {
+    /// Its origin.
+    pub origin: Arc<Origin>,
     /// Its zone: its own, or its node's.
     pub zone: Option<Name>,
     /// Its region: its own, or its node's.
@@ -50,21 +53,14 @@ pub struct Particulars {
 // === impl Particulars ===
 
 impl Particulars {
-    /// Whether it is certain, without comparing texts, that the same is to be told. Of what is checked it never is.
-    pub(crate) fn are_alike(&self, other: &Self) -> bool {
-        let name = |one: &Option<Name>, other: &Option<Name>| match (one, other) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
-        let unchecked = |of: &Self| of.checks.is_empty() && of.treatment.is_none();
-        unchecked(self)
-            && unchecked(other)
-            && self.since_ms == other.since_ms
-            && Arc::ptr_eq(&self.reason, &other.reason)
-            && Arc::ptr_eq(&self.attributes, &other.attributes)
-            && name(&self.zone, &other.zone)
-            && name(&self.region, &other.region)
+    /// By what it may be found to be another's as well, as long as both are there; `None` for what is checked or treated.
+    pub(crate) fn likeness(&self) -> Option<Likeness> {
+        let place = |name: &Option<Name>| name.as_ref().map_or(0, |name| Arc::as_ptr(name).addr());
+        (self.checks.is_empty() && self.treatment.is_none()).then(|| {
+            let (origin, attributes) = (Arc::as_ptr(&self.origin).addr(), Arc::as_ptr(&self.attributes).addr());
+            let reason = Arc::as_ptr(&self.reason).addr();
+            ([origin, attributes, reason, place(&self.zone), place(&self.region)], self.since_ms)
+        })
     }
 }
 
@@ -96,7 +92,7 @@ impl Member {
     /// Adds what callers are given of it.
     pub(crate) fn digest(&self, digest: &mut Digest) {
         let endpoint = &*self.endpoint;
-        digest.number(self.id.0).text(&endpoint.name);
+        digest.number(self.id.0).text(&endpoint.name());
         for ip in endpoint.addresses.iter() {
             digest.ip(ip);
         }

@@ -42,9 +42,9 @@ pub fn addresses(list: &str) -> Addresses {
 
 pub fn endpoint(name: &str, ips: &str, health_source: HealthSource) -> Endpoint {
     Endpoint {
-        name: name.into(),
         addresses: addresses(ips),
         described: Arc::new(Description {
+            named: Some(name).filter(|name| *name != ips).map(Into::into),
             ports: ports(&[("http", 8080)]),
             hostname: None,
             zone: None,
@@ -59,12 +59,12 @@ pub fn endpoint(name: &str, ips: &str, health_source: HealthSource) -> Endpoint 
 }
 
 pub fn pod(name: &str, ips: &str) -> Endpoint {
-    endpoint(name, ips, HealthSource::Conditions { pod: Some(PodRef::named(name)) })
+    endpoint(name, ips, HealthSource::Conditions { pod: Some(PodRef::default()) })
 }
 
 /// A pod of which the slice says which one it is.
 pub fn pod_of(name: &str, uid: &str, ips: &str) -> Endpoint {
-    let pod = PodRef { uid: Uid::of(uid), ..PodRef::named(name) };
+    let pod = PodRef { namespace: None, uid: Uid::of(uid) };
     endpoint(name, ips, HealthSource::Conditions { pod: Some(pod) })
 }
 

@@ -72,7 +72,7 @@ impl Seen {
                 member.origin == *origin
             }
         });
-        let admitted = members.map(|member| (Name::clone(&member.endpoint.name), Some(member.endpoint.addresses)));
+        let admitted = members.map(|member| (member.endpoint.name().to_name(), Some(member.endpoint.addresses)));
         let excluded = service.excluded.iter().filter(|excluded| excluded.origin == *origin);
         let judged = excluded.map(|excluded| {
             // Whoever has the address now may fail or leave: who could take its place has to be known.

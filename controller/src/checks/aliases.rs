@@ -19,7 +19,7 @@ pub(super) fn look(service: Option<&Service>, alias: &Alias) -> Outcome {
 
 /// Of several endpoints with one name, such as those of two registrations, the best counts.
 fn endpoint(service: &Service, name: &str) -> Outcome {
-    let named = service.endpoints.iter().filter(|member| &*member.endpoint.name == name);
+    let named = service.endpoints.iter().filter(|member| &*member.endpoint.name() == name);
     if let Some(best) = named.min_by_key(|member| member.health) {
         return said(best);
     }

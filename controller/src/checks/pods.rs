@@ -134,8 +134,8 @@ impl Pods {
             source.map(|name| PolicyKey { namespace: Name::clone(&service.key.namespace), name: Name::clone(name) });
         let Some(definition) = key.and_then(|key| self.book.of(&key)) else { return Said::default() };
         let mut members: Vec<&Member> = service.endpoints.iter().filter(|member| member.is_pod_there).collect();
-        members.sort_by(|a, b| a.endpoint.name.cmp(&b.endpoint.name));
-        members.dedup_by(|a, b| a.endpoint.name == b.endpoint.name);
+        members.sort_by(|a, b| a.endpoint.name().cmp(&b.endpoint.name()));
+        members.dedup_by(|a, b| a.endpoint.name() == b.endpoint.name());
         if members.len() > PODS_MAX {
             let (service, pods) = (&service.key, members.len());
             warn!(%service, pods, "of this service the first {PODS_MAX} pods by name are checked; the others are as Kubernetes says");
@@ -143,7 +143,7 @@ impl Pods {
         }
         let pods = members.into_iter().filter_map(|member| {
             let targets = targets(&definition, member);
-            let (name, addresses) = (Name::clone(&member.endpoint.name), member.endpoint.addresses);
+            let (name, addresses) = (member.endpoint.name().to_name(), member.endpoint.addresses);
             (!targets.is_empty()).then_some((name, addresses, targets))
         });
         Said { pods: pods.collect(), definition: Some(Arc::clone(&definition)) }
@@ -156,7 +156,7 @@ fn targets(definition: &Definition, member: &Member) -> Vec<Target> {
     for (check, speaks) in &definition.checks {
         let Some(port) = definition.port(check, *speaks, &member.endpoint) else { continue };
         targets.extend(member.endpoint.addresses.iter().map(|ip| Target {
-            endpoint: Name::clone(&member.endpoint.name),
+            endpoint: member.endpoint.name().to_name(),
             check: Arc::clone(check),
             address: SocketAddr::new(ip, port),
         }));

@@ -156,7 +156,8 @@ fn whereabouts(snapshot: &Snapshot, decided: &Decided) -> Whereabouts {
             member.origin == decided.origin
         }
     };
-    let mut same = service.endpoints.iter().filter(|member| is_of(member) && member.endpoint.name == decided.endpoint);
+    let mut same =
+        service.endpoints.iter().filter(|member| is_of(member) && *member.endpoint.name() == *decided.endpoint);
     match same.find(|member| service.gives(member)) {
         None => Whereabouts::Out,
         Some(member) if member.treatment.as_ref().is_some_and(|treatment| treatment.held) => Whereabouts::Held,

@@ -7,7 +7,7 @@ use prost::Message;
 use rollcall_catalog::clusterset;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
-    Addresses, Attributes, Conditions, Description, Endpoint, Health, HealthSource, Name, Port, Ports, Protocol,
+    Addresses, Attributes, Conditions, Description, Endpoint, Health, HealthSource, Port, Ports, Protocol,
     ServiceKey,
 };
 use rollcall_xds::proto::rollcall::v1;
@@ -97,11 +97,15 @@ impl Decoder {
         }
         let sets: Option<Vec<Ports>> = message.port_sets.iter().map(|set| self.port_list(&set.ports)).collect();
         let sets = sets.ok_or_else(|| format!("bucket {name:.300} has a port that is none"))?;
-        let endpoints = message.endpoints.iter().map(|endpoint| {
+        // As large as it has to be: an allocator may leave what is shrunk where it is.
+        let mut endpoints = Vec::with_capacity(message.endpoints.len());
+        for endpoint in &message.endpoints {
             let told = self.endpoint(endpoint, &sets);
-            told.map_err(|what| format!("bucket {name:.300}: the endpoint {:016x} has {what}", endpoint.id))
-        });
-        Ok((key, cut, endpoints.collect::<Result<_, _>>()?))
+            endpoints.push(
+                told.map_err(|what| format!("bucket {name:.300}: the endpoint {:016x} has {what}", endpoint.id))?,
+            );
+        }
+        Ok((key, cut, endpoints))
     }
 
     /// `NAMESPACE/NAME`.
@@ -140,6 +144,8 @@ impl Decoder {
             return Err("more to say than an endpoint may");
         }
         let described = Description {
+            // Its address, which is what its written EndpointSlice says as well: so both have the same identity.
+            named: None,
             ports: Ports::clone(ports),
             hostname: hostname.map(|name| self.names.get(name)),
             zone: self.names.maybe(Some(&said.zone)),
@@ -151,13 +157,7 @@ impl Decoder {
             health_source: HealthSource::Imported { health: health(said), suspect_since_ms: None, own: false },
             attributes: self.attributes(said),
         };
-        let endpoint = Endpoint {
-            // Its address, which is what its written EndpointSlice says as well: so both have the same identity.
-            name: addresses.iter().next().map_or_else(Name::default, |ip| ip.to_string().into()),
-            addresses,
-            described: self.descriptions.share(described),
-        };
-        Ok((said.id, Arc::new(endpoint)))
+        Ok((said.id, Arc::new(Endpoint { addresses, described: self.descriptions.share(described) })))
     }
 
     fn attributes(&mut self, said: &v1::ExportedEndpoint) -> Arc<Attributes> {

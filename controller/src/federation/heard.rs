@@ -63,7 +63,7 @@ pub struct Traffic {
 
 #[derive(Debug, Default)]
 struct Service {
-    said: Option<Exported>,
+    said: Option<Box<Exported>>,
     buckets: BTreeMap<Cut, Bucket>,
 }
 
@@ -146,7 +146,7 @@ impl Heard {
         for (id, endpoint) in service.buckets.values().flat_map(|bucket| bucket.iter()) {
             endpoints.entry(*id).or_insert(endpoint);
         }
-        Some((service.said.as_ref()?, endpoints.into_values().cloned().collect()))
+        Some((service.said.as_deref()?, endpoints.into_values().cloned().collect()))
     }
 
     /// All services that are exported and wanted.
@@ -309,7 +309,7 @@ impl Heard {
             return Ok(());
         }
         self.held_back.remove(&(ResourceType::ExportedService, Arc::clone(name)));
-        self.services.entry(key.clone()).or_default().said = Some(said);
+        self.services.entry(key.clone()).or_default().said = Some(Box::new(said));
         self.changed.insert(key);
         Ok(())
     }

@@ -80,7 +80,7 @@ pub struct Link {
     /// The namespaces of which something is taken in.
     imported: Imported,
     /// What the catalog has been told, as if the cluster were heard.
-    told: BTreeMap<ServiceKey, Told>,
+    told: BTreeMap<ServiceKey, Arc<Told>>,
     /// `spec.import.merge`, as it was last looked at.
     merges: bool,
     standing: Standing,
@@ -102,7 +102,7 @@ pub struct Link {
 }
 
 /// What is known of one service.
-#[derive(Clone, PartialEq)]
+#[derive(PartialEq)]
 struct Told {
     said: Contribution,
     /// How it wants to be called; `None` of what an earlier process left.
@@ -131,7 +131,7 @@ impl Link {
         for (key, said) in surroundings.restored.take(&name) {
             match clusterset::may_be_derived(&key.name) {
                 true => _ = derived.insert(key, said),
-                false => _ = told.insert(key, Told { said, manner: None }),
+                false => _ = told.insert(key, Arc::new(Told { said, manner: None })),
             }
         }
         let kept = !told.is_empty() || !derived.is_empty();
@@ -246,8 +246,8 @@ impl Link {
 
     async fn take_in_one(&mut self, key: &ServiceKey) {
         let now = self.line.as_ref().and_then(|line| self.contribution(key, &line.dial.heard()));
-        if now.as_ref() != self.told.get(key) {
-            self.say(key, now).await;
+        if now.as_ref() != self.told.get(key).map(|told| &**told) {
+            self.say(key, now.map(Arc::new)).await;
         }
     }
 
@@ -264,7 +264,7 @@ impl Link {
     }
 
     /// Tells the catalog what is said of a service, as the link stands.
-    async fn say(&mut self, key: &ServiceKey, now: Option<Told>) {
+    async fn say(&mut self, key: &ServiceKey, now: Option<Arc<Told>>) {
         let input = match (&now, self.standing) {
             (None, _) | (Some(_), Standing::Gone) => Input::Gone(origin(&self.name, key)),
             (Some(now), Standing::Fresh) => Input::Contribution(now.said.clone()),
@@ -313,9 +313,9 @@ impl Link {
             self.surroundings.offers.expire(&self.name);
             self.silent(true).await;
         }
-        let all: Vec<_> = self.told.iter().map(|(key, said)| (key.clone(), said.clone())).collect();
-        for (key, said) in all {
-            self.say(&key, Some(said)).await;
+        let all: Vec<_> = self.told.iter().map(|(key, told)| (key.clone(), Arc::clone(told))).collect();
+        for (key, told) in all {
+            self.say(&key, Some(told)).await;
         }
         if before == Standing::Gone {
             self.silent(false).await;
@@ -338,7 +338,7 @@ fn suspect(said: &Contribution, since_ms: i64) -> Contribution {
                 let source = HealthSource::Imported { health: *health, suspect_since_ms: Some(since_ms), own: *own };
                 endpoint.with(|described| described.health_source = source).described
             });
-            Arc::new(Endpoint { described: Arc::clone(described), ..Endpoint::clone(endpoint) })
+            Arc::new(Endpoint { described: Arc::clone(described), addresses: endpoint.addresses })
         }
         _ => Arc::clone(endpoint),
     };

@@ -102,10 +102,8 @@ fn imported(endpoint: &Endpoint, own: bool, suspect: bool) -> Endpoint {
         false => said,
     };
     let health = if conditions.ready { Health::Passing } else { Health::Critical };
-    let address = endpoint.addresses.iter().next();
-    let described = endpoint.with(|described| {
-        (described.node, described.conditions) = (None, conditions);
+    endpoint.with(|described| {
+        (described.named, described.node, described.conditions) = (None, None, conditions);
         described.health_source = HealthSource::Imported { health, suspect_since_ms: None, own };
-    });
-    Endpoint { name: address.map_or_else(|| Name::clone(&endpoint.name), |ip| ip.to_string().into()), ..described }
+    })
 }

@@ -31,10 +31,10 @@ pub fn survey<'a>(snapshot: &Snapshot, cluster: &Name, services: impl Iterator<I
             if service.held > 0 {
                 let members = service.endpoints.iter().filter(|member| its(&member.origin));
                 let held_here = members.filter(|member| member.treatment.as_ref().is_some_and(|it| it.held));
-                held.extend(held_here.map(|member| &*member.endpoint.name));
+                held.extend(held_here.map(|member| member.endpoint.name()));
             }
             for out in service.excluded.iter().filter(|out| its(&out.origin)) {
-                refused.insert(&*out.name);
+                refused.insert(&out.name);
                 survey.why.get_or_insert_with(|| format!("{} of {key}: {}", out.name, out.why));
             }
         }

@@ -49,12 +49,12 @@ pub(super) fn targets(
         for check in checks {
             let Some(port) = check.port_of(&endpoint.ports) else { continue };
             // By its name it is called, so by its name it answers and shows its certificate.
-            let check = &match hosts.get(&*endpoint.name) {
+            let check = &match hosts.get(&*endpoint.name()) {
                 Some(host) => Arc::new(Check { kind: check.kind.clone().at_host(host), ..Check::clone(check) }),
                 None => Arc::clone(check),
             };
             targets.extend(endpoint.addresses.iter().map(|ip| Target {
-                endpoint: Name::clone(&endpoint.name),
+                endpoint: endpoint.name().to_name(),
                 check: Arc::clone(check),
                 address: SocketAddr::new(ip, port),
             }));

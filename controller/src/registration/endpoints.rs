@@ -35,9 +35,9 @@ impl Reader {
             (None, None) => HealthSource::Verdict,
         };
         Ok(Endpoint {
-            name: self.names.get(&endpoint.name),
             addresses,
             described: Arc::new(Description {
+                named: Some(self.names.get(&endpoint.name)),
                 ports: self.ports(spec, &endpoint.ports),
                 hostname: self.names.maybe(endpoint.hostname.as_deref()),
                 zone: self.names.maybe(endpoint.zone.as_deref()),

@@ -28,14 +28,14 @@ pub(super) fn read(spec: &ServiceRegistrationSpec) -> Option<Arc<Heartbeat>> {
 /// The endpoints that are to beat. Something is known of those that this process has `seen`, by the hashes of their names, and
 /// of those that an earlier one knew.
 pub(super) fn beating(endpoints: &[Arc<Endpoint>], seen: &[u64], restored: &[(Name, Restored)]) -> Vec<Beating> {
-    let known = |name: &Name| {
-        let decided = |(of, known): &(Name, Restored)| of == name && known.verdict.health != Health::Unknown;
+    let known = |name: &str| {
+        let decided = |(of, known): &(Name, Restored)| **of == *name && known.verdict.health != Health::Unknown;
         seen.binary_search(&restored::hash(name)).is_ok() || restored.iter().any(decided)
     };
     let beating = |endpoint: &Arc<Endpoint>| Beating {
-        name: Name::clone(&endpoint.name),
+        name: endpoint.name().to_name(),
         addresses: endpoint.addresses,
-        vouched: known(&endpoint.name),
+        vouched: known(&endpoint.name()),
     };
     endpoints.iter().map(beating).collect()
 }

@@ -110,7 +110,7 @@ impl Reader {
             penalties: restored::penalties(registration),
         };
         let planned = |endpoint: &Arc<Endpoint>| Planned {
-            name: Name::clone(&endpoint.name),
+            name: endpoint.name().to_name(),
             addresses: endpoint.addresses,
             unchecked: endpoint.health_source == HealthSource::Unchecked,
         };

@@ -95,7 +95,7 @@ fn policy(service: &Service) -> Value {
 
 fn endpoint(endpoint: &Endpoint, attributes: &Attributes) -> Value {
     json!({
-        "name": &*endpoint.name,
+        "name": &*endpoint.name(),
         "addresses": endpoint.addresses.iter().map(|ip| ip.to_string()).collect::<Vec<_>>(),
         "ports": endpoint.ports.iter().map(|port| json!({ "name": &*port.name, "port": port.number, "protocol": port.protocol.to_string() })).collect::<Vec<_>>(),
         "hostname": endpoint.hostname.as_deref(),

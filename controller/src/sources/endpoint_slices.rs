@@ -105,17 +105,19 @@ impl EndpointSlices {
         let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
         let target = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
         let pod = target.and_then(|target| {
+            let name = Name::from(target.name.as_deref().filter(|name| !name.is_empty())?);
             let elsewhere = target.namespace.as_deref().filter(|other| !other.is_empty() && **other != **namespace);
-            Some(PodRef {
+            let pod = PodRef {
                 namespace: elsewhere.map(|other| self.names.get(other)),
-                name: target.name.as_deref().filter(|name| !name.is_empty())?.into(),
                 uid: target.uid.as_deref().and_then(Uid::of),
-            })
+            };
+            Some((name, pod))
         });
+        let (named, pod) = pod.unzip();
         Some(Endpoint {
-            name: pod.as_ref().map_or_else(|| address.to_string().into(), |pod| Name::clone(&pod.name)),
             addresses: Addresses::from(address),
             described: Arc::new(Description {
+                named,
                 ports: Ports::clone(ports),
                 hostname: endpoint.hostname.as_deref().map(Name::from),
                 zone: self.names.maybe(endpoint.zone.as_deref()),

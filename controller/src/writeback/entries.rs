@@ -134,7 +134,7 @@ fn endpoint(service: &Service, member: &Member, cutter: &mut Cutter) -> CatalogE
     let ports = &member.endpoint.ports;
     let tags = member.endpoint.attributes.tags.iter().take(limits::ENTRY_TAGS);
     CatalogEndpoint {
-        name: cutter.text(limits::ENTRY_ENDPOINT_NAME, &member.endpoint.name),
+        name: cutter.text(limits::ENTRY_ENDPOINT_NAME, &member.endpoint.name()),
         addresses: member.endpoint.addresses.iter().map(|ip| ip.to_string()).collect(),
         ports: ports.iter().take(limits::ENTRY_PORTS).map(|own| cutter.text(limits::ENTRY_PORT, &port(own))).collect(),
         ports_omitted: number(ports.len().saturating_sub(limits::ENTRY_PORTS)),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use rollcall_catalog::digest::{Digest, Version};
 use rollcall_catalog::input::{Fault, ServiceKind};
-use rollcall_catalog::model::{Health, Name};
+use rollcall_catalog::model::{EndpointName, Health, Name};
 use rollcall_catalog::service::{Member, Registered, Service, Why};
 use rollcall_catalog::treatment::Penalty;
 use rollcall_crds::conditions::{self, accepted, published, ready};
@@ -52,7 +52,7 @@ pub fn desired(
     let endpoints: Vec<_> = seen
         .endpoints
         .iter()
-        .filter_map(|said| Some(endpoint(seen, service, said, fates.get(&said.name)?, now)))
+        .filter_map(|said| Some(endpoint(seen, service, said, fates.get(&EndpointName::Said(&said.name))?, now)))
         .collect();
     let callable = endpoints.iter().filter(|endpoint| endpoint.callable).count();
     let published = published(service, fates.values().any(|fate| matches!(fate, Fate::In(_))), publication);
@@ -108,12 +108,12 @@ pub fn version(status: &ServiceRegistrationStatus) -> Version {
     Digest::default().text(&serde_json::to_string(status).unwrap_or_default()).finish()
 }
 
-fn fates<'a>(service: &'a Service, registered: &Registered) -> BTreeMap<&'a Name, Fate<'a>> {
+fn fates<'a>(service: &'a Service, registered: &Registered) -> BTreeMap<EndpointName<'a>, Fate<'a>> {
     let members = service.endpoints.iter().filter(|member| member.origin == registered.origin);
     let excluded = service.excluded.iter().filter(|excluded| excluded.origin == registered.origin);
     members
-        .map(|member| (&member.endpoint.name, Fate::In(member)))
-        .chain(excluded.map(|excluded| (&excluded.name, Fate::Out(&excluded.why))))
+        .map(|member| (member.endpoint.name(), Fate::In(member)))
+        .chain(excluded.map(|excluded| (EndpointName::Said(&excluded.name), Fate::Out(&excluded.why))))
         .collect()
 }
 
@@ -209,7 +209,7 @@ impl Said {
     }
 }
 
-fn accepted(registered: &Registered, fates: &BTreeMap<&Name, Fate<'_>>) -> Said {
+fn accepted(registered: &Registered, fates: &BTreeMap<EndpointName<'_>, Fate<'_>>) -> Said {
     let excluded = fates.iter().filter_map(|(name, fate)| match fate {
         // That a Service is an alias is no fault of the spec; the other two conditions say it.
         Fate::In(_) | Fate::Out(Why::Alias(_)) => None,
@@ -285,14 +285,14 @@ fn published(service: &Service, any: bool, publication: &Publication) -> Said {
 }
 
 /// The summary where a guard keeps endpoints callable that have left: they are given to callers, and something is wrong.
-fn held(fates: &BTreeMap<&Name, Fate<'_>>) -> Option<Said> {
+fn held(fates: &BTreeMap<EndpointName<'_>, Fate<'_>>) -> Option<Said> {
     let is_held = |member: &&Member| member.treatment.as_ref().is_some_and(|treatment| treatment.held);
     let members = fates.values().filter_map(|fate| match fate {
         Fate::In(member) => Some(*member),
         Fate::Out(_) => None,
     });
     let held: Vec<_> = members.filter(is_held).collect();
-    let words = held.iter().map(|member| format!("{}: {}", member.endpoint.name, member.reason));
+    let words = held.iter().map(|member| format!("{}: {}", member.endpoint.name(), member.reason));
     (!held.is_empty())
         .then(|| Said::new(conditions::READY, conditions::status::FALSE, ready::HELD, listed(words, READY_SENTENCES)))
 }

@@ -12,9 +12,9 @@ fn machines(names: &[u8]) -> Input {
     let machine = |n: &u8| {
         let attributes = Attributes { machine: Some(format!("host-{n}").into()), ..Attributes::default() };
         Arc::new(Endpoint {
-            name: format!("vm-{n}").into(),
             addresses: Addresses::V4([198, 51, 100, *n].into()),
             described: Arc::new(Description {
+                named: Some(format!("vm-{n}").into()),
                 zone: Some(format!("zone-{n}").into()),
                 region: None,
                 health_source: HealthSource::Verdict,
@@ -77,7 +77,7 @@ fn seen(catalog: &Catalog) -> (Vec<(Name, Health, bool)>, Vec<String>) {
     let mut members: Vec<_> = service
         .endpoints
         .iter()
-        .map(|member| (Name::clone(&member.endpoint.name), member.health, member.conditions.ready))
+        .map(|member| (member.endpoint.name().to_name(), member.health, member.conditions.ready))
         .collect();
     members.sort();
     (members, service.excluded.iter().map(|excluded| excluded.why.to_string()).collect())
@@ -180,7 +180,7 @@ fn a_machine_in_maintenance_has_all_its_endpoints_out_and_no_other_namespace_may
             .expect("it")
             .endpoints
             .iter()
-            .find(|m| &*m.endpoint.name == "vm-4")
+            .find(|m| &*m.endpoint.name() == "vm-4")
             .expect("it")
             .reason,
         "disk swap"
@@ -208,7 +208,7 @@ fn damped() -> Input {
 fn first(catalog: &Catalog) -> (Health, bool, Option<Penalty>, String) {
     let snapshot = catalog.snapshot();
     let service = snapshot.get(&key()).expect("the service");
-    let member = service.endpoints.iter().find(|member| &*member.endpoint.name == "vm-1").expect("the machine");
+    let member = service.endpoints.iter().find(|member| &*member.endpoint.name() == "vm-1").expect("the machine");
     let penalty = member.treatment.as_ref().and_then(|treatment| treatment.penalty);
     (member.health, member.conditions.ready, penalty, member.reason.to_string())
 }

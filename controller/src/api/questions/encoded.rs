@@ -113,7 +113,7 @@ impl Kept {
 fn encode(filter: &Filter, service: &Service) -> Encoded {
     let members = service.endpoints.iter().filter(|member| filter.takes(service, member));
     let mut endpoints: Vec<_> = members.map(|member| Told::new(service, member)).collect();
-    endpoints.sort_by(|a, b| (a.name, &a.origin).cmp(&(b.name, &b.origin)));
+    endpoints.sort_by(|a, b| (&a.name, &a.origin).cmp(&(&b.name, &b.origin)));
     let external_name = service.facts.as_deref().and_then(|facts| match &facts.kind {
         ServiceKind::ExternalName(name) => Some(&**name),
         ServiceKind::ClusterIp(_) | ServiceKind::Headless => None,

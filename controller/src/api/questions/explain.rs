@@ -156,9 +156,9 @@ pub(super) async fn answer(desk: Arc<Desk>, ask: Ask) -> Result<Answer, Problem>
 fn told(desk: &Desk, service: &Service, accounts: &Accounts, wanted: &str) -> Result<Answer, Problem> {
     let key = &service.key;
     let named = |name: &str| wanted.is_empty() || name == wanted;
-    let members = service.endpoints.iter().filter(|member| named(&member.endpoint.name));
+    let members = service.endpoints.iter().filter(|member| named(&member.endpoint.name()));
     let mut endpoints: Vec<_> = members.map(|member| EndpointStory::new(service, member, desk, accounts)).collect();
-    endpoints.sort_by(|a, b| (a.told.name, &a.told.origin).cmp(&(b.told.name, &b.told.origin)));
+    endpoints.sort_by(|a, b| (&a.told.name, &a.told.origin).cmp(&(&b.told.name, &b.told.origin)));
     let gone = desk.histories.gone(service).into_iter().filter(|gone| named(&gone.name)).map(|gone| GoneTold {
         name: gone.name.to_string(),
         origin: gone.origin.to_string(),

@@ -110,7 +110,7 @@ impl Held {
         let endpoints = &mut self.endpoints;
         let past = self.by_service.entry(key.clone()).or_default().entry(member.id).or_insert_with(|| {
             *endpoints += 1;
-            let (name, origin) = (Name::clone(&member.endpoint.name), Arc::clone(&member.origin));
+            let (name, origin) = (member.endpoint.name().to_name(), Arc::clone(&member.origin));
             Past { name, origin, transitions: VecDeque::new() }
         });
         if past.transitions.len() == TRANSITIONS_MAX {
@@ -217,7 +217,7 @@ mod tests {
         histories.observe(Some(&both), Some(&both), 1);
         histories.observe(Some(&both), Some(&one), 2);
         histories.observe(Some(&one), Some(&one.clone()), 3);
-        let id = both.endpoints.iter().find(|member| &*member.endpoint.name == "b").expect("b").id;
+        let id = both.endpoints.iter().find(|member| &*member.endpoint.name() == "b").expect("b").id;
         let told = histories.of(&both.key, id);
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!((told[0].at_ms, told[0].from, told[0].to), (2, Some(Health::Passing), Some(Health::Maintenance)));

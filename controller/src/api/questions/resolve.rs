@@ -145,7 +145,7 @@ mod tests {
         other.weight = 3;
         let near = testing::vm("near", "192.0.2.1");
         let mut third = other.clone();
-        (third.name, third.weight) = ("third".into(), 1);
+        (third.named, third.weight) = (Some("third".into()), 1);
         third.addresses = std::net::IpAddr::from([192, 0, 2, 3]).into();
         testing::merged([testing::registered("payments", vec![near, Arc::new(other), Arc::new(third)])])
     }
@@ -155,7 +155,7 @@ mod tests {
         let mut counts = BTreeMap::new();
         for step in 0..1000 {
             let (_, member) = choose(|| service.endpoints.iter(), caller, f64::from(step) / 1000.0).expect("one");
-            *counts.entry(member.endpoint.name.to_string()).or_default() += 1;
+            *counts.entry(member.endpoint.name().to_string()).or_default() += 1;
         }
         counts
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use rollcall_catalog::model::{Attributes, Endpoint, Health, Name, Port, Protocol};
+use rollcall_catalog::model::{Attributes, Endpoint, EndpointName, Health, Name, Port, Protocol};
 use rollcall_catalog::service::{Counts, Member, Service};
 use serde::{Serialize, Serializer};
 
@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Told<'a> {
-    pub(super) name: &'a str,
+    #[serde(serialize_with = "word")]
+    pub(super) name: EndpointName<'a>,
     addresses: Vec<IpAddr>,
     ports: Vec<PortTold<'a>>,
     #[serde(serialize_with = "word")]
@@ -68,7 +69,7 @@ impl<'a> Told<'a> {
         let endpoint: &'a Endpoint = &member.endpoint;
         let attributes: &'a Attributes = &member.attributes;
         Self {
-            name: &endpoint.name,
+            name: endpoint.name(),
             addresses: endpoint.addresses.iter().collect(),
             ports: endpoint.ports.iter().map(PortTold::new).collect(),
             health: member.health,

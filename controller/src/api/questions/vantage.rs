@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollcall_catalog::input::{Origin, OriginKind};
-use rollcall_catalog::model::Name;
 use rollcall_catalog::service::{Member, Service};
 use rollcall_health::checks::Account;
 use tokio::sync::{mpsc, oneshot};
@@ -62,12 +61,12 @@ async fn accounts(orders: &mpsc::Sender<Order>, origins: Vec<Arc<Origin>>) -> Ac
 impl Accounts {
     /// That of a member.
     pub(super) fn of(&self, member: &Member) -> Option<&Account> {
-        let name: &Name = &member.endpoint.name;
+        let name = member.endpoint.name();
         let of_pods = || {
             let (namespace, pods) = (&member.origin.namespace, OriginKind::Service);
             let all = self.0.iter().find(|(origin, _)| origin.kind == pods && origin.namespace == *namespace);
             all.filter(|_| member.is_pod_there).map(|(_, accounts)| accounts)
         };
-        self.0.get(&member.origin).or_else(of_pods)?.iter().find(|account| account.endpoint == *name)
+        self.0.get(&member.origin).or_else(of_pods)?.iter().find(|account| *account.endpoint == *name)
     }
 }

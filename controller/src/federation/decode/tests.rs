@@ -34,7 +34,7 @@ fn what_is_exported_is_read_as_it_was() {
     let [(key, service)] = &services[..] else { panic!("{services:?}") };
     assert_eq!((&*key.to_string(), service.created, service.ports[0].number), ("shop/payments", 7, 80));
     assert_eq!(endpoints.len(), 200);
-    let (_, one) = endpoints.iter().find(|(_, endpoint)| &*endpoint.name == "198.51.100.7").expect("it is there");
+    let (_, one) = endpoints.iter().find(|(_, endpoint)| &*endpoint.name() == "198.51.100.7").expect("it is there");
     assert_eq!((one.zone.as_deref(), one.weight, one.conditions), (Some("zone-a"), 1, Conditions::READY));
     assert_eq!(one.ports[0].number, 8080);
     assert_eq!(

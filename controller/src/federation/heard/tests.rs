@@ -56,7 +56,7 @@ fn exporter(id: &str) -> Event {
 fn names(heard: &Heard, service: &str) -> Option<Vec<String>> {
     let (namespace, name) = service.split_once('/').expect("a name");
     let (_, endpoints) = heard.service(&ServiceKey::new(namespace, name))?;
-    Some(endpoints.iter().map(|endpoint| endpoint.name.to_string()).collect())
+    Some(endpoints.iter().map(|endpoint| endpoint.name().to_string()).collect())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rollcall_catalog::few::Few;
 use rollcall_catalog::input::Contribution;
 use rollcall_catalog::model::{Endpoint, Name, ServiceKey};
 
@@ -13,7 +14,7 @@ use crate::federation::table::Table;
 #[derive(Clone, Debug, Default)]
 pub struct Offers {
     /// By service, what each cluster says of it.
-    pub said: Table<ServiceKey, BTreeMap<Name, Arc<Offer>>>,
+    pub said: Table<ServiceKey, Few<Name, Arc<Offer>>>,
     /// The clusters that there are links to; complete once all ClusterLinks have been listed.
     pub clusters: Table<Name, Cluster>,
 }
@@ -86,7 +87,7 @@ impl Offers {
     /// A link is over.
     pub fn end(&self, cluster: &Name) {
         self.clusters.put(cluster, None);
-        let its = |all: &BTreeMap<ServiceKey, BTreeMap<_, _>>| -> Vec<ServiceKey> {
+        let its = |all: &BTreeMap<ServiceKey, Few<_, _>>| -> Vec<ServiceKey> {
             all.iter().filter(|(_, row)| row.contains_key(cluster)).map(|(key, _)| key.clone()).collect()
         };
         for key in self.said.with(its) {
@@ -96,13 +97,20 @@ impl Offers {
 
     /// What all of them say of a service.
     pub fn of(&self, key: &ServiceKey) -> Vec<Arc<Offer>> {
-        self.said.with(|all| all.get(key).into_iter().flat_map(BTreeMap::values).cloned().collect())
+        self.said.with(|all| all.get(key).into_iter().flat_map(Few::values).cloned().collect())
     }
 
     /// What an earlier process wrote of the endpoints of a derived Service, by cluster.
-    pub fn restored(&self, derived: &ServiceKey) -> BTreeMap<Name, Contribution> {
-        let of = |(name, cluster): (&Name, &Cluster)| Some((Name::clone(name), cluster.restored.get(derived)?.clone()));
-        self.clusters.with(|clusters| clusters.iter().filter_map(of).collect())
+    pub fn restored(&self, derived: &ServiceKey) -> Few<Name, Contribution> {
+        let mut all = Few::default();
+        self.clusters.with(|clusters| {
+            for (name, cluster) in clusters {
+                if let Some(said) = cluster.restored.get(derived) {
+                    all.insert(Name::clone(name), said.clone());
+                }
+            }
+        });
+        all
     }
 
     /// Whether it is known what a cluster exports: it has said all of it, or there is no link to it.

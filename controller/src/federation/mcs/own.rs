@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rollcall_catalog::model::{Addresses, Endpoint, HealthSource, Name};
+use rollcall_catalog::model::{Endpoint, HealthSource, Name};
 use rollcall_catalog::service::{Member, Service};
 
 use super::offers::Offer;
@@ -22,15 +22,11 @@ pub fn offer(me: &Name, service: &Service, export: &exports::Export) -> Option<O
 
 /// As its own cluster has decided about it.
 fn endpoint(member: &Member) -> Endpoint {
-    let described = member.endpoint.with(|described| {
+    member.endpoint.with(|described| {
+        // Its address, which is what its written EndpointSlice says as well: so both have the same identity.
+        described.named = None;
         (described.zone, described.conditions) = (member.zone.clone(), member.conditions);
         described.health_source = HealthSource::Imported { health: member.health, suspect_since_ms: None, own: true };
         described.attributes = encode::told(member).map_or_else(Arc::default, |_| Arc::clone(&member.attributes));
-    });
-    Endpoint { name: address(member.endpoint.addresses), ..described }
-}
-
-/// Its address, which is what its written EndpointSlice says as well: so both have the same identity.
-fn address(addresses: Addresses) -> Name {
-    addresses.iter().next().map_or_else(Name::default, |ip| ip.to_string().into())
+    })
 }

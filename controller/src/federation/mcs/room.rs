@@ -11,6 +11,7 @@ use std::time::Duration;
 use rollcall_catalog::Input;
 use rollcall_catalog::clusterset;
 use rollcall_catalog::digest::Version;
+use rollcall_catalog::few::Few;
 use rollcall_catalog::input::{Contribution, Manner, ServiceFacts};
 use rollcall_catalog::model::{Description, Endpoint, Name, ServiceKey};
 use rollcall_catalog::snapshot::{Changes, Revision, Snapshot};
@@ -55,7 +56,7 @@ struct Known {
     derived: Option<Arc<ServiceFacts>>,
     has_endpoints: bool,
     /// What the catalog has been told, by cluster.
-    said: BTreeMap<Name, Contribution>,
+    said: Few<Name, Contribution>,
 }
 
 /// All that was made.
@@ -78,7 +79,7 @@ struct Sources {
     snapshots: Snapshots,
     revision: Option<Revision>,
     exports: Reader<ServiceKey, exports::Export>,
-    offers: Reader<ServiceKey, BTreeMap<Name, Arc<Offer>>>,
+    offers: Reader<ServiceKey, Few<Name, Arc<Offer>>>,
     clusters: Reader<Name, Cluster>,
     seen: Reader<ServiceKey, Import>,
 }
@@ -182,7 +183,9 @@ impl Room {
         let derived = clusterset::derived(&key);
         let it = made.known.entry(key.clone()).or_insert_with(|| {
             let mut said = self.offers.restored(&derived);
-            said.extend(made.own_before.remove(&derived).map(|own| (Name::clone(&self.me), own)));
+            if let Some(own) = made.own_before.remove(&derived) {
+                said.insert(Name::clone(&self.me), own);
+            }
             Known { said, ..Known::default() }
         });
         made.derived.entry(derived.clone()).or_insert_with(|| key.clone());
@@ -227,14 +230,16 @@ impl Room {
             Some(stands) => Some(standing(stands)),
             None => union(&exports),
         };
-        let mut now = BTreeMap::new();
+        let mut now = Few::default();
         if let (Some(made), true) = (&made, it.derived.is_some()) {
             for offer in &offers {
                 now.insert(Name::clone(&offer.export.cluster), contribution(derived, made, offer));
             }
-            let kept = self.offers.restored(derived).into_iter().filter(|(cluster, _)| unheard.contains(cluster));
-            for (cluster, said) in kept {
-                now.entry(cluster).or_insert(said);
+            let restored = self.offers.restored(derived);
+            for (cluster, said) in restored.iter().filter(|(cluster, _)| unheard.contains(*cluster)) {
+                if !now.contains_key(cluster) {
+                    now.insert(Name::clone(cluster), said.clone());
+                }
             }
         }
         self.tell(derived, it, now).await;
@@ -252,8 +257,8 @@ impl Room {
     }
 
     /// Tells the catalog the difference.
-    async fn tell(&self, derived: &ServiceKey, it: &mut Known, now: BTreeMap<Name, Contribution>) {
-        for (cluster, said) in &now {
+    async fn tell(&self, derived: &ServiceKey, it: &mut Known, now: Few<Name, Contribution>) {
+        for (cluster, said) in now.iter() {
             if it.said.get(cluster) != Some(said) {
                 self.inbox.send(Message::Say(Input::Contribution(said.clone()))).await;
             }
@@ -280,13 +285,15 @@ fn contribution(derived: &ServiceKey, made: &Union, offer: &Offer) -> Contributi
         let described = described.as_ref()?;
         match Arc::ptr_eq(described, &endpoint.described) {
             true => Some(Arc::clone(endpoint)),
-            false => Some(Arc::new(Endpoint { described: Arc::clone(described), ..Endpoint::clone(endpoint) })),
+            false => Some(Arc::new(Endpoint { described: Arc::clone(described), addresses: endpoint.addresses })),
         }
     };
+    let all: Vec<_> = offer.endpoints.iter().filter_map(fitting).collect();
+    let alike = all.len() == offer.endpoints.len() && all.iter().zip(&*offer.endpoints).all(|(a, b)| Arc::ptr_eq(a, b));
     Contribution {
         created: offer.export.created,
         ports: Arc::clone(&offer.export.ports),
-        endpoints: offer.endpoints.iter().filter_map(fitting).collect(),
+        endpoints: if alike { Arc::clone(&offer.endpoints) } else { all.into() },
         ..Contribution::new(origin(&offer.export.cluster, derived), derived.clone())
     }
 }

@@ -41,7 +41,7 @@ struct Share {
     /// Sorted by place.
     parts: Vec<Part>,
     /// The addresses and ports in it, each as a number: equal ones are equal numbers.
-    sockets: Vec<u64>,
+    sockets: Box<[u64]>,
     spoken: Spoken,
     /// Which endpoints may be chosen by.
     keys: BTreeSet<Name>,
@@ -218,7 +218,8 @@ impl Share {
             missing,
             bytes: bytes.into(),
         });
-        Self { parts: parts.collect(), sockets, ..Self::default() }
+        // As large as it has to be: an allocator may leave what is shrunk where it is.
+        Self { parts: parts.collect(), sockets: sockets.as_slice().into(), ..Self::default() }
     }
 }
 

@@ -89,7 +89,7 @@ impl Metadata {
             about.push(("origin", member.origin.to_string()));
         }
         if !about.is_empty() {
-            about.push(("name", member.endpoint.name.to_string()));
+            about.push(("name", member.endpoint.name().to_string()));
         }
         let selectors = registered.then(|| selectors(&member.endpoint.attributes));
         let said = [(SELECTORS, selectors.unwrap_or_default()), (ABOUT, texts(about))];

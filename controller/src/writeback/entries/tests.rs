@@ -13,10 +13,10 @@ use crate::testing::*;
 fn foreign() -> Input {
     let port = |number| Port { name: "p".into(), number, protocol: Protocol::Udp, app_protocol: None };
     let ports: Arc<[Port]> = (30_000..30_101).map(port).collect();
-    let described = offered("n", "192.0.2.60", HealthSource::Conditions { pod: None }).with(|described| {
+    let endpoint = offered("n", "192.0.2.60", HealthSource::Conditions { pod: None }).with(|described| {
         (described.zone, described.ports) = (Some("z".repeat(64).into()), Arc::clone(&ports));
+        described.named = Some("n".repeat(254).into());
     });
-    let endpoint = Endpoint { name: "n".repeat(254).into(), ..described };
     Input::Contribution(Contribution {
         ports,
         endpoints: [Arc::new(endpoint)].into(),

@@ -44,8 +44,7 @@ fn without_a_service_or_with_an_alias_nothing_is_written() {
 fn pods_are_never_written() {
     let pods = rollcall_catalog::input::Contribution {
         ports: crate::testing::ports(&[("http", 8080)]),
-        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::named("pod")) })]
-            .into(),
+        endpoints: vec![offered("pod", "10.1.0.4", HealthSource::Conditions { pod: Some(PodRef::default()) })].into(),
         ..rollcall_catalog::input::Contribution::new(
             origin(OriginKind::EndpointSlice, "payments-x7"),
             service_key("payments"),
