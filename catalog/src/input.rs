@@ -1,5 +1,6 @@
 //! What sources, checks and beats tell the catalog.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -281,7 +282,17 @@ pub enum Input {
     /// When a source last heard from what it watches, in milliseconds of the monotonic clock.
     Contact(SourceId, u64),
     /// Whether another cluster has been silent for too long: what of its endpoints goes meanwhile goes without its word.
-    Silent(Name, bool),
+    Silent(Name, Silence),
+}
+
+/// How silent another cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// It is heard, or not for so long yet, or there is no link to it.
+    Not,
+    /// For too long. Of other namespaces than these nothing is imported from it, which needs no word of it; `None`: of all something
+    /// may be.
+    TooLong(Option<Arc<BTreeSet<Name>>>),
 }
 
 // === impl Contribution ===

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Catalog, node_key};
-use crate::input::OriginKind;
+use crate::input::{OriginKind, Silence};
 use crate::merge::{self, Lookup, Pod};
 use crate::model::{EndpointId, Health, Name};
 use crate::policy::book::Affected;
@@ -18,8 +18,8 @@ use crate::treatment::Penalty;
 
 impl Catalog {
     /// Takes in whether another cluster is silent: who is held may be gone by its word now.
-    pub(super) fn apply_silence(&mut self, cluster: Name, silent: bool) {
-        if self.surroundings.apply_silence(cluster, silent) {
+    pub(super) fn apply_silence(&mut self, cluster: Name, silence: Silence) {
+        if self.surroundings.apply_silence(cluster, silence) {
             let holding: Vec<_> = self.hold.holding().cloned().map(Arc::new).collect();
             holding.into_iter().for_each(|key| _ = self.dirty.entry(key).or_default());
         }

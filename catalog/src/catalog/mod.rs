@@ -169,7 +169,7 @@ impl Catalog {
                     self.dirty.entry(Arc::new(key)).or_default();
                 }
             }
-            Input::Silent(cluster, silent) => self.apply_silence(cluster, silent),
+            Input::Silent(cluster, silence) => self.apply_silence(cluster, silence),
         }
     }
 

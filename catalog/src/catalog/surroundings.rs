@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::guard::{Cidr, Guard, Host, Reserved};
 use crate::hashed::HashMap;
 use crate::hold::tombstones::{PodKey, Tombstones};
-use crate::input::{NodeFacts, Origin, Place, PodFacts, Verdict};
+use crate::input::{NodeFacts, Origin, Place, PodFacts, Silence, Verdict};
 use crate::merge::{Lookup, Pod};
 use crate::model::{Name, PodRef, ServiceKey};
 use crate::policy::PolicyKey;
@@ -28,8 +28,8 @@ pub(super) struct Surroundings {
     service_cidrs: HashMap<Name, Arc<[Cidr]>>,
     guard: Guard,
     lateness: Duration,
-    /// Other clusters that have been silent for too long.
-    silent: BTreeSet<Name>,
+    /// Other clusters that have been silent for too long, and the namespaces that are imported from them; `None` for all.
+    silent: BTreeMap<Name, Option<Arc<BTreeSet<Name>>>>,
     /// Machines in maintenance, by the policy that says so.
     maintenance: BTreeMap<PolicyKey, Vec<(Name, Name)>>,
 }
@@ -54,13 +54,18 @@ impl Surroundings {
     }
 
     /// Takes in whether another cluster is silent; whether that is news.
-    pub(super) fn apply_silence(&mut self, cluster: Name, silent: bool) -> bool {
-        if silent { self.silent.insert(cluster) } else { self.silent.remove(&cluster) }
+    pub(super) fn apply_silence(&mut self, cluster: Name, silence: Silence) -> bool {
+        match silence {
+            Silence::Not => self.silent.remove(&cluster).is_some(),
+            Silence::TooLong(imported) => self.silent.insert(cluster, imported.clone()) != Some(imported),
+        }
     }
 
-    /// Whether an origin is of another cluster that is silent.
+    /// Whether an origin is of another cluster that is silent, and of a namespace that is imported from it.
     pub(super) fn is_silent(&self, origin: &Origin) -> bool {
-        matches!(&origin.place, Place::Cluster(cluster) if self.silent.contains(cluster))
+        let Place::Cluster(cluster) = &origin.place else { return false };
+        let imported = self.silent.get(cluster);
+        imported.is_some_and(|imported| imported.as_ref().is_none_or(|names| names.contains(&origin.namespace)))
     }
 
     /// Takes in which machines a policy has in maintenance; those of which that is news.

@@ -1,5 +1,6 @@
 //! Tests: what a merge needs history or a clock for.
 
+mod imports;
 mod machines;
 
 use std::sync::Arc;
@@ -41,8 +42,8 @@ fn slice(ready: &[u8]) -> Input {
         Arc::new(Endpoint {
             addresses: Addresses::V4([192, 0, 2, *n].into()),
             described: Arc::new(Description {
-                ports: [].into(),
                 named: Some(format!("pod-{n}").into()),
+                ports: [].into(),
                 hostname: None,
                 zone: Some(if n.is_multiple_of(2) { "zone-a" } else { "zone-b" }.into()),
                 region: None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kube::Client;
 use rollcall_catalog::Input;
 use rollcall_catalog::clusterset;
-use rollcall_catalog::input::{Contribution, Origin, OriginKind, Place};
+use rollcall_catalog::input::{Contribution, Origin, OriginKind, Place, Silence};
 use rollcall_catalog::model::{Description, Endpoint, HealthSource, Name, ServiceKey};
 use rollcall_catalog::source::{SourceId, SourceKind};
 use rollcall_crds::{ClusterLinkSpec, LinkState};
@@ -191,7 +191,7 @@ impl Link {
         }
         self.surroundings.offers.end(&self.name);
         // Whoever removed it wants all of it gone, whether or not the other cluster can say so.
-        self.silent(false).await;
+        self.tell_silence(Silence::Not).await;
         let all: Vec<_> = self.told.keys().cloned().collect();
         for key in all {
             self.say(&key, None).await;
@@ -311,20 +311,25 @@ impl Link {
         self.merges = merges;
         if standing == Standing::Gone {
             self.surroundings.offers.expire(&self.name);
-            self.silent(true).await;
+            self.tell_silence(self.silence()).await;
         }
         let all: Vec<_> = self.told.iter().map(|(key, told)| (key.clone(), Arc::clone(told))).collect();
         for (key, told) in all {
             self.say(&key, Some(told)).await;
         }
         if before == Standing::Gone {
-            self.silent(false).await;
+            self.tell_silence(Silence::Not).await;
         }
     }
 
+    /// How silent it is, once its endpoints are taken out for that.
+    fn silence(&self) -> Silence {
+        Silence::TooLong(self.imported.now().unwrap_or_default())
+    }
+
     /// Tells the catalog whether endpoints go because nothing is heard, which a policy may guard against, or because it is said.
-    async fn silent(&self, silent: bool) {
-        self.surroundings.inbox.send(Message::Say(Input::Silent(Name::clone(&self.name), silent))).await;
+    async fn tell_silence(&self, silence: Silence) {
+        self.surroundings.inbox.send(Message::Say(Input::Silent(Name::clone(&self.name), silence))).await;
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) const ROLLCALL: &str = "rollcall.dev/v1alpha1";
 pub(crate) const MCS: &str = "multicluster.x-k8s.io/v1beta1";
 /// Who has this flag has no other id.
 const BY_PROPERTY: &str = "--cluster-property=read";
+/// Who has this flag has no authority of its own.
+pub(crate) const BY_FILES: &str = "--tls=files";
 pub(crate) const SLICES: &str = "discovery.k8s.io/v1";
 
 impl Cluster {
@@ -89,13 +91,13 @@ impl Cluster {
     pub(crate) async fn start(&mut self) {
         let id =
             Some(format!("--cluster-id={}", self.id)).filter(|_| !self.flags.iter().any(|flag| flag == BY_PROPERTY));
-        let own = [Some(format!("--grpc-listen={}", self.grpc)), id].into_iter().flatten();
+        let tls = Some("--tls=authority".to_owned()).filter(|_| !self.flags.iter().any(|flag| flag == BY_FILES));
+        let own = [Some(format!("--grpc-listen={}", self.grpc)), id, tls].into_iter().flatten();
         let flags = [
             "rollcall-controller",
             "--api-listen=127.0.0.1:0",
             "--resolv-conf=/dev/null",
             "--lame-duck-seconds=0",
-            "--tls=authority",
             "--tls-dns-name=rollcall.test",
             // What is made of exports beside needs an API server that gives Services addresses.
             "--service-imports=false",
@@ -124,7 +126,11 @@ impl Cluster {
 
     /// A Service without a selector, and what somebody else says of its endpoints.
     pub(crate) fn service(&self, name: &str, ip: &str) {
-        let metadata = json!({ "name": name, "namespace": "shop", "uid": format!("uid-{name}") });
+        self.service_in("shop", name, ip);
+    }
+
+    pub(crate) fn service_in(&self, namespace: &str, name: &str, ip: &str) {
+        let metadata = json!({ "name": name, "namespace": namespace, "uid": format!("uid-{name}") });
         let spec = json!({
             "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"],
             "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }],
@@ -133,8 +139,12 @@ impl Cluster {
     }
 
     pub(crate) fn endpoints(&self, service: &str, ips: &[&str]) {
+        self.endpoints_in("shop", service, ips);
+    }
+
+    pub(crate) fn endpoints_in(&self, namespace: &str, service: &str, ips: &[&str]) {
         let metadata = json!({
-            "name": format!("{service}-x7"), "namespace": "shop", "labels": { "kubernetes.io/service-name": service },
+            "name": format!("{service}-x7"), "namespace": namespace, "labels": { "kubernetes.io/service-name": service },
         });
         let endpoint = |ip: &&str| json!({ "addresses": [ip], "conditions": { "ready": true }, "zone": "zone-a" });
         let endpoints: Vec<_> = ips.iter().map(endpoint).collect();
@@ -145,7 +155,11 @@ impl Cluster {
     }
 
     pub(crate) fn export(&self, name: &str) {
-        let metadata = json!({ "name": name, "namespace": "shop" });
+        self.export_in("shop", name);
+    }
+
+    pub(crate) fn export_in(&self, namespace: &str, name: &str) {
+        let metadata = json!({ "name": name, "namespace": namespace });
         self.api.put(json!({ "apiVersion": MCS, "kind": "ServiceExport", "metadata": metadata, "spec": {} }));
     }
 

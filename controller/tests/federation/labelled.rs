@@ -108,3 +108,50 @@ async fn a_controller_that_may_not_list_namespaces_says_so_and_names_go_on() {
     east.stop().await;
     west.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_guard_holds_of_an_expired_cluster_goes_at_once_with_its_namespace_and_the_rest_stays() {
+    let (mut east, mut west) = (Cluster::new("east", "127.0.0.97").await, Cluster::new("west", "127.0.0.98").await);
+    let all = ["10.1.0.4", "10.1.0.5", "10.1.0.6", "10.1.0.7"];
+    let others = ["10.1.1.4", "10.1.1.5", "10.1.1.6", "10.1.1.7"];
+    namespace(&west, "shop", &json!({ "team": "pay" }));
+    namespace(&west, "bank", &json!({ "team": "pay" }));
+    for (at, ips) in [("shop", all), ("bank", others)] {
+        for cluster in [&east, &west] {
+            cluster.service_in(at, "payments", "10.96.0.9");
+        }
+        east.export_in(at, "payments");
+        east.endpoints_in(at, "payments", &ips);
+        west.api.put(json!({
+            "apiVersion": ROLLCALL, "kind": "DiscoveryPolicy",
+            "metadata": { "name": "guard", "namespace": at, "generation": 1 },
+            "spec": { "guard": { "enabled": true, "percent": 50, "minimum": 2, "window": "30s", "hold": "10m", "scope": "All" } },
+        }));
+    }
+    east.linked_from(&west, "", json!({ "suspectAfter": "10s", "expireAfter": "11s" })).await;
+    west.api.edit(ROLLCALL, "clusterlinks", "", "east", |link| {
+        link["spec"]["import"] = json!({ "namespaceSelector": { "matchLabels": { "team": "pay" } } });
+    });
+    let both: Vec<&str> = all.into_iter().chain(others).collect();
+    west.imports("east", &both).await;
+    west.link_is("east", "Connected").await;
+    east.stop().await;
+    west.link_is("east", "Expired").await;
+    west.problem("east", "but for 8 that the mass-removal guard").await;
+    assert_eq!(west.imported("east"), both, "they are held");
+
+    // For ten minutes; but nobody wants one of the two any more.
+    namespace(&west, "shop", &json!({}));
+    west.imports("east", &others).await;
+    west.problem("east", "but for 4 that the mass-removal guard").await;
+    assert_eq!(west.link("east")["state"], "Expired");
+
+    // Wanted again it comes with its cluster.
+    namespace(&west, "shop", &json!({ "team": "pay" }));
+    imports_from(&west, 2).await;
+    assert_eq!(west.imported("east"), others);
+    east.start().await;
+    west.imports("east", &both).await;
+    east.stop().await;
+    west.stop().await;
+}

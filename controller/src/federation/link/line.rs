@@ -9,6 +9,7 @@ use rollcall_crds::ClusterLinkSpec;
 use super::{Link, Surroundings, secret};
 use crate::federation::dial::{Dial, Way};
 use crate::federation::heard::Wanted;
+use crate::federation::machine::Standing;
 
 /// One stream.
 pub(super) struct Line {
@@ -83,6 +84,10 @@ impl Link {
             for key in gone {
                 self.say(&key, None).await;
             }
+        }
+        if self.standing == Standing::Gone {
+            // What a guard holds of a namespace that left goes, too.
+            self.tell_silence(self.silence()).await;
         }
         self.widen();
     }
