@@ -13,6 +13,8 @@
 
 #[path = "../tests/federation/cluster.rs"]
 mod cluster;
+#[path = "federation/names.rs"]
+mod names;
 #[path = "federation/peers.rs"]
 mod peers;
 
@@ -30,6 +32,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use cluster::{Cluster, ROLLCALL, SYSTEM, until};
+use names::Names;
 use peers::Peers;
 
 /// As the program has it.
@@ -37,6 +40,7 @@ use peers::Peers;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CHANGES: usize = 300;
+const BILLING: &str = "billing.shop.svc.cluster.local";
 /// Endpoints of a large service.
 const LARGE: usize = 5_000;
 
@@ -49,7 +53,7 @@ fn main() {
     let (count, endpoints) = (number("PEERS", 20), number("ENDPOINTS", 15_000));
     let latencies = runtime().block_on(change());
     println!(
-        "a change in one cluster until it is on streams of another, ms, {CHANGES} changes (aim: p99 50): {latencies}"
+        "a change in one cluster until it is on streams and in DNS answers of another, ms, {CHANGES} changes (aim: p99 50): {latencies}"
     );
     let shipped = runtime().block_on(shipped());
     println!("one of {LARGE} endpoints changed, bytes to the other cluster (aim: 8192): {shipped}");
@@ -65,7 +69,8 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// From an EndpointSlice in east to west's streams: Rollcall's own, which DNS servers read, and Envoy's.
+/// From an EndpointSlice in east to west's streams, Rollcall's own, which DNS servers read, and Envoy's; and to the answers of such a
+/// server.
 async fn change() -> Value {
     let open = vec!["--readers=anyone".to_owned()];
     let (mut east, mut west) =
@@ -73,13 +78,20 @@ async fn change() -> Value {
     for cluster in [&east, &west] {
         cluster.service("payments", "10.96.0.9");
     }
-    east.export("payments");
+    // In west there is no Service of that name: it leads to the endpoints themselves.
+    east.service("billing", "10.96.0.10");
+    for name in ["payments", "billing"] {
+        east.export(name);
+    }
     east.endpoints("payments", &["10.1.0.1"]);
+    east.endpoints("billing", &["10.3.0.1"]);
     east.linked_from(&west, "", json!({})).await;
-    west.imports("east", &["10.1.0.1"]).await;
+    west.imports("east", &["10.1.0.1", "10.3.0.1"]).await;
+    let names = Names::of(&west).await;
+    names.leads_to(BILLING, Ipv4Addr::new(10, 3, 0, 1)).await;
     let wanted: Arc<Mutex<Vec<u8>>> = Arc::default();
     let mut news = listen(&west, Arc::clone(&wanted));
-    let (mut own, mut envoy) = (Vec::new(), Vec::new());
+    let (mut own, mut envoy, mut answers) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..CHANGES {
         let (third, last) = (1 + round / 250, 1 + round % 250);
         // One address for each of the two, so that each is a change. In Rollcall's own messages it stands as octets, in Envoy's
@@ -99,10 +111,14 @@ async fn change() -> Value {
             took.push(start.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        let ip = Ipv4Addr::new(10, 4, u8::try_from(third).unwrap(), u8::try_from(last).unwrap());
+        east.endpoints("billing", &[&ip.to_string()]);
+        answers.push(names.leads_to(BILLING, ip).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     east.stop().await;
     west.stop().await;
-    json!({ "rollcall": quantiles(own), "eds": quantiles(envoy) })
+    json!({ "rollcall": quantiles(own), "eds": quantiles(envoy), "dns": quantiles(answers) })
 }
 
 /// One endpoint of a large service changes: what goes to a peer, in bytes.

@@ -25,7 +25,7 @@ use tower_layer::{Identity, Stack};
 
 use crate::{
     cache::Snapshot,
-    framed::{Parcel, Messages},
+    framed::{Messages, Parcel},
     proto::discovery::Node,
     resource::ResourceType,
     stream::{self, Front, Serves, Variant},

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use rollcall_admin::LogRate;
-use rollcall_xds::framed::{self, Limit, Parcel, Messages};
+use rollcall_xds::framed::{self, Limit, Messages, Parcel};
 use rollcall_xds::proto::rollcall::v1::AgentReport;
 use rollcall_xds::proto::rollcall::v1::agents_server::SERVICE_NAME;
 use rollcall_xds::tls::Shown;

@@ -7,8 +7,7 @@ use prost::Message;
 use rollcall_catalog::clusterset;
 use rollcall_catalog::intern::Interner;
 use rollcall_catalog::model::{
-    Addresses, Attributes, Conditions, Description, Endpoint, Health, HealthSource, Port, Ports, Protocol,
-    ServiceKey,
+    Addresses, Attributes, Conditions, Description, Endpoint, Health, HealthSource, Port, Ports, Protocol, ServiceKey,
 };
 use rollcall_xds::proto::rollcall::v1;
 
