@@ -1,12 +1,13 @@
 //! Three clusters, each linked to each: nothing comes back, nothing is there twice, and neither restarts, nor flapping, nor an API
 //! server that is away change what callers are given.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rollcall_fake_api::{Asked, Fault, Verb};
 use serde_json::{Value, json};
 
+use crate::caller::Caller;
 use crate::cluster::{Cluster, until};
 
 const SOURCE: &str = "multicluster.kubernetes.io/source-cluster";
@@ -61,11 +62,16 @@ fn wanted(id: &str) -> BTreeMap<String, Vec<String>> {
     all
 }
 
+/// Each wrote what it should, and callers are given the same in each: every endpoint, once.
 async fn settled(clusters: &[Cluster]) {
+    let all: BTreeSet<&str> = OWN.iter().flat_map(|(.., ips)| ips.iter().copied()).collect();
+    let all: Vec<&str> = all.into_iter().collect();
     for cluster in clusters {
         let wanted = wanted(cluster.id);
         let as_it_should = || (written(cluster) == wanted).then_some(());
         until(&format!("{} has each endpoint once, and not {:?}", cluster.id, written(cluster)), as_it_should).await;
+        let caller = Caller::of(cluster, "payments.shop:http").await;
+        caller.has(&format!("the same in {} as anywhere", cluster.id), &all).await;
     }
 }
 
