@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../src/requests.rs"]
+#[allow(dead_code, reason = "each target plays one variant")]
 mod requests;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| requests::delta(data));
