@@ -39,12 +39,12 @@ fn silent(namespaces: &[&str]) -> Input {
 
 #[test]
 fn what_a_heard_cluster_leaves_out_is_gone_and_what_a_silent_one_takes_along_is_held_until_it_is_heard() {
-    let (gone, heard) = (Input::Gone(east()), Input::Silent("east".into(), Silence::Not));
+    let heard = Input::Silent("east".into(), Silence::Not);
     play(&[
         (0, &[service(), guarded(), imported()], (4, 0, None)),
-        (1, &[gone.clone()], (0, 0, None)),
+        (1, &[Input::Gone(east())], (0, 0, None)),
         (2, &[imported()], (4, 0, None)),
-        (3, &[Input::Silent("east".into(), Silence::TooLong(None)), gone], (4, 4, Some(63))),
+        (3, &[Input::Silent("east".into(), Silence::TooLong(None)), Input::Gone(east())], (4, 4, Some(63))),
         (4, &[heard], (0, 0, None)),
     ]);
 }
