@@ -59,6 +59,7 @@ pub(crate) fn a_namespace_that_comes_later(pair: &mut Pair) -> Result<()> {
     pair.east.kubectl.run(&["delete", "serviceexport", service, "--namespace", namespace]).map(drop)
 }
 
+/// The importing controller starts anew while packets are dropped. After that they pass again, and the west is as it was.
 pub(crate) fn cut_and_healed(pair: &mut Pair) -> Result<()> {
     await_slices(&pair.west, "payments", &[("east", &["10.244.1.4", "10.244.1.5"])])?;
     let before = standing(&pair.west)?;
@@ -66,22 +67,6 @@ pub(crate) fn cut_and_healed(pair: &mut Pair) -> Result<()> {
     let suspect = pair.west.await_link("east", "Suspect")?;
     ensure!(suspect["imported"]["services"] != 0, "{suspect}");
     answers(pair)?;
-    heal(pair, &before)
-}
-
-/// Lets packets through again, after which the west is as it was.
-fn heal(pair: &mut Pair, before: &Standing) -> Result<()> {
-    pair.relay.hold(false);
-    pair.west.await_link("east", "Connected")?;
-    answers(pair)?;
-    let after = standing(&pair.west)?;
-    ensure!(*before == after, "rewritten: {before:?} became {after:?}");
-    Ok(())
-}
-
-pub(crate) fn restart_while_cut(pair: &mut Pair) -> Result<()> {
-    let before = standing(&pair.west)?;
-    pair.relay.hold(true);
     restart(&mut [&mut pair.west])?;
     // It reads its own state only; nothing has been heard yet.
     let status = pair.west.link("east")?;
@@ -89,12 +74,17 @@ pub(crate) fn restart_while_cut(pair: &mut Pair) -> Result<()> {
     answers(pair)?;
     let meanwhile = standing(&pair.west)?;
     ensure!(before == meanwhile, "rewritten without a word from the other: {before:?} became {meanwhile:?}");
-    heal(pair, &before)
+    pair.relay.hold(false);
+    pair.west.await_link("east", "Connected")?;
+    answers(pair)?;
+    let after = standing(&pair.west)?;
+    ensure!(before == after, "rewritten: {before:?} became {after:?}");
+    Ok(())
 }
 
 pub(crate) fn expired(pair: &mut Pair) -> Result<()> {
     let (before, _) = standing(&pair.west)?;
-    pair.link("20s")?;
+    pair.expire_after("15s")?;
     pair.relay.hold(true);
     let expired = pair.west.await_link("east", "Expired")?;
     ensure!(expired["expired"]["services"] != 0, "{expired}");
@@ -104,7 +94,7 @@ pub(crate) fn expired(pair: &mut Pair) -> Result<()> {
     pair.relay.hold(false);
     pair.west.await_link("east", "Connected")?;
     await_slices(&pair.west, "payments", &[("east", &["10.244.1.4", "10.244.1.5"])])?;
-    pair.link("15m")
+    pair.expire_after("15m")
 }
 
 pub(crate) fn both_restart(pair: &mut Pair) -> Result<()> {

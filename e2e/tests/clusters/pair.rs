@@ -63,18 +63,24 @@ impl Pair {
         }
         let relay = Relay::start(east.rollcall.controllers[0].grpc)?;
         let pair = Self { relay, east, west, binaries, scratch };
-        pair.link("15m")?;
+        pair.link()?;
         pair.west.await_link("east", "Connected")?;
         pair.east.await_link("west", "Connected")?;
         Ok(pair)
     }
 
-    /// Links both, with so long until silence is too long.
-    pub(crate) fn link(&self, expire_after: &str) -> Result<()> {
-        let silent = json!({ "suspectAfter": "10s", "expireAfter": expire_after });
+    /// Links both.
+    fn link(&self) -> Result<()> {
+        let silent = json!({ "suspectAfter": "10s", "expireAfter": "15m" });
         let link = Link { namespaces: vec!["*".to_owned()], merge: false, when_silent: silent };
         self.west.import_from(&self.east, &link, Some(&self.relay))?;
         self.east.import_from(&self.west, &link, None)
+    }
+
+    /// Has the west take so long a silence of east for too long.
+    pub(crate) fn expire_after(&self, time: &str) -> Result<()> {
+        let patch = json!({ "spec": { "whenSilent": { "expireAfter": time } } }).to_string();
+        self.west.kubectl.run(&["patch", "clusterlink", "east", "--type", "merge", "--patch", &patch]).map(drop)
     }
 
     pub(crate) fn both(&self) -> [&Cluster; 2] {

@@ -150,7 +150,7 @@ impl<'a> Traffic<'a> {
     /// All of east at once, while it carries what one server of two cannot: its server, its Rollcall, its control plane. The west
     /// hears of it by its silence alone.
     fn other_cluster_dies(&mut self) -> Result<()> {
-        self.pair.link("15s")?;
+        self.pair.expire_after("15s")?;
         self.kill(&["west-twin", "west-far"])?;
         let both = ["west-near", "east-one"];
         self.come_to(&both, &["west-twin", "west-far"], Losses::Some, "the other cluster carries a part")?;
@@ -165,7 +165,7 @@ impl<'a> Traffic<'a> {
         self.revive(&["west-twin", "west-far"])?;
         self.come_to(&ZONED, &[], Losses::None, "all are there")?;
         self.pair.east.await_link("west", "Connected")?;
-        self.pair.link("15m")
+        self.pair.expire_after("15m")
     }
 
     fn register(&mut self, cluster: &str, out: bool) -> Result<()> {
