@@ -362,10 +362,13 @@ mod tests {
             "--writes-per-second=50",
             "--tls=off",
             "--reserved-cidr=192.168.0.0/16,172.16.0.0/12",
+            "--service-entries=false",
+            "--service-entries",
         ]);
         let args = args.expect("accepted");
         assert_eq!((args.writes_per_second, args.tls.tls), (50, rollcall_authority::flags::Mode::Off));
         assert_eq!(args.reserved_cidr.len(), 3);
+        assert!(args.bootstraps.service_entries, "a yes needs no word");
     }
 
     #[test]

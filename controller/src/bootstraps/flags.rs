@@ -20,7 +20,8 @@ pub struct BootstrapArgs {
 
     /// Have services that Kubernetes knows no Service of on the stream as Istio's ServiceEntry too, for meshes that read
     /// MCP-over-xDS.
-    #[arg(long, env = "ROLLCALL_SERVICE_ENTRIES", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(long, env = "ROLLCALL_SERVICE_ENTRIES", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
     pub service_entries: bool,
 
     /// ConfigMap that is kept filled with what pods of its namespace need to read the stream: `grpc.json` for gRPC,
