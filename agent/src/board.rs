@@ -84,6 +84,11 @@ pub struct Link {
 // === impl Board ===
 
 impl Board {
+    /// Whether there is no instance of whose life anything is to be said.
+    pub fn is_silent(&self) -> bool {
+        self.leaving || self.services.is_empty()
+    }
+
     /// Takes up a configuration. What is known of a service that stays, stays.
     pub fn configure(&mut self, services: &BTreeMap<String, Service>, remembered: &dyn Fn(&str) -> Remembered) {
         let mut before = std::mem::take(&mut self.services);

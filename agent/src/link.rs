@@ -224,7 +224,7 @@ impl Stream {
                 }
                 () = sleep_until(next) => {
                     next = Instant::now() + self.interval();
-                    if self.board.borrow().leaving || self.board.borrow().services.is_empty() {
+                    if self.board.borrow().is_silent() {
                         continue;
                     }
                     if let Err(ended) = self.say(Report::Beats(Beats::default())).await {

@@ -77,10 +77,12 @@ impl Members {
     /// Says that this replica lives.
     fn say(&mut self, leaves: bool) {
         self.count += 1;
+        // Once: a second look within one statement would wait for whoever wants to write meanwhile, who waits for the first.
+        let says = *self.says.borrow();
         let message = v1::Replica {
             count: self.count,
-            suspects_itself: self.says.borrow().suspects_itself,
-            leaves: leaves || self.says.borrow().leaves,
+            suspects_itself: says.suspects_itself,
+            leaves: leaves || says.leaves,
             certificates: shown(self.certificates.as_ref())
                 .iter()
                 .map(|hash| Bytes::copy_from_slice(&hash.0))
@@ -161,4 +163,36 @@ impl Members {
 pub fn shown(certificates: Option<&Arc<Certificates>>) -> Vec<Fingerprint> {
     let current = certificates.and_then(|certificates| certificates.current());
     current.and_then(|identity| identity.fingerprint()).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use prometheus_client::registry::Registry;
+    use rollcall_admin::Readiness;
+    use rollcall_fake_api::FakeApi;
+
+    use super::super::{self as replicas, Settings};
+    use super::*;
+    use crate::kubernetes::denial_notices::DenialNotices;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_said_may_change_while_it_is_said() {
+        let settings =
+            Settings { identity: "a".into(), namespace: "rollcall-system".into(), address: None, certificates: None };
+        let (clock, stop) = (Clock::default(), CancellationToken::new());
+        let denials = DenialNotices::new(Readiness::default(), clock);
+        let (api, mut registry) = (FakeApi::default(), Registry::default());
+        let ((replicas, _), ended) = replicas::start((settings, denials), api.client(), clock, &stop, &mut registry);
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            (0..200_000).for_each(|turn| replicas.suspects_itself(turn % 2 == 0));
+            done.send(())
+        });
+        let waited = tokio::task::spawn_blocking(move || is_done.recv_timeout(Duration::from_secs(60)));
+        waited.await.expect("no panic").expect("who changes it and who says it do not wait for each other");
+        stop.cancel();
+        ended.await.expect("no panic");
+    }
 }
