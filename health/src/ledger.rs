@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rollcall_catalog::few::Few;
 use rollcall_catalog::input::{CheckVerdict, Origin, Verdict};
 use rollcall_catalog::model::{Addresses, Health, Name};
-
-use crate::few::Few;
 
 /// Who says something about an endpoint. Each has a place of its own in the ledger: none overwrites another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,7 +11,7 @@
 //! - [`state`]: from results in a row to the health of one check; [`told`]: which of its reasons is told
 //! - [`ledger`]: all that is known of an endpoint, from however many witnesses, and the verdict that follows
 //! - [`schedule`]: phases, repeats and the time to evict; [`shares`]: fair turns; [`owner`]: which replica does what;
-//!   [`few`]: maps as small as what is in them; [`lateness`]: what is told of how late probes begin
+//!   [`lateness`]: what is told of how late probes begin
 //! - [`membership`]: which replicas live; [`handover`]: who probes and whose word counts while they come and go;
 //!   [`confirmation`]: whether others see it, too; [`suspicion`]: whether it is this replica that fails
 //! - [`outcome`]: what one probe found, or that it found nothing because of us
@@ -24,7 +24,6 @@ pub mod beat;
 pub mod checks;
 pub mod confirmation;
 pub mod definition;
-pub mod few;
 pub mod handover;
 pub mod lateness;
 pub mod ledger;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use rollcall_catalog::few::Few;
 use rollcall_catalog::input::Origin;
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
@@ -12,7 +13,6 @@ use super::listening::Source;
 use super::{Change, Checks, Registration, begin};
 use crate::beat::machine::{self, Judged};
 use crate::beat::{self, Ear, instance};
-use crate::few::Few;
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
 use crate::plan::{Endpoints, Planned, Restored};
 

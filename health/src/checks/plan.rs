@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rollcall_catalog::few::Few;
 use rollcall_catalog::input::{Origin, Verdict};
 use rollcall_catalog::model::Name;
 use rollcall_catalog::time::Now;
@@ -13,7 +14,6 @@ use super::{Checks, Registration, Replaced, Stage, TargetId};
 use crate::beat;
 use crate::confirmation;
 use crate::definition::Target;
-use crate::few::Few;
 use crate::ledger::{Subject, Vantage};
 use crate::plan::{Endpoints, Plan, Restored};
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 
+use rollcall_catalog::few::Few;
 use rollcall_catalog::model::{Health, Name};
 use rollcall_catalog::time::Now;
 
@@ -11,7 +12,6 @@ use super::Checks;
 use super::begin::{self, Known};
 use super::plan::Replacing;
 use crate::definition::Target;
-use crate::few::Few;
 use crate::ledger::{Evidence, Subject, Vantage, Witness};
 
 /// The port of what is only known from before: nothing is looked at there.

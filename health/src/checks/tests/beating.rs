@@ -1,8 +1,9 @@
 //! Tests: who judges beats, and what one that comes anew says of what others have decided.
 
+use rollcall_catalog::few::Few;
+
 use super::*;
 use crate::beat::{self, Ear};
-use crate::few::Few;
 use crate::ledger::Evidence;
 use crate::owner;
 

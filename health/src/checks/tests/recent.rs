@@ -1,7 +1,8 @@
 //! Tests: a word that comes late, after this replica has found out that it is over.
 
+use rollcall_catalog::few::Few;
+
 use super::*;
-use crate::few::Few;
 use crate::ledger::Evidence;
 use crate::owner;
 
