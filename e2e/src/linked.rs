@@ -5,7 +5,6 @@
 pub mod on_nodes;
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use crate::install::{self, Installation, NAMESPACE};
 use crate::process::Process;
 use crate::relay::Relay;
 use crate::rollcall::{Binaries, Controller, Dns, Rollcall};
-use crate::{Kubectl, agent, clock, kubeconfig};
+use crate::{Kubectl, agent, kubeconfig};
 
 /// Ids of clusters, as many as there may be.
 pub const IDS: [&str; 4] = ["east", "west", "north", "south"];
@@ -86,6 +85,8 @@ impl Cluster {
         let more = more(&kubectl)?;
         let about = ["--cluster-property", "write", "--clusterset", CLUSTERSET];
         let mut flags = vec!["--tls", "authority", "--tls-dns-name", SERVER_NAME, &id_flag];
+        // Who ends has nobody to turn elsewhere: there is no other replica.
+        flags.extend(["--lame-duck-seconds", "0"]);
         flags.extend(about);
         flags.extend(more.iter().map(String::as_str));
         let mut controller = Controller::start(binaries, &installation, "controller-0", folder, &flags)?;
@@ -96,7 +97,8 @@ impl Cluster {
         let token = folder.join("dns-token");
         std::fs::write(&token, crate::agent::token(&kubectl, NAMESPACE, "rollcall-dns")?)?;
         let token = token.display().to_string();
-        let flags = ["--catalog-ca-file", &trust, "--catalog-server-name", SERVER_NAME, "--catalog-token-file", &token];
+        let trusted = ["--catalog-ca-file", &trust, "--catalog-server-name", SERVER_NAME];
+        let flags = [&trusted[..], &["--catalog-token-file", &token, "--lame-duck", "0s"]].concat();
         let mut dns = Dns::start(binaries, &installation, "dns", &[controller.grpc], folder, &flags)?;
         dns.wait_ready()?;
         let rollcall = Rollcall { controllers: vec![controller], dns: vec![dns] };
@@ -127,20 +129,6 @@ impl Cluster {
         )
     }
 
-    /// The status of its link to the cluster of this id.
-    pub fn link(&self, id: &str) -> Result<Value> {
-        Ok(self.kubectl.get(&["clusterlink", id])?["status"].take())
-    }
-
-    /// Waits until its link to the cluster of this id is in a state.
-    pub fn await_link(&self, id: &str, state: &str) -> Result<Value> {
-        clock::wait_until(&format!("the link of {} to {id} to be {state}", self.id), Duration::from_secs(120), || {
-            let status = self.link(id)?;
-            anyhow::ensure!(status["state"] == state, "{status}");
-            Ok(Some(status))
-        })
-    }
-
     /// Exports a Service.
     pub fn export(&self, namespace: &str, name: &str) -> Result<()> {
         export(&self.kubectl, namespace, name)
@@ -154,24 +142,23 @@ impl Link {
     /// token and the stream's authority in a Secret here, and the link.
     pub fn make(&self, (id, kubectl): (&str, &Kubectl), peer: &Peer<'_>) -> Result<()> {
         let token = account(peer.kubectl, &format!("peer-{id}"))?;
-        let secret = secret_name(peer.id);
-        let metadata = json!({ "name": secret, "namespace": NAMESPACE });
+        let name = secret_name(peer.id);
+        let metadata = json!({ "name": name, "namespace": NAMESPACE });
         let data = json!({ "token": token, "ca.crt": authority(peer.kubectl)? });
-        let object = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data });
-        kubectl.apply(&object.to_string())?;
-        let object = json!({
+        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data });
+        let link = json!({
             "apiVersion": "rollcall.dev/v1alpha1",
             "kind": "ClusterLink",
             "metadata": { "name": peer.id },
             "spec": {
                 "addresses": peer.addresses,
                 "serverName": peer.server_name,
-                "secretName": secret,
+                "secretName": name,
                 "import": { "namespaces": self.namespaces, "merge": self.merge },
                 "whenSilent": self.when_silent,
             },
         });
-        kubectl.apply(&object.to_string()).map(drop)
+        apply_all(kubectl, &[secret, link])
     }
 }
 
@@ -191,10 +178,10 @@ pub fn export(kubectl: &Kubectl, namespace: &str, name: &str) -> Result<()> {
 /// CRDs and the rights of a cluster that has links, and the objects in which the authority keeps itself.
 fn install(kubectl: &Kubectl, folder: &Path) -> Result<Installation> {
     let installation = install::install_from(kubectl, folder, "rbac-federation.yaml")?;
-    for (kind, name) in [("Secret", "rollcall-authority"), ("ConfigMap", "rollcall-ca")] {
-        let metadata = json!({ "name": name, "namespace": NAMESPACE });
-        kubectl.apply(&json!({ "apiVersion": "v1", "kind": kind, "metadata": metadata }).to_string())?;
-    }
+    let own = [("Secret", "rollcall-authority"), ("ConfigMap", "rollcall-ca")].map(|(kind, name)| {
+        json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "namespace": NAMESPACE } })
+    });
+    apply_all(kubectl, &own)?;
     Ok(installation)
 }
 
@@ -207,7 +194,7 @@ fn authority(kubectl: &Kubectl) -> Result<String> {
 /// An account for another cluster, which may see all exports, and its token.
 fn account(kubectl: &Kubectl, name: &str) -> Result<String> {
     let metadata = json!({ "name": name, "namespace": NAMESPACE });
-    kubectl.apply(&json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata }).to_string())?;
+    let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata });
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRoleBinding",
@@ -215,8 +202,13 @@ fn account(kubectl: &Kubectl, name: &str) -> Result<String> {
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "rollcall-peer" },
         "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": NAMESPACE }],
     });
-    kubectl.apply(&binding.to_string())?;
+    apply_all(kubectl, &[account, binding])?;
     agent::token(kubectl, NAMESPACE, name)
+}
+
+/// Objects, by one start of kubectl.
+fn apply_all(kubectl: &Kubectl, objects: &[Value]) -> Result<()> {
+    kubectl.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": objects }).to_string()).map(drop)
 }
 
 /// A kubeconfig with a context for each cluster, by its id; the first is the current one.

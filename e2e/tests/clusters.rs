@@ -1,10 +1,14 @@
 //! Two linked clusters, each a control plane with Rollcall: services across them by the cases of the public conformance suite of
-//! the Multi-Cluster Services API, and what happens when the line between them is cut.
+//! the Multi-Cluster Services API, and what happens when the line between them is cut. At last a third joins them.
 
 #[path = "clusters/cases.rs"]
 mod cases;
+#[path = "clusters/cluster.rs"]
+mod cluster;
 #[path = "clusters/line.rs"]
 mod line;
+#[path = "clusters/mesh.rs"]
+mod mesh;
 #[path = "clusters/page.rs"]
 mod page;
 #[path = "clusters/pair.rs"]
@@ -15,7 +19,7 @@ mod support;
 #[path = "clusters/traffic.rs"]
 mod traffic;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use pair::Pair;
 use support::step;
 
@@ -30,16 +34,27 @@ fn two_clusters_are_one_clusterset_and_a_cut_line_takes_nothing() -> Result<()> 
             line::a_namespace_that_comes_later(pair)
         })?;
         step(
-            "calls by the clusterset's name, while a zone fails, while a cluster is drained, while the other one dies",
+            "calls by the clusterset's name, while a zone fails, while a cluster is drained, while the other one dies: its endpoints go, the \
+             address stays, and they come back",
             || traffic::run(pair),
         )?;
-        step(
-            "packets are dropped: suspect; the importing controller starts anew: all is kept; healed; nothing is rewritten",
-            || line::cut_and_healed(pair),
-        )?;
-        step("silence for longer: endpoints go, the address stays; healed: they are back", || line::expired(pair))?;
-        step("both ends start anew at once: nothing is rewritten", || line::both_restart(pair))?;
+        let north = std::thread::scope(|scope| {
+            let north = scope.spawn(pair.third());
+            step(
+                "packets are dropped: suspect; the importing controller starts anew: all is kept; healed; nothing is rewritten",
+                || line::cut_and_healed(pair),
+            )?;
+            north.join().map_err(|_| anyhow!("the start of the third cluster panicked"))?
+        })?;
         step("with the link goes all that it brought", || line::link_removed(pair))?;
-        step("linked in ten minutes, as the page says", || page::linked_as_the_page_says(pair))
+        step("linked in ten minutes, as the page says", || page::linked_as_the_page_says(pair))?;
+        step(
+            "a third cluster joins, each linked with each: what all of them export is answered alike in each",
+            || mesh::joined(pair, north),
+        )?;
+        step("one exports it no more: nothing of it comes back by the others", || mesh::withdrawn(pair))?;
+        step("all three controllers start anew at once: nothing is rewritten, and nothing comes back", || {
+            mesh::all_restart(pair)
+        })
     })
 }

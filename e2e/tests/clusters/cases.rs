@@ -94,11 +94,12 @@ pub(crate) const ALL: [Case; 17] = [
     },
 ];
 
-fn http(number: u16) -> Value {
+pub(crate) fn http(number: u16) -> Value {
     json!([{ "name": "http", "port": number, "protocol": "TCP", "appProtocol": "http" }])
 }
 
-fn is_of(import: &Value, clusters: &[&str]) -> bool {
+/// Whether an import is of these clusters, by their names in order.
+pub(crate) fn is_of(import: &Value, clusters: &[&str]) -> bool {
     let of: Vec<_> = import["status"]["clusters"].as_array().into_iter().flatten().collect();
     of.len() == clusters.len() && of.iter().zip(clusters).all(|(seen, name)| seen["cluster"] == *name)
 }
@@ -181,7 +182,7 @@ fn dns_ports(pair: &mut Pair) -> Result<()> {
 
 fn own_name(pair: &mut Pair) -> Result<()> {
     let own = format!("payments.{NAMESPACE}.svc.cluster.local");
-    let service = pair.east.kubectl.get(&["service", "payments", "--namespace", NAMESPACE])?;
+    let service = pair.east.api.get("/api/v1/namespaces/shop/services/payments")?;
     let ip = service["spec"]["clusterIP"].as_str().context("an address")?.to_owned();
     resolves(&pair.east, &own, "A", &[ip])?;
     does_not_resolve(&pair.west, &own)

@@ -1,14 +1,13 @@
 //! What happens to services across clusters when the line between two is cut, and when ends of it start anew.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use rollcall_e2e::clock;
-use rollcall_e2e::linked::{CLUSTERSET, Cluster};
+use rollcall_e2e::linked::CLUSTERSET;
 use rollcall_e2e::process::STOP_BOUND;
 use serde_json::{Value, json};
 
-use crate::pair::{NAMESPACE, Pair, Slices, await_slices, import, name, no_import, resolves, slices};
+use crate::cluster::Cluster;
+use crate::pair::{Pair, Slices, await_slices, import, name, no_import, resolves, slices};
 use crate::support::BOUND;
 
 /// What of a service must not change: the spec of its import, and its slices.
@@ -18,7 +17,7 @@ fn standing(cluster: &Cluster) -> Result<Standing> {
     Ok((import(cluster, "payments", |_| true)?["spec"].clone(), slices(cluster, "payments")?))
 }
 
-fn answers(pair: &Pair) -> Result<()> {
+pub(crate) fn answers(pair: &Pair) -> Result<()> {
     let import = import(&pair.west, "payments", |_| true)?;
     let ip = import["spec"]["ips"][0].as_str().context("an address")?.to_owned();
     resolves(&pair.west, &name("payments"), "A", &[ip])?;
@@ -29,7 +28,7 @@ pub(crate) fn known_by_properties(pair: &mut Pair) -> Result<()> {
     for cluster in pair.both() {
         for (name, expected) in [("cluster.clusterset.k8s.io", cluster.id), ("clusterset.k8s.io", CLUSTERSET)] {
             clock::wait_until(&format!("the property {name} of {}", cluster.id), BOUND, || {
-                let property = cluster.kubectl.get(&["clusterproperty", name])?;
+                let property = cluster.api.get(&format!("/apis/about.k8s.io/v1beta1/clusterproperties/{name}"))?;
                 ensure!(property["spec"]["value"] == expected, "{}", property["spec"]);
                 Ok(Some(()))
             })?;
@@ -48,9 +47,8 @@ pub(crate) fn a_namespace_that_comes_later(pair: &mut Pair) -> Result<()> {
     pair.east.kubectl.apply(&object.to_string())?;
     pair.east.export(namespace, service)?;
     let found = |cluster: &Cluster| {
-        let get = ["get", "serviceimport", service, "--namespace", namespace, "--ignore-not-found", "--output", "name"];
-        clock::wait_until(&format!("the import in {}", cluster.id), Duration::from_secs(60), || {
-            Ok((!cluster.kubectl.run(&get)?.trim().is_empty()).then_some(()))
+        clock::wait_until(&format!("the import in {}", cluster.id), BOUND, || {
+            cluster.find("serviceimports", namespace, service)
         })
     };
     found(&pair.east)?;
@@ -82,29 +80,27 @@ pub(crate) fn cut_and_healed(pair: &mut Pair) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn expired(pair: &mut Pair) -> Result<()> {
-    let (before, _) = standing(&pair.west)?;
-    pair.expire_after("15s")?;
-    pair.relay.hold(true);
+/// What stays of a service whose cluster is silent: the spec of its import.
+pub(crate) fn kept(pair: &Pair) -> Result<Value> {
+    Ok(standing(&pair.west)?.0)
+}
+
+/// The other cluster is silent for too long: its endpoints go, and the address stays.
+pub(crate) fn expires(pair: &Pair, kept_before: &Value) -> Result<()> {
     let expired = pair.west.await_link("east", "Expired")?;
     ensure!(expired["expired"]["services"] != 0, "{expired}");
     await_slices(&pair.west, "payments", &[])?;
-    let (meanwhile, _) = standing(&pair.west)?;
-    ensure!(before == meanwhile, "the import went from {before} to {meanwhile}");
-    pair.relay.hold(false);
-    pair.west.await_link("east", "Connected")?;
-    await_slices(&pair.west, "payments", &[("east", &["10.244.1.4", "10.244.1.5"])])?;
-    pair.expire_after("15m")
+    let meanwhile = kept(pair)?;
+    ensure!(*kept_before == meanwhile, "the import went from {kept_before} to {meanwhile}");
+    Ok(())
 }
 
-pub(crate) fn both_restart(pair: &mut Pair) -> Result<()> {
-    let before = (standing(&pair.east)?, standing(&pair.west)?);
-    restart(&mut [&mut pair.east, &mut pair.west])?;
+/// It is heard again: its endpoints are back, under the same address.
+pub(crate) fn comes_back(pair: &Pair, kept_before: &Value) -> Result<()> {
     pair.west.await_link("east", "Connected")?;
-    pair.east.await_link("west", "Connected")?;
-    answers(pair)?;
-    let after = (standing(&pair.east)?, standing(&pair.west)?);
-    ensure!(before == after, "rewritten: {before:?} became {after:?}");
+    await_slices(&pair.west, "payments", &[("east", &["10.244.1.4", "10.244.1.5"])])?;
+    let after = kept(pair)?;
+    ensure!(*kept_before == after, "the import went from {kept_before} to {after}");
     Ok(())
 }
 
@@ -113,14 +109,11 @@ pub(crate) fn link_removed(pair: &mut Pair) -> Result<()> {
     no_import(&pair.west, "payments")?;
     // It exports it itself.
     import(&pair.west, "db", |import| import["status"]["clusters"] == json!([{ "cluster": "west" }])).map(drop)?;
-    let east =
-        pair.east.kubectl.run(&["get", "serviceimport", "payments", "--namespace", NAMESPACE, "--output", "name"])?;
-    ensure!(!east.trim().is_empty(), "the exporting cluster keeps its own");
-    Ok(())
+    pair.east.get("serviceimports", "payments").context("the exporting cluster keeps its own").map(drop)
 }
 
-/// All at once.
-fn restart(clusters: &mut [&mut Cluster]) -> Result<()> {
+/// The controllers of all of them at once.
+pub(crate) fn restart(clusters: &mut [&mut Cluster]) -> Result<()> {
     for cluster in clusters.iter_mut() {
         cluster.rollcall.controllers[0].process.terminate();
     }

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use rollcall_e2e::layout;
-use rollcall_e2e::linked::Cluster;
 
+use crate::cluster::Cluster;
 use crate::pair::{Pair, import, name, resolves};
 
 /// What stands in one step.

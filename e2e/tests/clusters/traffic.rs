@@ -6,13 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, bail, ensure};
 use rollcall_e2e::envoy::{Envoy, Retries, Route, Variant};
-use rollcall_e2e::linked::Cluster;
 use rollcall_e2e::process::Process;
 use rollcall_e2e::rollcall::Controller;
 use rollcall_e2e::xds_client::{Call, Caller, Family, Seat, Server};
 use rollcall_e2e::{clock, net};
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
+use crate::line;
 use crate::pair::{NAMESPACE, Pair, import};
 use crate::support::BOUND;
 use crate::support::shop::outside_address;
@@ -150,20 +151,23 @@ impl<'a> Traffic<'a> {
     /// All of east at once, while it carries what one server of two cannot: its server, its Rollcall, its control plane. The west
     /// hears of it by its silence alone.
     fn other_cluster_dies(&mut self) -> Result<()> {
-        self.pair.expire_after("15s")?;
+        // Suspect before it is expired, and not for long.
+        self.pair.expire_after("11s")?;
+        let kept = line::kept(self.pair)?;
         self.kill(&["west-twin", "west-far"])?;
         let both = ["west-near", "east-one"];
         self.come_to(&both, &["west-twin", "west-far"], Losses::Some, "the other cluster carries a part")?;
         self.kill(&EAST)?;
         self.pair.east.kill()?;
         self.come_to(&["west-near"], &[], Losses::Some, "the other cluster is dead")?;
-        self.pair.west.await_link("east", "Expired")?;
+        line::expires(self.pair, &kept)?;
         self.come_to(&["west-near"], &EAST, Losses::None, "and has been for so long that it is taken out")?;
         self.revive(&EAST)?;
         self.pair.east.start_again()?;
         self.come_to(&both, &[], Losses::None, "it is back")?;
         self.revive(&["west-twin", "west-far"])?;
         self.come_to(&ZONED, &[], Losses::None, "all are there")?;
+        line::comes_back(self.pair, &kept)?;
         self.pair.east.await_link("west", "Connected")?;
         self.pair.expire_after("15m")
     }

@@ -41,6 +41,16 @@ impl Api {
         http::get_json(self.proxy, path)
     }
 
+    /// An object, if it exists.
+    pub(crate) fn find(&self, path: &str) -> Result<Option<Value>> {
+        let answer = http::get(self.proxy, path)?;
+        match answer.status {
+            200 => serde_json::from_str(&answer.body).map(Some).with_context(|| format!("{path} is not JSON")),
+            404 => Ok(None),
+            status => bail!("{path} answers {status}: {}", answer.body.trim()),
+        }
+    }
+
     /// The items of a list.
     pub(crate) fn list(&self, path: &str) -> Result<Vec<Value>> {
         match self.get(path)?.get_mut("items").map(Value::take) {
