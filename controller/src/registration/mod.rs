@@ -63,6 +63,11 @@ impl Reader {
         Arc::new(Origin::here(OriginKind::ServiceRegistration, namespace, Name::clone(&key.name)))
     }
 
+    /// What it shares names by.
+    pub fn names(&mut self) -> &mut Names {
+        &mut self.names
+    }
+
     /// A registration is gone: one of the same name is another one.
     pub fn forget(&mut self, key: &ObjectKey) {
         self.restored.forget(key);

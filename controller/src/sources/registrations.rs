@@ -77,7 +77,8 @@ impl Resolved for Registrations {
         let _ = self.orders.send(Order::Register(Box::new((contribution, plan)))).await;
         // After it: what beats come to is about an endpoint that the checks know.
         self.hearing.registered(&origin);
-        self.observations.send(Seen::registration(&registration)).await;
+        let seen = Seen::registration_sharing(&registration, self.reader.names());
+        self.observations.send(seen).await;
         // Last: an agent that is told that it stands may beat at once.
         if let Some(agents) = &self.agents {
             agents.apply(&registration).await;

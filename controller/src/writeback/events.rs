@@ -122,7 +122,8 @@ fn changed(before: Option<&Told>, endpoint: &EndpointStatus) -> Option<Tale> {
 
 /// Whether the slices could be written, if that has changed.
 fn published(seen: &SeenRegistration, desired: &ServiceRegistrationStatus) -> Option<Tale> {
-    let before = seen.conditions.iter().find(|said| said.type_ == conditions::PUBLISHED);
+    let stands = seen.conditions();
+    let before = stands.iter().find(|said| said.type_ == conditions::PUBLISHED);
     let now = desired.conditions.iter().find(|said| said.type_ == conditions::PUBLISHED)?;
     let (was, is) = (before.map(|said| said.reason.as_str()), now.reason.as_str());
     let failed = published::WRITE_FAILED;
@@ -136,7 +137,7 @@ fn published(seen: &SeenRegistration, desired: &ServiceRegistrationStatus) -> Op
 
 /// That the guard holds endpoints, as it begins to.
 fn held(seen: &SeenRegistration, desired: &ServiceRegistrationStatus) -> Option<Tale> {
-    let was_held = seen.conditions.iter().any(|said| said.type_ == conditions::READY && said.reason == ready::HELD);
+    let was_held = seen.conditions().iter().any(|said| said.type_ == conditions::READY && said.reason == ready::HELD);
     let now = desired.conditions.iter().find(|said| said.type_ == conditions::READY)?;
     if was_held || now.reason != ready::HELD {
         return None;

@@ -10,7 +10,7 @@
 //! - [`policies`]: the status of a policy, and what is told of policies in the others
 //! - [`entry_labels`]: which labels an entry has
 //! - [`limits`]: what the API server takes of what we copy
-//! - [`observed`]: what does stand there
+//! - [`observed`]: what does stand there; [`packed`]: how what is seldom read of it is kept
 //! - [`plan`]: the difference between the two; [`keep`]: what must stay meanwhile; [`owned`]: which slices are ours
 //! - [`queue`]: which objects to look at next, each once, with a pause after a failure; [`fair`]: whose turn it is
 //! - [`setbacks`]: what the API server refuses, and when to try again; [`blame`]: which endpoint it was refused for
@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod observed;
 pub mod owned;
 pub mod pace;
+pub mod packed;
 pub mod plan;
 pub mod policies;
 pub mod queue;

@@ -18,7 +18,9 @@ use tokio::sync::mpsc;
 pub use self::registration::{SeenEndpoint, SeenRegistration, Told};
 pub use self::unreadable::Unreadable;
 use self::written::Written;
+use super::packed::Packed;
 use super::{entries, owned, policies, slices};
+use crate::kubernetes::Names;
 use crate::kubernetes::ObjectKey;
 use crate::kubernetes::freshness::Source;
 use crate::kubernetes::guarded::Bad;
@@ -63,8 +65,8 @@ pub struct Stands {
 pub struct StandingSlice {
     /// The object.
     pub stands: Stands,
-    /// What is in it, without what is the API server's. It is seldom read, and takes a fifth of the memory as text.
-    packed: Box<str>,
+    /// What is in it, without what is the API server's.
+    packed: Packed<EndpointSlice>,
 }
 
 /// A CatalogEntry as it stands in the API.
@@ -146,7 +148,12 @@ impl Seen {
 
     /// A registration.
     pub fn registration(registration: &ServiceRegistration) -> Self {
-        Self::Registration(ObjectKey::of(&registration.metadata), Box::new(SeenRegistration::of(registration)))
+        Self::registration_sharing(registration, &mut Names::default())
+    }
+
+    /// A registration, whose names are shared with whom these are of.
+    pub fn registration_sharing(registration: &ServiceRegistration, names: &mut Names) -> Self {
+        Self::Registration(ObjectKey::of(&registration.metadata), Box::new(SeenRegistration::of(registration, names)))
     }
 
     /// A policy.
@@ -168,15 +175,13 @@ impl Seen {
 impl StandingSlice {
     /// What is in it, without what is the API server's.
     pub fn slice(&self) -> EndpointSlice {
-        serde_json::from_str(&self.packed).unwrap_or_default()
+        self.packed.read()
     }
 }
 
-fn pack(slice: EndpointSlice) -> Box<str> {
+fn pack(slice: EndpointSlice) -> Packed<EndpointSlice> {
     let metadata = ObjectMeta { name: slice.metadata.name, ..ObjectMeta::default() };
-    let text = serde_json::to_string(&EndpointSlice { metadata, ..slice }).unwrap_or_default();
-    // A copy: the text has grown by doubling, and an allocator may leave what is shrunk where it is.
-    text.as_str().into()
+    Packed::new(&EndpointSlice { metadata, ..slice })
 }
 
 // === impl SeenEntry ===

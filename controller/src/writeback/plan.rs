@@ -237,7 +237,8 @@ impl Planner<'_> {
     fn publication(&self, registration: &Name, seen: &SeenRegistration, service: &Service) -> Publication {
         let target = Target::Slices(seen.service.clone());
         // While a change is being written the slices are one write behind; that is no reason to say they are not there.
-        let mut said = seen.conditions.iter();
+        let stands = seen.conditions();
+        let mut said = stands.iter();
         let was = said.any(|said| said.type_ == conditions::PUBLISHED && said.status == conditions::status::TRUE);
         if was && !self.setbacks.any(&target) && !self.setbacks.is_closed(&target) {
             return Publication::Stands;

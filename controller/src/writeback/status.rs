@@ -77,10 +77,11 @@ pub fn desired(
 
 /// Our conditions, as many as fit beside those of others: the summary is the last to go.
 fn fitting(ours: [Said; 3], seen: &SeenRegistration, now: Timestamp) -> Vec<Condition> {
-    let others = seen.conditions.iter().filter(|said| !conditions::ALL.contains(&said.type_.as_str())).count();
+    let before = seen.conditions();
+    let others = before.iter().filter(|said| !conditions::ALL.contains(&said.type_.as_str())).count();
     let room = limits::STATUS_CONDITIONS.saturating_sub(others);
     let skipped = ours.len().saturating_sub(room);
-    ours.into_iter().skip(skipped).map(|said| said.condition(seen, now)).collect()
+    ours.into_iter().skip(skipped).map(|said| said.condition(&before, seen.generation, now)).collect()
 }
 
 /// Leaves endpoints out of the status of a registration that leaves no room for them in etcd: first those that callers
@@ -195,13 +196,14 @@ impl Said {
         Self { type_, status, reason, message: message.into() }
     }
 
-    fn condition(self, seen: &SeenRegistration, now: Timestamp) -> Condition {
-        let before = seen.conditions.iter().find(|before| before.type_ == self.type_ && before.status == self.status);
+    /// With the time of the same word `before`.
+    fn condition(self, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Condition {
+        let before = before.iter().find(|before| before.type_ == self.type_ && before.status == self.status);
         Condition {
             last_transition_time: before
                 .map_or_else(|| Time(whole_seconds(now)), |before| before.last_transition_time.clone()),
             message: limits::CONDITION_MESSAGE.cut(&self.message),
-            observed_generation: seen.generation,
+            observed_generation: generation,
             reason: self.reason.to_owned(),
             status: self.status.to_owned(),
             type_: self.type_.to_owned(),

@@ -12,6 +12,8 @@ use rollcall_crds::{
     CheckStatus, EndpointSpec, EndpointStatus, Health, ServiceRegistration, ServiceRegistrationStatus,
 };
 
+use crate::kubernetes::Names;
+use crate::writeback::packed::Packed;
 use crate::writeback::status;
 
 /// A registration as it stands in the API.
@@ -37,8 +39,7 @@ pub struct SeenRegistration {
     pub created: Timestamp,
     /// The version of its status.
     pub status: Version,
-    /// Its conditions.
-    pub conditions: Vec<Condition>,
+    conditions: Packed<Vec<Condition>>,
     /// What its status says of each endpoint, by name.
     pub told: Box<[(Name, Told)]>,
     /// What its checks said, by endpoint.
@@ -70,22 +71,22 @@ pub struct Told {
 // === impl SeenRegistration ===
 
 impl SeenRegistration {
-    pub(super) fn of(registration: &ServiceRegistration) -> Self {
+    pub(super) fn of(registration: &ServiceRegistration, names: &mut Names) -> Self {
         let (spec, default) = (&registration.spec, rollcall_crds::ServiceRegistrationStatus::default());
         let said = registration.status.as_ref().unwrap_or(&default);
         let namespace = registration.namespace().unwrap_or_default();
-        let endpoints: Box<[_]> = spec.endpoints.iter().map(SeenEndpoint::of).collect();
+        let endpoints: Box<[_]> = spec.endpoints.iter().map(|said| SeenEndpoint::of(said, names)).collect();
         Self {
             resource_version: registration.resource_version().unwrap_or_default(),
             uid: registration.uid().unwrap_or_default(),
-            service: ServiceKey::new(namespace, spec.service.as_str()),
+            service: ServiceKey { namespace: names.get(&namespace), name: names.get(&spec.service) },
             labels: registration.labels().clone(),
             generation: registration.metadata.generation,
             bytes: bytes(registration),
             maintenance: spec.maintenance.as_ref().map(|maintenance| maintenance.reason.clone()),
             created: registration.metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             status: status::version(said),
-            conditions: said.conditions.clone(),
+            conditions: Packed::new(&said.conditions),
             checks: said
                 .endpoints
                 .iter()
@@ -95,6 +96,11 @@ impl SeenRegistration {
             told: told(said, &endpoints),
             endpoints,
         }
+    }
+
+    /// Its conditions.
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.conditions.read()
     }
 
     /// What the status says of an endpoint.
@@ -119,8 +125,8 @@ fn told(said: &ServiceRegistrationStatus, endpoints: &[SeenEndpoint]) -> Box<[(N
 // === impl SeenEndpoint ===
 
 impl SeenEndpoint {
-    fn of(said: &EndpointSpec) -> Self {
-        Self { name: said.name.as_str().into(), addresses: said.addresses.join(" ").into() }
+    fn of(said: &EndpointSpec, names: &mut Names) -> Self {
+        Self { name: names.get(&said.name), addresses: said.addresses.join(" ").into() }
     }
 
     /// Its addresses as they are written.

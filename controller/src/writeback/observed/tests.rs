@@ -4,7 +4,7 @@ use super::*;
 
 fn stands(version: &str) -> StandingSlice {
     let stands = Stands { resource_version: version.into(), content: Version(version.parse().unwrap_or(0)) };
-    StandingSlice { stands, packed: "{}".into() }
+    StandingSlice { stands, packed: Packed::default() }
 }
 
 fn key(name: &str) -> ObjectKey {
