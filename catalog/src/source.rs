@@ -31,6 +31,8 @@ pub enum SourceKind {
     Clusters,
     /// Of this cluster, by whose labels links import.
     Namespaces,
+    /// Clusters of an inventory, by which links find theirs.
+    ClusterProfiles,
     /// What this cluster tells others.
     ServiceExports,
     /// What it makes of what clusters export.
@@ -75,6 +77,7 @@ impl SourceKind {
             Self::Leases => "leases",
             Self::Clusters => "clusterlinks",
             Self::Namespaces => "namespaces",
+            Self::ClusterProfiles => "clusterprofiles",
             Self::ServiceExports => "serviceexports",
             Self::ServiceImports => "serviceimports",
             Self::Registries => "externalregistries",

@@ -16,6 +16,8 @@ mod lies;
 mod lost;
 #[path = "federation/mesh.rs"]
 mod mesh;
+#[path = "federation/profiled.rs"]
+mod profiled;
 #[path = "federation/proofs.rs"]
 mod proofs;
 

@@ -9,6 +9,7 @@
 //! | [`ServiceExport`] (of the Multi-Cluster Services API) | users: spec; Rollcall: status | [`service_export`] |
 //! | [`ServiceImport`] (of the same) | Rollcall | [`service_import`] |
 //! | [`ClusterProperty`] (of the About API) | anybody | [`cluster_property`] |
+//! | [`ClusterProfile`] (of the Cluster Inventory API) | others, who bring its definition | [`cluster_profile`] |
 //!
 //! The doc comments of the types are what `kubectl explain` shows. The YAML in `manifests/crds` is generated from here
 //! (`cargo xtask generate`, a test fails on drift), CEL rules included, so that the API server refuses a bad object with
@@ -31,6 +32,7 @@
 
 pub mod catalog_entry;
 pub mod check;
+pub mod cluster_profile;
 pub mod cluster_property;
 pub mod conditions;
 pub mod duration;
@@ -61,12 +63,13 @@ pub use check::port_name::PortName;
 pub use check::tls::{TlsCheck, TlsClient};
 pub use check::transport::{ExchangeSpec, TcpCheck, UdpCheck};
 pub use check::{CheckKind, CheckSpec, InitialStatus};
+pub use cluster_profile::{ClusterProfile, ClusterProfileStatus};
 pub use cluster_property::ClusterProperty;
 pub use duration::{ApiDuration, ParseDurationError};
 pub use health::Health;
 pub use heartbeat::{HeartbeatSpec, PhiSpec};
 pub use in_force::PolicyInForce;
-pub use link::{ClusterLink, ClusterLinkSpec, ImportSpec, LinkLimits, ThenWhenSilent, WhenSilent};
+pub use link::{ClusterLink, ClusterLinkSpec, ClusterProfileRef, ImportSpec, LinkLimits, ThenWhenSilent, WhenSilent};
 pub use link_status::{ClusterLinkStatus, LinkCounts, LinkExported, LinkState};
 pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector};
 pub use pod_checks::{FailingPod, PodChecksSpec};

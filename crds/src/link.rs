@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::duration::ApiDuration;
 use crate::link_status::ClusterLinkStatus;
 use crate::namespace_selector::NamespaceSelector;
-use crate::schema::{IS_SUBDOMAIN, any_integer, kubernetes_style, text_or_number, without_defaults};
+use crate::schema::{IS_LABEL, IS_SUBDOMAIN, any_integer, kubernetes_style, text_or_number, without_defaults};
 
 /// Where the other cluster is, what of it is taken in, and what happens when it falls silent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
@@ -40,8 +40,12 @@ use crate::schema::{IS_SUBDOMAIN, any_integer, kubernetes_style, text_or_number,
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = kubernetes_style, transform = without_defaults)]
+#[x_kube(validation = Rule::new("has(self.addresses) != has(self.clusterProfile)")
+    .message("spec: give either addresses of the other cluster's stream, such as addresses: [rollcall.east.example.net:18000], or clusterProfile, which says them"))]
 pub struct ClusterLinkSpec {
-    /// Where the other cluster's controllers serve their stream, as host:port, 1 to 8. They are tried in turn.
+    /// Where the other cluster's controllers serve their stream, as host:port, 1 to 8. They are tried in turn. This or
+    /// clusterProfile is required.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8), inner(length(max = 262)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
@@ -49,13 +53,19 @@ pub struct ClusterLinkSpec {
             .message("addresses: give host:port without a scheme, such as rollcall.east.example.net:18000 or [2001:db8::1]:18000"),
     )]
     pub addresses: Vec<String>,
-    /// The name for which the other cluster's certificate must be, where addresses are others. By default the host.
+    /// The ClusterProfile of the other cluster, which says by its access provider rollcall.dev where the stream is (cluster.server,
+    /// as https://HOST:PORT) and what it is to be trusted by (cluster.certificate-authority-data), in place of addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_profile: Option<ClusterProfileRef>,
+    /// The name for which the other cluster's certificate must be, where addresses are others. By default what the
+    /// ClusterProfile says (cluster.tls-server-name), else the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(IS_SUBDOMAIN).message("serverName: give a DNS name of the other cluster's certificate, such as rollcall-controller.rollcall-system.svc"))]
     pub server_name: Option<String>,
     /// The Secret, in the namespace of the controller, that this cluster proves itself with: `token`, of a ServiceAccount
-    /// of the other cluster, and `ca.crt`, the authority of its stream.
+    /// of the other cluster, and `ca.crt`, the authority of its stream. With clusterProfile it need not have `ca.crt`; if it has,
+    /// that is trusted, and not what the profile says.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new(IS_SUBDOMAIN).message("secretName: give the name of a Secret in the namespace of the controller, with token and ca.crt"))]
     pub secret_name: String,
@@ -67,6 +77,20 @@ pub struct ClusterLinkSpec {
     /// How much the other cluster may make this one keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LinkLimits>,
+}
+
+/// A cluster of an inventory (ClusterProfile of multicluster.x-k8s.io, KEP-4322).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterProfileRef {
+    /// Its namespace: that of the inventory.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new(IS_LABEL).message("clusterProfile namespace: give the name of a namespace, such as fleet"))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new(IS_SUBDOMAIN).message("clusterProfile name: give the name of a ClusterProfile in that namespace, such as east"))]
+    pub name: String,
 }
 
 /// What is taken in of another cluster. Nothing else of it is. With names and labels, what either says.

@@ -5,6 +5,8 @@
 mod cases;
 #[path = "clusters/cluster.rs"]
 mod cluster;
+#[path = "clusters/inventory.rs"]
+mod inventory;
 #[path = "clusters/line.rs"]
 mod line;
 #[path = "clusters/mesh.rs"]
@@ -52,6 +54,7 @@ fn two_clusters_are_one_clusterset_and_a_cut_line_takes_nothing() -> Result<()> 
             "a third cluster joins, each linked with each: what all of them export is answered alike in each",
             || mesh::joined(pair, north),
         )?;
+        step("a link goes where a ClusterProfile says", || inventory::followed(pair))?;
         step("one exports it no more: nothing of it comes back by the others", || mesh::withdrawn(pair))?;
         step("all three controllers start anew at once: nothing is rewritten, and nothing comes back", || {
             mesh::all_restart(pair)

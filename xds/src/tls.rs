@@ -45,7 +45,7 @@ pub use self::{
     incoming::{Bounds, Incoming},
     metrics::{Failure, Metrics},
     pin::{Fingerprint, secret},
-    trust::Own,
+    trust::{Own, authorities},
 };
 pub(crate) use self::{
     incoming::STREAMS_MAX,

@@ -1,6 +1,6 @@
 //! One link: from its Secret over the stream to the catalog.
 //!
-//! A change of addresses, Secret or import makes the new stream before it ends the old one: what was taken in stays until all
+//! A change of addresses, profile, Secret or import makes the new stream before it ends the old one: what was taken in stays until all
 //! that the other cluster exports has come by the new one, and then only the difference is told.
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +23,7 @@ use super::mcs::offers::{Offer, Offers};
 use super::mcs::said::Said;
 use super::mcs::union::Export;
 use super::namespaces::{Imported, Namespaces};
+use super::profiles::{Followed, Profiles};
 use super::report::Reports;
 use super::restored::Restored;
 use super::survey::Survey;
@@ -59,6 +60,8 @@ pub struct Surroundings {
     pub hall: Hall,
     /// The namespaces that there are.
     pub namespaces: Namespaces,
+    /// The clusters of an inventory.
+    pub profiles: Profiles,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -79,6 +82,8 @@ pub struct Link {
     next: Option<line::Line>,
     /// The namespaces of which something is taken in.
     imported: Imported,
+    /// The profile that says where the other cluster is, if the link names one.
+    profile: Followed,
     /// What the catalog has been told, as if the cluster were heard.
     told: BTreeMap<ServiceKey, Arc<Told>>,
     /// `spec.import.merge`, as it was last looked at.
@@ -142,6 +147,7 @@ impl Link {
         Self {
             machine: Machine::new(patience, kept, now.mono_ms),
             imported: Imported::new(surroundings.namespaces.clone()),
+            profile: Followed::new(surroundings.profiles.clone()),
             merges,
             name,
             spec,
@@ -177,10 +183,12 @@ impl Link {
                 },
                 () = news.notified() => {}
                 () = self.imported.changed() => {}
+                () = self.profile.changed() => {}
                 _ = ticks.tick() => {}
             }
             self.machine.allow(Patience::of(self.spec.borrow_and_update().when_silent.as_ref()));
             self.look_at_namespaces().await;
+            self.look_at_profile();
             self.find_way().await;
             self.turn_away();
             self.fill_up();

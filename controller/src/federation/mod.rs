@@ -14,6 +14,7 @@
 //! - [`hall`]: what each peer is given; [`rights`]: who it is and which namespaces it may see
 //! - [`clusters`]: which clusters this one is linked to; [`link`]: one of them, from its Secret to the catalog
 //! - [`namespaces`]: which of this cluster's namespaces a link imports, by name or by their labels
+//! - [`profiles`]: where another cluster is, by its ClusterProfile
 //! - [`dial`]: the stream to another cluster; [`heard`]: what came by it; [`decode`]: as the catalog has it
 //! - [`marks`]: which resources have come or are told, as many as may be, and the version of all
 //! - [`machine`]: connected, suspect, expired; pure
@@ -44,6 +45,7 @@ pub mod mcs;
 pub mod metrics;
 pub mod namespaces;
 pub mod pauses;
+pub mod profiles;
 pub mod report;
 pub mod restored;
 pub mod rights;
@@ -70,6 +72,7 @@ use mcs::plans::Plans;
 use mcs::room::Room;
 use mcs::seen::Seen;
 use namespaces::Namespaces;
+use profiles::Profiles;
 use report::Reports;
 use restored::Restored;
 
@@ -162,7 +165,7 @@ pub fn start(
         };
         tokio::spawn(room.run(snapshots));
     }
-    let namespace = settings.namespace.clone();
+    let (namespace, profiles) = (settings.namespace.clone(), Profiles::start(client.clone(), clock));
     let surroundings = link::Surroundings {
         me: settings.cluster_id,
         namespace: settings.namespace,
@@ -175,6 +178,7 @@ pub fn start(
         snapshots: seen_by_links,
         hall: hall.clone(),
         namespaces: namespaces.clone(),
+        profiles,
     };
     metrics::Metrics { reports: reports.clone(), hall: hall.clone(), clock }.register(registry);
     let links = Links::new(surroundings);

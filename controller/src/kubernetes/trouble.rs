@@ -64,6 +64,10 @@ fn not_served(source: Source) -> String {
         Source::Clusters | Source::ServiceExports | Source::ServiceImports => {
             "apply manifests/crds, or run helm upgrade with federation.enabled=true; or leave out --cluster-id"
         }
+        Source::ClusterProfiles => {
+            "they come with an inventory of clusters: apply the definition clusterprofiles.multicluster.x-k8s.io of \
+             sigs.k8s.io/cluster-inventory-api, or give the link addresses in place of clusterProfile"
+        }
         Source::Registries => "it is not of this cluster; look at its own object",
     };
     format!("the API server does not serve {source}; {remedy}")

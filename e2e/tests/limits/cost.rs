@@ -106,20 +106,25 @@ fn selector() -> Value {
     json!({"matchLabels": labels, "matchExpressions": (0..32).map(one).collect::<Vec<_>>()})
 }
 
-fn link() -> Value {
-    json!({"spec": {
+fn link(by_profile: bool) -> Value {
+    let mut link = json!({"spec": {
         "addresses": (0..8).map(|index| format!("{}:65535", text(250, index))).collect::<Vec<_>>(),
         "secretName": text(253, 0), "serverName": text(253, 0), "limits": {"endpoints": 1_000_000, "services": 100_000},
         "import": {"namespaces": (0..256).map(|index| text(63, index)).collect::<Vec<_>>(), "namespaceSelector": selector()},
         "whenSilent": {"expireAfter": "719h59m59s", "suspectAfter": "23h59m59s", "then": "Keep"},
-    }})
+    }});
+    if let Some(spec) = link["spec"].as_object_mut().filter(|_| by_profile) {
+        spec.remove("addresses");
+        spec.insert("clusterProfile".into(), json!({"name": text(253, 0), "namespace": text(63, 0)}));
+    }
+    link
 }
 
 pub(crate) fn all(shop: &Shop) -> Result<()> {
     for (plural, objects) in [
         ("serviceregistrations", vec![registration(false), registration(true)]),
         ("discoverypolicies", vec![policy()]),
-        ("clusterlinks", vec![link()]),
+        ("clusterlinks", vec![link(false), link(true)]),
     ] {
         let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.rollcall.dev");
         let own = shop.api.get(&path)?;

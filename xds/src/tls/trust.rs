@@ -184,6 +184,14 @@ pub(crate) fn given(pem: &[u8], own: Option<&[Arc<[u8]>; 2]>) -> Result<Arc<Clie
     config(roots, own).map(Arc::new).map_err(unusable)
 }
 
+/// Whether a client could trust the authorities of this bundle, as PEM.
+///
+/// # Errors
+/// When it could not, the reason.
+pub fn authorities(pem: &[u8]) -> Result<(), String> {
+    roots(pem).map(drop)
+}
+
 /// A certificate that is in order but of no use as an authority is left out, as long as there is another.
 pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();

@@ -88,6 +88,11 @@ A new source or write adds its rule here, with the reason, and to `manifests/rba
 - apiGroups: [rollcall.dev]
   resources: [clusterlinks/status]
   verbs: [patch]
+# Clusters of an inventory: links may take from one where the other cluster is (`clusterProfile`), and are of no namespace. Asked for
+# from the first such link on.
+- apiGroups: [multicluster.x-k8s.io]
+  resources: [clusterprofiles]
+  verbs: [list, watch]
 # Namespaces, their metadata alone: links may import by their labels (`import.namespaceSelector`).
 - apiGroups: [""]
   resources: [namespaces]

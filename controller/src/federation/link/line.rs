@@ -10,6 +10,7 @@ use super::{Link, Surroundings, secret};
 use crate::federation::dial::{Dial, Way};
 use crate::federation::heard::Wanted;
 use crate::federation::machine::Standing;
+use crate::federation::profiles::Access;
 
 /// One stream.
 pub(super) struct Line {
@@ -31,7 +32,7 @@ const ENDPOINTS_MAX: u32 = 100_000;
 // === impl Link ===
 
 impl Link {
-    /// Reads the Secret when it is time, and dials where what it says or the link says is new.
+    /// Reads Secret and profile when it is time, and dials where what it says or the link says is new.
     pub(super) async fn find_way(&mut self) {
         let now_ms = self.surroundings.clock.monotonic_ms();
         let pause_ms = if self.unusable.is_some() { SECRET_RETRY_MS } else { SECRET_MS };
@@ -44,12 +45,21 @@ impl Link {
             Ok(namespaces) => namespaces,
             Err(words) => return self.unusable = Some(words.to_owned()),
         };
+        let access = match self.profile.access(&self.name) {
+            Ok(access) => access,
+            // What was good goes on: a profile that says nothing of use takes nothing away.
+            Err(words) => return self.unusable = Some(words),
+        };
         let Surroundings { client, namespace, .. } = &self.surroundings;
-        match secret::read(client, namespace, &spec.secret_name).await {
+        match secret::read(client, namespace, &spec.secret_name, access.as_ref()).await {
             Ok(secret::Keys { ca, proof }) => {
+                let (addresses, name) = match access {
+                    Some(Access { address, server_name, .. }) => (vec![address], server_name),
+                    None => (spec.addresses.clone(), None),
+                };
                 let way = Way {
-                    addresses: spec.addresses.clone(),
-                    server_name: spec.server_name.clone(),
+                    addresses,
+                    server_name: spec.server_name.clone().or(name),
                     ca,
                     proof,
                     bytes_per_second: spec.limits.as_ref().and_then(|limits| limits.bytes_per_second),
@@ -97,6 +107,14 @@ impl Link {
         let Ok(namespaces) = self.imported.now() else { return };
         if let Some(line) = self.next.as_ref().or(self.line.as_ref()) {
             self.go(line.way.of(namespaces));
+        }
+    }
+
+    /// Looks at the profile that the link names; what it says otherwise is followed at once.
+    pub(super) fn look_at_profile(&mut self) {
+        let spec = Arc::clone(&self.spec.borrow());
+        if self.profile.look(spec.cluster_profile.as_ref()) {
+            self.read_ms = None;
         }
     }
 

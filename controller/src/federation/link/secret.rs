@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
 use crate::federation::dial::Proof;
+use crate::federation::profiles::{Access, PROVIDER};
 use crate::kubernetes::kube_error;
 
 /// The API server has as long as this to answer.
@@ -22,11 +23,16 @@ pub(super) struct Keys {
     pub(super) proof: Proof,
 }
 
-/// Reads a Secret.
+/// Reads a Secret. An authority that is in it goes before what a profile says.
 ///
 /// # Errors
 /// When it cannot be read or lacks something, in words with the remedy.
-pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result<Keys, String> {
+pub(super) async fn read(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    profile: Option<&Access>,
+) -> Result<Keys, String> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = match tokio::time::timeout(TIMEOUT, secrets.get_opt(name)).await {
         Ok(Ok(Some(secret))) => secret,
@@ -46,13 +52,18 @@ pub(super) async fn read(client: &Client, namespace: &str, name: &str) -> Result
         }
         Err(_) => return Err(format!("Secret {namespace}/{name} cannot be read: no answer within {TIMEOUT:?}")),
     };
-    keys(secret.data.unwrap_or_default()).map_err(|lacks| format!("Secret {namespace}/{name} has {lacks}"))
+    keys(secret.data.unwrap_or_default(), profile).map_err(|lacks| format!("Secret {namespace}/{name} has {lacks}"))
 }
 
-fn keys(mut data: BTreeMap<String, ByteString>) -> Result<Keys, String> {
+fn keys(mut data: BTreeMap<String, ByteString>, profile: Option<&Access>) -> Result<Keys, String> {
     let mut take = |key: &str| data.remove(key).map(|bytes| Arc::<[u8]>::from(bytes.0));
-    let ca = take("ca.crt")
-        .ok_or("no ca.crt; give the authority of the other cluster's stream, from its ConfigMap rollcall-ca")?;
+    let ca = take("ca.crt").or_else(|| profile?.ca.clone()).ok_or_else(|| {
+        let nor = match profile {
+            Some(_) => format!(", and the ClusterProfile no certificate-authority-data for {PROVIDER}"),
+            None => String::new(),
+        };
+        format!("no ca.crt{nor}; give the authority of the other cluster's stream, from its ConfigMap rollcall-ca")
+    })?;
     let proof = match (take("token"), take("tls.crt"), take("tls.key")) {
         (Some(token), ..) => Proof::Token(word(&token).ok_or(
             "a token that is empty or no word; give that of a ServiceAccount of the other cluster as key token",
@@ -77,9 +88,12 @@ fn word(token: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn data(pairs: &[(&str, &str)]) -> BTreeMap<String, ByteString> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec()))).collect()
+    }
+
     fn said(pairs: &[(&str, &str)]) -> Result<&'static str, String> {
-        let data = pairs.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.as_bytes().to_vec())));
-        keys(data.collect()).map(|keys| match keys.proof {
+        keys(data(pairs), None).map(|keys| match keys.proof {
             Proof::Token(_) => "token",
             Proof::Certificate { .. } => "certificate",
         })
@@ -100,5 +114,21 @@ mod tests {
             let why = said(data).expect_err("something is missing");
             assert!(why.contains(words), "{why}");
         }
+    }
+    #[test]
+    fn an_authority_in_the_secret_goes_before_that_of_a_profile() {
+        let profile = |ca: Option<&str>| Access {
+            address: "east:18000".to_owned(),
+            server_name: None,
+            ca: ca.map(|ca| ca.as_bytes().into()),
+        };
+        let (token, ca) = (("token", "t"), ("ca.crt", "of the link"));
+        let trusted = |pairs: &[(&str, &str)], profile: &Access| {
+            keys(data(pairs), Some(profile)).map(|keys| String::from_utf8_lossy(&keys.ca).into_owned())
+        };
+        assert_eq!(trusted(&[token], &profile(Some("of the profile"))), Ok("of the profile".to_owned()));
+        assert_eq!(trusted(&[token, ca], &profile(Some("of the profile"))), Ok("of the link".to_owned()));
+        let why = trusted(&[token], &profile(None)).expect_err("nobody has one");
+        assert!(why.contains("no ca.crt, and the ClusterProfile no certificate-authority-data"), "{why}");
     }
 }
