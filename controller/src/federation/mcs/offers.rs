@@ -102,15 +102,9 @@ impl Offers {
 
     /// What an earlier process wrote of the endpoints of a derived Service, by cluster.
     pub fn restored(&self, derived: &ServiceKey) -> Few<Name, Contribution> {
-        let mut all = Few::default();
-        self.clusters.with(|clusters| {
-            for (name, cluster) in clusters {
-                if let Some(said) = cluster.restored.get(derived) {
-                    all.insert(Name::clone(name), said.clone());
-                }
-            }
-        });
-        all
+        let said =
+            |(name, cluster): (&Name, &Cluster)| Some((Name::clone(name), cluster.restored.get(derived)?.clone()));
+        self.clusters.with(|clusters| clusters.iter().filter_map(said).collect())
     }
 
     /// Whether it is known what a cluster exports: it has said all of it, or there is no link to it.

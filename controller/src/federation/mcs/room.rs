@@ -235,11 +235,9 @@ impl Room {
             for offer in &offers {
                 now.insert(Name::clone(&offer.export.cluster), contribution(derived, made, offer));
             }
-            let restored = self.offers.restored(derived);
-            for (cluster, said) in restored.iter().filter(|(cluster, _)| unheard.contains(*cluster)) {
-                if !now.contains_key(cluster) {
-                    now.insert(Name::clone(cluster), said.clone());
-                }
+            let restored = self.offers.restored(derived).into_iter();
+            for (cluster, said) in restored.filter(|(cluster, _)| unheard.contains(cluster)) {
+                now.insert_if_absent(cluster, || said);
             }
         }
         self.tell(derived, it, now).await;
