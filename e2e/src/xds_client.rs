@@ -17,8 +17,11 @@ use crate::tools;
 
 pub use family::{Family, Seat};
 
-/// How long a caller pauses between two calls of one target, in milliseconds.
-const PAUSE_MS: u32 = 150;
+/// How long a caller pauses between two calls of one target, in milliseconds, where there are many of them.
+pub const PAUSE_MS: u32 = 150;
+
+/// gRFC A97: without it `call_creds` are passed over.
+const CREDENTIALS: &str = "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS";
 
 /// One call as its caller saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -56,16 +59,18 @@ pub struct Server {
 // === impl Caller ===
 
 impl Caller {
-    /// Starts a client of `family` as `name`, that calls these (name, target) and gets what it needs from the catalog there.
+    /// Starts a client of `family` as `name`, that calls these (name, target), with this pause in milliseconds, and gets what it
+    /// needs from the catalog there.
     pub fn start(
         family: Family,
         name: &str,
-        catalog: SocketAddr,
-        seat: Seat<'_>,
+        (catalog, seat): (SocketAddr, Seat<'_>),
+        pause_ms: u32,
         targets: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
-        Self::start_by(family, name, &family.bootstrap(name, catalog, seat), targets, folder)
+        let program = by_file(family, name, &family.bootstrap(name, catalog, seat), folder)?;
+        Self::run(program.env(CREDENTIALS, "true"), pause_ms, targets)
     }
 
     /// The same with this bootstrap.
@@ -76,8 +81,7 @@ impl Caller {
         targets: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
-        // gRFC A97: without it `call_creds` are passed over.
-        Self::start_trying(family, name, bootstrap, "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", targets, folder)
+        Self::start_trying(family, name, bootstrap, CREDENTIALS, targets, folder)
     }
 
     /// The same with what is behind that variable as long as it is an experiment.
@@ -89,10 +93,7 @@ impl Caller {
         targets: &[(String, String)],
         folder: &Path,
     ) -> Result<Self> {
-        let path = folder.join(format!("{name}.bootstrap.json"));
-        std::fs::write(&path, format!("{bootstrap:#}\n")).with_context(|| format!("writing {}", path.display()))?;
-        let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP", path.display().to_string());
-        Self::run(program.env(experiment, "true"), targets)
+        Self::run(by_file(family, name, bootstrap, folder)?.env(experiment, "true"), PAUSE_MS, targets)
     }
 
     /// The same with a bootstrap in a variable, as a pod has it that says itself where it is.
@@ -104,17 +105,17 @@ impl Caller {
         folder: &Path,
     ) -> Result<Self> {
         let program = family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP_CONFIG", bootstrap);
-        Self::run(program.env("GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS", "true"), targets)
+        Self::run(program.env(CREDENTIALS, "true"), PAUSE_MS, targets)
     }
 
-    /// Starts a caller of plain HTTP: what stands behind an Envoy.
-    pub fn start_http(name: &str, targets: &[(String, String)], folder: &Path) -> Result<Self> {
-        Self::run(Program::new(name, tools::xds_clients_go()?, folder).args(["http"]), targets)
+    /// Starts a caller of plain HTTP, with this pause in milliseconds: what stands behind an Envoy.
+    pub fn start_http(name: &str, pause_ms: u32, targets: &[(String, String)], folder: &Path) -> Result<Self> {
+        Self::run(Program::new(name, tools::xds_clients_go()?, folder).args(["http"]), pause_ms, targets)
     }
 
-    fn run(program: Program, targets: &[(String, String)]) -> Result<Self> {
+    fn run(program: Program, pause_ms: u32, targets: &[(String, String)]) -> Result<Self> {
         let words = targets.iter().map(|(name, target)| format!("{name}={target}"));
-        let process = program.args([PAUSE_MS.to_string()]).args(words).start()?;
+        let process = program.args([pause_ms.to_string()]).args(words).start()?;
         Ok(Self { process, read: 0, calls: Vec::new() })
     }
 
@@ -134,6 +135,13 @@ impl Caller {
         }
         Ok(&self.calls)
     }
+}
+
+/// A client that reads this bootstrap from a file.
+fn by_file(family: Family, name: &str, bootstrap: &Value, folder: &Path) -> Result<Program> {
+    let path = folder.join(format!("{name}.bootstrap.json"));
+    std::fs::write(&path, format!("{bootstrap:#}\n")).with_context(|| format!("writing {}", path.display()))?;
+    Ok(family.program(name, folder)?.env("GRPC_XDS_BOOTSTRAP", path.display().to_string()))
 }
 
 // === impl Server ===

@@ -36,6 +36,8 @@ const EAST: [&str; 1] = ["east-one"];
 /// Calls that are looked at once a change is over: so many have to be right, and in three times as many all that is there has
 /// been reached.
 const SETTLED: usize = 20;
+/// Between two calls of a caller: there are two of them.
+const PAUSE_MS: u32 = 50;
 
 /// Everything, dropped from the top down.
 struct Traffic<'a> {
@@ -111,7 +113,8 @@ impl<'a> Traffic<'a> {
         let name = format!("{SERVICE}.{NAMESPACE}.clusterset:http");
         let seat = Seat { region: REGION, zone: ZONE };
         let targets = [(SERVICE.to_owned(), format!("xds:///{name}"))];
-        let direct = Caller::start(Family::Grpcio, "clusterset-grpcio", controller.grpc, seat, &targets, folder)?;
+        let direct =
+            Caller::start(Family::Grpcio, "clusterset-grpcio", (controller.grpc, seat), PAUSE_MS, &targets, folder)?;
         let node = json!({ "id": "clusterset-envoy", "locality": { "region": REGION, "zone": ZONE } });
         // By the wildcard Envoy is given the derived Service alone.
         let import = import(&pair.west, SERVICE, |import| !import["metadata"]["annotations"][DERIVED].is_null())?;
@@ -121,7 +124,7 @@ impl<'a> Traffic<'a> {
         let variant = Variant { retries: Retries::Many, ..Variant::default() };
         let envoy = Envoy::start_as(variant, &node, &[controller.grpc], &routes, folder)?;
         let targets = [(SERVICE.to_owned(), format!("http://{}/calls", envoy.listener))];
-        let envoyed = Caller::start_http("clusterset-envoyed", &targets, folder)?;
+        let envoyed = Caller::start_http("clusterset-envoyed", PAUSE_MS, &targets, folder)?;
         let settled = [Vec::new(), Vec::new()];
         Ok(Self { envoyed, direct, envoy, cluster, _controller: controller, servers, settled, pair })
     }

