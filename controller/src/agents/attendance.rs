@@ -125,6 +125,9 @@ impl Attendance {
     {
         loop {
             if let Some(reply) = self.replies.pop_front() {
+                if self.replies.is_empty() {
+                    self.replies = VecDeque::new(); // most of the time there are none
+                }
                 return Some(Ok(reply));
             }
             tokio::select! {

@@ -15,10 +15,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use rollcall_catalog::model::Name;
-use rollcall_crds::EndpointSpec;
 
 use self::places::Places;
 pub use self::seating::{News, Seat, State};
+use super::endpoint::Endpoint;
 use super::instance::{Instance, InstanceKey};
 use super::set::{Set, SetKey};
 use super::shard::Shard;
@@ -53,7 +53,7 @@ struct Wanted {
     /// It is written by itself: with others it was refused, and who of them is at fault is not known.
     alone: bool,
     /// What the API server made of it, if that is not what was written: to write it again would change nothing.
-    made_of_it: Option<Arc<EndpointSpec>>,
+    made_of_it: Option<Endpoint>,
 }
 
 /// What is to be looked at in the objects of one set.
@@ -129,8 +129,11 @@ impl Desk {
         self.touch_where_it_stands(&key);
     }
 
-    /// With the set of another instance that says the same: ten thousand machines may.
+    /// With the set of another instance that says the same, as ten thousand machines may, and with what stands of it already.
     fn sharing(&mut self, mut instance: Arc<Instance>) -> Arc<Instance> {
+        if let Some(stands) = self.standing(&instance.key).filter(|stands| **stands == instance.endpoint) {
+            Arc::make_mut(&mut instance).endpoint = stands.clone();
+        }
         let key = instance.set.key();
         if let Some(set) = self.sets.get(&key).and_then(Weak::upgrade).filter(|set| **set == *instance.set) {
             Arc::make_mut(&mut instance).set = set;
@@ -142,6 +145,12 @@ impl Desk {
         }
         self.sets.insert(key, Arc::downgrade(&instance.set));
         instance
+    }
+
+    /// What stands of an endpoint.
+    fn standing(&self, key: &InstanceKey) -> Option<&Endpoint> {
+        let mut places = self.places.get(key)?.into_iter();
+        places.find_map(|place| self.shards.get(place)?.endpoints.get(&key.endpoint))
     }
 
     /// An agent takes this out.
@@ -162,7 +171,7 @@ impl Desk {
     }
 
     /// An object as it stands now, or that it is gone.
-    pub fn seen(&mut self, key: &ObjectKey, shard: Option<Shard>) {
+    pub fn seen(&mut self, key: &ObjectKey, mut shard: Option<Shard>) {
         if let (Some(before), Some(shard)) = (self.shards.get_mut(key), &shard)
             && before.says_the_same(shard)
         {
@@ -171,6 +180,7 @@ impl Desk {
         let before = self.shards.remove(key);
         let mut touched = BTreeSet::new();
         if let Some(before) = &before {
+            shard.iter_mut().for_each(|shard| shard.share(before));
             touched.extend(before.endpoints.keys().map(|endpoint| before.key_of(endpoint)));
             self.unplace(key, before);
         }
@@ -231,8 +241,9 @@ impl Desk {
         let pending = self.pending.entry(set.clone()).or_default();
         pending.busy = false;
         match outcome {
-            Outcome::Written(shard) => {
+            Outcome::Written(mut shard) => {
                 (pending.failures, pending.not_before_ms) = (0, 0);
+                shard.iter_mut().for_each(|shard| shard.share(&write.shard));
                 self.seen(&write.key, shard);
                 write.keys.iter().for_each(|key| self.written(write, key));
             }
@@ -289,8 +300,8 @@ impl Desk {
         let (Some(wanted), Some(shard)) = (self.wanted.get_mut(key), self.shards.get(&write.key)) else { return };
         wanted.alone = false;
         let wants = shard.endpoint_of(&wanted.instance);
-        let is_what_was_written = write.shard.endpoints.get(&key.endpoint).is_some_and(|written| **written == wants);
-        let differs = shard.endpoints.get(&key.endpoint).filter(|stands| is_what_was_written && ***stands != wants);
+        let is_what_was_written = write.shard.endpoints.get(&key.endpoint).is_some_and(|written| *written == wants);
+        let differs = shard.endpoints.get(&key.endpoint).filter(|stands| is_what_was_written && **stands != wants);
         wanted.made_of_it = differs.cloned();
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::model::Name;
-use rollcall_crds::{EndpointSpec, Maintenance, PortOverride, PortSpec, Protocol};
+use rollcall_crds::{EndpointSpec, Maintenance, PortSpec, Protocol};
 use rollcall_xds::proto::rollcall::v1 as wire;
 
+use super::endpoint::Endpoint;
 use super::set::Set;
 
 /// Which endpoint of which service.
@@ -28,8 +29,8 @@ pub struct Instance {
     pub key: InstanceKey,
     /// What it shares with others, and what its object is chosen by.
     pub set: Arc<Set>,
-    /// What is its own. Its ports are complete: those that the object says alike are left out when it is written.
-    pub endpoint: EndpointSpec,
+    /// What is its own, without ports: those of its set are its own, and of them it says what its object says otherwise.
+    pub endpoint: Endpoint,
     /// The checks that run on the machine.
     pub local_checks: Vec<Name>,
 }
@@ -63,12 +64,11 @@ impl Instance {
         let ports = ports(&said.ports)?;
         let service = ServiceKey::new(said.namespace.as_str(), said.service.as_str());
         let set = Set::new(&service, &ports, said)?;
-        let own = ports.iter().map(|port| PortOverride { name: port.name.clone(), port: port.port }).collect();
         let endpoint = EndpointSpec {
             name: endpoint.clone(),
             addresses: addresses(&said.addresses)?,
             host: None,
-            ports: own,
+            ports: Vec::new(),
             hostname: optional(&said.hostname, is_label, "hostname", "give its first label alone, such as db-1")?,
             zone: optional(&said.zone, is_label_value, "zone", "give it as the nodes' label has it, such as eu-1a")?,
             machine: Some(machine.to_owned()),
@@ -78,7 +78,8 @@ impl Instance {
             maintenance: maintenance(&said.maintenance)?,
         };
         let key = InstanceKey { service, endpoint: endpoint.name.as_str().into() };
-        Ok(Self { key, set: Arc::new(set), endpoint, local_checks: local_checks(&said.local_checks)? })
+        let local_checks = local_checks(&said.local_checks)?;
+        Ok(Self { key, set: Arc::new(set), endpoint: Endpoint::pack(&endpoint), local_checks })
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! - [`service`]: who may speak, and how many at a time; [`admission`]: who decides that, and who is told what lives
 //! - [`attendance`]: one agent's stream; [`claims`]: two machines of one name
-//! - [`instance`], [`set`]: what an agent says of one instance, judged; what it shares with others
+//! - [`instance`], [`set`]: what an agent says of one instance, judged; what it shares with others; [`endpoint`]: what it does not, packed
 //! - [`shard`]: an object that machines of one service share; [`desk`]: which object to write next, pure
 //! - [`registrar`]: the loop around it; [`outbox`]: what it has to tell one agent
 //! - `posted`: who is asked what replicas doubt
@@ -21,6 +21,7 @@ pub mod admission;
 mod attendance;
 pub mod claims;
 pub mod desk;
+pub mod endpoint;
 pub mod instance;
 pub mod metrics;
 pub mod outbox;

@@ -7,9 +7,10 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use rollcall_catalog::ServiceKey;
 use rollcall_catalog::model::Name;
-use rollcall_crds::{EndpointSpec, ServiceRegistration, ServiceRegistrationSpec};
+use rollcall_crds::{EndpointSpec, PortOverride, PortSpec, ServiceRegistration, ServiceRegistrationSpec};
 use serde_json::Value;
 
+use super::endpoint::Endpoint;
 use super::instance::{Instance, MACHINE};
 use super::set::{Set, SetKey};
 use crate::kubernetes::ObjectKey;
@@ -26,7 +27,7 @@ pub struct Shard {
     /// What it says for all of them.
     pub spec: Arc<ServiceRegistrationSpec>,
     /// What agents said of each endpoint, and nothing that others set.
-    pub endpoints: BTreeMap<Name, Arc<EndpointSpec>>,
+    pub endpoints: BTreeMap<Name, Endpoint>,
 }
 
 /// Our name in the managed fields of what agents register. Another than that of statuses: the spec of registrations that
@@ -58,7 +59,7 @@ impl Shard {
             if !owned.has_maintenance(&endpoint.name) {
                 ours.maintenance = None;
             }
-            (endpoint.name.as_str().into(), Arc::new(ours))
+            (endpoint.name.as_str().into(), Endpoint::pack(&ours))
         };
         let endpoints = registration.spec.endpoints.iter().map(endpoint).collect();
         let spec = ServiceRegistrationSpec { endpoints: Vec::new(), maintenance: None, ..registration.spec.clone() };
@@ -88,20 +89,33 @@ impl Shard {
     }
 
     /// An instance as this object would say it: numbers of ports that are those of the object are not said again.
-    pub fn endpoint_of(&self, instance: &Instance) -> EndpointSpec {
-        let mut endpoint = instance.endpoint.clone();
-        endpoint.ports.retain(|own| !self.spec.ports.iter().any(|port| port.name == own.name && port.port == own.port));
-        endpoint
+    pub fn endpoint_of(&self, instance: &Instance) -> Endpoint {
+        let is_said =
+            |own: &PortSpec| self.spec.ports.iter().any(|port| port.name == own.name && port.port == own.port);
+        let own = instance.set.spec.ports.iter().filter(|own| !is_said(own));
+        let ports: Vec<_> = own.map(|own| PortOverride { name: own.name.clone(), port: own.port }).collect();
+        match ports.is_empty() {
+            true => instance.endpoint.clone(),
+            false => Endpoint::pack(&EndpointSpec { ports, ..instance.endpoint.unpack() }),
+        }
+    }
+
+    /// Keeps once what both of them say.
+    pub fn share(&mut self, with: &Self) {
+        let own = std::mem::take(&mut self.endpoints).into_iter();
+        let shared = own.map(|(name, endpoint)| match with.endpoints.get_key_value(&name) {
+            Some((known, same)) if *same == endpoint => (Name::clone(known), same.clone()),
+            _ => (name, endpoint),
+        });
+        self.endpoints = shared.collect();
     }
 
     /// The object to be applied. It says only what agents say, so that all else stays whoever's it is.
     pub fn object(&self, key: &ObjectKey) -> ServiceRegistration {
-        let spec = ServiceRegistrationSpec {
-            endpoints: self.endpoints.values().map(|endpoint| EndpointSpec::clone(endpoint)).collect(),
-            ..ServiceRegistrationSpec::clone(&self.spec)
-        };
+        let endpoints: Vec<_> = self.endpoints.values().map(Endpoint::unpack).collect();
         let machines: BTreeSet<_> =
-            self.endpoints.values().filter_map(|endpoint| endpoint.metadata.get(MACHINE)).collect();
+            endpoints.iter().filter_map(|endpoint| endpoint.metadata.get(MACHINE).cloned()).collect();
+        let spec = ServiceRegistrationSpec { endpoints, ..ServiceRegistrationSpec::clone(&self.spec) };
         let labels = machines.into_iter().map(|machine| (format!("{MACHINE_PREFIX}{machine}"), String::new()));
         let known = [(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()), (SET.to_owned(), self.set.hash.clone())];
         let mut object = ServiceRegistration::new(&key.name, spec);

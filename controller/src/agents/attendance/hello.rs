@@ -39,7 +39,8 @@ impl Attendance {
     pub(super) async fn on_hello(&mut self, hello: wire::Hello) -> Result<(), Status> {
         self.introduced(&hello)?;
         let mut before: BTreeMap<InstanceKey, (u32, Slot)> = BTreeMap::new();
-        for (index, slot) in (0..).zip(std::mem::take(&mut self.slots)) {
+        let slots = Vec::with_capacity(hello.instances.len());
+        for (index, slot) in (0..).zip(std::mem::replace(&mut self.slots, slots)) {
             if let Some(key) = slot.key.clone() {
                 before.insert(key, (index, slot));
             }

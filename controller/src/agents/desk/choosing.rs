@@ -57,7 +57,7 @@ impl Desk {
                     _ = settled.insert(key);
                 }
                 (Step::Put(_, instance) | Step::PutAnywhere(instance), Some(open)) => {
-                    let endpoint = Arc::new(open.shard.endpoint_of(&instance));
+                    let endpoint = open.shard.endpoint_of(&instance);
                     open.shard.endpoints.insert(Name::clone(&key.endpoint), endpoint);
                     open.keys.push(key);
                 }
@@ -96,7 +96,7 @@ impl Desk {
                 let shard = self.shards.get(*place);
                 let stands = shard.and_then(|shard| shard.endpoints.get(&key.endpoint));
                 let should = shard.map(|shard| shard.endpoint_of(&wanted.instance));
-                let is_good = stands.map(|stands| &**stands) == should.as_ref() || stands == wanted.made_of_it.as_ref();
+                let is_good = stands == should.as_ref() || stands == wanted.made_of_it.as_ref();
                 match is_good {
                     true => Step::Stands(ObjectKey::clone(place)),
                     false => Step::Put(ObjectKey::clone(place), Arc::clone(&wanted.instance)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rollcall_crds::{EndpointSpec, PortOverride};
 use rollcall_xds::proto::rollcall::v1 as wire;
 
 use super::*;
@@ -57,6 +58,47 @@ fn ten_thousand_machines_share_a_hundred_objects_and_as_many_writes() {
     assert_eq!((registered, desk.waiting()), (10_000, 0));
     let sets: BTreeSet<_> = desk.wanted.values().map(|wanted| Arc::as_ptr(&wanted.instance.set)).collect();
     assert_eq!(sets.len(), 1, "what all of them say is kept once");
+    assert_eq!(kept_once(&desk), 10_000, "as is what each of them says");
+}
+
+/// How many of what is wanted are the same in memory as what stands.
+fn kept_once(desk: &Desk) -> usize {
+    let kept = |key: &InstanceKey, own: &Endpoint| desk.standing(key).is_some_and(|stands| stands.is_shared_with(own));
+    let instances = desk.wanted.values().map(|wanted| &wanted.instance);
+    instances.filter(|instance| kept(&instance.key, &instance.endpoint)).count()
+}
+
+#[test]
+fn what_the_api_server_says_like_an_agent_is_kept_once() {
+    // As read from the API: nothing of it is the writer's.
+    let anew = |shard: &Shard, uid: &str| {
+        let endpoints =
+            shard.endpoints.iter().map(|(name, endpoint)| (name.clone(), Endpoint::pack(&endpoint.unpack())));
+        Shard { uid: uid.into(), endpoints: endpoints.collect(), ..shard.clone() }
+    };
+    let mut desk = Desk::new(7);
+    desk.want(seat(0), instance("vm-1", |_| {}));
+    let write = desk.next(0).expect("a write");
+    desk.done(&write, Outcome::Written(Some(anew(&write.shard, "1"))), 0);
+    assert_eq!(kept_once(&desk), 1);
+    desk.seen(&write.key, Some(anew(&write.shard, "2")));
+    assert_eq!(kept_once(&desk), 1, "and told by the watch");
+    let mut restarted = Desk::new(7);
+    restarted.seen(&write.key, Some(anew(&write.shard, "2")));
+    restarted.want(seat(0), instance("vm-1", |_| {}));
+    assert_eq!((restarted.next(0), kept_once(&restarted)), (None, 1), "and before its agent was there");
+}
+
+#[test]
+fn an_endpoint_says_those_numbers_of_ports_that_its_object_does_not() {
+    let (mut desk, mut server) = (Desk::new(7), Server::default());
+    desk.want(seat(0), instance("vm-1", |_| {}));
+    desk.want(seat(1), instance("vm-2", |said| said.ports[0].port = 9090));
+    server.carry_out(&mut desk);
+    let shard = desk.shards.values().next().expect("an object");
+    let own: Vec<_> = shard.endpoints.values().map(|endpoint| endpoint.unpack().ports).collect();
+    assert_eq!(own, [vec![], vec![PortOverride { name: "http".into(), port: 9090 }]]);
+    assert_eq!(desk.shards.len(), 1);
 }
 
 #[test]
@@ -80,7 +122,7 @@ fn what_others_registered_stays_and_goodbye_takes_only_ones_own() {
     server.carry_out(&mut desk);
     // Another replica writes into the same object.
     let (key, mut shard) = desk.shards.iter().next().map(|(key, shard)| (key.clone(), shard.clone())).expect("one");
-    shard.endpoints.insert("vm-2".into(), Arc::new(shard.endpoint_of(&two)));
+    shard.endpoints.insert("vm-2".into(), shard.endpoint_of(&two));
     desk.seen(&key, Some(shard));
     desk.leave(seat(0), &one.key);
     server.carry_out(&mut desk);
@@ -153,7 +195,8 @@ fn what_the_api_server_makes_of_it_is_not_fought() {
         writes += 1;
         assert!(writes < 10, "it is written again and again");
         let mut shard = Shard { version: writes.to_string(), ..write.shard.clone() };
-        shard.endpoints.values_mut().for_each(|endpoint| Arc::make_mut(endpoint).weight = 7);
+        let weighed = |endpoint: &Endpoint| Endpoint::pack(&EndpointSpec { weight: 7, ..endpoint.unpack() });
+        shard.endpoints.values_mut().for_each(|endpoint| *endpoint = weighed(endpoint));
         desk.done(&write, Outcome::Written(Some(shard)), 0);
     }
     assert_eq!(writes, 1);
@@ -169,5 +212,5 @@ fn what_is_wanted_while_something_else_is_written_is_written_next() {
     desk.done(&write, Outcome::Written(Some(Shard { version: "1".into(), ..write.shard.clone() })), 0);
     server.carry_out(&mut desk);
     let stands = desk.shards.values().next().expect("an object").endpoints.values().next().expect("an endpoint");
-    assert_eq!((server.writes.len(), &stands.maintenance), (1, &None));
+    assert_eq!((server.writes.len(), stands.unpack().maintenance), (1, None));
 }

@@ -17,9 +17,10 @@ const EACH_SECOND: &str = r#"{"interval": "1s"}"#;
 #[test]
 fn an_endpoint_is_called_as_its_machine_and_says_which_it_is() {
     let read = Instance::read("vm-17", &payments()).expect("good");
-    assert_eq!((&*read.key.endpoint, read.endpoint.weight), ("vm-17", 1));
-    assert_eq!(read.endpoint.metadata[MACHINE], "vm-17");
-    assert_eq!(read.endpoint.machine.as_deref(), Some("vm-17"), "maintenance of machines goes by it");
+    let endpoint = read.endpoint.unpack();
+    assert_eq!((&*read.key.endpoint, endpoint.weight), ("vm-17", 1));
+    assert_eq!(endpoint.metadata[MACHINE], "vm-17");
+    assert_eq!(endpoint.machine.as_deref(), Some("vm-17"), "maintenance of machines goes by it");
     let second = wire::Instance { name: "b".into(), ..payments() };
     assert_eq!(&*Instance::read("vm-17", &second).expect("good").key.endpoint, "vm-17-b");
 }
