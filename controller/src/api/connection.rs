@@ -1,12 +1,10 @@
 //! One connection: HTTP/1.1 or HTTP/2, with its deadlines.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -40,6 +38,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_secs(30);
 /// Windows of HTTP/2: bodies are small, and what is read ahead is memory.
 const WINDOW_BYTES: u32 = 64 * 1024;
+/// What of a client's headers is remembered (RFC 7541 §4.2): nothing. Paths differ, tokens are not to be kept, and each field that is
+/// remembered keeps the buffer into which it was read, with the token beside it.
+const HEADER_TABLE_BYTES: u32 = 0;
 
 /// Serves until the client is done, a deadline has passed, or, after `stop`, what has begun is answered.
 pub(super) async fn serve(
@@ -52,8 +53,7 @@ pub(super) async fn serve(
     let asked = Arc::clone(&begun);
     let service = service_fn(move |request: http::Request<Incoming>| {
         asked.store(true, Relaxed);
-        // A block around it that awaits would have room for it twice.
-        Arc::clone(&api).respond(request, peer.clone()).map(Ok::<_, Infallible>)
+        Arc::clone(&api).respond(request, peer.clone())
     });
     let io = TokioIo::new(Stall::new(io, STALL));
     let result = match protocol {
@@ -71,6 +71,7 @@ pub(super) async fn serve(
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
                 .max_header_list_size(HEADER_BYTES_MAX as u32)
+                .header_table_size(HEADER_TABLE_BYTES)
                 .initial_stream_window_size(WINDOW_BYTES)
                 .initial_connection_window_size(2 * WINDOW_BYTES)
                 .max_send_buf_size(WINDOW_BYTES as usize)

@@ -18,7 +18,7 @@ pub struct Metrics {
     pub(super) connections: AtomicU64,
     pub(super) crowded: AtomicU64,
     pub(super) handshakes_failed: AtomicU64,
-    pub(super) waiting: AtomicU64,
+    waiting: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -37,7 +37,8 @@ impl Metrics {
         let mut requests: Vec<_> = routes.iter().map(|route| count(route.method().as_str(), route.path())).collect();
         requests.push(count("", ""));
         let zero = AtomicU64::default;
-        Self { requests, connections: zero(), crowded: zero(), handshakes_failed: zero(), waiting: zero() }
+        let waiting = Arc::clone(routes.waiting());
+        Self { requests, connections: zero(), crowded: zero(), handshakes_failed: zero(), waiting }
     }
 
     /// A request was answered; `at` is the place of its route, if it had one.

@@ -1,17 +1,21 @@
 //! One request on its way: the route, who asks, whether they may, the body, the handler.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use rollcall_xds::tls::Shown;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Answer;
 use super::ask::Ask;
@@ -38,6 +42,28 @@ pub(super) struct Peer {
     pub(super) shown: Shown,
 }
 
+/// A request under way. Thousands wait at a time: what the way to the handler needs is let go before, and this has room for nothing
+/// but what is needed at the end.
+pub(super) struct Answering {
+    api: Arc<Api>,
+    stage: Stage,
+    path: Box<str>,
+    /// Its route's place in the table.
+    at: Option<u16>,
+    is_head: bool,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// How far a request is.
+enum Stage {
+    /// There was no place for it.
+    Crowded,
+    /// On its way to the handler.
+    Prepared(BoxFuture<'static, Result<Reply, Problem>>),
+    /// With the handler.
+    Handled(Reply),
+}
+
 /// Requests at a time, those that wait for a change included.
 pub(super) const REQUESTS_MAX: usize = 32_768;
 /// For a body to come.
@@ -46,41 +72,18 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 // === impl Api ===
 
 impl Api {
-    /// Answers. What the way to the handler needs is let go before the handler waits: thousands do, so that the future of one
-    /// that waits has no room for a request either.
-    pub(super) fn respond(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: Peer,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send + 'static {
+    /// Answers.
+    pub(super) fn respond(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Answering {
         let path: Box<str> = request.uri().path().into();
         let is_head = request.method() == Method::HEAD;
         let found = self.routes.find(request.method(), &path);
-        let at = if let Found::Route(at, _) = &found { Some(*at) } else { None };
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let prepared = place.map(|place| (place, Arc::clone(&self).prepare(found, request, peer).boxed()));
-        async move {
-            let Ok((_place, prepared)) = prepared else {
-                let words = format!("{REQUESTS_MAX} requests are under way; ask another replica");
-                return self.end((at, is_head), Err(Problem::unavailable(words)), &path);
-            };
-            let outcome = match prepared.await {
-                Ok(reply) => reply.await,
-                Err(problem) => Err(problem),
-            };
-            self.end((at, is_head), outcome, &path)
-        }
-    }
-
-    fn end(
-        &self,
-        (at, is_head): (Option<usize>, bool),
-        outcome: Result<Answer, Problem>,
-        path: &str,
-    ) -> Response<Full<Bytes>> {
-        self.metrics.answered(at, outcome.as_ref().err().map(Problem::kind));
-        let answer = outcome.unwrap_or_else(|problem| problem.into_answer(path));
-        if is_head { answer.into_head() } else { answer.into_response() }
+        let at = if let Found::Route(at, _) = &found { u16::try_from(*at).ok() } else { None };
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let stage = match &place {
+            Some(_) => Stage::Prepared(Arc::clone(&self).prepare(found, request, peer).boxed()),
+            None => Stage::Crowded,
+        };
+        Answering { api: self, stage, path, at, is_head, _place: place }
     }
 
     async fn prepare(self: Arc<Self>, found: Found, request: Request<Incoming>, peer: Peer) -> Result<Reply, Problem> {
@@ -112,6 +115,38 @@ impl Api {
     async fn who(&self, headers: &HeaderMap, peer: &Peer) -> Result<Identity, Denied> {
         let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         self.access.caller(authorization, &peer.shown, peer.address).await
+    }
+}
+
+// === impl Answering ===
+
+impl Answering {
+    fn end(&self, outcome: Result<Answer, Problem>) -> Response<Full<Bytes>> {
+        self.api.metrics.answered(self.at.map(usize::from), outcome.as_ref().err().map(Problem::kind));
+        let answer = outcome.unwrap_or_else(|problem| problem.into_answer(&self.path));
+        if self.is_head { answer.into_head() } else { answer.into_response() }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let outcome = loop {
+            match &mut this.stage {
+                Stage::Crowded => {
+                    let words = format!("{REQUESTS_MAX} requests are under way; ask another replica");
+                    break Err(Problem::unavailable(words));
+                }
+                Stage::Prepared(prepared) => match ready!(prepared.as_mut().poll(cx)) {
+                    Ok(reply) => this.stage = Stage::Handled(reply),
+                    Err(problem) => break Err(problem),
+                },
+                Stage::Handled(reply) => break ready!(reply.as_mut().poll(cx)),
+            }
+        };
+        Poll::Ready(Ok(this.end(outcome)))
     }
 }
 

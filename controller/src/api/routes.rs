@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use http::Method;
 
@@ -14,7 +15,10 @@ use super::problem::Problem;
 
 /// Routes, in the order in which they were added. Cheap to clone once complete.
 #[derive(Clone, Debug, Default)]
-pub struct Routes(Vec<Route>);
+pub struct Routes {
+    table: Vec<Route>,
+    waiting: Arc<AtomicU64>,
+}
 
 /// One method of one path.
 #[derive(Clone)]
@@ -137,25 +141,35 @@ impl fmt::Debug for Route {
 impl Routes {
     /// With a further one.
     pub fn with(mut self, route: Route) -> Self {
-        self.0.push(route);
+        self.table.push(route);
         self
+    }
+
+    /// Of which so many requests wait for an answer to change, as whoever answers them counts.
+    pub(super) fn of_which_wait(self, waiting: &Arc<AtomicU64>) -> Self {
+        Self { waiting: Arc::clone(waiting), ..self }
+    }
+
+    /// See [`Self::of_which_wait`].
+    pub(super) fn waiting(&self) -> &Arc<AtomicU64> {
+        &self.waiting
     }
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter()
+        self.table.iter()
     }
 
     /// The route at that place.
     pub(super) fn at(&self, at: usize) -> &Route {
-        &self.0[at]
+        &self.table[at]
     }
 
     pub(super) fn find(&self, method: &Method, path: &str) -> Found {
         // What may be read may be asked for without its body.
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let mut others = Vec::new();
-        for (at, route) in self.0.iter().enumerate() {
+        for (at, route) in self.table.iter().enumerate() {
             if let Some(names) = route.pattern.names(path) {
                 if route.method == method {
                     return Found::Route(at, names);

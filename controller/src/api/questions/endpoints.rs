@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 use rollcall_catalog::digest::Version;
+use tokio::time::Instant;
 
 use super::super::answer::Answer;
 use super::super::ask::Ask;
@@ -25,11 +26,8 @@ pub(super) fn answer(desk: &Arc<Desk>, ask: &Ask) -> Reply {
     match begin(desk, ask) {
         Ok(Begun::Now(outcome)) => Box::pin(std::future::ready(outcome)),
         Ok(Begun::Wait(question, seen, at_most)) => {
-            let mut waiter = Waiter::new(Arc::clone(desk), question);
-            Box::pin(async move {
-                let answer = waiter.until_it_differs(seen, at_most).await;
-                tell(&answer).ok_or_else(|| no_service(waiter.key()))
-            })
+            let waiter = Waiter::new(Arc::clone(desk), question, seen, Instant::now() + at_most);
+            Box::pin(async move { tell(&*waiter.answer().await).ok_or_else(|| no_service(waiter.key())) })
         }
         Err(problem) => Box::pin(std::future::ready(Err(problem))),
     }

@@ -101,6 +101,7 @@ impl Questions {
         };
         let waits = Arc::clone(&self.0);
         routes
+            .of_which_wait(&self.0.waiting.count)
             .with(Route::get("/openapi.json", |_| async { Ok(openapi::answer()) }).admits(Admits::Everybody))
             .with(Route::get("/v1/services", desk(services::answer)).admits(LIST))
             .with(Route::get("/v1/namespaces/{namespace}/services", desk(services::answer)).admits(LIST))

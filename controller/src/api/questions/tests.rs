@@ -1,5 +1,6 @@
 //! Tests: the questions, asked of a desk whose catalog the test writes.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -140,8 +141,11 @@ async fn a_long_poll_wakes_when_its_answer_changes_and_by_nothing_else() {
     bench.say([unrelated]);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(!waiting.is_finished(), "it was woken by what it did not ask for");
+    let count = |bench: &Bench| bench.routes.waiting().load(Relaxed);
+    assert_eq!(count(&bench), 1, "which the metric says");
     bench.say([related]);
     let answer = waiting.await.expect("it ended").expect("answered");
+    assert_eq!(count(&bench), 0);
     assert_eq!(answer["endpoints"][0]["addresses"], json!(["192.0.2.7"]));
     assert_ne!(answer["version"], json!(version));
     assert!(begun.elapsed() < Duration::from_secs(21));

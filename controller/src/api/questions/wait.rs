@@ -1,13 +1,15 @@
 //! Long polls: who waits for an answer to differ is woken when that answer does, and by nothing else.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rollcall_catalog::Snapshot;
 use rollcall_catalog::digest::Version;
 use rollcall_catalog::model::ServiceKey;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::Desk;
 use super::encoded::{Encoded, Encoder, Question};
@@ -15,22 +17,32 @@ use super::filter::Filter;
 
 /// The answers that somebody waits for, by service.
 #[derive(Debug, Default)]
-pub(super) struct Waiting(Mutex<Awaited>);
-
-type Awaited = HashMap<ServiceKey, HashMap<Filter, Wanted>>;
-
-/// An answer that some wait for, and the question, which all of them share.
-#[derive(Debug)]
-struct Wanted {
-    question: Arc<Question>,
-    answer: watch::Sender<Arc<Encoded>>,
+pub(super) struct Waiting {
+    awaited: Mutex<Awaited>,
+    /// How many wait, for the metric.
+    pub(super) count: Arc<AtomicU64>,
 }
 
-/// One who waits; who leaves last takes the answer along.
+type Awaited = HashMap<ServiceKey, HashMap<Filter, (Arc<Wanted>, Waiters)>>;
+
+/// How many wait for an answer.
+type Waiters = usize;
+
+/// An answer that some wait for, and the question: all of them share both.
+#[derive(Debug)]
+struct Wanted {
+    question: Question,
+    answer: Mutex<Arc<Encoded>>,
+    /// The answer is another one.
+    differs: Notify,
+}
+
+/// One who waits; who leaves last takes the answer along. There are thousands.
 pub(super) struct Waiter {
     desk: Arc<Desk>,
-    question: Arc<Question>,
-    answer: watch::Receiver<Arc<Encoded>>,
+    wanted: Arc<Wanted>,
+    seen: Version,
+    until: Instant,
 }
 
 // === impl Waiting ===
@@ -40,13 +52,8 @@ impl Waiting {
     pub(super) fn wake(&self, key: &ServiceKey, snapshot: &Snapshot, encoder: &Encoder) {
         let awaited = self.awaited();
         let Some(answers) = awaited.get(key) else { return };
-        for wanted in answers.values() {
-            let answer = encoder.answer(&wanted.question, snapshot.get(key));
-            wanted.answer.send_if_modified(|current| {
-                let differs = current.version != answer.version;
-                *current = answer;
-                differs
-            });
+        for (wanted, _) in answers.values() {
+            wanted.replace(encoder.answer(&wanted.question, snapshot.get(key)));
         }
     }
 
@@ -62,52 +69,76 @@ impl Waiting {
     }
 
     fn awaited(&self) -> MutexGuard<'_, Awaited> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// As it is.
+    fn answer(&self) -> Arc<Encoded> {
+        Arc::clone(&self.answer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace(&self, answer: Arc<Encoded>) {
+        let version = answer.version;
+        let before = std::mem::replace(&mut *self.answer.lock().unwrap_or_else(PoisonError::into_inner), answer);
+        if before.version != version {
+            self.differs.notify_waiters();
+        }
     }
 }
 
 // === impl Waiter ===
 
 impl Waiter {
-    /// From now on no change of the answer is missed.
-    pub(super) fn new(desk: Arc<Desk>, question: Question) -> Self {
+    /// Waits until the answer is another one than `seen`, and no longer than `until`. From now on no change of the answer is missed.
+    pub(super) fn new(desk: Arc<Desk>, question: Question, seen: Version, until: Instant) -> Self {
         let mut awaited = desk.waiting.awaited();
         let answers = awaited.entry(question.key.clone()).or_default();
-        if !answers.contains_key(&question.filter) {
+        let (wanted, waiters) = answers.entry(question.filter.clone()).or_insert_with(|| {
             // Read under the lock: what is published from now on finds this answer and makes it anew.
             let snapshot = desk.snapshots.borrow().clone();
             let service = snapshot.as_ref().and_then(|snapshot| snapshot.get(&question.key));
-            let answer = watch::Sender::new(desk.encoder.answer(&question, service));
-            answers.insert(question.filter.clone(), Wanted { question: Arc::new(question.clone()), answer });
-        }
-        let wanted = &answers[&question.filter];
-        let (question, answer) = (Arc::clone(&wanted.question), wanted.answer.subscribe());
+            let answer = Mutex::new(desk.encoder.answer(&question, service));
+            (Arc::new(Wanted { question, answer, differs: Notify::new() }), 0)
+        });
+        *waiters += 1;
+        let wanted = Arc::clone(wanted);
         drop(awaited);
-        Self { desk, question, answer }
+        desk.waiting.count.fetch_add(1, Relaxed);
+        Self { desk, wanted, seen, until }
     }
 
-    /// Waits until the answer is another one than `seen`, or for `at_most`; then gives it as it is.
-    pub(super) async fn until_it_differs(&mut self, seen: Version, at_most: Duration) -> Arc<Encoded> {
-        let differs = self.answer.wait_for(|answer| answer.version != seen);
-        // An error is the end of the catalog's task, which ends with the process.
-        drop(tokio::time::timeout(at_most, differs).await);
-        self.answer.borrow().clone()
+    /// The answer as it is when the wait is over.
+    pub(super) async fn answer(&self) -> Arc<Encoded> {
+        loop {
+            // Who was told of before the look is not missed after it.
+            let differs = self.wanted.differs.notified();
+            if self.wanted.answer().version != self.seen || timeout_at(self.until, differs).await.is_err() {
+                return self.wanted.answer();
+            }
+        }
     }
 
     /// The service that is asked about.
     pub(super) fn key(&self) -> &ServiceKey {
-        &self.question.key
+        &self.wanted.question.key
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
+        self.desk.waiting.count.fetch_sub(1, Relaxed);
         let mut awaited = self.desk.waiting.awaited();
-        let Question { key, filter } = &*self.question;
+        let Question { key, filter } = &self.wanted.question;
         let Some(answers) = awaited.get_mut(key) else { return };
-        // Only this one.
-        if answers.get(filter).is_some_and(|wanted| wanted.answer.receiver_count() == 1) {
-            answers.remove(filter);
+        if let Some((_, waiters)) = answers.get_mut(filter) {
+            *waiters -= 1;
+            if *waiters == 0 {
+                answers.remove(filter);
+            }
         }
         if answers.is_empty() {
             awaited.remove(key);
