@@ -136,6 +136,10 @@ impl Config {
     /// Flow-control window, in bytes: one whole response may be under way.
     const WINDOW_BYTES: u32 = 4 << 20;
 
+    /// What is remembered of the headers of answers (RFC 7541 §4.2): nothing. A stream has them once, and a server that carries
+    /// thousands would keep a table for each.
+    const HEADER_TABLE_BYTES: u32 = 0;
+
     /// Reads all of Rollcall's own types, parts before the whole, with delays of 100 ms to 5 s and a dead connection
     /// found within 6 s.
     pub fn new(servers: Vec<String>, node_id: impl Into<String>) -> Self {
@@ -191,5 +195,6 @@ impl Config {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(Self::WINDOW_BYTES)
             .initial_connection_window_size(Self::WINDOW_BYTES)
+            .http2_header_table_size(Self::HEADER_TABLE_BYTES)
     }
 }
