@@ -1,5 +1,5 @@
-//! Agents that are connected: what they cost the replica that hears them, in memory and, while they beat, in CPU. The agents
-//! are in a process of their own. `cargo bench --workspace --bench agents -- [AGENTS]`
+//! Agents that are connected: what they cost the replica that hears them, in memory and, while they beat, in CPU. The agents and the
+//! API server are in a process of their own. `cargo bench --workspace --bench agents -- [AGENTS]`
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -7,6 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use http_body_util::BodyExt;
+use hyper::body::Incoming as Arriving;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use rollcall_admin::Descriptors;
 use rollcall_catalog::ServiceKey;
@@ -97,27 +103,24 @@ fn main() {
 
 /// Hears so many agents, which another process plays.
 async fn replica(agents: usize) {
-    let api = FakeApi::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let mut clients = Clients::start(address, agents);
+    let api = Config::new(format!("http://{}", clients.said("api").await).parse().expect("its address"));
     let (_published, snapshots) = watch::channel(Some(Arc::default()));
     let settings = Settings { agents_max: agents, writes_per_second: 50 };
-    let known = (api.client(), snapshots, Clock::default());
+    let known = (Client::try_from(api).expect("a client"), snapshots, Clock::default());
     let judges: (Arc<dyn Admission>, Arc<dyn Ears>) = (Arc::new(Everybody), Arc::new(Everybody));
     let (service, _watched) =
         agents::start(settings, known, judges, (Lookouts::new().0, CancellationToken::new()), &mut Registry::default());
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("its address");
     let bounds = Bounds { connections_max: agents + 16, ..Bounds::default() };
     let incoming = Incoming::plain(listener).bounded(bounds, Arc::<tls::Metrics>::default()).into_stream();
     let router = Server::transport().add_service(service);
-    tokio::spawn(router.serve_with_incoming(incoming));
 
     let before = resident_mb();
-    let mut clients = Clients::start(address, agents);
-    clients.await_line("registered").await;
-    let objects = api.all("serviceregistrations").len();
-    // What the API server keeps is no part of it, and is given back within a second.
-    api.forget_asked();
-    api.lose_all();
+    tokio::spawn(router.serve_with_incoming(incoming));
+    let objects = clients.said("registered").await;
+    // What was in use for a moment is given back within a second.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let connected = resident_mb() - before;
     let kib = connected * 1e6 / 1024.0 / agents as f64;
@@ -125,7 +128,7 @@ async fn replica(agents: usize) {
         "{agents} agents connected, in {objects} objects: {connected:.0} MB, {kib:.1} KiB each (aim: {AIM_MB:.0} MB for {AGENTS})"
     );
     let busy = cpu_s();
-    clients.await_line("beaten").await;
+    clients.said("beaten").await;
     let cores = (cpu_s() - busy) / BEATING.as_secs_f64();
     println!("{agents} beats a second over their streams: {cores:.3} core (without what listens to them)");
 }
@@ -146,11 +149,12 @@ impl Clients {
         Self { child, lines: BufReader::new(stdout).lines() }
     }
 
-    async fn await_line(&mut self, wanted: &str) {
+    /// What they say of that, once they do.
+    async fn said(&mut self, wanted: &str) -> String {
         loop {
             let line = self.lines.next_line().await.expect("their output").expect("they go on");
-            if line == wanted {
-                return;
+            if let Some(said) = line.strip_prefix(wanted) {
+                return said.trim().to_owned();
             }
         }
     }
@@ -165,12 +169,14 @@ impl Drop for Clients {
 
 /// Connects so many agents, each by a connection of its own, has them registered, and then beat.
 async fn clients(address: SocketAddr, agents: usize) {
+    let api = FakeApi::default();
+    println!("api {}", serve(api.clone()).await);
     let mut reports = Vec::with_capacity(agents);
     for batch in (0..agents).collect::<Vec<_>>().chunks(200) {
         let connecting = batch.iter().map(|number| connect(address, *number));
         reports.extend(futures::future::join_all(connecting).await);
     }
-    println!("registered");
+    println!("registered {}", api.all("serviceregistrations").len());
     for second in 0..BEATING.as_secs() {
         let until = tokio::time::Instant::now() + Duration::from_secs(1);
         for report in &reports {
@@ -184,9 +190,31 @@ async fn clients(address: SocketAddr, agents: usize) {
     std::future::pending::<()>().await;
 }
 
+/// Serves it on a port, as a real one would be: in the replica's process it would take part of what is measured.
+async fn serve(api: FakeApi) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("its address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let client = api.client();
+            let service = service_fn(move |request: http::Request<Arriving>| {
+                let client = client.clone();
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.expect("a whole request").to_bytes();
+                    client.send(http::Request::from_parts(head, body.into())).await
+                }
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    address
+}
+
 async fn connect(address: SocketAddr, number: usize) -> mpsc::Sender<AgentReport> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-    let channel = endpoint.connect().await.expect("a connection");
+    // As an agent has it.
+    let channel = endpoint.http2_header_table_size(0).connect().await.expect("a connection");
     let (sender, outgoing) = mpsc::channel(2);
     let mut request = Request::new(ReceiverStream::new(outgoing));
     request.metadata_mut().insert("authorization", "Bearer x".parse().expect("a header"));
