@@ -53,19 +53,7 @@ mod tests {
             metadata: BTreeMap::from([("version".into(), "1 \"two\"\n\u{1F600}".into())]),
             maintenance: Some(Maintenance { reason: "a new disk".into() }),
         };
-        let bare = EndpointSpec {
-            name: "a".into(),
-            addresses: Vec::new(),
-            host: None,
-            ports: Vec::new(),
-            hostname: None,
-            zone: None,
-            machine: None,
-            weight: 1,
-            tags: Vec::new(),
-            metadata: BTreeMap::new(),
-            maintenance: None,
-        };
+        let bare = EndpointSpec { name: "a".into(), ..EndpointSpec::default() };
         for spec in [full, bare] {
             let packed = Endpoint::pack(&spec);
             assert_eq!((packed.unpack(), Endpoint::pack(&packed.unpack())), (spec, packed));
