@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use kube::core::cel::Validator;
+use kube::core::cel::{CompiledSchema, Validator, compile_schema};
 use kube::{CustomResource, CustomResourceExt, KubeSchema};
 use rollcall_crds::{CatalogEntry, ClusterLink, DiscoveryPolicy, DiscoveryPolicySpec, ServiceRegistration};
 use serde::{Deserialize, Serialize};
@@ -54,14 +55,23 @@ fn without_nulls(value: &Value) -> Value {
     }
 }
 
+/// The rules of each definition, compiled once: that takes far longer than to hold an object against them.
+static REGISTRATIONS: LazyLock<CompiledSchema> = LazyLock::new(compiled::<ServiceRegistration>);
+static POLICIES: LazyLock<CompiledSchema> = LazyLock::new(compiled::<DiscoveryPolicy>);
+static LINKS: LazyLock<CompiledSchema> = LazyLock::new(compiled::<ClusterLink>);
+
+fn compiled<K: CustomResourceExt>() -> CompiledSchema {
+    compile_schema(&evaluable(schema::<K>()))
+}
+
 /// The messages of the rules that a registration, or a policy, breaks, in order.
 fn broken(object: &Value, old: Option<&Value>) -> Vec<String> {
-    let schema = match object["kind"].as_str() {
-        Some("DiscoveryPolicy") => schema::<DiscoveryPolicy>(),
-        Some("ClusterLink") => schema::<ClusterLink>(),
-        _ => schema::<ServiceRegistration>(),
+    let rules = match object["kind"].as_str() {
+        Some("DiscoveryPolicy") => &POLICIES,
+        Some("ClusterLink") => &LINKS,
+        _ => &REGISTRATIONS,
     };
-    let errors = Validator::new().validate(&evaluable(schema), &without_nulls(object), old).err();
+    let errors = Validator::new().validate_compiled(rules, &without_nulls(object), old).err();
     errors.map_or_else(Vec::new, |errors| errors.into_vec().into_iter().map(|error| error.message).collect())
 }
 
@@ -337,5 +347,5 @@ struct WrongSpec {
 #[test]
 fn a_rule_that_does_not_evaluate_is_an_error() {
     let object = json!({"metadata": {"name": "wrong"}, "spec": {"size": 1}});
-    assert!(Validator::new().validate(&schema::<Wrong>(), &object, None).is_err());
+    assert!(Validator::new().validate_compiled(&compiled::<Wrong>(), &object, None).is_err());
 }
