@@ -54,9 +54,10 @@ fn fill(api: &FakeApi) {
 
 /// What has been written of a kind in a namespace.
 fn written(api: &FakeApi, (resource, subresource): (&str, &str), namespace: &str) -> usize {
-    let all = api.all(resource);
-    let own = all.iter().filter(|object| object["metadata"]["namespace"] == namespace);
-    own.filter(|object| subresource.is_empty() || !object["status"]["conditions"].is_null()).count()
+    api.count(resource, |object| {
+        let is_written = subresource.is_empty() || !object["status"]["conditions"].is_null();
+        is_written && object["metadata"]["namespace"] == namespace
+    })
 }
 
 fn wanted(kind: (&str, &str)) -> usize {
@@ -128,36 +129,58 @@ const REASONS: [Reason; 9] = [
     ("webhook that is away", |_, _| Refusal::new(500, "InternalError", "failed calling webhook \"w\": refused")),
 ];
 
-#[tokio::test(start_paused = true)]
-async fn whatever_is_refused_in_a_namespace_all_else_is_written_and_it_is_noticed_when_it_would_be_taken() {
-    for kind in KINDS {
-        for (reason, refusal) in REASONS {
-            let what = format!("{kind:?} refused by {reason}");
-            let mut count = 0;
-            let (running, rule) = run(move |asked| {
-                let hit =
-                    asked.is_write() && asked.namespace == "shop" && (&*asked.resource, &*asked.subresource) == kind;
-                count += usize::from(hit);
-                hit.then(|| refusal(asked, count).into())
-            })
-            .await;
-            let others: Vec<_> = KINDS.into_iter().filter(|other| *other != kind).collect();
-            running.until_written(&what, &others, &NAMESPACES, Duration::from_secs(60)).await;
-            running.until_written(&what, &KINDS, &["other"], Duration::from_secs(60)).await;
-            running.api.forget_asked();
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            let writes = running.api.writes();
-            let tried = writes.iter().filter(|asked| asked.namespace == "shop" && *asked.resource == *kind.0).count();
-            // A fault of the server's own may end any moment, and is tried each five to ten seconds.
-            let bound = if reason == "webhook that is away" { 13 } else { 3 };
-            assert!(tried <= COUNT * bound, "{what}: tried {tried} times in a minute");
-            let rest = writes.iter().filter(|asked| asked.resource != "leases").count() - tried;
-            assert!(rest <= COUNT * 3, "{what}: {rest} other writes in a minute");
-            running.api.allow(rule);
-            running.until_written(&what, &KINDS, &NAMESPACES, Duration::from_secs(300)).await;
-            running.stop().await;
-        }
+/// Whatever refuses this kind in a namespace, all else is written, and it is noticed when it would be taken.
+async fn refused(kind: (&'static str, &'static str)) {
+    for (reason, refusal) in REASONS {
+        let what = format!("{kind:?} refused by {reason}");
+        let mut count = 0;
+        let (running, rule) = run(move |asked| {
+            let hit = asked.is_write() && asked.namespace == "shop" && (&*asked.resource, &*asked.subresource) == kind;
+            count += usize::from(hit);
+            hit.then(|| refusal(asked, count).into())
+        })
+        .await;
+        let others: Vec<_> = KINDS.into_iter().filter(|other| *other != kind).collect();
+        running.until_written(&what, &others, &NAMESPACES, Duration::from_secs(60)).await;
+        running.until_written(&what, &KINDS, &["other"], Duration::from_secs(60)).await;
+        running.api.forget_asked();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let writes = running.api.writes();
+        let tried = writes.iter().filter(|asked| asked.namespace == "shop" && *asked.resource == *kind.0).count();
+        // A fault of the server's own may end any moment, and is tried each five to ten seconds.
+        let bound = if reason == "webhook that is away" { 13 } else { 3 };
+        assert!(tried <= COUNT * bound, "{what}: tried {tried} times in a minute");
+        let rest = writes.iter().filter(|asked| asked.resource != "leases").count() - tried;
+        assert!(rest <= COUNT * 3, "{what}: {rest} other writes in a minute");
+        running.api.allow(rule);
+        running.until_written(&what, &KINDS, &NAMESPACES, Duration::from_secs(300)).await;
+        running.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_slices_are_refused_all_else_is_written_and_it_is_noticed_when_they_would_be_taken() {
+    refused(KINDS[0]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_entries_are_refused_all_else_is_written_and_it_is_noticed_when_they_would_be_taken() {
+    refused(KINDS[1]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_status_of_registrations_is_refused_all_else_is_written_and_it_is_noticed_when_it_would_be_taken() {
+    refused(KINDS[2]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_status_of_policies_is_refused_all_else_is_written_and_it_is_noticed_when_it_would_be_taken() {
+    refused(KINDS[3]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_events_are_refused_all_else_is_written_and_it_is_noticed_when_they_would_be_taken() {
+    refused(KINDS[4]).await;
 }
 
 /// What a namespace in deletion refuses: nothing that is there, all that is new.

@@ -174,6 +174,12 @@ impl FakeApi {
         store.objects.iter().filter(|(place, _)| place.resource == resource).map(|(_, object)| object.clone()).collect()
     }
 
+    /// How many objects of a kind are so: for who looks often, and wants none of them whole.
+    pub fn count(&self, resource: &str, is_so: impl Fn(&Value) -> bool) -> usize {
+        let store = self.store();
+        store.objects.iter().filter(|(place, object)| place.resource == resource && is_so(object)).count()
+    }
+
     /// What was asked so far, watches and refused requests included, in order.
     pub fn asked(&self) -> Vec<Asked> {
         lock(&self.0.asked).clone()
