@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, test_runner::RngAlgorithm};
 
 use super::Session;
 use crate::{
@@ -119,7 +119,8 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1024) })]
+    // Strong random numbers would be a quarter of the work.
+    #![proptest_config(ProptestConfig { failure_persistence: None, rng_algorithm: RngAlgorithm::XorShift, ..ProptestConfig::with_cases(1024) })]
 
     #[test]
     fn at_rest_a_client_of_either_variant_holds_the_same(steps in vec(step(), 0..120)) {
