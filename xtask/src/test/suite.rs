@@ -49,10 +49,12 @@ pub(super) struct Program {
 }
 
 /// What takes a minute and more begins first, the longest before all: `cargo xtask test` names them at its end.
-const LONGEST: [&str; 12] = [
+const LONGEST: [&str; 14] = [
     "federation",
     "refusals",
     "bootstraps",
+    "resolvers",
+    "forward",
     "taken_out",
     "outage",
     "clusters",
@@ -67,6 +69,9 @@ const LONGEST: [&str; 12] = [
 /// Tests that start whole controllers wait for them nearly all of the time: so many of a file are run at a time on a
 /// machine of any size.
 const AT_A_TIME: &str = "8";
+
+/// Those of this file wait half a minute each, for clocks that nobody can put forward: all at a time, so that they wait once.
+const ALL_AT_A_TIME: (&str, &str) = ("federation", "32");
 
 /// The arguments of cargo that select what users run, and what they depend on.
 pub(super) const PRODUCT: [&str; 5] = ["--workspace", "--exclude", "rollcall-e2e", "--exclude", "rollcall-e2e-node"];
@@ -209,7 +214,8 @@ impl Suite {
             in_workspace(&mut command).current_dir(&binary.folder).env("CARGO", cargo().get_program());
             command.env("CARGO_MANIFEST_DIR", &binary.folder);
             if binary.is_file_of_tests {
-                command.env("RUST_TEST_THREADS", AT_A_TIME);
+                let (all, count) = ALL_AT_A_TIME;
+                command.env("RUST_TEST_THREADS", if binary.name == all { count } else { AT_A_TIME });
             }
             programs.push((count, Program::new(&binary.name, command, filter)));
         }
