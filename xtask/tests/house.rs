@@ -97,6 +97,41 @@ fn no_two_files_of_a_folder_differ_by_an_s() {
     assert_none(&breaches, "two files do not differ by an s");
 }
 
+/// Whether the documentation in a file has an example that rustdoc would run: a block of no language, or of Rust.
+fn has_example(text: &str) -> bool {
+    let words =
+        text.lines().map(str::trim_start).filter_map(|line| line.strip_prefix("///").or(line.strip_prefix("//!")));
+    let fences: Vec<_> = words.filter_map(|line| line.trim_start().strip_prefix("```")).collect();
+    let of_rust = ["", "rust", "no_run", "should_panic", "compile_fail"];
+    // Every second one is the end of a block.
+    fences.iter().step_by(2).any(|language| language.split(',').any(|word| of_rust.contains(&word.trim())))
+}
+
+#[test]
+fn examples_in_documentation_are_run_and_no_crate_is_searched_for_what_it_has_not() {
+    let files = files();
+    let mut breaches = Vec::new();
+    for library in files.keys().filter(|name| name.ends_with("/src/lib.rs") && !name.starts_with("e2e")) {
+        let package = library.trim_end_matches("/src/lib.rs");
+        let manifest = std::fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
+        let mut within = files.iter().filter(|(name, _)| name.starts_with(&format!("{package}/src/")));
+        let (has, runs) = (within.any(|(_, text)| has_example(text)), !manifest.contains("doctest = false"));
+        if has != runs {
+            breaches.push(format!("{package}: has examples: {has}; Cargo.toml has them run: {runs}"));
+        }
+    }
+    assert_none(
+        &breaches,
+        "`doctest = false` stands below [lib] where no documentation has an example, and nowhere else",
+    );
+}
+
+#[test]
+fn an_example_is_a_block_of_rust() {
+    assert!(has_example("/// ```\n/// f();\n/// ```") && has_example("  //! ```no_run\n  //! ```"));
+    assert!(!has_example("/// ```text\n/// f();\n/// ```") && !has_example("let a = \"```\";"));
+}
+
 /// Files that are one concept although they are several: they name each other.
 const TOGETHER: [(&str, &[&str]); 4] = [
     ("catalog", &["members", "service"]), // a service, and its endpoints in their buckets
