@@ -62,7 +62,8 @@ const ROUNDS: usize = 16;
 const PARTS: usize = 32;
 /// What clients of HTTP/1 begin with, and what they are told.
 const OF_HTTP_1: [&[u8]; 6] = [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS "];
-const NOT_HTTP_1: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n\
+const NOT_HTTP_1: &[u8] =
+    b"HTTP/1.1 505 HTTP Version Not Supported\r\nconnection: close\r\ncontent-type: text/plain\r\n\r\n\
                            This port speaks HTTP/2 only, as gRPC does.\n";
 
 thread_local! {

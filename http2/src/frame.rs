@@ -68,7 +68,8 @@ impl Head {
     pub(crate) fn unpadded(self, mut content: &[u8]) -> Result<&[u8], Fault> {
         let mut padding = 0;
         if self.has(PADDED) {
-            let (first, rest) = content.split_first().ok_or(Fault::size("a padded frame without its padding's length"))?;
+            let (first, rest) =
+                content.split_first().ok_or(Fault::size("a padded frame without its padding's length"))?;
             (padding, content) = (usize::from(*first), rest);
         }
         if self.kind == HEADERS && self.has(PRIORITIZED) {
@@ -76,7 +77,8 @@ impl Head {
             self.not_upon_itself(*priority)?;
             content = rest;
         }
-        let kept = content.len().checked_sub(padding).ok_or(Fault::protocol("a frame that has more padding than content"))?;
+        let kept =
+            content.len().checked_sub(padding).ok_or(Fault::protocol("a frame that has more padding than content"))?;
         Ok(&content[..kept])
     }
 

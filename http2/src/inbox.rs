@@ -63,8 +63,7 @@ enum End {
 impl Inbox {
     /// For a body of so many bytes, if that is known.
     pub(crate) fn new(stream: u32, bell: Arc<Bell>, left: Option<u64>) -> Arc<Self> {
-        let inside =
-            Inside { pieces: VecDeque::new(), trailers: None, end: End::Open, read: 0, left, reader: None };
+        let inside = Inside { pieces: VecDeque::new(), trailers: None, end: End::Open, read: 0, left, reader: None };
         let (rung, turn) = (AtomicBool::new(false), AtomicBool::new(false));
         Arc::new(Self { stream, bell, rung, turn, inside: Mutex::new(inside) })
     }

@@ -100,7 +100,10 @@ mod tests {
                 output.written(written);
             }
             assert_eq!(wire.len(), all, "{step} at a time");
-            assert_eq!((&wire[17..26], &wire[3_026..]), (&[0, 11, 184, 0, 0, 0, 0, 0, 1][..], &b"\0\0\x05\0\x01\0\0\0\x03small"[..]));
+            assert_eq!(
+                (&wire[17..26], &wire[3_026..]),
+                (&[0, 11, 184, 0, 0, 0, 0, 0, 1][..], &b"\0\0\x05\0\x01\0\0\0\x03small"[..])
+            );
             assert_eq!(output.parts.capacity(), 0, "nothing is kept");
         }
     }

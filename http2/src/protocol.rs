@@ -1,9 +1,6 @@
 //! Frames in, frames out: the state of a connection and of its streams, without I/O.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, response};
@@ -14,8 +11,8 @@ use crate::{
     bell::Bell,
     code::{Code, Fault},
     frame::{
-        self, CONTENT_BYTES_MAX, CONTINUATION, END_HEADERS, END_STREAM, HEADERS, HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE,
-        MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE, PING, RST_STREAM, WINDOW_UPDATE,
+        self, CONTENT_BYTES_MAX, CONTINUATION, END_HEADERS, END_STREAM, HEADER_TABLE_SIZE, HEADERS,
+        INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE, PING, RST_STREAM, WINDOW_UPDATE,
     },
     hpack::{Decoder, Encoder},
     inbox::Inbox,
@@ -137,13 +134,7 @@ impl Protocol {
             encoder: Encoder::new(),
             stock: Stock::new(now),
             block: None,
-            peer: Peer {
-                settled: false,
-                knows_us: false,
-                window,
-                frame_bytes_max: CONTENT_BYTES_MAX,
-                leaves: false,
-            },
+            peer: Peer { settled: false, knows_us: false, window, frame_bytes_max: CONTENT_BYTES_MAX, leaves: false },
             sending: Sending::of(window),
             receiving: Receiving::of(limits.connection_window_bytes.max(window)),
             last: 0,

@@ -68,7 +68,8 @@ impl Fields {
         }
         let name = HeaderName::from_bytes(name).ok()?;
         let padded = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b' ' | b'\t'));
-        let of_connection = [CONNECTION, TRANSFER_ENCODING, UPGRADE].contains(&name) || OF_HTTP_1.contains(&name.as_str());
+        let of_connection =
+            [CONNECTION, TRANSFER_ENCODING, UPGRADE].contains(&name) || OF_HTTP_1.contains(&name.as_str());
         if of_connection || padded(value.first()) || padded(value.last()) || (name == TE && value != b"trailers") {
             return None;
         }
@@ -132,7 +133,8 @@ fn length(headers: &HeaderMap) -> Result<Option<u64>, Unfit> {
     let mut said = None;
     for value in headers.get_all(CONTENT_LENGTH) {
         let digits = value.as_bytes().iter().all(u8::is_ascii_digit);
-        let value = value.to_str().ok().filter(|_| digits).and_then(|value| value.parse().ok()).ok_or(Unfit::Malformed)?;
+        let value =
+            value.to_str().ok().filter(|_| digits).and_then(|value| value.parse().ok()).ok_or(Unfit::Malformed)?;
         if said.replace(value).is_some_and(|before| before != value) {
             return Err(Unfit::Malformed);
         }
@@ -188,7 +190,8 @@ mod tests {
             assert_eq!(with(wrong), Some(Unfit::Malformed), "{wrong:?}");
         }
         for missing in [0, 1, 3] {
-            let some: Vec<_> = GET.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, field)| *field).collect();
+            let some: Vec<_> =
+                GET.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, field)| *field).collect();
             assert_eq!(fields(&some).into_request().err(), Some(Unfit::Malformed), "without {}", GET[missing].0);
         }
         let empty = [GET[0], GET[1], (":path", "")];

@@ -20,7 +20,11 @@ type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves one end of a pipe that holds so many bytes.
-fn serve<F>(limits: Limits, pipe: usize, service: fn(Request<Incoming>) -> F) -> (DuplexStream, JoinHandle<Result<(), Error>>)
+fn serve<F>(
+    limits: Limits,
+    pipe: usize,
+    service: fn(Request<Incoming>) -> F,
+) -> (DuplexStream, JoinHandle<Result<(), Error>>)
 where
     F: Future<Output = Answer> + Send + 'static,
 {
@@ -47,7 +51,8 @@ async fn echo(request: Request<Incoming>) -> Answer {
     });
     let mut trailers = HeaderMap::new();
     trailers.insert("x-end", "of the answer".parse().expect("a value"));
-    let frames = frames.filter(|frame| std::future::ready(frame.as_ref().is_err() || frame.as_ref().is_ok_and(Frame::is_data)));
+    let frames =
+        frames.filter(|frame| std::future::ready(frame.as_ref().is_err() || frame.as_ref().is_ok_and(Frame::is_data)));
     let frames = frames.chain(once(async { Ok(Frame::trailers(trailers)) }));
     Response::new(StreamBody::new(frames.boxed()).boxed_unsync())
 }

@@ -130,7 +130,8 @@ async fn a_shutdown_serves_what_has_begun_and_nothing_more() {
             answer(StatusCode::OK, "served")
         }
     };
-    let connection = Connection::new(ours, Limits::default(), move |request| -> Answering { Box::pin(service(request)) });
+    let connection =
+        Connection::new(ours, Limits::default(), move |request| -> Answering { Box::pin(service(request)) });
     let served = tokio::spawn(connection.until(async move { _ = stopped.wait_for(|stopped| *stopped).await }));
     let client = Client::of(theirs).await;
     let begun = client.send.clone().send_request(get("/"), true).expect("sent").0;
