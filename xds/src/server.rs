@@ -20,8 +20,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use tokio::sync::{Semaphore, watch};
-use tonic::{Request, Status, transport::server::Router};
-use tower_layer::{Identity, Stack};
+use tonic::{Request, Status};
 
 use crate::{
     cache::Snapshot,
@@ -43,6 +42,7 @@ mod pace;
 mod readers;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 pub use self::{
     budget::Memory,
@@ -50,6 +50,7 @@ pub use self::{
     guard::{Guard, GuardLayer},
     metrics::{Metrics, Nack, Refusal, TypeMetrics},
     readers::{Judges, Reader, Readers, Showing},
+    transport::Router,
 };
 use self::{
     budget::{Budget, Claim, Peer},
@@ -243,31 +244,16 @@ impl Server {
         Self { readers: Some(readers), ..self }
     }
 
-    /// A router with these services alone, on the transport of [`Self::transport`] and behind a [`GuardLayer`].
-    pub fn into_router(self) -> Router<Stack<GuardLayer, Identity>> {
-        let transport = Self::transport();
-        let transport = match self.limits.connection_age {
-            Some(age) => transport.max_connection_age(age),
-            None => transport,
-        };
-        methods::add(transport.layer(self.guard()), self)
+    /// A router with these services alone. It finds dead peers; small messages are not delayed, and connections are bounded, if it
+    /// is given [`tls::Incoming`](crate::tls::Incoming).
+    pub fn into_router(self) -> Router {
+        methods::add(Router::new(self.guard(), self.limits.connection_age), self)
     }
 
     /// What holds calls to their bounds, for a transport that carries this service.
     pub fn guard(&self) -> GuardLayer {
         let (budget, metrics) = (Arc::clone(&self.budget), Arc::clone(&self.metrics));
         GuardLayer { budget, metrics }
-    }
-
-    /// A transport that finds dead peers. Small messages are not delayed, and connections are bounded, if it is given
-    /// [`tls::Incoming`](crate::tls::Incoming).
-    pub fn transport() -> tonic::transport::Server {
-        tonic::transport::Server::builder()
-            .max_concurrent_streams(Self::STREAMS_PER_CONNECTION_MAX)
-            .initial_stream_window_size(Self::WINDOW_BYTES)
-            .initial_connection_window_size(Self::WINDOW_BYTES)
-            .http2_keepalive_interval(Some(Self::KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(Self::KEEPALIVE_TIMEOUT))
     }
 
     /// Ends every stream cleanly, so that clients reconnect elsewhere, and refuses new ones. Call it before shutting the

@@ -1,15 +1,14 @@
 //! What is under the stream: connections in bounded number, and TLS whose certificates change while streams are open.
 //!
 //! ```text
-//! server: Identity --set--> Certificates (ArcSwap) <--resolve-- Incoming (handshakes, bounded) --> Connection --> tonic
+//! server: Identity --set--> Certificates (ArcSwap) <--resolve-- Incoming (handshakes, bounded) --> Connection --> HTTP/2
 //! client: bundle file --read when it changed--> Trust --> dial (client module) --> tonic
 //! ```
 //!
 //! - [`Identity`]: a certificate with its key, proved to belong together and to be valid now
 //! - [`Certificates`]: the identity that new connections are given; open ones go on with theirs
 //! - [`Clients`]: the authorities of clients, and what a client has [`Shown`]
-//! - [`Incoming`]: what tonic accepts, with TLS or without, as [`Connection`]s
-//! - `frames`: what passes over a connection beside requests, which is bounded
+//! - [`Incoming`]: what the server is given, with TLS or without, as [`Connection`]s
 //! - [`Metrics`]: connections that failed, by reason
 //! - `trust`, `words`: the client's side, and its errors in plain words; `pin`: servers known by their certificate itself
 //!
@@ -26,7 +25,6 @@ use tokio_rustls::rustls::{
 mod certificates;
 mod clients;
 mod connection;
-mod frames;
 mod handshakes;
 mod identity;
 mod incoming;
@@ -39,7 +37,7 @@ mod words;
 pub use self::{
     certificates::Certificates,
     clients::{Clients, Outcome, Shown},
-    connection::{Arrival, Connection},
+    connection::{Arrival, Connection, Link},
     handshakes::{Acceptor, Limits},
     identity::{Identity, IdentityError, Validity, date},
     incoming::{Bounds, Incoming},

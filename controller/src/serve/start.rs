@@ -52,7 +52,7 @@ pub struct Settings {
 /// The stream, as it is served.
 pub struct Serving {
     server: Server,
-    task: JoinHandle<Result<(), tonic::transport::Error>>,
+    task: JoinHandle<()>,
 }
 
 /// Serves what is published until `stop`; over TLS if there is an `acceptor`. `connections` counts those that fail.
@@ -118,10 +118,10 @@ async fn listen(
     (server, agents, loads, status, told): (Server, agents::Service, Loads, ClientStatus, Told),
     gate: Gate,
     stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+) {
     let setting = Setting { flag: "--grpc-listen", value: "controller.extraArgs" };
     let listener = ports::bind_when_free(&gate, &stop, || ports::listen_tcp(address, setting)).await;
-    let Some(listener) = listener else { return Ok(()) };
+    let Some(listener) = listener else { return };
     let incoming = match acceptor {
         Some(acceptor) => Incoming::tls(listener, acceptor),
         None => Incoming::plain(listener),
@@ -133,5 +133,5 @@ async fn listen(
         .add_service(status.into_service())
         .add_service(told.into_service())
         .serve_with_incoming_shutdown(incoming.bounded(bounds, connections).into_stream(), stop.cancelled_owned())
-        .await
+        .await;
 }

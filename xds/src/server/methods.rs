@@ -14,10 +14,9 @@ use tonic::{
     body::Body,
     codegen::{Service, http},
     server::NamedService,
-    transport::{Server as Transport, server::Router},
 };
 
-use super::Server;
+use super::{Router, Server};
 use crate::{
     delta,
     framed::{self, Limit},
@@ -30,9 +29,9 @@ use crate::{
 const LIMIT: Limit =
     Limit { bytes: Server::REQUEST_BYTES_MAX, remedy: "ask for fewer names in one request, or for \"*\"" };
 
-/// Adds all of them to a transport.
-pub(super) fn add<L: Clone>(mut transport: Transport<L>, server: Server) -> Router<L> {
-    transport
+/// Adds all of them to a router.
+pub(super) fn add(router: Router, server: Server) -> Router {
+    router
         .add_service(Methods::<Aggregated>::of(server.clone()))
         .add_service(Methods::<Clusters>::of(server.clone()))
         .add_service(Methods::<Endpoints>::of(server.clone()))

@@ -18,10 +18,9 @@ use crate::rate::Rate;
 #[cfg(test)]
 mod tests;
 
-/// Connections for tonic. Ends never: an error of the operating system is logged, counted, and tried again.
+/// Connections for the server. Ends never: an error of the operating system is logged, counted, and tried again.
 ///
-/// `TCP_NODELAY` and TCP keepalive are set here, because tonic's own settings have no effect on connections that are
-/// accepted for it.
+/// `TCP_NODELAY` and TCP keepalive are set here.
 #[derive(Debug)]
 pub struct Incoming {
     listener: TcpListener,
