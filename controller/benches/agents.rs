@@ -27,7 +27,7 @@ use rollcall_vantage::lookout::Lookout;
 use rollcall_xds::proto::rollcall::v1::agent_report::Report;
 use rollcall_xds::proto::rollcall::v1::agents_client::AgentsClient;
 use rollcall_xds::proto::rollcall::v1::{AgentReport, Beats, Hello, Instance, InstancePort};
-use rollcall_xds::server::Server;
+use rollcall_xds::server::{Limits, Server};
 use rollcall_xds::tls::{self, Bounds, Incoming, Shown};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -115,7 +115,8 @@ async fn replica(agents: usize) {
         agents::start(settings, known, judges, (Lookouts::new().0, CancellationToken::new()), &mut Registry::default());
     let bounds = Bounds { connections_max: agents + 16, ..Bounds::default() };
     let incoming = Incoming::plain(listener).bounded(bounds, Arc::<tls::Metrics>::default()).into_stream();
-    let router = Server::transport().add_service(service);
+    let server = Server::new(watch::channel(None).1, Limits::default(), Arc::default());
+    let router = server.into_router().add_service(service);
 
     let before = resident_mb();
     tokio::spawn(router.serve_with_incoming(incoming));

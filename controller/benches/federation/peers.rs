@@ -179,7 +179,7 @@ impl Peer {
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|stopped| *stopped).await };
             let incoming = Incoming::tls(listener, acceptor).into_stream();
-            _ = router.serve_with_incoming_shutdown(incoming, stopped).await;
+            router.serve_with_incoming_shutdown(incoming, stopped).await;
         });
         (server, task)
     }

@@ -1,14 +1,17 @@
 //! One connection: HTTP/1.1 or HTTP/2, with its deadlines.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rollcall_http2::{self as http2, Connection};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -36,11 +39,21 @@ const PING_EACH: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that reads nothing of its answers for so long is let go.
 const STALL: Duration = Duration::from_secs(30);
+/// What the headers of a request cost is paid for by its answer.
+const FRAMES_PER_ANSWER: u32 = 512;
 /// Windows of HTTP/2: bodies are small, and what is read ahead is memory.
-const WINDOW_BYTES: u32 = 64 * 1024;
-/// What of a client's headers is remembered (RFC 7541 §4.2): nothing. Paths differ, tokens are not to be kept, and each field that is
-/// remembered keeps the buffer into which it was read, with the token beside it.
-const HEADER_TABLE_BYTES: u32 = 0;
+const LIMITS: http2::Limits = http2::Limits {
+    streams_max: STREAMS_MAX,
+    header_bytes_max: HEADER_BYTES_MAX,
+    stream_window_bytes: http2::Limits::WINDOW_BYTES_MIN,
+    connection_window_bytes: 2 * http2::Limits::WINDOW_BYTES_MIN,
+    preface: FIRST_REQUEST,
+    ping_after: PING_EACH,
+    ping_timeout: PING_TIMEOUT,
+    stall: STALL,
+    age: None,
+    frames_per_answer: FRAMES_PER_ANSWER,
+};
 
 /// Serves until the client is done, a deadline has passed, or, after `stop`, what has begun is answered.
 pub(super) async fn serve(
@@ -49,58 +62,49 @@ pub(super) async fn serve(
     (api, peer): (Arc<Api>, Peer),
     stop: CancellationToken,
 ) {
-    let begun = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&begun);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        asked.store(true, Relaxed);
-        Arc::clone(&api).respond(request, peer.clone())
-    });
-    let io = TokioIo::new(Stall::new(io, STALL));
-    let result = match protocol {
+    let begun = AtomicBool::new(false);
+    match protocol {
         Protocol::Http1 => {
+            let service = service_fn(|request: http::Request<Incoming>| {
+                begun.store(true, Relaxed);
+                Arc::clone(&api).respond(request, peer.clone()).map(Ok::<_, Infallible>)
+            });
             let serving = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(IDLE)
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEADER_BYTES_MAX)
-                .serve_connection(io, service);
-            until(serving, |serving| serving.graceful_shutdown(), &begun, &stop).await
+                .serve_connection(TokioIo::new(Stall::new(io, STALL)), service);
+            until(serving, |serving| serving.graceful_shutdown(), &begun, &stop).await;
         }
         Protocol::Http2 => {
-            let serving = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(STREAMS_MAX)
-                .max_header_list_size(HEADER_BYTES_MAX as u32)
-                .header_table_size(HEADER_TABLE_BYTES)
-                .initial_stream_window_size(WINDOW_BYTES)
-                .initial_connection_window_size(2 * WINDOW_BYTES)
-                .max_send_buf_size(WINDOW_BYTES as usize)
-                .keep_alive_interval(PING_EACH)
-                .keep_alive_timeout(PING_TIMEOUT)
-                .serve_connection(io, service);
-            until(serving, |serving| serving.graceful_shutdown(), &begun, &stop).await
+            let serving = Connection::new(io, LIMITS, |request| {
+                begun.store(true, Relaxed);
+                Arc::clone(&api).respond(request, peer.clone())
+            });
+            until(serving, |serving| serving.get_mut().shut_down(), &begun, &stop).await;
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection to the API port ended");
     }
 }
 
 /// Serves until the end, or until the first request has not come in time; what has begun at `stop` is answered.
-async fn until<C: Future<Output = hyper::Result<()>>>(
+async fn until<C: Future<Output = Result<(), E>>, E: std::fmt::Display>(
     serving: C,
     shut_down: fn(Pin<&mut C>),
     begun: &AtomicBool,
     stop: &CancellationToken,
-) -> hyper::Result<()> {
+) {
     tokio::pin!(serving);
-    tokio::select! {
+    let result = tokio::select! {
         result = serving.as_mut() => result,
         () = silent(begun) => Ok(()),
         () = stop.cancelled() => {
             shut_down(serving.as_mut());
             serving.await
         }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection to the API port ended");
     }
 }
 

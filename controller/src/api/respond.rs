@@ -1,6 +1,5 @@
 //! One request on its way: the route, who asks, whether they may, the body, the handler.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,15 +9,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, DATE};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body;
 use rollcall_xds::tls::Shown;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Answer;
 use super::ask::Ask;
+use super::date;
 use super::metrics::Metrics;
 use super::problem::{Action, Kind, Problem};
 use super::query::Query;
@@ -69,11 +69,19 @@ pub(super) const REQUESTS_MAX: usize = 32_768;
 /// For a body to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The body of a request, whatever protocol it came by.
+pub(super) trait Asking:
+    Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static
+{
+}
+
+impl<B> Asking for B where B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static {}
+
 // === impl Api ===
 
 impl Api {
     /// Answers.
-    pub(super) fn respond(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Answering {
+    pub(super) fn respond<B: Asking>(self: Arc<Self>, request: Request<B>, peer: Peer) -> Answering {
         let path: Box<str> = request.uri().path().into();
         let is_head = request.method() == Method::HEAD;
         let found = self.routes.find(request.method(), &path);
@@ -86,7 +94,12 @@ impl Api {
         Answering { api: self, stage, path, at, is_head, _place: place }
     }
 
-    async fn prepare(self: Arc<Self>, found: Found, request: Request<Incoming>, peer: Peer) -> Result<Reply, Problem> {
+    async fn prepare<B: Asking>(
+        self: Arc<Self>,
+        found: Found,
+        request: Request<B>,
+        peer: Peer,
+    ) -> Result<Reply, Problem> {
         let (parts, body) = request.into_parts();
         let (method, path) = (&parts.method, parts.uri.path());
         let (route, names) = match found {
@@ -124,12 +137,14 @@ impl Answering {
     fn end(&self, outcome: Result<Answer, Problem>) -> Response<Full<Bytes>> {
         self.api.metrics.answered(self.at.map(usize::from), outcome.as_ref().err().map(Problem::kind));
         let answer = outcome.unwrap_or_else(|problem| problem.into_answer(&self.path));
-        if self.is_head { answer.into_head() } else { answer.into_response() }
+        let mut response = if self.is_head { answer.into_head() } else { answer.into_response() };
+        response.headers_mut().insert(DATE, date::now());
+        response
     }
 }
 
 impl Future for Answering {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Response<Full<Bytes>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -146,11 +161,11 @@ impl Future for Answering {
                 Stage::Handled(reply) => break ready!(reply.as_mut().poll(cx)),
             }
         };
-        Poll::Ready(Ok(this.end(outcome)))
+        Poll::Ready(this.end(outcome))
     }
 }
 
-async fn read(body: Incoming, route: &Route) -> Result<Bytes, Problem> {
+async fn read(body: impl Asking, route: &Route) -> Result<Bytes, Problem> {
     let most = route.body_bytes_max();
     let read = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_TIMEOUT, read).await {

@@ -11,12 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rollcall_http2::{Connection, Incoming, Limits};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -31,8 +29,8 @@ use crate::answer::{Transport, wire};
 const STREAMS_MAX: u32 = 256;
 /// Largest body: a query, and what is around it.
 const BODY_BYTES_MAX: usize = 65_535 + 16;
-/// Largest header list.
-const HEADER_BYTES_MAX: u32 = 16 << 10;
+/// What the headers of a query cost is paid for by its answer.
+const FRAMES_PER_ANSWER: u32 = 512;
 const DNS_MESSAGE: HeaderValue = HeaderValue::from_static("application/dns-message");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// Before each message of gRPC: whether it is compressed, and its length.
@@ -71,28 +69,32 @@ pub async fn connection(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let under = Arc::new(Under { seat: Arc::clone(&seat), queries: AtomicUsize::new(0) });
-    let service = service_fn(move |request| {
+    let service = move |request| {
         let (responder, under) = (responder.clone(), Arc::clone(&under));
         async move {
             under.begin();
             let response = respond(request, client, responder).await;
             under.end();
-            Ok::<_, Infallible>(response)
+            response
         }
-    });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEADER_BYTES_MAX);
-    // Who does not answer pings any more is gone.
-    builder.keep_alive_interval(Some(4 * IDLE_TIMEOUT)).keep_alive_timeout(IDLE_TIMEOUT);
+    };
+    let limits = Limits {
+        streams_max: STREAMS_MAX,
+        // Who does not answer pings any more is gone.
+        ping_after: 4 * IDLE_TIMEOUT,
+        ping_timeout: IDLE_TIMEOUT,
+        frames_per_answer: FRAMES_PER_ANSWER,
+        ..Limits::default()
+    };
     seat.end(Instant::now());
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    let serving = Connection::new(stream, limits, service);
     tokio::pin!(serving);
     tokio::select! {
         ended = serving.as_mut() => return ended.map_err(io::Error::other),
         () = seat.closed() => {}
         () = shutdown.cancelled() => {}
     }
-    serving.as_mut().graceful_shutdown();
+    serving.as_mut().get_mut().shut_down();
     timeout(2 * IDLE_TIMEOUT, serving).await.unwrap_or(Ok(())).map_err(io::Error::other)
 }
 
