@@ -23,7 +23,7 @@ use crate::{
     code::Fault,
     frame::{self, CONTENT_BYTES_MAX, Cut, HEAD_BYTES, PREFACE},
     protocol::{Heard, Protocol},
-    work::{Turn, Work},
+    queue::Queue,
 };
 
 mod watch;
@@ -35,15 +35,12 @@ use self::watch::{Due, Watch};
 pub struct Connection<I, S, F, B> {
     io: I,
     service: S,
-    limits: Limits,
     protocol: Protocol,
     /// The beginning of a frame that came by half.
     begun: Vec<u8>,
     /// The client has said that it speaks HTTP/2.
     greeted: bool,
-    works: Vec<Work<F, B>>,
-    /// Streams that had no room to send more.
-    full: Vec<u32>,
+    queue: Queue<F, B>,
     bell: Arc<Bell>,
     watch: Watch,
     /// The network may hold back what was written.
@@ -86,12 +83,10 @@ where
         Self {
             io,
             service,
-            limits,
             protocol: Protocol::new(limits, Arc::clone(&bell), now),
             begun: Vec::new(),
             greeted: false,
-            works: Vec::new(),
-            full: Vec::new(),
+            queue: Queue::default(),
             bell,
             watch: Watch::new(&limits, now),
             unflushed: false,
@@ -102,7 +97,7 @@ where
 
     /// Takes no more streams, and ends when those that are open have.
     pub fn shut_down(&mut self) {
-        self.protocol.leave();
+        self.leave();
     }
 
     /// Serves, and shuts down when `stop` is ready.
@@ -115,20 +110,20 @@ where
             Either::Right(((), _)) => {}
         }
         self.shut_down();
-        self.await
+        (&mut self).await // it is not moved, which would be room for two
     }
 
     /// Does all that can be done. Whether that was anything.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let read = self.read(cx)?;
-        let worked = self.work();
+        let worked = self.queue.run(&mut self.protocol, &self.bell);
         let written = self.write(cx)?;
         Ok(read || worked || written)
     }
 
-    /// Reads once, unless what would be answered finds no room.
+    /// Reads once, unless what would be answered finds no room, or nobody would hear the answer.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        if self.end.is_some() || self.protocol.out.is_full() {
+        if self.end.is_some() || self.protocol.out.is_full() || self.protocol.is_over() {
             return Ok(false);
         }
         let mut news = Vec::new();
@@ -157,7 +152,7 @@ where
     /// Takes the frames out of these bytes, and keeps what came by half.
     fn understand(&mut self, mut bytes: &[u8], news: &mut Vec<Heard>) -> Result<(), Fault> {
         let now = Instant::now();
-        self.watch.heard(now);
+        self.watch.heard(now, self.protocol.limits());
         if !self.greeted {
             let so_far = bytes.len().min(PREFACE.len());
             if bytes[..so_far] != PREFACE[..so_far] {
@@ -200,54 +195,23 @@ where
             Heard::Request(stream, inbox, request) => {
                 let bare = *request.method() == Method::HEAD;
                 let answer = (self.service)(*request);
-                self.works.reserve_exact(1); // most connections have one
-                self.works.push(Work::new(stream, inbox, bare, answer));
-                self.bell.ring(stream);
+                self.queue.add(stream, inbox, bare, answer);
             }
-            Heard::Gone(stream) => {
-                if let Some(at) = self.place(stream) {
-                    self.works.remove(at);
-                }
-            }
+            Heard::Gone(stream) => self.queue.remove(stream),
         }
-    }
-
-    fn place(&self, stream: u32) -> Option<usize> {
-        self.works.binary_search_by_key(&stream, |work| work.stream).ok()
-    }
-
-    /// Goes on with the streams that can. Whether there were any.
-    fn work(&mut self) -> bool {
-        let mut due = self.bell.rung();
-        if !self.protocol.out.is_full() {
-            let protocol = &self.protocol;
-            due.extend(self.full.extract_if(.., |stream| protocol.room(*stream) > 0));
-        }
-        for stream in &due {
-            let Some(at) = self.place(*stream) else { continue };
-            match self.works[at].turn(&mut self.protocol) {
-                Turn::Waits => {}
-                Turn::Full if self.full.contains(stream) => {}
-                Turn::Full => self.full.push(*stream),
-                Turn::Done => {
-                    self.works.remove(at);
-                }
-            }
-        }
-        if self.works.is_empty() {
-            (self.works, self.full) = (Vec::new(), Vec::new());
-        }
-        !due.is_empty()
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if !self.greeted && self.end.is_none() {
+            return Ok(false); // who speaks HTTP/1 could not read it
+        }
         let mut wrote = false;
         while !self.protocol.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); PARTS];
             let filled = self.protocol.out.slices(&mut slices);
             match Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..filled])? {
                 Poll::Pending => {
-                    self.watch.stuck();
+                    self.watch.stuck(self.protocol.limits());
                     break;
                 }
                 Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -258,14 +222,20 @@ where
                 }
             }
         }
-        if self.unflushed && Pin::new(&mut self.io).poll_flush(cx)?.is_ready() {
-            self.unflushed = false;
+        if self.unflushed {
+            match Pin::new(&mut self.io).poll_flush(cx)? {
+                Poll::Pending => self.watch.stuck(self.protocol.limits()),
+                Poll::Ready(()) => self.unflushed = false,
+            }
+        }
+        if !self.unflushed && self.protocol.out.is_empty() {
+            self.watch.moves();
         }
         Ok(wrote)
     }
 
     fn give_up(&mut self, code: Code, words: &'static str) {
-        (self.works, self.full) = (Vec::new(), Vec::new());
+        self.queue = Queue::default();
         if self.greeted || code != Code::PROTOCOL_ERROR {
             self.protocol.give_up(code, words);
         }
@@ -283,12 +253,34 @@ where
 
     /// What is due by time. Pending when nothing is.
     fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        match ready!(self.watch.poll_due(cx, &self.limits, self.greeted)) {
+        match ready!(self.watch.poll_due(cx, self.protocol.limits(), self.greeted)) {
             Due::Ping => self.protocol.ping(),
-            Due::Leave => self.protocol.leave(),
+            Due::Leave => self.leave(),
             Due::Over(error) => return Poll::Ready(Err(error)),
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Goes a step towards the end. The next one follows when the client has heard so, or does not say so in time.
+    fn leave(&mut self) {
+        if self.protocol.leave() {
+            self.watch.leave(self.protocol.limits());
+        }
+    }
+
+    /// Whether all is served that will be, and the client has it.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.left || (self.protocol.is_leaving() && !self.greeted) {
+            return Poll::Ready(());
+        }
+        if !self.protocol.is_over() || self.unflushed {
+            return Poll::Pending;
+        }
+        let over = Pin::new(&mut self.io).poll_shutdown(cx).map(drop);
+        if over.is_pending() {
+            self.watch.stuck(self.protocol.limits());
+        }
+        over
     }
 
     /// Works until there is nothing to do but wait.
@@ -299,12 +291,15 @@ where
             if let Some(end) = self.end.take_if(|_| self.protocol.out.is_empty() || !moved) {
                 return Poll::Ready(Err(end)); // whoever does not read why need not be told
             }
-            if self.left || self.protocol.is_over() {
+            if self.poll_over(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
             if !moved {
                 ready!(self.poll_due(cx))?;
             }
+        }
+        if let Poll::Ready(Err(error)) = self.poll_due(cx) {
+            return Poll::Ready(Err(error)); // also a client that never lets us wait
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -325,13 +320,13 @@ where
         let result = ready!(this.poll_served(cx));
         // Its end is told as far as the network takes it at once.
         let _ = Pin::new(&mut this.io).poll_shutdown(cx);
-        this.works = Vec::new();
+        this.queue = Queue::default();
         Poll::Ready(result)
     }
 }
 
 impl<I, S, F, B> std::fmt::Debug for Connection<I, S, F, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("works", &self.works).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Connection").field("queue", &self.queue).field("end", &self.end).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`Connection`] is one, as a future. `protocol` knows frames, streams and windows, and does no I/O; a stream's future and body
-//! stand in `work`. All of a connection is one task, also what its services do.
+//! stand in `work`, and `queue` knows whose turn it is. All of a connection is one task, also what its services do.
 
 mod bell;
 mod code;
@@ -22,6 +22,7 @@ mod inbox;
 mod limits;
 mod output;
 mod protocol;
+mod queue;
 mod request;
 mod stock;
 #[cfg(test)]

@@ -46,6 +46,10 @@ pub(crate) struct Protocol {
     receiving: Receiving,
     /// The last stream that the client has opened.
     last: u32,
+    /// The last one that was looked at.
+    served: u32,
+    /// A window has grown, and nobody has heard so yet.
+    widened: bool,
     /// Streams that we have ended before their client did: what it has sent before it knew is passed over (RFC 9113 §5.1).
     cut_short: VecDeque<u32>,
     leaving: Leaving,
@@ -74,7 +78,6 @@ struct Peer {
     /// It has acknowledged ours.
     knows_us: bool,
     window: u32,
-    frame_bytes_max: usize,
     /// It opens no more streams.
     leaves: bool,
 }
@@ -100,7 +103,7 @@ pub(crate) enum Heard {
 }
 
 /// Streams whose early end is remembered.
-const CUT_SHORT_MAX: usize = 32;
+const CUT_SHORT_MAX: usize = 128;
 /// By this ping the client has heard that we leave.
 const LEAVING_PING: &[u8; 8] = b"leaving.";
 /// As large as the number of a stream can be.
@@ -134,13 +137,19 @@ impl Protocol {
             encoder: Encoder::new(),
             stock: Stock::new(now),
             block: None,
-            peer: Peer { settled: false, knows_us: false, window, frame_bytes_max: CONTENT_BYTES_MAX, leaves: false },
+            peer: Peer { settled: false, knows_us: false, window, leaves: false },
             sending: Sending::of(window),
             receiving: Receiving::of(limits.connection_window_bytes.max(window)),
             last: 0,
+            served: 0,
+            widened: false,
             cut_short: VecDeque::new(),
             leaving: Leaving::No,
         }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     fn place(&self, id: u32) -> Option<usize> {
@@ -151,10 +160,15 @@ impl Protocol {
         self.place(id).map(|at| &mut self.streams[at])
     }
 
-    /// Bytes that a stream may send now.
+    /// Whether streams may send more than they might when this was asked last.
+    pub(crate) fn has_widened(&mut self) -> bool {
+        std::mem::take(&mut self.widened)
+    }
+
+    /// Bytes that a stream may send now, in one frame: all clients take such frames, and those of others wait behind none that are larger.
     pub(crate) fn room(&self, id: u32) -> usize {
         let stream = self.place(id).map_or(0, |at| self.streams[at].sending.left());
-        stream.min(self.sending.left()).min(self.peer.frame_bytes_max)
+        stream.min(self.sending.left()).min(CONTENT_BYTES_MAX)
     }
 
     /// The head of an answer, which may be all of it.
@@ -234,10 +248,25 @@ impl Protocol {
         self.cut_short.push_back(id);
     }
 
+    /// Whether this is to be passed over. Nothing is after the last that the client says on a stream.
+    fn is_passed_over(&mut self, id: u32, last: bool) -> bool {
+        let Some(at) = self.cut_short.iter().position(|cut| *cut == id) else { return false };
+        if last {
+            self.cut_short.remove(at);
+        }
+        if self.cut_short.is_empty() {
+            self.cut_short = VecDeque::new();
+        }
+        true
+    }
+
     /// A stream is no more. Whoever still reads its body is told so.
     fn forget(&mut self, id: u32, code: Code) {
         let Some(at) = self.place(id) else { return };
         let Stream { inbox, unread, .. } = self.streams.remove(at);
+        if self.streams.is_empty() {
+            self.streams = Vec::new(); // it may have been many
+        }
         inbox.reset(code);
         self.read_by_all(unread);
     }
@@ -269,13 +298,23 @@ impl Protocol {
         self.out.put(|out| frame::short(PING, 0, 0, b"rollcall", out));
     }
 
-    /// Begins the end: streams that are open are served to theirs.
-    pub(crate) fn leave(&mut self) {
-        if self.leaving == Leaving::No {
-            self.leaving = Leaving::Announced;
-            self.out.put(|out| frame::goaway(STREAM_MAX, Code::NO_ERROR, "", out));
+    /// Goes a step towards the end: streams that are open are served to theirs. Whether another step follows.
+    pub(crate) fn leave(&mut self) -> bool {
+        let (leaving, last) = match self.leaving {
+            Leaving::No => (Leaving::Announced, STREAM_MAX),
+            Leaving::Announced => (Leaving::Last, self.served),
+            Leaving::Last => return false,
+        };
+        self.leaving = leaving;
+        self.out.put(|out| frame::goaway(last, Code::NO_ERROR, "", out));
+        if leaving == Leaving::Announced {
             self.out.put(|out| frame::short(PING, 0, 0, LEAVING_PING, out));
         }
+        leaving == Leaving::Announced
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving != Leaving::No
     }
 
     /// Whether all is served that will be.
@@ -285,10 +324,21 @@ impl Protocol {
 
     /// Ends the connection because of its client.
     pub(crate) fn give_up(&mut self, code: Code, words: &str) {
-        let last = self.last;
+        let last = self.served;
         self.out.put(|out| frame::goaway(last, code, words, out));
+        self.end_all(code);
+    }
+
+    fn end_all(&mut self, code: Code) {
         for Stream { inbox, .. } in std::mem::take(&mut self.streams) {
             inbox.reset(code);
         }
+    }
+}
+
+/// Bodies may be read by other tasks, which nobody else would tell.
+impl Drop for Protocol {
+    fn drop(&mut self) {
+        self.end_all(Code::CANCEL);
     }
 }

@@ -3,7 +3,7 @@
 
 use tokio::time::{Duration, Instant};
 
-use crate::frame::{CONTINUATION, DATA, HEADERS, Head, RST_STREAM};
+use crate::frame::{CONTINUATION, DATA, HEADERS, Head, RST_STREAM, SETTINGS};
 
 /// Frames come out of a stock that fills by time, and by what is sent to the client, since clients measure the line (PING) and
 /// make room (WINDOW_UPDATE) as they receive.
@@ -20,7 +20,7 @@ const PER_SECOND: u32 = 100;
 /// For each frame of data sent to it, and for each KiB in it.
 const PER_SENT: u32 = 8;
 /// So many bytes of headers cost as much as a frame: each byte may stand for a whole field of the table. A call with a token
-/// costs some twenty frames.
+/// costs some twenty frames. Six of settings may change all windows.
 const HEADER_BYTES: u32 = 64;
 /// What a call costs that its client gives up, or has us give up (CVE-2023-44487, CVE-2025-8671).
 const PER_RESET: u32 = 8;
@@ -38,7 +38,7 @@ impl Stock {
     pub(crate) fn received(&mut self, Head { kind, len, .. }: Head, now: Instant) -> bool {
         match kind {
             DATA if len >= REQUEST_BYTES_MIN => true, // what requests may cost is bounded where they are understood
-            HEADERS | CONTINUATION => self.pay(1 + len / HEADER_BYTES, now),
+            HEADERS | CONTINUATION | SETTINGS => self.pay(1 + len / HEADER_BYTES, now),
             RST_STREAM => self.pay(PER_RESET, now),
             _ => self.pay(1, now),
         }

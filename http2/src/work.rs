@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, header::CONTENT_LENGTH};
 use http_body::Body;
 
 use crate::{inbox::Inbox, protocol::Protocol};
@@ -15,6 +15,9 @@ use crate::{inbox::Inbox, protocol::Protocol};
 /// A stream that is served.
 pub(crate) struct Work<F, B> {
     pub(crate) stream: u32,
+    /// It stands among those that are due, or that wait for a window.
+    pub(crate) is_due: bool,
+    pub(crate) is_full: bool,
     inbox: Arc<Inbox>,
     /// The request was HEAD: the answer has no body.
     bare: bool,
@@ -33,10 +36,17 @@ enum Step<F, B> {
 pub(crate) enum Turn {
     /// It rings when it can go on.
     Waits,
-    /// There is no room to send more.
+    /// It could go on, and others are to have their turn.
+    Goes,
+    /// It has something to send, and no window.
     Full,
+    /// The same, after it has sent something.
+    Spent,
     Done,
 }
+
+/// Pieces that are asked for or sent in a turn. A body may have any number of them that are empty.
+const STEPS: usize = 8;
 
 // === impl Work ===
 
@@ -46,7 +56,8 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     pub(crate) fn new(stream: u32, inbox: Arc<Inbox>, bare: bool, answer: F) -> Self {
-        Self { stream, inbox, bare, step: Step::Answering(Box::pin(answer)), piece: Bytes::new() }
+        let step = Step::Answering(Box::pin(answer));
+        Self { stream, is_due: false, is_full: false, inbox, bare, step, piece: Bytes::new() }
     }
 
     /// Goes on as far as it can.
@@ -61,22 +72,39 @@ where
     fn go_on(&mut self, protocol: &mut Protocol, cx: &mut Context<'_>) -> Turn {
         if let Step::Answering(answer) = &mut self.step {
             let Poll::Ready(response) = answer.as_mut().poll(cx) else { return Turn::Waits };
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
             let last = self.bare || body.is_end_stream();
+            if let Some(len) = body.size_hint().exact().filter(|_| !last) {
+                head.headers.entry(CONTENT_LENGTH).or_insert_with(|| len.into());
+            }
             protocol.respond(self.stream, &head, last);
             if last {
                 return Turn::Done;
             }
             self.step = Step::Sending(body);
         }
-        loop {
+        let mut sent = false;
+        for _ in 0..STEPS {
             let room = protocol.room(self.stream);
-            if room == 0 || protocol.out.is_full() {
-                return Turn::Full;
+            if room == 0 && !self.needs_no_room() {
+                return if sent { Turn::Spent } else { Turn::Full };
             }
+            if protocol.out.is_full() {
+                break;
+            }
+            sent |= !self.piece.is_empty();
             if let Some(turn) = self.send(room, protocol, cx) {
                 return turn;
             }
+        }
+        Turn::Goes
+    }
+
+    /// All that is to come is an end, or trailers, for which no window is needed (RFC 9113 §6.9).
+    fn needs_no_room(&self) -> bool {
+        match &self.step {
+            Step::Sending(body) if self.piece.is_empty() => body.is_end_stream() || body.size_hint().upper() == Some(0),
+            Step::Sending(_) | Step::Answering(_) => false,
         }
     }
 

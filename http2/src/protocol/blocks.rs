@@ -60,7 +60,7 @@ impl Protocol {
         if id > self.last {
             return self.hear_request(id, fields, last);
         }
-        match self.cut_short.contains(&id) {
+        match self.is_passed_over(id, last) {
             true => Ok(Heard::Nothing),
             false => Err(Fault::Connection(Code::STREAM_CLOSED, "headers on a stream that has ended")),
         }
@@ -69,9 +69,12 @@ impl Protocol {
     fn hear_request(&mut self, id: u32, fields: Fields, last: bool) -> Result<Heard, Fault> {
         self.last = id;
         if self.leaving == Leaving::Last {
-            self.pass_over(id);
+            if !last {
+                self.pass_over(id);
+            }
             return Ok(Heard::Nothing); // the client was told that it is not served
         }
+        self.served = id;
         if self.streams.len() >= self.limits.streams_max as usize {
             return Err(Fault::Stream(id, Code::REFUSED_STREAM));
         }
@@ -89,7 +92,9 @@ impl Protocol {
             inbox.end(None);
         }
         let request = Box::new(Request::from_parts(head, inbox.body()));
-        self.streams.reserve_exact(1); // most connections have one
+        if self.streams.is_empty() {
+            self.streams.reserve_exact(1); // most connections have one
+        }
         self.streams.push(stream);
         Ok(Heard::Request(id, inbox, request))
     }
@@ -111,9 +116,8 @@ impl Protocol {
         let mut block = Vec::new();
         self.encoder.response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &HeaderMap::new(), &mut block);
         self.send_block(id, &block, true);
-        match whole {
-            true => self.pass_over(id),
-            false => self.cut_short(id, Code::NO_ERROR),
+        if !whole {
+            self.cut_short(id, Code::NO_ERROR);
         }
         Heard::Nothing
     }
@@ -136,7 +140,7 @@ impl Protocol {
         let content = head.unpadded(content)?;
         let Some(stream) = self.stream(id) else {
             self.read_by_all(len);
-            let known = self.cut_short.contains(&id);
+            let known = self.is_passed_over(id, head.has(END_STREAM));
             return if known { Ok(()) } else { Err(Fault::Stream(id, Code::STREAM_CLOSED)) };
         };
         stream.unread += len; // so that it is counted as read if the stream ends here

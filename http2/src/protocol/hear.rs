@@ -67,6 +67,7 @@ impl Protocol {
     fn hear_reset(&mut self, Head { stream, .. }: Head, content: &[u8]) -> Result<Heard, Fault> {
         let code = Code(u32::from_be_bytes(whole(content)?));
         if self.place(stream).is_none() {
+            self.is_passed_over(stream, true);
             return Ok(Heard::Nothing);
         }
         self.forget(stream, code);
@@ -86,12 +87,14 @@ impl Protocol {
         Ok(())
     }
 
-    /// How it reads headers need not be heeded, since we encode without a table; nor how many streams we may open, as we open none.
+    /// How it reads headers need not be heeded, since we encode without a table; nor how many streams we may open, as we open none;
+    /// nor how large frames may be, as ours are never larger than all clients take.
     fn set(&mut self, setting: u16, value: u32) -> Result<(), Fault> {
         match setting {
             ENABLE_PUSH if value > 1 => return Err(Fault::protocol("SETTINGS_ENABLE_PUSH that is neither 0 nor 1")),
-            MAX_FRAME_SIZE if FRAME_SIZES.contains(&value) => self.peer.frame_bytes_max = value as usize,
-            MAX_FRAME_SIZE => return Err(Fault::protocol("SETTINGS_MAX_FRAME_SIZE out of its range")),
+            MAX_FRAME_SIZE if !FRAME_SIZES.contains(&value) => {
+                return Err(Fault::protocol("SETTINGS_MAX_FRAME_SIZE out of its range"));
+            }
             INITIAL_WINDOW_SIZE => {
                 let overflow = Fault::Connection(Code::FLOW_CONTROL_ERROR, "a window that is too large");
                 if i32::try_from(value).is_err() {
@@ -99,6 +102,7 @@ impl Protocol {
                 }
                 let more = i64::from(value) - i64::from(self.peer.window);
                 self.peer.window = value;
+                self.widened |= more > 0;
                 let mut streams = self.streams.iter_mut();
                 streams.try_for_each(|stream| stream.sending.grow(more)).map_err(|_| overflow)?;
             }
@@ -122,14 +126,13 @@ impl Protocol {
         if !head.has(ACK) {
             self.out.put(|out| frame::short(PING, ACK, 0, &content, out));
         } else if self.leaving == Leaving::Announced && content == *LEAVING_PING {
-            self.leaving = Leaving::Last;
-            let last = self.last;
-            self.out.put(|out| frame::goaway(last, Code::NO_ERROR, "", out));
+            self.leave();
         }
     }
 
     fn hear_room(&mut self, Head { stream: id, .. }: Head, content: [u8; 4]) -> Result<(), Fault> {
         let more = i64::from(u32::from_be_bytes(content) & 0x7fff_ffff);
+        self.widened = true;
         if id == 0 {
             if more == 0 {
                 return Err(Fault::protocol("WINDOW_UPDATE by nothing"));

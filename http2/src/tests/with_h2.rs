@@ -121,7 +121,7 @@ async fn a_request_that_is_given_up_is_dropped() {
 #[tokio::test]
 async fn a_shutdown_serves_what_has_begun_and_nothing_more() {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
-    let (go, mut may_go) = tokio::sync::watch::channel(false);
+    let (go, may_go) = tokio::sync::watch::channel(false);
     let (stop, mut stopped) = tokio::sync::watch::channel(false);
     let service = move |_| {
         let mut may_go = may_go.clone();
