@@ -22,6 +22,7 @@ use crate::{
     bell::Bell,
     code::Fault,
     frame::{self, CONTENT_BYTES_MAX, Cut, HEAD_BYTES, PREFACE},
+    output::Output,
     protocol::{Heard, Protocol},
     queue::Queue,
 };
@@ -113,6 +114,12 @@ where
         (&mut self).await // it is not moved, which would be room for two
     }
 
+    /// What waits to be written, in bytes.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.protocol.out.bytes()
+    }
+
     /// Does all that can be done. Whether that was anything.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let read = self.read(cx)?;
@@ -182,8 +189,8 @@ where
 
     /// It is no HTTP/2. Who speaks HTTP/1 is told so.
     fn not_greeted(&mut self, bytes: &[u8]) -> Fault {
+        self.protocol.out = Output::default();
         if OF_HTTP_1.iter().any(|method| bytes.starts_with(method)) {
-            self.protocol.out = crate::output::Output::default();
             self.protocol.out.put(|out| out.extend_from_slice(NOT_HTTP_1));
         }
         Fault::protocol("it began with no preface")

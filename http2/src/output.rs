@@ -27,6 +27,11 @@ impl Output {
         self.bytes == 0
     }
 
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= FULL
     }

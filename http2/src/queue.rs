@@ -109,8 +109,9 @@ where
             }
         }
         for stream in served {
-            if let Some(at) = self.place(stream) {
-                self.is_full(at);
+            match self.place(stream) {
+                Some(at) if self.due.is_empty() => self.is_full(at),
+                _ => self.is_due(stream), // behind those that find no window now
             }
         }
         if self.due.is_empty() {

@@ -8,12 +8,12 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use tokio::{io::DuplexStream, task::JoinHandle};
 
-use crate::{Code, Connection, Error, Incoming, Limits};
+use crate::{Code, Connection, Error, Incoming, Limits, Reset};
 
 mod bytes_on_the_wire;
 mod with_h2;
 
-type Answer = Response<UnsyncBoxBody<Bytes, crate::Reset>>;
+type Answer = Response<UnsyncBoxBody<Bytes, Reset>>;
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// Longer than anything here takes.

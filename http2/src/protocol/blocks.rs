@@ -25,7 +25,7 @@ pub(super) struct Block {
 
 impl Protocol {
     pub(super) fn hear_headers(&mut self, head: Head, content: &[u8]) -> Result<Heard, Fault> {
-        if head.stream % 2 == 0 {
+        if head.stream.is_multiple_of(2) {
             return Err(Fault::protocol("a stream with an even number, which are the server's"));
         }
         let (block, last) = (head.unpadded(content)?, head.has(END_STREAM));
