@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, bail};
 
 pub use envoy::envoy;
-pub use go::{controlplane, kwok, pki};
+pub use go::{controlplane, h2spec, kwok, pki};
 pub use helm::{helm, helm4};
 pub use kdig::kdig;
 pub use name_servers::{coredns, coredns_in_front, dnsperf, knotd};
@@ -42,6 +42,7 @@ pub fn all() -> Result<()> {
     kdig()?;
     knotd()?;
     coredns_in_front()?;
+    h2spec()?;
     helm()?;
     helm4()?;
     operator_crds()?;

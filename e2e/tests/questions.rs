@@ -19,6 +19,7 @@ fn questions_are_answered_to_those_who_may_ask() -> Result<()> {
         let asker = step("a controller with a certificate, and somebody who may read shop", || Asker::new(shop))?;
         step("curl is answered to who may, and refused with words to everybody else", || curl(shop, &asker))?;
         step("a long poll is answered when its answer changes", || long_poll(shop, &asker))?;
+        step("h2spec finds nothing that HTTP/2 forbids", || http2(shop, &asker))?;
         step("the command line tells the same, with exit codes", || command_line(shop, &asker))
     })
 }
@@ -114,6 +115,21 @@ fn curl(shop: &Shop, asker: &Asker) -> Result<()> {
     let stranger = shop.kubectl.run(&["create", "token", "default", "--namespace", "default"])?;
     let (status, body) = asker.curl(stranger.trim(), &format!("{PAYMENTS}/endpoints"))?;
     ensure!(status == "403" && body.contains("ServiceAccount default/default"), "{status}: {body}");
+    Ok(())
+}
+
+/// Each server of HTTP/2 here is the same one. It asks for a document that everybody may read.
+fn http2(shop: &Shop, asker: &Asker) -> Result<()> {
+    let (host, port) = (asker.controller.api.ip().to_string(), asker.controller.api.port().to_string());
+    let report = shop.folder().join("h2spec.txt");
+    let output = Command::new(tools::h2spec()?)
+        .args(["--tls", "--insecure", "--host", &host, "--port", &port, "--path", "/openapi.json", "--timeout", "20"])
+        .output()
+        .context("starting h2spec")?;
+    std::fs::write(&report, &output.stdout)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let failures = said.split_once("Failures:").map_or("", |(_, failures)| failures);
+    ensure!(output.status.success() && said.contains(" 0 failed"), "{failures} (all of it: {})", report.display());
     Ok(())
 }
 

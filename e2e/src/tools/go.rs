@@ -73,6 +73,21 @@ pub fn kwok() -> Result<PathBuf> {
     })
 }
 
+/// h2spec, which knows what HTTP/2 asks of a server. Its module is as old as the last release that has one.
+pub fn h2spec() -> Result<PathBuf> {
+    let source = layout::root().join("e2e/h2spec");
+    let recipe = Recipe {
+        name: "h2spec",
+        binary: "h2spec",
+        inputs: inputs(&source, "")?,
+        doing: "building h2spec from its Go module",
+        takes: "about 20 seconds",
+        remedy: REMEDY,
+    };
+    let package = "github.com/summerwind/h2spec/cmd/h2spec";
+    recipe.ready(|folder| build(&source, package, &folder.join("h2spec"), "-s -w"))
+}
+
 pub(super) fn build(source: &Path, package: &str, binary: &Path, linker_flags: &str) -> Result<()> {
     // Under another name first: the old binary may be running, and a broken build must not take its place.
     let fresh = binary.with_extension("new");
