@@ -114,12 +114,6 @@ where
         (&mut self).await // it is not moved, which would be room for two
     }
 
-    /// What waits to be written, in bytes.
-    #[cfg(test)]
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.protocol.out.bytes()
-    }
-
     /// Does all that can be done. Whether that was anything.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let read = self.read(cx)?;
@@ -187,10 +181,10 @@ where
         Ok(())
     }
 
-    /// It is no HTTP/2. Who speaks HTTP/1 is told so.
+    /// It is no HTTP/2. Who speaks HTTP/1 is told so; a client of TLS finds out by our settings that this is none.
     fn not_greeted(&mut self, bytes: &[u8]) -> Fault {
-        self.protocol.out = Output::default();
         if OF_HTTP_1.iter().any(|method| bytes.starts_with(method)) {
+            self.protocol.out = Output::default();
             self.protocol.out.put(|out| out.extend_from_slice(NOT_HTTP_1));
         }
         Fault::protocol("it began with no preface")
@@ -335,5 +329,20 @@ where
 impl<I, S, F, B> std::fmt::Debug for Connection<I, S, F, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("queue", &self.queue).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// What it holds, for tests.
+#[cfg(test)]
+impl<I, S, F, B> Connection<I, S, F, B> {
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.protocol.out.bytes()
+    }
+
+    /// Room in buffers in bytes, and for streams; and what was read that the client was not told yet.
+    pub(crate) fn held(&self) -> ((usize, usize), u32) {
+        let (streams, block, unsaid) = self.protocol.held();
+        ((self.begun.capacity() + self.protocol.out.capacity() + block, streams + self.queue.capacity()), unsaid)
     }
 }

@@ -96,11 +96,11 @@ impl Inbox {
         }
     }
 
-    /// Nothing more comes.
+    /// Nothing more comes, and what has come by half is nobody's any more: its bytes count as read where the stream was.
     pub(crate) fn reset(&self, code: Code) {
         let mut inside = self.inside();
         if inside.end == End::Open {
-            inside.end = End::Reset(code);
+            (inside.end, inside.pieces) = (End::Reset(code), VecDeque::new());
             inside.wake_reader();
         }
     }

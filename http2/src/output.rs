@@ -32,6 +32,11 @@ impl Output {
         self.bytes
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.parts.capacity() + self.tail.capacity()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= FULL
     }

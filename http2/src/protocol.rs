@@ -322,6 +322,13 @@ impl Protocol {
         (self.leaving == Leaving::Last || self.peer.leaves) && self.streams.is_empty() && self.out.is_empty()
     }
 
+    /// Streams there is room for, bytes of headers that have begun, and what was read that the client was not told yet.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> (usize, usize, u32) {
+        let block = self.block.as_ref().map_or(0, Block::capacity);
+        (self.streams.capacity(), block, self.receiving.unsaid())
+    }
+
     /// Ends the connection because of its client.
     pub(crate) fn give_up(&mut self, code: Code, words: &str) {
         let last = self.served;

@@ -55,6 +55,11 @@ impl<F, B> Queue<F, B> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.works.capacity() + self.due.capacity() + self.full.capacity()
+    }
+
     /// A stream is no more, nor what is done for it.
     pub(crate) fn remove(&mut self, stream: u32) {
         let Some(at) = self.place(stream) else { return };

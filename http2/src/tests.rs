@@ -11,6 +11,7 @@ use tokio::{io::DuplexStream, task::JoinHandle};
 use crate::{Code, Connection, Error, Incoming, Limits, Reset};
 
 mod bytes_on_the_wire;
+mod histories;
 mod with_h2;
 
 type Answer = Response<UnsyncBoxBody<Bytes, Reset>>;

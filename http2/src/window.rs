@@ -51,6 +51,12 @@ impl Receiving {
         Ok(())
     }
 
+    /// What has been read since the client was told.
+    #[cfg(test)]
+    pub(crate) fn unsaid(self) -> u32 {
+        self.read
+    }
+
     /// So much of it has been read. What the client is to be told, if that is worth a frame.
     pub(crate) fn read(&mut self, bytes: u32) -> Option<u32> {
         self.read += bytes;

@@ -21,6 +21,15 @@ pub(super) struct Block {
     bytes: Vec<u8>,
 }
 
+// === impl Block ===
+
+#[cfg(test)]
+impl Block {
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
 // === impl Protocol ===
 
 impl Protocol {

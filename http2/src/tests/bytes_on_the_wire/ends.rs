@@ -243,3 +243,72 @@ async fn the_end_waits_until_the_network_has_what_was_written_and_not_for_ever()
         }
     }
 }
+
+/// A client that always has something to say.
+struct Endless {
+    said: std::collections::VecDeque<u8>,
+    again: Vec<u8>,
+    heard: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
+}
+
+mod endless {
+    use std::{
+        io,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+
+    impl AsyncRead for Endless {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let again = self.again.clone();
+            self.said.extend(again);
+            let bytes = self.said.len().min(buf.remaining());
+            buf.put_slice(&self.said.drain(..bytes).collect::<Vec<_>>());
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.heard.lock().expect("no panic").extend(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_lets_us_wait_holds_up_neither_others_nor_its_age() {
+    use std::{
+        sync::{Arc, Mutex},
+        task::Poll,
+    };
+    let heard = Arc::<Mutex<Vec<u8>>>::default();
+    let said = [&PREFACE[..], &frame(SETTINGS, 0, 0, &[])].concat().into();
+    let again = frame(0xee, 0, 0, &[0; 16_384]);
+    let io = Endless { said, again, heard: Arc::clone(&heard) };
+    let limits = Limits { age: Some(Duration::from_secs(100)), ..Limits::default() };
+    let mut connection = Connection::new(io, limits, words);
+    let mut wakes = futures::task::noop_waker_ref();
+    let polled = |connection: &mut Connection<_, _, _, _>, wakes: &mut &std::task::Waker| {
+        Pin::new(connection).poll(&mut std::task::Context::from_waker(wakes))
+    };
+    assert!(matches!(polled(&mut connection, &mut wakes), Poll::Pending), "others have their turn");
+    tokio::time::advance(Duration::from_secs(101)).await;
+    for _ in 0..2 {
+        assert!(matches!(polled(&mut connection, &mut wakes), Poll::Pending));
+    }
+    assert!(heard.lock().expect("no panic").windows(9).any(|bytes| bytes == [0, 0, 8, GOAWAY, 0, 0, 0, 0, 0]));
+    let served = tokio::spawn(connection);
+    assert!(matches!(soon(served).await.expect("no panic"), Err(Error::Flooded)), "it comes again by itself");
+}

@@ -120,7 +120,7 @@ async fn a_client_that_reads_nothing_cannot_make_us_hold_much() {
         pipe
     });
     assert!(tokio::time::timeout(Duration::from_millis(300), &mut connection).await.is_err());
-    let held = connection.held_bytes();
+    let held = connection.waiting();
     assert!(held < 200 << 10, "{held} bytes are held to be written");
     drop(writing.await.expect("no panic"));
 }
