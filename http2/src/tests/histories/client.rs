@@ -280,8 +280,8 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let open = self.streams.iter().filter(|(_, stream)| !stream.cut && !(stream.whole && stream.answered));
-        let open: Vec<_> = open.collect();
+        let done = |stream: &Stream| stream.cut || (stream.whole && stream.answered);
+        let open: Vec<_> = self.streams.iter().filter(|(_, stream)| !done(stream)).collect();
         f.debug_struct("Client").field("open", &open).field("pings", &self.pings).field("window", &self.window).finish()
     }
 }
