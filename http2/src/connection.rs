@@ -105,13 +105,16 @@ where
     ///
     /// # Errors
     /// As the connection itself.
-    pub async fn until(mut self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        match select(&mut self, pin!(stop)).await {
-            Either::Left((result, _)) => return result,
-            Either::Right(((), _)) => {}
+    #[expect(clippy::manual_async_fn, reason = "an async function keeps room for an argument and for what it becomes")]
+    pub fn until(mut self, stop: impl Future<Output = ()>) -> impl Future<Output = Result<(), Error>> {
+        async move {
+            match select(&mut self, pin!(stop)).await {
+                Either::Left((result, _)) => return result,
+                Either::Right(((), _)) => {}
+            }
+            self.shut_down();
+            (&mut self).await
         }
-        self.shut_down();
-        (&mut self).await // it is not moved, which would be room for two
     }
 
     /// Does all that can be done. Whether that was anything.

@@ -40,7 +40,8 @@ pub(crate) struct Inbox {
 #[derive(Debug)]
 struct Inside {
     pieces: VecDeque<Bytes>,
-    trailers: Option<HeaderMap>,
+    /// Boxed, as most have none.
+    trailers: Option<Box<HeaderMap>>,
     end: End,
     /// Bytes that were read since the connection asked.
     read: u32,
@@ -91,7 +92,7 @@ impl Inbox {
     pub(crate) fn end(&self, trailers: Option<HeaderMap>) {
         let mut inside = self.inside();
         if inside.end == End::Open {
-            (inside.end, inside.trailers) = (End::Whole, trailers);
+            (inside.end, inside.trailers) = (End::Whole, trailers.map(Box::new));
             inside.wake_reader();
         }
     }
@@ -168,7 +169,7 @@ impl Body for Incoming {
                 inside.reader = Some(cx.waker().clone());
                 Poll::Pending
             }
-            End::Whole => Poll::Ready(inside.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            End::Whole => Poll::Ready(inside.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))),
             End::Reset(code) => {
                 inside.end = End::Whole;
                 Poll::Ready(Some(Err(Reset(code))))

@@ -10,8 +10,8 @@ pub struct Limits {
     /// Of the headers of a request, counted as HPACK does: 32 bytes for each, names and values
     /// (`SETTINGS_MAX_HEADER_LIST_SIZE`). Requests with more are answered with 431.
     pub header_bytes_max: usize,
-    /// What a client may send of a body that is not read, in bytes: on one stream, and on the connection. No less than
-    /// [`Self::WINDOW_BYTES_MIN`], since it may send as much before it knows.
+    /// What a client may send of a body that is not read, in bytes: on one stream, and on the connection. From
+    /// [`Self::WINDOW_BYTES_MIN`], since it may send as much before it knows, to [`Self::WINDOW_BYTES_MAX`].
     pub stream_window_bytes: u32,
     /// See [`Self::stream_window_bytes`].
     pub connection_window_bytes: u32,
@@ -35,6 +35,18 @@ pub struct Limits {
 impl Limits {
     /// What a client may send before it knows better (RFC 9113 §6.9.2).
     pub const WINDOW_BYTES_MIN: u32 = 65_535;
+    /// The largest window that can be said (RFC 9113 §6.9.1).
+    pub const WINDOW_BYTES_MAX: u32 = 0x7fff_ffff;
+
+    /// With windows that there can be.
+    pub(crate) fn possible(self) -> Self {
+        let window = |bytes: u32| bytes.clamp(Self::WINDOW_BYTES_MIN, Self::WINDOW_BYTES_MAX);
+        Self {
+            stream_window_bytes: window(self.stream_window_bytes),
+            connection_window_bytes: window(self.connection_window_bytes),
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {

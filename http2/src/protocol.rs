@@ -114,6 +114,7 @@ const STREAM_MAX: u32 = 0x7fff_ffff;
 impl Protocol {
     /// A connection that begins: what it says first is in [`Self::out`].
     pub(crate) fn new(limits: Limits, bell: Arc<Bell>, now: Instant) -> Self {
+        let limits = limits.possible();
         let settings = [
             // Nothing is remembered: tokens are not to be kept, and most connections have one request.
             (HEADER_TABLE_SIZE, 0),
@@ -123,7 +124,7 @@ impl Protocol {
         ];
         let mut out = Output::default();
         out.put(|out| frame::settings(&settings, out));
-        let more = limits.connection_window_bytes.saturating_sub(Limits::WINDOW_BYTES_MIN);
+        let more = limits.connection_window_bytes - Limits::WINDOW_BYTES_MIN;
         if more > 0 {
             out.put(|out| frame::short(WINDOW_UPDATE, 0, 0, &more.to_be_bytes(), out));
         }
@@ -139,7 +140,7 @@ impl Protocol {
             block: None,
             peer: Peer { settled: false, knows_us: false, window, leaves: false },
             sending: Sending::of(window),
-            receiving: Receiving::of(limits.connection_window_bytes.max(window)),
+            receiving: Receiving::of(limits.connection_window_bytes),
             last: 0,
             served: 0,
             widened: false,

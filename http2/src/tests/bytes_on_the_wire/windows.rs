@@ -193,3 +193,39 @@ async fn a_body_that_says_nothing_for_ever_holds_up_nobody() {
     client.send(&get(1)).await;
     assert_eq!(client.ask(&frame(HEADERS, 5, 3, POST), 3).await.1, b"words");
 }
+
+#[tokio::test]
+async fn windows_are_such_as_there_can_be() {
+    for (bytes, settings, more) in [(0, 65_535, None), (u32::MAX, 0x7fff_ffff, Some(0x7fff_0000))] {
+        let limits = Limits { stream_window_bytes: bytes, connection_window_bytes: bytes, ..Limits::default() };
+        let (pipe, _served) = serve(limits, 1 << 20, collected);
+        let mut client = Client::silent(pipe);
+        client.send(&[&PREFACE[..], &frame(SETTINGS, 0, 0, &[])].concat()).await;
+        let said = client.until(|said| (said.kind, said.flags) == (SETTINGS, ACK)).await;
+        let window =
+            said[0].content.as_chunks::<6>().0.iter().find(|setting| setting[..2] == [0, 4]).expect("a window");
+        assert_eq!(window[2..], u32::to_be_bytes(settings));
+        let updates: Vec<_> = said.iter().filter(|said| said.kind == WINDOW_UPDATE).map(|said| said.code().0).collect();
+        assert_eq!(updates, Vec::from_iter(more));
+        let body = [data(1, &[0; 16_384], false).repeat(3), data(1, &[0; 16_383], true)].concat();
+        assert_eq!(client.ask(&[post(1), body].concat(), 1).await.1.len(), 65_535);
+    }
+}
+
+#[tokio::test]
+async fn what_has_come_of_a_body_by_half_is_not_kept_when_it_is_given_up() {
+    use std::sync::Mutex;
+    static BODY: Mutex<Option<Incoming>> = Mutex::new(None);
+    let (pipe, _served) = serve(Limits::default(), 1 << 20, |request| async move {
+        *BODY.lock().expect("no panic") = Some(request.into_body());
+        std::future::pending().await
+    });
+    let mut client = Client::of(pipe).await;
+    client.send(&[post(1), data(1, &[0; 10_000], false)].concat()).await;
+    client.until_heard().await;
+    client.send(&reset(1)).await;
+    client.until_heard().await;
+    let mut body = BODY.lock().expect("no panic").take().expect("it has come");
+    assert_eq!(soon(body.frame()).await.expect("an error").expect_err("no piece"), Reset(Code::CANCEL));
+    assert!(soon(body.frame()).await.is_none());
+}
