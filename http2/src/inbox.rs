@@ -84,7 +84,7 @@ impl Inbox {
             return false;
         }
         inside.pieces.push_back(Bytes::copy_from_slice(piece));
-        inside.wake_reader();
+        wake_reader(inside);
         true
     }
 
@@ -93,7 +93,7 @@ impl Inbox {
         let mut inside = self.inside();
         if inside.end == End::Open {
             (inside.end, inside.trailers) = (End::Whole, trailers.map(Box::new));
-            inside.wake_reader();
+            wake_reader(inside);
         }
     }
 
@@ -102,7 +102,7 @@ impl Inbox {
         let mut inside = self.inside();
         if inside.end == End::Open {
             (inside.end, inside.pieces) = (End::Reset(code), VecDeque::new());
-            inside.wake_reader();
+            wake_reader(inside);
         }
     }
 
@@ -131,15 +131,18 @@ impl Wake for Inbox {
     }
 }
 
+/// Wakes whoever reads. Not while the body is locked: what a waker drops may be its reader.
+fn wake_reader(mut inside: MutexGuard<'_, Inside>) {
+    let reader = inside.reader.take();
+    drop(inside);
+    if let Some(reader) = reader {
+        reader.wake();
+    }
+}
+
 // === impl Inside ===
 
 impl Inside {
-    fn wake_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-
     fn count(&mut self, bytes: usize) {
         self.read = self.read.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX)); // bounded by the window
     }
@@ -166,7 +169,9 @@ impl Body for Incoming {
         }
         match inside.end {
             End::Open | End::Unread => {
-                inside.reader = Some(cx.waker().clone());
+                let before = inside.reader.replace(cx.waker().clone());
+                drop(inside);
+                drop(before); // as above
                 Poll::Pending
             }
             End::Whole => Poll::Ready(inside.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))),
@@ -199,10 +204,11 @@ impl Drop for Incoming {
             End::Open => End::Unread,
             end => end,
         };
-        inside.reader = None;
+        let reader = inside.reader.take();
         let unread = std::mem::take(&mut inside.pieces).iter().map(Bytes::len).sum();
         inside.count(unread);
         drop(inside);
+        drop(reader);
         if unread > 0 && !self.0.turn.load(SeqCst) {
             self.0.wake_by_ref();
         }

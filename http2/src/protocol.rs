@@ -184,7 +184,10 @@ impl Protocol {
     pub(crate) fn trailers(&mut self, id: u32, trailers: &HeaderMap) {
         let mut block = Vec::new();
         self.encoder.trailers(trailers, &mut block);
-        self.send_block(id, &block, true);
+        match block.is_empty() {
+            true => self.data(id, Bytes::new(), true), // of no headers there would be no frame
+            false => self.send_block(id, &block, true),
+        }
     }
 
     fn send_block(&mut self, id: u32, block: &[u8], last: bool) {

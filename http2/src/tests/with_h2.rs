@@ -179,3 +179,23 @@ async fn an_old_connection_ends_when_its_streams_have() {
     stream.send_data(Bytes::new(), true).expect("sent");
     soon(served).await.expect("no panic").expect("in order");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn bodies_that_other_threads_read_make_room_whenever_they_do() {
+    let (pipe, _served) = serve(Limits::default(), 10_000, |request| async move {
+        let read = tokio::spawn(async move {
+            let (mut body, mut sum) = (request.into_body(), 0);
+            while let Some(frame) = body.frame().await {
+                sum += frame.expect("in order").data_ref().map_or(0, Bytes::len);
+                tokio::task::yield_now().await;
+            }
+            sum
+        });
+        answer(StatusCode::OK, read.await.expect("no panic").to_string())
+    });
+    let client = Client::of(pipe).await;
+    let asked = (0..60_usize).map(|n| client.ask(post(), Some(vec![7; n * 5_000].into())));
+    for (n, (_, body, _)) in join_all(asked).await.into_iter().enumerate() {
+        assert_eq!(body, (n * 5_000).to_string().into_bytes());
+    }
+}

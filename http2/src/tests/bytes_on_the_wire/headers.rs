@@ -105,3 +105,13 @@ async fn an_answer_of_trailers_only_and_one_that_ends_with_nothing() {
     let frames: Vec<_> = said.iter().map(|said| (said.kind, said.flags, said.content.len())).collect();
     assert_eq!(frames[1..], [(DATA, 0, 1), (DATA, END_STREAM, 0)]);
 }
+
+#[tokio::test]
+async fn trailers_of_which_there_are_none_end_an_answer() {
+    let (pipe, _served) = serve(Limits::default(), 1 << 20, |_| async {
+        let pieces = [Ok(Frame::data(Bytes::from_static(b"x"))), Ok(Frame::trailers(HeaderMap::new()))];
+        Response::new(StreamBody::new(futures::stream::iter(pieces)).boxed_unsync())
+    });
+    let mut client = Client::of(pipe).await;
+    assert_eq!(client.ask(&get(1), 1).await.1, b"x");
+}

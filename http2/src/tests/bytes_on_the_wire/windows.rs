@@ -229,3 +229,32 @@ async fn what_has_come_of_a_body_by_half_is_not_kept_when_it_is_given_up() {
     assert_eq!(soon(body.frame()).await.expect("an error").expect_err("no piece"), Reset(Code::CANCEL));
     assert!(soon(body.frame()).await.is_none());
 }
+
+/// A task that is dropped with its waker, and with it the body that it reads.
+#[tokio::test]
+async fn a_waker_may_drop_the_body_that_it_is_for() {
+    use std::{
+        sync::{Arc, Mutex},
+        task::{Context, Wake},
+    };
+
+    struct Holds(Mutex<Option<Incoming>>);
+    impl Wake for Holds {
+        fn wake(self: Arc<Self>) {}
+    }
+    let (pipe, _served) = serve(Limits::default(), 1 << 20, |request| async move {
+        let reader = Arc::new(Holds(Mutex::new(Some(request.into_body()))));
+        if let Some(body) = &mut *reader.0.lock().expect("no panic") {
+            let frame = Pin::new(body);
+            let waker = Arc::clone(&reader).into();
+            assert!(http_body::Body::poll_frame(frame, &mut Context::from_waker(&waker)).is_pending());
+        }
+        drop(reader);
+        std::future::pending().await
+    });
+    let mut client = Client::of(pipe).await;
+    client.send(&post(1)).await;
+    client.until_heard().await;
+    client.send(&data(1, b"x", true)).await;
+    client.until_heard().await;
+}
