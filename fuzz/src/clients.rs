@@ -2,9 +2,8 @@
 //! connection waits or ends and does not spin, it says whole frames and not much more than it hears, and bodies that are read
 //! elsewhere come to an end with it.
 //!
-//! The first byte says how the rest is cut, and whether the preface stands before it. The rest is frames, of which those that say
-//! `~` for the first byte of their length are given the length that they have: up to the next `~`. The fuzz target plays it, and the
-//! tests of `rollcall-http2` the corpus.
+//! The first byte says how the rest is cut, and whether the preface stands before it. The rest is frames: `~` stands for the length
+//! of one, which goes up to the next `~`. The fuzz target plays it, and the tests of `rollcall-http2` the corpus.
 
 use std::{
     future::Future as _,
@@ -29,8 +28,8 @@ const BEGIN: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const MARK: u8 = b'~';
 /// More is not looked at.
 const BYTES_MAX: usize = 1 << 16;
-/// What a connection may say by itself, and for each byte that it hears: bodies of answers are as long as what is said of them, and a
-/// frame of nine bytes may be answered by a head.
+/// What a connection may say by itself, and for each byte that it hears: twelve bytes are a request, which is answered by a hundred
+/// and the heads of three frames.
 const SAID_BYTES: usize = 4_096;
 const SAID_PER_BYTE: usize = 40;
 

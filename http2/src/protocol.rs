@@ -166,7 +166,7 @@ impl Protocol {
         std::mem::take(&mut self.widened)
     }
 
-    /// Bytes that a stream may send now, in one frame: all clients take such frames, and those of others wait behind none that are larger.
+    /// Bytes that a stream may send now, in one frame: all clients take such frames, and other streams wait behind no larger ones.
     pub(crate) fn room(&self, id: u32) -> usize {
         let stream = self.place(id).map_or(0, |at| self.streams[at].sending.left());
         stream.min(self.sending.left()).min(CONTENT_BYTES_MAX)

@@ -2,9 +2,11 @@
 
 use super::*;
 
-/// What a client says after it has begun, and the code by which the connection ends.
-fn of_connections() -> Vec<(&'static str, Vec<u8>, Code)> {
-    let large = [&[0, 64, 1, DATA, 0, 0, 0, 0, 1][..], &[0; 16_385]].concat();
+/// What a client says after it has begun, and the code by which it is told.
+type Faults = Vec<(&'static str, Vec<u8>, Code)>;
+
+/// Frames where they may not be.
+fn out_of_place() -> Faults {
     let begun = frame(HEADERS, 0, 1, GET);
     vec![
         ("data on the connection", data(0, b"x", false), Code::PROTOCOL_ERROR),
@@ -27,6 +29,13 @@ fn of_connections() -> Vec<(&'static str, Vec<u8>, Code)> {
         ("something unknown among headers", [&begun[..], &frame(0xaa, 0, 1, &[])].concat(), Code::PROTOCOL_ERROR),
         ("headers among headers", [&begun[..], &get(1)].concat(), Code::PROTOCOL_ERROR),
         ("a push", frame(PUSH_PROMISE, 4, 1, &[0; 4]), Code::PROTOCOL_ERROR),
+    ]
+}
+
+/// Frames that are not as they should be.
+fn out_of_shape() -> Faults {
+    let large = [&[0, 64, 1, DATA, 0, 0, 0, 0, 1][..], &[0; 16_385]].concat();
+    vec![
         ("settings of a wrong length", frame(SETTINGS, 0, 0, &[0; 7]), Code::FRAME_SIZE_ERROR),
         ("an acknowledgement with content", frame(SETTINGS, ACK, 0, &[0; 6]), Code::FRAME_SIZE_ERROR),
         ("a ping of a wrong length", frame(PING, 0, 0, &[0; 7]), Code::FRAME_SIZE_ERROR),
@@ -67,7 +76,7 @@ fn of_connections() -> Vec<(&'static str, Vec<u8>, Code)> {
 
 #[tokio::test]
 async fn what_breaks_a_connection_is_said_by_its_code() {
-    for (what, bytes, code) in of_connections() {
+    for (what, bytes, code) in out_of_place().into_iter().chain(out_of_shape()) {
         let (pipe, served) = serve(Limits::default(), 1 << 20, never);
         let mut client = Client::of(pipe).await;
         client.send(&bytes).await;
@@ -77,8 +86,8 @@ async fn what_breaks_a_connection_is_said_by_its_code() {
     }
 }
 
-/// What a client says after it has begun, and the code by which stream 1 ends, and nothing else.
-fn of_streams() -> Vec<(&'static str, Vec<u8>, Code)> {
+/// What ends stream 1 and nothing else.
+fn of_a_stream() -> Faults {
     let length = |length: &str| frame(HEADERS, 4, 1, &[b"\x83\x86\x84\x0f\x0d\x01", length.as_bytes()].concat());
     vec![
         ("data after the end", [get(1), data(1, b"x", false)].concat(), Code::STREAM_CLOSED),
@@ -99,7 +108,7 @@ fn of_streams() -> Vec<(&'static str, Vec<u8>, Code)> {
 
 #[tokio::test]
 async fn what_breaks_a_stream_ends_it_by_its_code_and_no_other() {
-    for (what, bytes, code) in of_streams() {
+    for (what, bytes, code) in of_a_stream() {
         let (pipe, _served) = serve(Limits::default(), 1 << 20, |request| async move {
             if request.uri().path() == "/" { never(request).await } else { words(request).await }
         });
