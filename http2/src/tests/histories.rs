@@ -123,7 +123,7 @@ fn finish(client: &mut Client, server: &mut Server) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_client_is_served(acts in vec(act(), 0..120)) {

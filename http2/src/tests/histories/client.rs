@@ -41,7 +41,7 @@ struct Stream {
 }
 
 /// Bytes of bodies that are brought to their end.
-const LONG: usize = 200_000;
+const LONG: usize = 120_000;
 
 impl Client {
     pub(super) fn new() -> Self {
