@@ -99,8 +99,10 @@ fn no_two_files_of_a_folder_differ_by_an_s() {
 
 /// Whether the documentation in a file has an example that rustdoc would run: a block of no language, or of Rust.
 fn has_example(text: &str) -> bool {
-    let words =
-        text.lines().map(str::trim_start).filter_map(|line| line.strip_prefix("///").or(line.strip_prefix("//!")));
+    let words = text
+        .lines()
+        .map(str::trim_start)
+        .filter_map(|line| line.strip_prefix("///").or_else(|| line.strip_prefix("//!")));
     let fences: Vec<_> = words.filter_map(|line| line.trim_start().strip_prefix("```")).collect();
     let of_rust = ["", "rust", "no_run", "should_panic", "compile_fail"];
     // Every second one is the end of a block.
