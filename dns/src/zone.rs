@@ -105,15 +105,10 @@ pub struct Zone {
     age: Age,
 }
 
-const SERVICE_SHARDS: usize = shards(1024);
-const NAMESPACE_SHARDS: usize = shards(64);
-const ADDRESS_SHARDS: usize = shards(8192);
-const MACHINE_SHARDS: usize = shards(1024);
-
-/// Unit tests make thousands of zones, each for a few names: to make and drop ten thousand shards is most of what they would do then.
-const fn shards(count: usize) -> usize {
-    if cfg!(test) { count / 32 } else { count }
-}
+const SERVICE_SHARDS: usize = 1024;
+const NAMESPACE_SHARDS: usize = 64;
+const ADDRESS_SHARDS: usize = 8192;
+const MACHINE_SHARDS: usize = 1024;
 
 // === impl Zone ===
 

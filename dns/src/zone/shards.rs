@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
@@ -19,8 +19,9 @@ pub struct Shards<K, V> {
     hasher: RandomState,
 }
 
-/// Sorted by mark.
-type Shard<K, V> = ArcSwap<Vec<Entry<K, V>>>;
+/// Sorted by mark. It begins with the first key that comes into it, and stays: most of a small map's shards never do, and are neither
+/// made nor, when the map goes, waited for by way of whatever threads read them.
+type Shard<K, V> = OnceLock<ArcSwap<Vec<Entry<K, V>>>>;
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {
@@ -41,9 +42,7 @@ struct Seat {
 impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     /// An empty map. Take about one shard for each ten entries to be held: copies are then a few hundred bytes.
     pub fn new(shards: usize) -> Self {
-        let empty = Arc::new(Vec::new());
-        let shards = (0..shards.max(1)).map(|_| ArcSwap::new(Arc::clone(&empty))).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self { shards: (0..shards.max(1)).map(|_| OnceLock::new()).collect(), hasher: RandomState::new() }
     }
 
     /// The value of a key.
@@ -52,7 +51,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
         K: Borrow<Q>,
     {
         let seat = self.seat(key);
-        let entries = self.shards[seat.shard].load();
+        let entries = self.shards[seat.shard].get()?.load();
         let at = find(&entries, seat.mark, key).ok()?;
         Some(entries[at].value.clone())
     }
@@ -61,6 +60,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
     pub fn values(&self) -> Vec<V> {
         self.shards
             .iter()
+            .filter_map(OnceLock::get)
             .flat_map(|shard| shard.load().iter().map(|entry| entry.value.clone()).collect::<Vec<_>>())
             .collect()
     }
@@ -74,7 +74,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
             by_shard.entry(shard).or_default().push((mark, key, value));
         }
         for (shard, changes) in by_shard {
-            let mut entries = Vec::clone(&self.shards[shard].load());
+            let shard = &self.shards[shard];
+            let mut entries = shard.get().map(|shard| Vec::clone(&shard.load())).unwrap_or_default();
             for (mark, key, value) in changes {
                 match (find(&entries, mark, &key), value) {
                     (Ok(at), Some(value)) => entries[at].value = value,
@@ -84,7 +85,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Shards<K, V> {
                 }
             }
             entries.shrink_to_fit();
-            self.shards[shard].store(Arc::new(entries));
+            match shard.get() {
+                Some(shard) => shard.store(Arc::new(entries)),
+                None if entries.is_empty() => {}
+                None => _ = shard.set(ArcSwap::from_pointee(entries)),
+            }
         }
     }
 
