@@ -76,13 +76,10 @@ impl Decoder {
         Self { table: Table::new(table_bytes), limit: table_bytes }
     }
 
-    /// The peer has acknowledged this `SETTINGS_HEADER_TABLE_SIZE`. What is larger goes at once; that its encoder says so too
-    /// (RFC 7541 §4.2) is not insisted on. A larger table is for it to ask for.
+    /// The peer has acknowledged this `SETTINGS_HEADER_TABLE_SIZE`: it may ask for no larger table from here on. Its encoder makes the
+    /// one that is there smaller (RFC 7541 §4.2); one that does not heed the setting, as Go's before 1.20, is understood all the same.
     pub(crate) fn limit(&mut self, table_bytes: usize) {
         self.limit = table_bytes;
-        if self.table.bytes_max() > table_bytes {
-            self.table.resize(table_bytes);
-        }
     }
 
     /// Reads a whole block, and calls `each` with the name and value of every field, in their order.

@@ -153,7 +153,7 @@ proptest! {
         for plan in plans {
             if let Some(limit) = plan.limit {
                 decoder.limit(limit);
-                (model.limit, model.bytes_max) = (limit, model.bytes_max.min(limit));
+                model.limit = limit;
                 model.trim();
             }
             let (block, fields) = model.block(plan);

@@ -183,14 +183,16 @@ fn a_name_may_be_of_the_entry_that_goes_for_its_field() {
 }
 
 #[test]
-fn the_limit_holds_for_what_is_there_and_for_what_is_asked() {
+fn the_limit_holds_for_what_is_asked_and_who_asks_for_nothing_is_understood() {
     let mut decoder = Decoder::new(4096);
     let added = octets("4003 6f6e 6505 7661 6c75 65 4003 7477 6f05 7661 6c75 65");
     assert_eq!(listed(&mut decoder, &added).0, Ok(()));
     decoder.limit(79);
-    assert_eq!(held(&decoder), ["two: value"]);
-    assert_eq!(listed(&mut decoder, &octets("be")).0, Ok(()), "an update is not insisted on");
+    assert_eq!(listed(&mut decoder, &octets("bf")).0, Ok(()), "an update is not insisted on");
+    assert_eq!(held(&decoder), ["two: value", "one: value"]);
     assert_eq!(listed(&mut decoder, &octets("3f31")).0, Err(Broken::Size { bytes: 80, limit: 79 }));
+    assert_eq!(listed(&mut decoder, &octets("3f30")).0, Ok(()));
+    assert_eq!(held(&decoder), ["two: value"]);
     decoder.limit(4096);
     assert_eq!(listed(&mut decoder, &added).0, Ok(()));
     assert_eq!(held(&decoder), ["two: value"], "a larger table is for the encoder to ask for");
