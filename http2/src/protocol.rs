@@ -23,8 +23,6 @@ use crate::{
 
 mod blocks;
 mod hear;
-#[cfg(test)]
-mod tests;
 
 use self::blocks::Block;
 
