@@ -36,7 +36,7 @@ pub(crate) async fn serve(snapshots: &watch::Sender<Option<Arc<Snapshot>>>) -> (
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = catalog.into_router().serve_with_incoming(TcpListenerStream::new(listener));
-    (url, tokio::spawn(async { serving.await.unwrap() }))
+    (url, tokio::spawn(serving))
 }
 
 fn fill(cache: &mut Cache, service: u32) {
