@@ -5,6 +5,7 @@
 //! pool     runs programs side by side; follow reads what they print
 //! outcome  steps, what they came to, and the closing tables
 //! ahead    makes tools and images while earlier steps run
+//! examples those in documentation
 //! disk     whether there is room for it
 //! network  the network that end-to-end tests are in
 //! node     the stage on a real node
@@ -12,6 +13,7 @@
 
 mod ahead;
 mod disk;
+mod examples;
 mod follow;
 mod network;
 mod node;
@@ -92,10 +94,9 @@ fn units(outcome: &mut Outcome, filter: Option<&str>) {
     });
     outcome.step("unit and property tests", |line| {
         let mut programs = suite.programs(filter, |program| Command::new(program))?;
-        // With a filter they are tried when nothing else has that name: rustdoc reads every crate for it.
+        // With a filter they are tried when nothing else has that name.
         if filter.is_none() || programs.is_empty() {
-            let documentation = run_cargo(&[&["test", "--doc"][..], &suite::PRODUCT].concat());
-            programs.insert(0, Program::new("documentation", documentation, filter));
+            programs.insert(0, Program::new("documentation", examples::command()?, filter));
         }
         // Those that start whole controllers come first and wait: others use the cores meanwhile.
         pool::run(programs, cores() + 2, line)
