@@ -56,7 +56,7 @@ impl Catalog {
         let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let serving = server.into_router().serve_with_incoming(TcpListenerStream::new(listener));
-        let task = tokio::spawn(async move { drop(serving.await) });
+        let task = tokio::spawn(serving);
         Self { cache: Cache::new(), snapshots, addr, task }
     }
 

@@ -148,7 +148,7 @@ impl Catalog {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = server.into_router().serve_with_incoming(TcpListenerStream::new(listener));
-        tokio::spawn(async move { drop(serving.await) });
+        tokio::spawn(serving);
         Self { url, snapshots }
     }
 

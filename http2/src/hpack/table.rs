@@ -42,10 +42,6 @@ impl Table {
         }
     }
 
-    pub(super) fn bytes_max(&self) -> usize {
-        self.bytes_max
-    }
-
     /// May have so many bytes from here on (RFC 7541 §4.3).
     pub(super) fn resize(&mut self, bytes_max: usize) {
         self.bytes_max = bytes_max;

@@ -73,7 +73,7 @@ impl Replica {
         let router = server.clone().into_router();
         let task = tokio::spawn(async move {
             let stopped = async move { _ = stopped.wait_for(|stopped| *stopped).await };
-            router.serve_with_incoming_shutdown(incoming, stopped).await
+            router.serve_with_incoming_shutdown(incoming, stopped).await;
         });
         Self { address, server, metrics, stop, task }
     }
