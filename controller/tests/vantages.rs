@@ -117,6 +117,22 @@ impl Rig {
         page.lines().find(|line| line.starts_with(name))?.rsplit(' ').next()?.parse().ok()
     }
 
+    /// Waits until each line of the vantages' metrics says as much.
+    async fn await_metrics(&self, lines: &[(&str, f64)]) {
+        for (line, least) in lines {
+            let name = format!("rollcall_vantages_{line}");
+            let mut seen = None;
+            for _ in 0..1_200 {
+                seen = self.metric(&name).await;
+                if seen.is_some_and(|seen| seen >= *least) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(seen.is_some_and(|seen| seen >= *least), "{name}: {seen:?}");
+        }
+    }
+
     /// A stream by hand, of a machine's agent; what it is told of whether it is asked.
     async fn by_hand(&self, machine: &str, token: &str) -> (mpsc::Sender<AgentReport>, Streaming<AgentReply>, Posted) {
         let config = self.config(token);
@@ -199,7 +215,8 @@ fn fill(api: &FakeApi, port: u16) {
         "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }], "endpoints": [endpoint],
     });
     put(api, "discovery.k8s.io/v1", "EndpointSlice", "payments-x", slice);
-    let check = json!({ "name": "web", "tcp": {}, "interval": "500ms", "retryInterval": "100ms", "timeout": "400ms" });
+    // Refused connections need no timeout, and a busy machine's answers are late.
+    let check = json!({ "name": "web", "tcp": {}, "interval": "3s", "retryInterval": "100ms", "timeout": "3s" });
     let confirmation = json!({ "replicas": 0, "agents": ["vm-1", "vm-2"], "dnsNodes": ["node-a.example.net"] });
     let spec = json!({ "podChecks": { "checks": [check], "port": port }, "confirmation": confirmation });
     put(api, "rollcall.dev/v1alpha1", "DiscoveryPolicy", "pods", json!({ "spec": spec }));
@@ -275,8 +292,13 @@ async fn agents_and_dns_servers_that_a_policy_names_are_asked_and_the_majority_d
     is_asked_again(&asked).await;
     assert_eq!(rig.explained().await.0, "Passing", "callers have it still");
 
-    // The programs: neither reaches it.
+    let pod = TcpListener::bind(pod_address(&rig.api)).await.expect("its port is free");
+    rig.await_explained("the controller reaches it, too", |_, seen| reached(seen, "a probe of", "Passing")).await;
+
+    // The programs too, both there before the endpoint goes: of three, two would decide without the other.
     let [agent, dns] = programs(&rig);
+    rig.await_metrics(&[("connected{kind=\"agent\"}", 2.0), ("connected{kind=\"dns\"}", 1.0)]).await;
+    drop(pod);
     // Three of four decide, also before the fourth has said that it reaches it.
     rig.await_explained("three of four do not reach it", |health, seen| {
         health == "Critical"
@@ -284,16 +306,9 @@ async fn agents_and_dns_servers_that_a_policy_names_are_asked_and_the_majority_d
             && reached(seen, "the DNS server of node-a.example.net", "Critical")
     })
     .await;
-    for (metric, least) in [
-        ("connected{kind=\"agent\"}", 2.0),
-        ("connected{kind=\"dns\"}", 1.0),
-        ("asked_total", 4.0),
-        ("answers_total{answer=\"reached\"}", 2.0),
-        ("answers_total{answer=\"failed\"}", 2.0),
-    ] {
-        let seen = rig.metric(&format!("rollcall_vantages_{metric}")).await;
-        assert!(seen.is_some_and(|seen| seen >= least), "{metric}: {seen:?}");
-    }
+    let answers = [("answers_total{answer=\"reached\"}", 2.0), ("answers_total{answer=\"failed\"}", 2.0)];
+    rig.await_metrics(&[("asked_total", 4.0)]).await;
+    rig.await_metrics(&answers).await;
 
     // It answers, and what was said is over.
     let _pod = TcpListener::bind(pod_address(&rig.api)).await.expect("its port is free");
