@@ -16,6 +16,7 @@
 mod bell;
 mod code;
 mod connection;
+mod date;
 mod frame;
 mod hpack;
 mod inbox;

@@ -7,10 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, header::CONTENT_LENGTH};
+use http::{
+    Response,
+    header::{CONTENT_LENGTH, DATE},
+};
 use http_body::Body;
 
-use crate::{inbox::Inbox, protocol::Protocol};
+use crate::{date, inbox::Inbox, protocol::Protocol};
 
 /// A stream that is served.
 pub(crate) struct Work<F, B> {
@@ -76,6 +79,9 @@ where
             let last = self.bare || body.is_end_stream();
             if let Some(len) = body.size_hint().exact().filter(|_| !last) {
                 head.headers.entry(CONTENT_LENGTH).or_insert_with(|| len.into());
+            }
+            if let Some(date) = date::now() {
+                head.headers.entry(DATE).or_insert(date);
             }
             protocol.respond(self.stream, &head, last);
             if last {

@@ -18,7 +18,6 @@ pub mod answer;
 pub mod ask;
 pub mod bootstrap;
 mod connection;
-mod date;
 mod listener;
 pub mod metrics;
 mod path;

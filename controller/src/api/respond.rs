@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, DATE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
@@ -18,7 +18,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::Answer;
 use super::ask::Ask;
-use super::date;
 use super::metrics::Metrics;
 use super::problem::{Action, Kind, Problem};
 use super::query::Query;
@@ -137,9 +136,7 @@ impl Answering {
     fn end(&self, outcome: Result<Answer, Problem>) -> Response<Full<Bytes>> {
         self.api.metrics.answered(self.at.map(usize::from), outcome.as_ref().err().map(Problem::kind));
         let answer = outcome.unwrap_or_else(|problem| problem.into_answer(&self.path));
-        let mut response = if self.is_head { answer.into_head() } else { answer.into_response() };
-        response.headers_mut().insert(DATE, date::now());
-        response
+        if self.is_head { answer.into_head() } else { answer.into_response() }
     }
 }
 

@@ -55,6 +55,8 @@ async fn a_request_is_served_and_the_end_of_a_client_is_no_error() {
     request.headers_mut().insert("x-token", "secret".parse().expect("a value"));
     let (head, body, trailers) = client.ask(request, None).await;
     assert_eq!((head.status(), &body[..], trailers), (StatusCode::NOT_FOUND, &b"no /v1/things"[..], None));
+    assert_eq!(head.headers()["content-length"], "13");
+    assert!(head.headers()["date"].as_bytes().ends_with(b" GMT"));
     drop(client.send);
     soon(client.task).await.expect("no panic").expect("in order");
     soon(served).await.expect("no panic").expect("in order");
