@@ -54,6 +54,7 @@ pub(crate) const STEPS: [Step; 7] = [
             ("an idle stream that holds 10,000 services, KB", "16"),
             ("a change to all of 1,000 such streams, p50 ms", ""),
             ("p99 ms", "20"),
+            ("p99 of the middle one of the changes, ms", "20"),
             ("CPU of the server, ms", "a tenth"),
             ("with one that does not read, p99 ms", ""),
         ],
@@ -146,12 +147,13 @@ async fn fan_out(server: &mut Server) -> Result<Vec<f64>> {
     let made = changes(server, &seen, &told).await?;
     let cpu = (server.cpu_s()? - cpu) * 1e3 / made as f64;
     let (p50, p99) = percentiles(&seen);
+    let middle = middle_p99(&seen);
     let stalled = Stream { stalls: true, ..Stream::default() };
     let slow = load::open(&server.way, 1, |_| stalled.clone());
     load::until("the slow one to be answered", &slow, |seen| seen.answered == 1).await?;
     changes(server, &seen, &told).await?;
     let (_, beside) = percentiles(&seen);
-    Ok(vec![idle, p50, p99, cpu, beside])
+    Ok(vec![idle, p50, p99, middle, cpu, beside])
 }
 
 /// Changes one service after the other, each once all have been told of the last, and have answered. Says how many there were.
@@ -234,6 +236,18 @@ async fn returning(server: &mut Server, missing: usize) -> Result<Vec<f64>> {
 
 fn name(index: usize) -> String {
     format!("service-{index}.bench:http")
+}
+
+/// The p99 of each change, and of those the middle one, in milliseconds: what is left when the machine stood still in a few of them.
+fn middle_p99(seen: &Rc<RefCell<load::Seen>>) -> f64 {
+    let p99 = |change: &[u64]| {
+        let mut latencies = change.to_vec();
+        latencies.sort_unstable();
+        latencies[latencies.len() * 99 / 100]
+    };
+    let mut each: Vec<u64> = seen.borrow().latencies.chunks(STREAMS).map(p99).collect();
+    each.sort_unstable();
+    each.get(each.len() / 2).map_or(f64::NAN, |us| *us as f64 / 1e3)
 }
 
 /// In milliseconds.
