@@ -12,6 +12,7 @@ use rollcall_xds::proto::rollcall::v1 as wire;
 
 use super::endpoint::Endpoint;
 use super::set::Set;
+use crate::kubernetes::syntax::{is_dns_label, is_label_value, is_qualified_name};
 
 /// Which endpoint of which service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +57,7 @@ impl Instance {
     /// What is wrong, and what to write instead.
     pub fn read(machine: &str, said: &wire::Instance) -> Result<Self, String> {
         for (what, name) in [("namespace", &said.namespace), ("service", &said.service)] {
-            is_label(name)
+            is_dns_label(name)
                 .then_some(())
                 .ok_or_else(|| format!("{what} {name:?}: use a-z, 0-9 and - only, 63 at most"))?;
         }
@@ -69,7 +70,7 @@ impl Instance {
             addresses: addresses(&said.addresses)?,
             host: None,
             ports: Vec::new(),
-            hostname: optional(&said.hostname, is_label, "hostname", "give its first label alone, such as db-1")?,
+            hostname: optional(&said.hostname, is_dns_label, "hostname", "give its first label alone, such as db-1")?,
             zone: optional(&said.zone, is_label_value, "zone", "give it as the nodes' label has it, such as eu-1a")?,
             machine: Some(machine.to_owned()),
             weight: weight(said.weight)?,
@@ -83,22 +84,9 @@ impl Instance {
     }
 }
 
-/// A DNS label (RFC 1123).
-pub fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// What Kubernetes takes as the value of a label, but for the empty one.
-fn is_label_value(text: &str) -> bool {
-    let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    text.len() <= 63 && edge(text.bytes().next()) && edge(text.bytes().last()) && text.bytes().all(inner)
-}
-
 fn endpoint_name(machine: &str, name: &str) -> Result<String, String> {
     let endpoint = if name.is_empty() { machine.to_owned() } else { format!("{machine}-{name}") };
-    if is_label(&endpoint) {
+    if is_dns_label(&endpoint) {
         return Ok(endpoint);
     }
     Err(format!(
@@ -113,7 +101,7 @@ fn ports(said: &[wire::InstancePort]) -> Result<Vec<PortSpec>, String> {
     let mut names = BTreeSet::new();
     let port = |port: &wire::InstancePort| {
         let name = &port.name;
-        if !(is_label(name) || name.is_empty() && said.len() == 1) {
+        if !(is_dns_label(name) || name.is_empty() && said.len() == 1) {
             return Err(format!(
                 "port {name:?}: use a-z, 0-9 and - only, such as http; only a single port may go without a name"
             ));
@@ -142,9 +130,7 @@ fn protocol(port: &str, said: &str) -> Result<Protocol, String> {
 }
 
 fn is_app_protocol(text: &str) -> bool {
-    let (domain, name) = text.split_once('/').map_or((None, text), |(domain, name)| (Some(domain), name));
-    let is_domain = |domain: &str| domain.split('.').all(is_label);
-    text.len() <= 253 && is_label_value(name) && domain.is_none_or(is_domain)
+    text.len() <= 253 && is_qualified_name(text)
 }
 
 fn addresses(said: &[String]) -> Result<Vec<String>, String> {
@@ -180,7 +166,7 @@ fn weight(said: u32) -> Result<u16, String> {
 }
 
 fn tags(said: &[String]) -> Result<Vec<String>, String> {
-    if let Some(tag) = said.iter().find(|tag| !is_label(tag)) {
+    if let Some(tag) = said.iter().find(|tag| !is_dns_label(tag)) {
         return Err(format!("tag {tag:?}: use a-z, 0-9 and - only, such as canary; a pair goes into metadata"));
     }
     let tags: BTreeSet<_> = said.iter().cloned().collect();
@@ -217,7 +203,7 @@ fn local_checks(said: &[String]) -> Result<Vec<Name>, String> {
     if said.len() > LOCAL_CHECKS_MAX {
         return Err(format!("local checks: there are {}; give {LOCAL_CHECKS_MAX} at most", said.len()));
     }
-    let bad = said.iter().find(|name| !is_label(name));
+    let bad = said.iter().find(|name| !is_dns_label(name));
     match bad {
         Some(name) => Err(format!("local check {name:?}: use a-z, 0-9 and - only, such as disk")),
         None => Ok(said.iter().map(|name| name.as_str().into()).collect()),

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::kube_error;
+use crate::kubernetes::syntax::is_dns_label;
 use crate::leadership::fence::{Fence, WRITE_TIMEOUT};
 use crate::writeback::apply::FIELD_MANAGER;
 
@@ -158,10 +159,7 @@ fn step((name, flag): (&str, &str), ours: Option<&str>, standing: Option<&Standi
 
 /// A property's value as the id of a cluster.
 fn label(value: String) -> Result<String, String> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label =
-        (1..=63).contains(&value.len()) && value.bytes().all(inner) && !value.starts_with('-') && !value.ends_with('-');
-    if is_label {
+    if is_dns_label(&value) {
         return Ok(value);
     }
     Err(format!(

@@ -14,7 +14,7 @@ use rollcall_xds::proto::rollcall::v1;
 use super::encode;
 use super::mcs::said::{self, Said};
 use crate::kubernetes::Names;
-use crate::writeback::limits::is_qualified_name;
+use crate::kubernetes::syntax::{is_dns_label, is_qualified_name};
 
 /// Decodes. What many endpoints say alike is kept once.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ impl Decoder {
     /// `NAMESPACE/NAME`.
     pub fn key(&mut self, name: &str) -> Option<ServiceKey> {
         let (namespace, name) = name.split_once('/')?;
-        (is_label(namespace) && is_label(name))
+        (is_dns_label(namespace) && is_dns_label(name))
             .then(|| ServiceKey { namespace: self.names.get(namespace), name: self.names.get(name) })
     }
 
@@ -127,7 +127,7 @@ impl Decoder {
         let addresses = ips.and_then(Addresses::from_ips).ok_or("no addresses, or such as are none")?;
         let ports = sets.get(said.port_set as usize).ok_or("ports that are not there")?;
         let hostname = Some(&*said.hostname).filter(|name| !name.is_empty());
-        if hostname.is_some_and(|name| !is_label(name)) {
+        if hostname.is_some_and(|name| !is_dns_label(name)) {
             return Err("a host name that is none");
         }
         let texts = said
@@ -185,7 +185,7 @@ impl Decoder {
             v1::Protocol::Unspecified => return None,
         };
         let number = u16::try_from(said.port).ok().filter(|number| *number > 0)?;
-        let named = said.name.is_empty() || is_label(&said.name);
+        let named = said.name.is_empty() || is_dns_label(&said.name);
         named.then_some(())?;
         // As of a registration: what the API server would refuse on the derived Service costs the port no more than that.
         let app_protocol = self.names.maybe(Some(&*said.app_protocol).filter(|name| is_qualified_name(name)));
@@ -202,12 +202,6 @@ fn health(said: &v1::ExportedEndpoint) -> Health {
         v1::ExportedHealth::ExportedUnknown | v1::ExportedHealth::Unspecified => Health::Unknown,
         v1::ExportedHealth::ExportedMaintenance => Health::Maintenance,
     }
-}
-
-/// A DNS label (RFC 1123 §2.1).
-fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 #[cfg(test)]

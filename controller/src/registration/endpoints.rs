@@ -10,7 +10,7 @@ use rollcall_catalog::model::{
 use rollcall_crds::{self as api, EndpointSpec, ServiceRegistrationSpec};
 
 use super::{Reader, problem};
-use crate::writeback::limits::is_qualified_name;
+use crate::kubernetes::syntax::is_qualified_name;
 
 // === impl Reader ===
 

@@ -11,6 +11,7 @@ use rollcall_xds::proto::istio::networking::v1alpha3 as istio;
 use rollcall_xds::resource::{Resource, ResourceType, Version};
 
 use super::envoy::Standing;
+use crate::kubernetes::syntax::is_name;
 
 /// What is in the body.
 const BODY: &str = "type.googleapis.com/istio.networking.v1alpha3.ServiceEntry";
@@ -77,7 +78,8 @@ fn workload(member: &Member, ports: &[&Port]) -> Option<istio::WorkloadEntry> {
     if ports.is_empty() {
         return None;
     }
-    let metadata = endpoint.attributes.metadata.iter().filter(|(key, value)| is_label(key) && is_label(value));
+    // Other metadata a mesh could not choose by.
+    let metadata = endpoint.attributes.metadata.iter().filter(|(key, value)| is_name(key) && is_name(value));
     Some(istio::WorkloadEntry {
         address: endpoint.addresses.iter().next()?.to_string(),
         ports,
@@ -95,14 +97,6 @@ fn locality(member: &Member) -> String {
         (region, zone) if region.is_empty() => format!("{zone}/{zone}"),
         (region, zone) => format!("{region}/{zone}"),
     }
-}
-
-/// Whether Kubernetes would take it as a label's value: other metadata a mesh could not choose by.
-fn is_label(text: &str) -> bool {
-    let end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-    bytes.len() <= 63 && end(bytes.first()) && end(bytes.last()) && bytes.iter().all(inner)
 }
 
 #[cfg(test)]

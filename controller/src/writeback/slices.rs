@@ -17,7 +17,8 @@ use rollcall_catalog::input::{OriginKind, Place, ServiceFacts, ServiceKind, Traf
 use rollcall_catalog::model::{Name, Port, Ports};
 use rollcall_catalog::service::{Member, Service};
 
-use super::{limits, owned};
+use super::owned;
+use crate::kubernetes::syntax;
 
 /// The Service that a slice belongs to (discovery/v1 `LabelServiceName`).
 pub const SERVICE_LABEL: &str = "kubernetes.io/service-name";
@@ -309,7 +310,7 @@ fn port(port: &Port) -> EndpointPort {
         port: Some(port.number.into()),
         protocol: Some(port.protocol.to_string()),
         // The API server takes none of another form; the registration's status names it.
-        app_protocol: port.app_protocol.as_deref().filter(|name| limits::is_qualified_name(name)).map(str::to_owned),
+        app_protocol: port.app_protocol.as_deref().filter(|name| syntax::is_qualified_name(name)).map(str::to_owned),
     }
 }
 
@@ -330,7 +331,7 @@ fn endpoint(
             serving: Some(conditions.serving),
             terminating: Some(conditions.terminating),
         }),
-        hostname: member.endpoint.hostname.as_deref().filter(|host| limits::is_dns_label(host)).map(str::to_owned),
+        hostname: member.endpoint.hostname.as_deref().filter(|host| syntax::is_dns_label(host)).map(str::to_owned),
         zone: member.zone.as_deref().map(str::to_owned),
         node_name: member.endpoint.node.as_deref().map(str::to_owned),
         hints: facts.filter(|_| ready).and_then(|facts| hints(member, facts, zones)),
@@ -343,7 +344,7 @@ fn endpoint(
 /// endpoint has them. A machine in a zone without pods of the Service is for all zones then.
 fn hints(member: &Member, facts: &ServiceFacts, pod_zones: &BTreeSet<Name>) -> Option<EndpointHints> {
     const ZONES_MAX: usize = 8;
-    let own = member.zone.as_ref().filter(|zone| limits::is_label_value(zone));
+    let own = member.zone.as_ref().filter(|zone| syntax::is_label_value(zone));
     let named = |zones: &mut dyn Iterator<Item = &Name>| -> Vec<_> {
         zones.take(ZONES_MAX).map(|zone| ForZone { name: zone.to_string() }).collect()
     };
@@ -353,7 +354,7 @@ fn hints(member: &Member, facts: &ServiceFacts, pod_zones: &BTreeSet<Name>) -> O
         TrafficDistribution::Any if !facts.topology_auto || pod_zones.is_empty() => return None,
         TrafficDistribution::Any => match own.filter(|zone| pod_zones.contains(*zone)) {
             Some(zone) => (Some(named(&mut std::iter::once(zone))), None),
-            None => (Some(named(&mut pod_zones.iter().filter(|zone| limits::is_label_value(zone)))), None),
+            None => (Some(named(&mut pod_zones.iter().filter(|zone| syntax::is_label_value(zone)))), None),
         },
         TrafficDistribution::PreferSameZone => (zones(), None),
         TrafficDistribution::PreferSameNode => (zones(), nodes()),

@@ -10,7 +10,7 @@ use crate::support::Shop;
 use crate::support::shop::{STEADY, unchecked};
 
 const TABLE: &str = "controller/src/writeback/limits.rs";
-const NAMES: &str = "controller/src/writeback/limits/names.txt";
+const NAMES: &str = "controller/src/kubernetes/syntax/names.txt";
 
 /// What a bound counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,10 @@ use tonic::Status;
 use super::slot::Slot;
 use super::{Attendance, INSTANCES_MAX, RIGHTS_INTERVAL};
 use crate::agents::admission::Denial;
-use crate::agents::instance::{Instance, InstanceKey, is_label};
+use crate::agents::instance::{Instance, InstanceKey};
 use crate::agents::metrics::Refusal;
 use crate::agents::registrar::Message;
+use crate::kubernetes::syntax::is_dns_label;
 use crate::time::random;
 
 /// What is made of one instance.
@@ -77,7 +78,7 @@ impl Attendance {
         let machine = &hello.machine;
         // Names of nodes may have dots.
         let is_node = hello.lookout() == wire::hello::Lookout::DnsServer && hello.instances.is_empty();
-        if !(is_label(machine) || is_node && machine.len() <= 253 && machine.split('.').all(is_label)) {
+        if !(is_dns_label(machine) || is_node && machine.len() <= 253 && machine.split('.').all(is_dns_label)) {
             return Err(Status::invalid_argument(format!(
                 "machine {machine:?}: use a-z, 0-9 and - only, such as vm-17"
             )));

@@ -9,6 +9,7 @@ use rollcall_catalog::service::Service;
 use rollcall_xds::proto::rollcall::v1;
 
 use crate::federation::exports::Tags;
+use crate::kubernetes::syntax::{is_label_value, is_qualified_name};
 
 /// What an export says of its Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,7 +144,7 @@ fn family(number: u32) -> Option<IpFamily> {
 }
 
 fn labels(pairs: &[v1::KeyValue]) -> Result<BTreeMap<Name, Name>, String> {
-    let good = |pair: &v1::KeyValue| is_key(&pair.key) && (pair.value.is_empty() || is_name(&pair.value));
+    let good = |pair: &v1::KeyValue| is_qualified_name(&pair.key) && is_label_value(&pair.value);
     match pairs.iter().find(|pair| !good(pair)) {
         Some(pair) => Err(format!("an exported label {:.80}: {:.80} that is none", pair.key, pair.value)),
         None => Ok(collect(pairs)),
@@ -151,7 +152,7 @@ fn labels(pairs: &[v1::KeyValue]) -> Result<BTreeMap<Name, Name>, String> {
 }
 
 fn annotations(pairs: &[v1::KeyValue]) -> Result<BTreeMap<Name, Name>, String> {
-    match pairs.iter().find(|pair| !is_key(&pair.key)) {
+    match pairs.iter().find(|pair| !is_qualified_name(&pair.key)) {
         Some(pair) => Err(format!("an exported annotation {:.80} that is none", pair.key)),
         None => Ok(collect(pairs)),
     }
@@ -159,27 +160,6 @@ fn annotations(pairs: &[v1::KeyValue]) -> Result<BTreeMap<Name, Name>, String> {
 
 fn collect(pairs: &[v1::KeyValue]) -> BTreeMap<Name, Name> {
     pairs.iter().map(|pair| (Name::from(&*pair.key), Name::from(&*pair.value))).collect()
-}
-
-/// A key of labels and annotations: a name, perhaps after a domain and a slash.
-fn is_key(key: &str) -> bool {
-    match key.split_once('/') {
-        Some((domain, name)) => {
-            let label = |label: &str| is_name(label) && !label.contains('_') && label == label.to_ascii_lowercase();
-            domain.len() <= 253 && domain.split('.').all(label) && is_name(name)
-        }
-        None => is_name(key),
-    }
-}
-
-/// Letters, digits, `-`, `_` and `.`, with a letter or digit at both ends; at most 63.
-fn is_name(text: &str) -> bool {
-    let (first, last) = (text.bytes().next(), text.bytes().next_back());
-    let end = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= WORD_MAX
-        && end(first)
-        && end(last)
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]
