@@ -53,6 +53,8 @@ const POLLS_EACH: usize = 100;
 const ANSWERS_A_SECOND: usize = 20_000;
 const CONNECTIONS: usize = 64;
 const FOR: Duration = Duration::from_secs(10);
+/// What is asked before is not counted: who has just connected is cold.
+const WARM_UP: Duration = Duration::from_secs(1);
 const SERVICES: usize = 100;
 const USER: &str = "system:serviceaccount:bench:reader";
 /// As long as that of a ServiceAccount.
@@ -250,9 +252,11 @@ impl Server {
         let asking = (0..CONNECTIONS).map(|at| async move {
             let mut connection = Connection::over(self.connect(b"http/1.1").await);
             let request = Self::text(&Self::path(at));
-            let mut took = Vec::new();
+            // Memory that is touched before: all would want more at the same moments, and wait for it.
+            let mut took = vec![Default::default(); (WARM_UP + FOR).div_duration_f64(pace) as usize + 1];
+            took.clear();
             let mut due = begun + pace.mul_f64(at as f64 / CONNECTIONS as f64);
-            while due < begun + FOR {
+            while due < begun + WARM_UP + FOR {
                 tokio::time::sleep_until(due.into()).await;
                 connection.ask(&request).await;
                 took.push((due - begun, due.elapsed()));
@@ -260,14 +264,17 @@ impl Server {
             }
             took
         });
-        let took = runtime.block_on(futures::future::join_all(asking)).concat();
+        let took = runtime.block_on(futures::future::join_all(asking));
         let (elapsed, cpu) = (begun.elapsed(), self.cpu() - cpu);
+        let took = took.concat();
+        let cpu_us = cpu * 1e6 / took.len() as f64;
+        let took: Vec<_> = took.into_iter().filter_map(|(due, took)| Some((due.checked_sub(WARM_UP)?, took))).collect();
         let mut tenths = vec![Vec::new(); 1 + FOR.as_millis() as usize / 100];
         took.iter().for_each(|(due, took)| tenths[due.as_millis() as usize / 100].push(*took));
         let tenths = tenths.into_iter().filter(|tenth| !tenth.is_empty()).map(|tenth| percentile(tenth, 99));
         let middle_p99 = percentile(tenths.collect(), 50);
         let all: Vec<Duration> = took.iter().map(|(_, took)| *took).collect();
-        let (rate, cpu_us) = (all.len() as f64 / elapsed.as_secs_f64(), cpu * 1e6 / all.len() as f64);
+        let rate = all.len() as f64 / (elapsed - WARM_UP).as_secs_f64();
         Answers { rate, p50: percentile(all.clone(), 50), p99: percentile(all, 99), middle_p99, cpu_us }
     }
 
