@@ -213,7 +213,12 @@ where
         while !self.protocol.out.is_empty() {
             let mut slices = [IoSlice::new(&[]); PARTS];
             let filled = self.protocol.out.slices(&mut slices);
-            match Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..filled])? {
+            let io = Pin::new(&mut self.io);
+            let written = match &slices[..filled] {
+                [part] => io.poll_write(cx, part)?, // most answers are one, and the kernel has less to look at
+                parts => io.poll_write_vectored(cx, parts)?,
+            };
+            match written {
                 Poll::Pending => {
                     self.watch.stuck(self.protocol.limits());
                     break;

@@ -260,6 +260,7 @@ impl Server {
     /// transport down, which waits for streams.
     pub fn drain(&self) {
         self.draining.send_replace(true);
+        self.clients.drain();
     }
 
     /// What a call is to be given: as another cluster, as a replica if it says that it is one and proves it, or as a reader.
@@ -347,7 +348,6 @@ impl Server {
             views,
             scope: reader.scope,
             until: call::until(reader.until, age),
-            draining: self.draining.subscribe(),
             open: Metrics::open(&self.metrics),
             entry: Clients::enter(&self.clients, (peer.address(), reader.name), variant),
             claim: Claim::new(peer),

@@ -37,7 +37,7 @@ mod words;
 pub use self::{
     certificates::Certificates,
     clients::{Clients, Outcome, Shown},
-    connection::{Arrival, Connection, Link},
+    connection::{Arrival, Connection},
     handshakes::{Acceptor, Limits},
     identity::{Identity, IdentityError, Validity, date},
     incoming::{Bounds, Incoming},

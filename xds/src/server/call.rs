@@ -10,7 +10,7 @@ use futures::{
     stream,
 };
 use tokio::{
-    select,
+    pin, select,
     sync::{OwnedSemaphorePermit, watch},
 };
 use tokio_stream::StreamExt;
@@ -45,7 +45,6 @@ pub(super) struct Call<F, R> {
     pub(super) scope: Scope,
     /// Ready when the stream has to end: with a status if its client is to know why.
     pub(super) until: BoxFuture<'static, Option<Status>>,
-    pub(super) draining: watch::Receiver<bool>,
     pub(super) open: Open,
     pub(super) claim: Claim,
     pub(super) entry: Entry,
@@ -82,7 +81,12 @@ where
                 return self.leave(response).await;
             }
             let may_send = self.front.may_send();
+            // In this order: a client that asks without end may not keep its stream open by that, and with each request what is
+            // newer is looked at, so that it need not be waited for, in a list of all streams, when there is one.
             select! {
+                biased;
+                why = &mut self.until => return Some(Err(self.given_up(why?))),
+                () = self.entry.asked() => self.asked()?,
                 request = self.requests.next() => {
                     self.on_snapshot();
                     if let Err(status) = self.on_request(request?) {
@@ -93,11 +97,13 @@ where
                     changed.ok()?; // the writer is gone: the process ends
                     self.on_snapshot();
                 }
-                () = self.entry.asked() => self.entry.answer(&self.front, &self.view),
-                () = drained(&mut self.draining) => return None,
-                why = &mut self.until => return Some(Err(self.given_up(why?))),
             }
         }
+    }
+
+    /// Says what it holds; nothing when it is to end.
+    fn asked(&self) -> Option<()> {
+        (!self.entry.is_to_end()).then(|| self.entry.answer(&self.front, &self.view))
     }
 
     /// Who reads may do so no longer.
@@ -112,10 +118,13 @@ where
         let ty = ResourceType::from_type_url(F::content(&outgoing).type_url);
         let parcel = Parcel::with(&outgoing.response, Arc::clone(&outgoing.resources));
         let room = Arc::clone(self.claim.peer()).room_to_leave(parcel.left());
-        let room = select! {
-            biased;
-            () = drained(&mut self.draining) => return None,
-            room = room => room,
+        pin!(room);
+        let room = loop {
+            select! {
+                biased;
+                () = self.entry.asked() => self.asked()?,
+                room = &mut room => break room,
+            }
         };
         let Some(room) = room else {
             self.open.0.refused_request(Refusal::Unread);
@@ -277,8 +286,4 @@ pub(super) fn until(reader: BoxFuture<'static, Status>, age: Option<Duration>) -
 fn excerpt(words: &str) -> &str {
     const CHARS: usize = 256;
     words.char_indices().nth(CHARS).map_or(words, |(end, _)| &words[..end])
-}
-
-async fn drained(draining: &mut watch::Receiver<bool>) {
-    _ = draining.wait_for(|draining| *draining).await;
 }

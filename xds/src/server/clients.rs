@@ -5,7 +5,10 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -26,6 +29,8 @@ use crate::{
 pub struct Clients {
     next: AtomicU64,
     here: Mutex<BTreeMap<u64, Arc<Client>>>,
+    /// All streams are to end.
+    draining: AtomicBool,
 }
 
 /// One stream, as it is described to people.
@@ -36,7 +41,7 @@ pub(super) struct Client {
     variant: Variant,
     since: Instant,
     told: Mutex<Told>,
-    /// Who wants to know what it holds: the stream says it when it is looked at next.
+    /// Somebody wants to know what it holds, or it is to end: the stream heeds it when it is looked at next.
     asked: Notify,
     questions: Mutex<Vec<Question>>,
 }
@@ -168,7 +173,17 @@ impl Clients {
         };
         let client = Arc::new(client);
         this.lock().insert(id, Arc::clone(&client));
+        if this.draining.load(SeqCst) {
+            client.asked.notify_one();
+        }
         Entry { id, all: Arc::clone(this), client }
+    }
+
+    /// Has all streams end, also those that open from now on. Each is woken by itself: a list of all that wait for it would be
+    /// touched whenever one of them wakes.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, SeqCst);
+        self.lock().values().for_each(|client| client.asked.notify_one());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
@@ -242,9 +257,14 @@ impl Entry {
         }
     }
 
-    /// Somebody wants to know what it holds.
+    /// Somebody wants to know what it holds, or it is to end.
     pub(super) async fn asked(&self) {
         self.client.asked.notified().await;
+    }
+
+    /// It is to end.
+    pub(super) fn is_to_end(&self) -> bool {
+        self.all.draining.load(SeqCst)
     }
 
     /// Says it.

@@ -16,7 +16,7 @@ use tonic::{
 use tower_layer::Layer;
 
 use super::{Guard, GuardLayer, Server};
-use crate::tls::Link;
+use crate::tls::Connection;
 
 /// Services on one port, each called by its name, behind a [`Guard`].
 #[derive(Clone, Debug)]
@@ -54,21 +54,21 @@ impl Router {
     }
 
     /// Serves until there are no more connections.
-    pub async fn serve_with_incoming<L: Link, E>(self, incoming: impl Stream<Item = Result<L, E>>) {
+    pub async fn serve_with_incoming<C: Into<Connection>, E>(self, incoming: impl Stream<Item = Result<C, E>>) {
         self.serve_with_incoming_shutdown(incoming, std::future::pending()).await;
     }
 
     /// Serves until `stop`, frees the port, and lets streams come to their end.
-    pub async fn serve_with_incoming_shutdown<L: Link, E>(
+    pub async fn serve_with_incoming_shutdown<C: Into<Connection>, E>(
         self,
-        incoming: impl Stream<Item = Result<L, E>>,
+        incoming: impl Stream<Item = Result<C, E>>,
         stop: impl Future<Output = ()>,
     ) {
         let service = self.guard.layer(self.routes.prepare());
         let open = watch::Sender::new(false);
-        let accepted = incoming.take_until(stop).for_each(|link| {
-            if let Ok(link) = link {
-                tokio::spawn(serve(link, self.limits, service.clone(), open.subscribe()));
+        let accepted = incoming.take_until(stop).for_each(|connection| {
+            if let Ok(connection) = connection {
+                tokio::spawn(serve(connection.into(), self.limits, service.clone(), open.subscribe()));
             }
             std::future::ready(())
         });
@@ -78,11 +78,11 @@ impl Router {
     }
 }
 
-/// One connection, until its end.
-async fn serve(link: impl Link, limits: http2::Limits, service: Guard<Routes>, mut stop: watch::Receiver<bool>) {
-    let (limits, arrival, ends) =
-        (http2::Limits { preface: link.preface_timeout(), ..limits }, link.arrival(), link.ends());
-    let connection = http2::Connection::new(link, limits, move |request| {
+/// One connection, until its end. Of one kind, so that it is compiled here, for speed, and not in every program.
+async fn serve(connection: Connection, limits: http2::Limits, service: Guard<Routes>, mut stop: watch::Receiver<bool>) {
+    let limits = http2::Limits { preface: connection.preface_timeout(), ..limits };
+    let (arrival, ends) = (connection.arrival(), connection.ends());
+    let connection = http2::Connection::new(connection, limits, move |request| {
         let mut request = request.map(|body: Incoming| Body::new(body.map_err(given_up)));
         request.extensions_mut().insert(arrival.clone());
         let answer = service.clone().call(request);

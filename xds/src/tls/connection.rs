@@ -25,7 +25,7 @@ pub struct Connection {
     shown: Shown,
     preface_timeout: Duration,
     metrics: Arc<Metrics>,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Who is at the other end of a connection: an extension of each of its requests, in whose place the server's guard puts its
@@ -38,22 +38,6 @@ pub struct Arrival {
     pub shown: Shown,
 }
 
-/// What a server is given: a connection on which a client speaks HTTP/2.
-pub trait Link: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Who is at the other end.
-    fn arrival(&self) -> Arrival;
-
-    /// How long the client may take to begin.
-    fn preface_timeout(&self) -> Duration {
-        Bounds::default().preface_timeout
-    }
-
-    /// What counts how it ends, if that was not in order.
-    fn ends(&self) -> impl FnOnce(&Error) + Send + 'static {
-        |_| {}
-    }
-}
-
 // === impl Connection ===
 
 impl Connection {
@@ -64,7 +48,28 @@ impl Connection {
         preface_timeout: Duration,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { io, shown, preface_timeout, metrics, _place: place }
+        Self { io, shown, preface_timeout, metrics, _place: Some(place) }
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn arrival(&self) -> Arrival {
+        Arrival { tcp: self.io.tcp().connect_info(), shown: self.shown.clone() }
+    }
+
+    /// How long the client may take to begin.
+    pub(crate) fn preface_timeout(&self) -> Duration {
+        self.preface_timeout
+    }
+
+    /// What counts how it ends, if that was not in order.
+    pub(crate) fn ends(&self) -> impl FnOnce(&Error) + Send + 'static {
+        let metrics = Arc::clone(&self.metrics);
+        move |error| match error {
+            Error::Flooded => metrics.failed(Failure::Flooded),
+            Error::Broken { .. } => metrics.failed(Failure::Malformed),
+            Error::Late => metrics.failed(Failure::Timeout),
+            Error::Dead | Error::Stalled | Error::Io(_) => {}
+        }
     }
 }
 
@@ -100,30 +105,10 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl Link for Connection {
-    fn arrival(&self) -> Arrival {
-        Arrival { tcp: self.io.tcp().connect_info(), shown: self.shown.clone() }
-    }
-
-    fn preface_timeout(&self) -> Duration {
-        self.preface_timeout
-    }
-
-    fn ends(&self) -> impl FnOnce(&Error) + Send + 'static {
-        let metrics = Arc::clone(&self.metrics);
-        move |error| match error {
-            Error::Flooded => metrics.failed(Failure::Flooded),
-            Error::Broken { .. } => metrics.failed(Failure::Malformed),
-            Error::Late => metrics.failed(Failure::Timeout),
-            Error::Dead | Error::Stalled | Error::Io(_) => {}
-        }
-    }
-}
-
-// === impl Link ===
-
-impl Link for TcpStream {
-    fn arrival(&self) -> Arrival {
-        Arrival { tcp: self.connect_info(), shown: Shown::Nothing }
+impl From<TcpStream> for Connection {
+    /// With the bounds of a server that has no more to say, and no place among others.
+    fn from(tcp: TcpStream) -> Self {
+        let (io, preface_timeout) = (Io::Plain(tcp), Bounds::default().preface_timeout);
+        Self { io, shown: Shown::Nothing, preface_timeout, metrics: Arc::default(), _place: None }
     }
 }

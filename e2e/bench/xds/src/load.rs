@@ -1,13 +1,16 @@
 //! Streams, each on a connection of its own, as clients have them.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
@@ -107,7 +110,8 @@ async fn run(server: &Way, index: usize, stream: &Stream, seen: &Shared, answere
         None => speak(connection, index, stream, seen, answered).await,
         Some(tls) => {
             let name = ServerName::try_from("bench").map_err(io::Error::other)?;
-            speak(tls.connect(name, connection).await?, index, stream, seen, answered).await
+            let connection = tls.connect(name, connection).await?;
+            Box::pin(speak(connection, index, stream, seen, answered)).await // much larger, and seldom used
         }
     }
 }
@@ -123,9 +127,9 @@ async fn speak(
     wire::push_message(&wire::subscribe(&format!("node-{index}"), &stream.names, &stream.known), &mut out);
     connection.write_all(&out).await?;
     let (mut reader, mut accepted, mut answers) = (Reader::default(), false, stream.answers.clone());
-    let mut buffer = vec![0; 8192];
     loop {
-        let count = connection.read(&mut buffer).await?;
+        let bytes = read(&mut connection).await?;
+        let count = bytes.len();
         if count == 0 {
             return Ok(());
         }
@@ -133,8 +137,7 @@ async fn speak(
         out.clear();
         seen.borrow_mut().bytes += count as u64;
         let before = reader.messages;
-        let open =
-            reader.take(&buffer[..count], &mut out, |message, out| note(message, (index, received), stream, seen, out));
+        let open = reader.take(&bytes, &mut out, |message, out| note(message, (index, received), stream, seen, out));
         if reader.headers == 1 && !std::mem::replace(&mut accepted, true) {
             seen.borrow_mut().accepted += 1;
         }
@@ -154,6 +157,22 @@ async fn speak(
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// What has come. Read into a buffer that all streams share: a thousand of their own would be most of the memory that a change
+/// touches.
+async fn read(connection: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    thread_local! {
+        static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 8192].into());
+    }
+    poll_fn(|cx| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut free = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *connection).poll_read(cx, &mut free))?;
+            Poll::Ready(Ok(free.filled().to_vec()))
+        })
+    })
+    .await
 }
 
 /// From an address of its own for every hundredth stream: servers bound what one address may have.
@@ -272,7 +291,7 @@ impl Reader {
         }
         self.message.drain(..done);
         if self.message.is_empty() {
-            self.message.shrink_to(4096); // the first response is large, the others are not
+            self.message = Vec::new(); // or it would be most of the memory that a change touches
         }
     }
 }

@@ -21,8 +21,10 @@ const STREAMS: usize = 1_000;
 const CROWD: usize = 10_000;
 const NAMED: usize = 10;
 /// Single changes, and how long they may take: a slow server is measured by fewer.
-const CHANGES: usize = 30;
+const CHANGES: usize = 100;
 const CHANGES_TAKE: Duration = Duration::from_secs(8);
+/// For answers to a change to be heard before the next one comes.
+const BETWEEN: Duration = Duration::from_millis(40);
 /// Streams that reconnect at once, and services that each of them knows.
 const RETURNING: usize = 5_000;
 const KNOWN: usize = 1_000;
@@ -175,7 +177,7 @@ async fn change(server: &mut Server, seen: &Shared, told: &watch::Sender<()>, in
     server.order(&format!("change {index}")).await?;
     load::until("all to be told", seen, |seen| seen.latencies.len() >= all).await?;
     told.send_replace(());
-    load::pause(Duration::from_millis(100)).await;
+    load::pause(BETWEEN).await;
     Ok(())
 }
 
