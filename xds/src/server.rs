@@ -129,7 +129,6 @@ pub struct Server {
     replicas: Option<BetweenReplicas>,
     clusters: Option<BetweenClusters>,
     readers: Option<Readers>,
-    draining: watch::Sender<bool>,
 }
 
 /// What a call is given.
@@ -199,7 +198,7 @@ impl Server {
     pub fn new(snapshots: Snapshots, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS)));
         let budget = Budget::new(limits.memory, limits.request_patience, Arc::clone(&metrics));
-        let (views, draining, clients) = (Views::plain(), watch::Sender::new(false), Arc::default());
+        let (views, clients) = (Views::plain(), Arc::default());
         Self {
             snapshots: Paced::of(snapshots),
             limits,
@@ -211,7 +210,6 @@ impl Server {
             replicas: None,
             clusters: None,
             readers: None,
-            draining,
         }
     }
 
@@ -259,7 +257,6 @@ impl Server {
     /// Ends every stream cleanly, so that clients reconnect elsewhere, and refuses new ones. Call it before shutting the
     /// transport down, which waits for streams.
     pub fn drain(&self) {
-        self.draining.send_replace(true);
         self.clients.drain();
     }
 
@@ -305,10 +302,9 @@ impl Server {
 
     /// The first of these snapshots. Waits for it, but neither forever nor beyond a drain.
     async fn synced(&self, mut snapshots: Snapshots) -> Result<Arc<Snapshot>, Status> {
-        let mut draining = self.draining.subscribe();
         let synced = tokio::select! {
             biased;
-            _ = draining.wait_for(|draining| *draining) => {
+            () = self.clients.drained() => {
                 return Err(Status::unavailable("the server is shutting down; connect to another replica"));
             }
             synced = tokio::time::timeout(self.limits.unsynced_wait, snapshots.wait_for(Option::is_some)) => synced,

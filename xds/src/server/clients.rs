@@ -5,16 +5,13 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{
-            AtomicBool, AtomicU64, AtomicUsize,
-            Ordering::{Relaxed, SeqCst},
-        },
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, oneshot, watch},
     time::{Instant, timeout_at},
 };
 
@@ -30,7 +27,7 @@ pub struct Clients {
     next: AtomicU64,
     here: Mutex<BTreeMap<u64, Arc<Client>>>,
     /// All streams are to end.
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
 }
 
 /// One stream, as it is described to people.
@@ -173,7 +170,7 @@ impl Clients {
         };
         let client = Arc::new(client);
         this.lock().insert(id, Arc::clone(&client));
-        if this.draining.load(SeqCst) {
+        if *this.draining.borrow() {
             client.asked.notify_one();
         }
         Entry { id, all: Arc::clone(this), client }
@@ -182,8 +179,13 @@ impl Clients {
     /// Has all streams end, also those that open from now on. Each is woken by itself: a list of all that wait for it would be
     /// touched whenever one of them wakes.
     pub(super) fn drain(&self) {
-        self.draining.store(true, SeqCst);
+        self.draining.send_replace(true);
         self.lock().values().for_each(|client| client.asked.notify_one());
+    }
+
+    /// Ready when all streams are to end. For who has none yet.
+    pub(super) async fn drained(&self) {
+        _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Client>>> {
@@ -264,7 +266,7 @@ impl Entry {
 
     /// It is to end.
     pub(super) fn is_to_end(&self) -> bool {
-        self.all.draining.load(SeqCst)
+        *self.all.draining.borrow()
     }
 
     /// Says it.

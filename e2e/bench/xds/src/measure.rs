@@ -181,8 +181,8 @@ async fn change(server: &mut Server, seen: &Shared, told: &watch::Sender<()>, in
     Ok(())
 }
 
-/// A change that is not counted. A virtual machine may have to be given back, page by page, what nobody has touched for a second,
-/// at 10 µs a page where it was measured: a multiple of what the change itself takes.
+/// A change that is not counted. Memory that nobody had touched for two seconds took 10 µs a page where it was measured, whatever the
+/// program: a multiple of what the change itself takes.
 async fn warm_up(server: &mut Server, seen: &Shared, told: &watch::Sender<()>) -> Result<()> {
     change(server, seen, told, CHANGES).await?;
     seen.borrow_mut().latencies = Vec::with_capacity(STREAMS * CHANGES);
