@@ -222,6 +222,11 @@ impl Session {
         let out_of_date = !ask.nonce.is_empty() && nonce.is_none_or(|nonce| nonce != sub.last_sent());
         if self.variant == Variant::StateOfTheWorld && out_of_date {
             sub.narrow_to(ask);
+            if ty == ResourceType::Cluster && ask.error.is_some() {
+                // What we took for held in the response after that one is new to it there.
+                let endpoints: Vec<_> = sub.held_names().map(endpoints_of).collect();
+                self.warm(&endpoints, resources);
+            }
             return None;
         }
         let heard = Heard::of(nonce, ask.error);
@@ -248,6 +253,9 @@ impl Session {
                 true
             }
         };
+        if let Some(sub) = &mut self.subscriptions[ty] {
+            sub.was_heard();
+        }
         if !ask.unsubscribe.is_empty() {
             self.forget(ty);
         }

@@ -60,7 +60,7 @@ pub(super) struct Subscription {
     empty: bool,
     window: Window,
     /// No longer subscribed to, but in a response that the client may yet read, and then keep if it has subscribed to a
-    /// wildcard by then: to be answered with that.
+    /// wildcard by then: to be answered with that, also when it is the answer that says so.
     stray: HashSet<Arc<str>>,
     /// Names of nothing that a client which came back may hold, until it has been told so.
     returning_bytes: usize,
@@ -181,6 +181,10 @@ impl Subscription {
             Heard::Nothing | Heard::Unserved => return,
         };
         self.window.answered(nonce);
+    }
+
+    /// A request was taken in, with what it says and what it asks for: once all was read, nothing is read late any more.
+    pub(super) fn was_heard(&mut self) {
         if self.window.is_settled() {
             self.stray = HashSet::new();
         }
@@ -203,6 +207,10 @@ impl Subscription {
 
     pub(super) fn held(&self) -> usize {
         self.held.len()
+    }
+
+    pub(super) fn held_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.held.names()
     }
 
     /// Looks at everything subscribed: after the ring was left behind, or for a new wildcard.
