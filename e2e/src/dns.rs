@@ -1,6 +1,6 @@
 //! What a DNS server answers, as kdig sees it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -168,6 +168,24 @@ fn records(section: &Value) -> Vec<Record> {
     };
     let records = section.as_array().map(Vec::as_slice).unwrap_or_default();
     records.iter().map(record).filter(|record| record.kind != "OPT").collect()
+}
+
+/// The name of the PTR records of an address (RFC 1035 §3.5, RFC 3596 §2.5).
+///
+/// # Errors
+/// When it is no address.
+pub fn reverse(ip: &str) -> Result<String> {
+    let labels: Vec<String> = match ip.parse()? {
+        IpAddr::V4(v4) => v4.octets().iter().rev().map(ToString::to_string).collect(),
+        IpAddr::V6(v6) => v6
+            .octets()
+            .iter()
+            .rev()
+            .flat_map(|octet| [format!("{:x}", octet & 15), format!("{:x}", octet >> 4)])
+            .collect(),
+    };
+    let zone = if ip.contains(':') { "ip6.arpa." } else { "in-addr.arpa." };
+    Ok(format!("{}.{zone}", labels.join(".")))
 }
 
 #[cfg(test)]

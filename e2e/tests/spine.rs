@@ -1,15 +1,7 @@
 //! The whole way: pods and registered endpoints appear together at every station, leave when they fail, and return.
 
-#[path = "spine/in_front.rs"]
-mod in_front;
 #[path = "spine/machines.rs"]
 mod machines;
-#[path = "spine/outside.rs"]
-mod outside;
-#[path = "spine/secondary.rs"]
-mod secondary;
-#[path = "spine/specification.rs"]
-mod specification;
 mod support;
 
 use std::collections::BTreeSet;
@@ -18,6 +10,7 @@ use std::net::IpAddr;
 use anyhow::{Result, bail, ensure};
 use rollcall_e2e::backend::Mode;
 use rollcall_e2e::clock;
+use rollcall_e2e::dns::reverse;
 use serde_json::json;
 use support::shop::{DIRECT, OUTSIDE, OUTSIDE_PATH, PAYMENTS, With, name, outside_address, unchecked};
 use support::{BOUND, Shop, step};
@@ -43,17 +36,7 @@ fn what_is_registered_is_found_everywhere_and_only_while_it_is_well() -> Result<
             })?;
         }
         step("a machine in maintenance leaves and returns", || maintenance(shop))?;
-        step("a deleted registration takes its endpoints along, and no other", || deletion(shop))?;
-        step("Knot answers from a copy of the zone as we do, and is asked for names of others", || {
-            secondary::answers_alike(shop)
-        })?;
-        step(
-            "CoreDNS in front asks us in both ways of the documentation; there are names for clients outside",
-            || in_front::asked_by_coredns(shop),
-        )?;
-        step("what CoreDNS is tested for is answered by Services of this control plane, also when they change", || {
-            specification::holds(shop)
-        })
+        step("a deleted registration takes its endpoints along, and no other", || deletion(shop))
     })
 }
 
@@ -270,19 +253,4 @@ fn deletion(shop: &Shop) -> Result<()> {
         let gone = shop.callers.kdig.ask(&name(OUTSIDE), "A")?.rcode == "NXDOMAIN";
         Ok((gone && shop.api.entry(OUTSIDE).is_err()).then_some(()))
     })
-}
-
-/// The name of the PTR records of an address (RFC 1035 §3.5, RFC 3596 §2.5).
-fn reverse(ip: &str) -> Result<String> {
-    let labels: Vec<String> = match ip.parse()? {
-        IpAddr::V4(v4) => v4.octets().iter().rev().map(ToString::to_string).collect(),
-        IpAddr::V6(v6) => v6
-            .octets()
-            .iter()
-            .rev()
-            .flat_map(|octet| [format!("{:x}", octet & 15), format!("{:x}", octet >> 4)])
-            .collect(),
-    };
-    let zone = if ip.contains(':') { "ip6.arpa." } else { "in-addr.arpa." };
-    Ok(format!("{}.{zone}", labels.join(".")))
 }

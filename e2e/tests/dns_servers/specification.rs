@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use anyhow::{Context, Error, Result, ensure};
-use rollcall_e2e::dns::{Answer, Kdig};
+use rollcall_e2e::dns::{Answer, Kdig, reverse};
 use rollcall_e2e::{clock, layout};
 
-use super::reverse;
 use crate::support::{BOUND, Shop};
 
 #[path = "../../../dns/src/answer/tests/table.rs"]
