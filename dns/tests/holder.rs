@@ -49,26 +49,28 @@ impl Pair {
         Self { holder, lines }
     }
 
-    /// The next line that has this word.
-    async fn line(&mut self, word: &str) -> String {
+    /// The process id of the next server, and where it answers and has its pages. The holder tells the first, and the server
+    /// the others: in either order.
+    async fn server(&mut self) -> (Pid, SocketAddr, SocketAddr) {
+        let (mut holders, mut servers) = (None, None);
         let find = async {
-            while let Some(line) = self.lines.recv().await {
+            while holders.is_none() || servers.is_none() {
+                let line = self.lines.recv().await.expect("the processes ended before");
                 eprintln!("{line}");
-                if line.contains(word) {
-                    return line;
+                if line.contains(" pid=") {
+                    holders = Some(line);
+                } else if line.contains(" http=") {
+                    servers = Some(line);
                 }
             }
-            panic!("the processes ended without {word}")
         };
-        timeout(PATIENCE, find).await.unwrap_or_else(|_| panic!("no {word} in the log"))
-    }
-
-    /// The process id of the next server, and where it answers and has its pages.
-    async fn server(&mut self) -> (Pid, SocketAddr, SocketAddr) {
-        let pid = value(&self.line(" pid=").await, " pid=").parse().unwrap();
-        let started = self.line(" http=").await;
-        let dns = value(&started, " dns=[").trim_end_matches(']').parse().unwrap();
-        (Pid::from_raw(pid).unwrap(), dns, value(&started, " http=").parse().unwrap())
+        let found = timeout(PATIENCE, find).await;
+        let (Some(started), Some(listens)) = (&holders, &servers) else {
+            panic!("the log says too little ({found:?}): {holders:?}, {servers:?}")
+        };
+        let dns = value(listens, " dns=[").trim_end_matches(']').parse().unwrap();
+        let pid = value(started, " pid=").parse().unwrap();
+        (Pid::from_raw(pid).unwrap(), dns, value(listens, " http=").parse().unwrap())
     }
 }
 
