@@ -107,3 +107,19 @@ fn endpoints_follow_clusters_that_the_client_took_only_the_second_time() {
     let (again, what) = world.hear().expect("it takes the cluster from the second, and warms it");
     assert_eq!((again.type_url.as_str(), what), (Endpoints.type_url(), vec!["b".to_owned()]));
 }
+
+#[test]
+fn who_dropped_what_was_gone_is_sent_it_when_it_is_back() {
+    let mut world = World::with(&[(Service, "b")]);
+    world.ask(Service, &["b"], "");
+    let (first, _) = world.hear().expect("it exists");
+    world.ask(Service, &["b"], &first.nonce);
+    world.cache.remove(Service, "b");
+    world.cache.publish();
+    world.ask(Service, &[], &first.nonce);
+    world.cache.upsert(Service, Resource::from_body(Service, "b", b"b".to_vec()));
+    world.cache.publish();
+    world.ask(Service, &["*"], &first.nonce);
+    let (_, what) = world.hear().expect("it does not have it any more");
+    assert_eq!(what, ["b"]);
+}

@@ -305,6 +305,11 @@ impl Subscription {
         self.wildcard = false;
         self.empty = false;
         self.pace = Pace::Alone;
+        self.forget_unnamed();
+    }
+
+    /// Forgets that the client has what it does not name, whether there is such a thing or not.
+    fn forget_unnamed(&mut self) {
         let dropped = self.held.retain(|name| self.names.contains(name));
         self.stray.extend(dropped.into_iter().filter(|_| !self.window.is_settled()));
         self.upserts.retain(|name| self.names.contains(name));

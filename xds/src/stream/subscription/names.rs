@@ -69,8 +69,8 @@ impl Names {
         self.existing.remove(name).is_some() || self.remove_absent(name)
     }
 
-    /// Forgets the names that are not among these; hands over those that exist.
-    pub(super) fn retain(&mut self, kept: &HashSet<Cow<'_, str>>) -> Vec<Arc<str>> {
+    /// Forgets the names that are not among these.
+    pub(super) fn retain(&mut self, kept: &HashSet<Cow<'_, str>>) {
         if let Some(absent) = &mut self.absent {
             let kept: HashSet<_> = kept.iter().map(|name| hash(name)).collect();
             absent.retain(|hash| kept.contains(hash));
@@ -78,7 +78,7 @@ impl Names {
                 self.absent = None;
             }
         }
-        self.existing.retain(|name| kept.contains(name))
+        self.existing.retain(|name| kept.contains(name));
     }
 
     /// Notes how the resource of that name is now.

@@ -38,17 +38,12 @@ impl Subscription {
     }
 
     fn narrow(&mut self, named: &HashSet<Cow<'_, str>>, wildcard: bool) {
-        let dropped = self.names.retain(named);
-        if wildcard && self.wildcard {
-            return;
+        self.names.retain(named);
+        match (self.wildcard, wildcard) {
+            (true, true) => {}
+            (true, false) => self.unsubscribe_wildcard(),
+            (false, _) => self.forget_unnamed(),
         }
-        if self.wildcard {
-            self.unsubscribe_wildcard();
-        }
-        dropped.iter().for_each(|name| self.drop_name(name));
-        // Of names that do not exist only the queue may still know.
-        let names = &self.names;
-        self.removals.retain(|name| names.contains(name));
     }
 
     fn has_exactly(&self, ask: &Ask<'_>) -> bool {
